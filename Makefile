@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+# A doorbell for Meson: nothing is built by a rule of this file.  `make` alone prints help.
+BUILD ?= build
+SECONDS_EACH ?= 60
+ROUNDS ?= 20
+TESTS = meson test --no-rebuild --print-errorlogs
+SANE = ASAN_OPTIONS=detect_stack_use_after_return=1 \
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
+# Sanitizers of clang 14 want less random addresses than new kernels give.
+STEADY = $$(setarch -R true 2>/dev/null && echo setarch -R)
+# $(call run,FOLDER,ARGUMENTS): tests, then a line that counts them; the status is that of the tests.
+run = rm -f $(1)/meson-logs/testlog.json; \
+	$(SANE) $(STEADY) $(TESTS) -C $(1) $(2); status=$$?; tools/ci_summary.py $(1); exit $$status
+
+help:
+	@echo "make demo     install what is missing, build, and run the demonstration job"
+	@echo "make test     every test; one suite: make test SUITE=unit"
+	@echo "make bench    measure this machine"
+	@echo "make soak     the long tests, and the others $(ROUNDS) times over (ROUNDS=)"
+	@echo "make asan     the tests under AddressSanitizer and UBSan (clang)"
+	@echo "make tsan     the tests with threads under ThreadSanitizer (clang)"
+	@echo "make fuzz     each fuzz target for $(SECONDS_EACH) s (SECONDS_EACH=)"
+	@echo "make format   rewrite the C sources with clang-format"
+	@echo "make clean    remove build folders"
+
+deps:
+	@scripts/deps
+deps-full:
+	@scripts/deps --full
+
+# setup is asked again each time only when it has not succeeded yet
+build: deps
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --buildtype=release
+	@ninja -C $(BUILD) $(NINJA_FLAGS)
+
+demo: build
+	@BUILD=$(BUILD) scripts/demo
+
+test: build
+	@$(call run,$(BUILD),$(if $(SUITE),--suite $(SUITE),--no-suite soak))
+
+bench: build
+	@meson test -C $(BUILD) --no-rebuild --benchmark --verbose
+
+soak: build
+	@$(TESTS) -C $(BUILD) --suite soak --timeout-multiplier 10
+	@$(call run,$(BUILD),--no-suite soak --no-suite tidy --repeat $(ROUNDS))
+
+asan: deps-full
+	@test -f build-asan/build.ninja || CC=clang meson setup build-asan \
+		-Db_sanitize=address,undefined -Db_lundef=false
+	@ninja -C build-asan $(NINJA_FLAGS)
+	@$(call run,build-asan,$(if $(SUITE),--suite $(SUITE),--no-suite soak --no-suite slow --no-suite tidy) \
+		--timeout-multiplier 5)
+
+tsan: deps-full
+	@test -f build-tsan/build.ninja || CC=clang meson setup build-tsan \
+		-Db_sanitize=thread -Db_lundef=false
+	@ninja -C build-tsan $(NINJA_FLAGS)
+	@$(call run,build-tsan,--suite $(or $(SUITE),threads) --timeout-multiplier 10)
+
+fuzz: deps-full
+	@test -f build-fuzz/build.ninja || CC=clang meson setup build-fuzz -Dfuzz=true \
+		-Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fsanitize=fuzzer-no-link
+	@ninja -C build-fuzz $(NINJA_FLAGS)
+	@set -e; for seeds in fuzz/corpus/*; do target=$${seeds##*/}; \
+		mkdir -p build-fuzz/found/$$target; \
+		$(SANE) $(STEADY) build-fuzz/fuzz/fuzz_$$target -max_len=4096 -timeout=10 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix=build-fuzz/ \
+			-max_total_time=$(SECONDS_EACH) build-fuzz/found/$$target $$seeds; \
+	done
+
+format: deps-full
+	@clang-format -i $$(find src include tests fuzz bench tools -name '*.[ch]')
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz
+
+.PHONY: help deps deps-full build demo test bench soak asan tsan fuzz format clean

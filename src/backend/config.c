@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.c - the YAML schema of swarm.yaml, its bounds, and prices. */
+#include "backend/config.h"
+
+#include "backend/yaml.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "engine/engine.h"
+#include "plat/file.h"
+#include "plat/pool.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double nano_per_usd = 1e9, tokens_per_mtok = 1e6, seconds_per_hour = 3600;
+static const double default_usd_per_hour = 0.10; /* about two cores of a rented machine */
+static const double default_param_tokens_in = 6e9, default_param_tokens_out = 2e9;
+
+enum { DEFAULT_AMORTIZE_JOBS = 10000 };
+
+typedef struct yaml_above {
+    double level_1, level_2, level_3;
+} yaml_above;
+
+typedef struct yaml_escalate {
+    yaml_above above;  /* one of the two, */
+    double     single; /* by schema */
+} yaml_escalate;
+
+typedef struct yaml_gate {
+    uint32_t min_paragraphs;
+} yaml_gate;
+
+typedef struct yaml_amortize {
+    uint32_t jobs;
+} yaml_amortize;
+
+typedef struct yaml_config {
+    char              *name;
+    enx_config_machine machine;
+    enx_config_model   lead, scout, *workers;
+    unsigned           workers_count;
+    yaml_escalate      escalate;
+    yaml_gate          gate;
+    yaml_amortize      amortize;
+    uint32_t           threads;
+} yaml_config;
+
+/* clang-format off */
+#define TEXT CYAML_FLAG_POINTER
+#define MAYBE CYAML_FLAG_OPTIONAL
+static const cyaml_schema_value_t tag_schema = {
+    CYAML_VALUE_STRING(TEXT, char, 1, ENX_LANGUAGE_BYTES_MAX - 1),
+};
+static const cyaml_schema_field_t machine_fields[] = {
+    CYAML_FIELD_FLOAT("usd_per_hour", MAYBE, enx_config_machine, usd_per_hour),
+    CYAML_FIELD_FLOAT("param_tokens_per_s_in", MAYBE, enx_config_machine, param_tokens_per_s_in),
+    CYAML_FIELD_FLOAT("param_tokens_per_s_out", MAYBE, enx_config_machine, param_tokens_per_s_out),
+    CYAML_FIELD_UINT("cores", MAYBE, enx_config_machine, cores),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_field_t model_fields[] = {
+    CYAML_FIELD_STRING_PTR("model", TEXT, enx_config_model, model, 1, 4095),
+    CYAML_FIELD_SEQUENCE("specialty", TEXT | MAYBE, enx_config_model, specialty, &tag_schema, 0,
+                         256),
+    CYAML_FIELD_FLOAT_PTR("usd_per_mtok_in", TEXT | MAYBE, enx_config_model, usd_per_mtok_in),
+    CYAML_FIELD_FLOAT_PTR("usd_per_mtok_out", TEXT | MAYBE, enx_config_model, usd_per_mtok_out),
+    CYAML_FIELD_UINT("slots", MAYBE, enx_config_model, slots),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_value_t model_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, enx_config_model, model_fields),
+};
+static const cyaml_schema_field_t above_fields[] = {
+    CYAML_FIELD_FLOAT("1", MAYBE, yaml_above, level_1),
+    CYAML_FIELD_FLOAT("2", MAYBE, yaml_above, level_2),
+    CYAML_FIELD_FLOAT("3", MAYBE, yaml_above, level_3),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_field_t levels_fields[] = {
+    CYAML_FIELD_MAPPING("above", MAYBE, yaml_escalate, above, above_fields),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_field_t single_fields[] = {
+    CYAML_FIELD_FLOAT("above", MAYBE, yaml_escalate, single),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_field_t gate_fields[] = {
+    CYAML_FIELD_UINT("min_paragraphs", MAYBE, yaml_gate, min_paragraphs),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_field_t amortize_fields[] = {
+    CYAML_FIELD_UINT("jobs", MAYBE, yaml_amortize, jobs),
+    CYAML_FIELD_END
+};
+#define CONFIG_FIELDS(escalate_fields) { \
+    CYAML_FIELD_STRING_PTR("name", TEXT | MAYBE, yaml_config, name, 1, 255), \
+    CYAML_FIELD_MAPPING("machine", MAYBE, yaml_config, machine, machine_fields), \
+    CYAML_FIELD_MAPPING("lead", MAYBE, yaml_config, lead, model_fields), \
+    CYAML_FIELD_MAPPING("scout", MAYBE, yaml_config, scout, model_fields), \
+    CYAML_FIELD_SEQUENCE("workers", TEXT | MAYBE, yaml_config, workers, &model_schema, 0, \
+                         ENX_ROSTER_MODELS_MAX - 2), \
+    CYAML_FIELD_MAPPING("escalate", MAYBE, yaml_config, escalate, escalate_fields), \
+    CYAML_FIELD_MAPPING("gate", MAYBE, yaml_config, gate, gate_fields), \
+    CYAML_FIELD_MAPPING("amortize", MAYBE, yaml_config, amortize, amortize_fields), \
+    CYAML_FIELD_UINT("threads", MAYBE, yaml_config, threads), \
+    CYAML_FIELD_END \
+}
+static const cyaml_schema_field_t with_levels[] = CONFIG_FIELDS(levels_fields);
+static const cyaml_schema_field_t with_single[] = CONFIG_FIELDS(single_fields);
+static const cyaml_schema_value_t config_schemas[] = {
+    { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, yaml_config, with_levels) },
+    { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, yaml_config, with_single) },
+};
+static const char *const known_keys[] = {
+    "name", "machine", "usd_per_hour", "param_tokens_per_s_in", "param_tokens_per_s_out", "cores",
+    "lead", "scout", "workers", "model", "specialty", "usd_per_mtok_in", "usd_per_mtok_out",
+    "slots", "escalate", "above", "gate", "min_paragraphs", "amortize", "jobs", "threads",
+};
+/* clang-format on */
+
+enum { KNOWN_KEY_COUNT = sizeof known_keys / sizeof *known_keys };
+
+/* Load by the schema with levels, or by the one with a single number. */
+static enx_status load(yaml_config **out, bool *is_single, const enx_buf *text, const char *path,
+                       enx_report *report)
+{
+    void            *data = NULL;
+    const enx_status status =
+        enx_yaml_load(&data, &config_schemas[0], text, path, known_keys, KNOWN_KEY_COUNT, report);
+    *is_single = status != ENX_OK;
+    if (status != ENX_OK && enx_yaml_load(&data, &config_schemas[1], text, path, known_keys,
+                                          KNOWN_KEY_COUNT, NULL) != ENX_OK)
+        return status;
+    *out = data;
+    return ENX_OK;
+}
+
+/* ---- Bounds --------------------------------------------------------------------------------- */
+
+static enx_status check_model(const enx_config_model *m, const char *who, enx_report *report)
+{
+    if (m->slots > ENX_ENGINE_SLOTS_MAX)
+        return ENX_FAIL(report, INVALID, "%s: slots: %u is above %d", who, m->slots,
+                        ENX_ENGINE_SLOTS_MAX);
+    if ((m->usd_per_mtok_in && !(*m->usd_per_mtok_in >= 0 && *m->usd_per_mtok_in < 1e6)) ||
+        (m->usd_per_mtok_out && !(*m->usd_per_mtok_out >= 0 && *m->usd_per_mtok_out < 1e6)))
+        return ENX_FAIL(report, INVALID, "%s: a price is from 0 to 1000000 dollars", who);
+    return ENX_OK;
+}
+
+static enx_status check_config(const enx_config *c, enx_report *report)
+{
+    if (!(c->machine.usd_per_hour >= 0 && c->machine.usd_per_hour < 1e6))
+        return ENX_FAIL(report, INVALID, "machine: usd_per_hour is from 0 to 1000000");
+    if (!(c->machine.param_tokens_per_s_in > 0 && c->machine.param_tokens_per_s_out > 0))
+        return ENX_FAIL(report, INVALID, "machine: param_tokens_per_s_in and _out are above 0");
+    for (int i = 1; i < ENX_CONFIG_LEVELS; i++)
+        if (!(c->escalate_above[i] >= 0 && c->escalate_above[i] <= 1))
+            return ENX_FAIL(report, INVALID, "escalate: above: %g is not from 0 to 1",
+                            c->escalate_above[i]);
+    if (c->threads > ENX_POOL_THREADS_MAX)
+        return ENX_FAIL(report, INVALID, "threads: %u is above %d", c->threads,
+                        ENX_POOL_THREADS_MAX);
+    if (!c->lead.model && c->worker_count == 0)
+        return ENX_FAIL(report, INVALID, "no model; name a lead, or a scout and workers");
+    ENX_TRY(check_model(&c->lead, "lead", report));
+    ENX_TRY(check_model(&c->scout, "scout", report));
+    for (unsigned i = 0; i < c->worker_count; i++) {
+        ENX_TRY(check_model(&c->workers[i], c->workers[i].model, report));
+        if (c->workers[i].specialty_count == 0)
+            return ENX_FAIL(report, INVALID,
+                            "worker %s: no specialty; name its languages, as in "
+                            "specialty: [pt_BR]",
+                            c->workers[i].model);
+    }
+    return ENX_OK;
+}
+
+static void take_values(enx_config *c, yaml_config *y, bool is_single)
+{
+    c->loaded = y;
+    c->name = y->name;
+    c->machine = y->machine;
+    if (c->machine.usd_per_hour == 0) c->machine.usd_per_hour = default_usd_per_hour;
+    if (c->machine.param_tokens_per_s_in == 0)
+        c->machine.param_tokens_per_s_in = default_param_tokens_in;
+    if (c->machine.param_tokens_per_s_out == 0)
+        c->machine.param_tokens_per_s_out = default_param_tokens_out;
+    c->lead = y->lead;
+    c->scout = y->scout;
+    c->workers = y->workers;
+    c->worker_count = y->workers_count;
+    const yaml_above *above = &y->escalate.above;
+    const double      levels[] = { 0, above->level_1, above->level_2, above->level_3 };
+    for (int i = 1; i < ENX_CONFIG_LEVELS; i++)
+        c->escalate_above[i] = is_single ? y->escalate.single : levels[i];
+    c->gate_min_paragraphs = y->gate.min_paragraphs;
+    c->amortize_jobs = y->amortize.jobs ? y->amortize.jobs : DEFAULT_AMORTIZE_JOBS;
+    c->threads = y->threads;
+}
+
+enx_status enx_config_open(enx_config **out, const char *path, enx_report *report)
+{
+    ENX_CHECK(out && path);
+    enx_buf      text;
+    enx_config  *config = ENX_MEM_NEW(enx_config, 1);
+    yaml_config *loaded = NULL;
+    bool         is_single = false;
+    enx_buf_init(&text, ENX_CONFIG_BYTES_MAX);
+    enx_status status = ENX_OK;
+    if (config) config->path = ENX_MEM_NEW(char, strlen(path) + 1);
+    if (!config || !config->path) {
+        status = ENX_FAIL(report, NOMEM, "no memory for %s", path);
+        goto done;
+    }
+    memcpy(config->path, path, strlen(path) + 1);
+    status = enx_file_read(&text, path, report);
+    if (status == ENX_OK) status = load(&loaded, &is_single, &text, path, report);
+    if (status != ENX_OK) goto done;
+    take_values(config, loaded, is_single);
+    status = check_config(config, report);
+    if (status != ENX_OK) {
+        enx_report_wrap(report, "%s", path);
+        goto done;
+    }
+    enx_buf_deinit(&text);
+    *out = config;
+    return ENX_OK;
+
+done:
+    enx_buf_deinit(&text);
+    enx_config_close(&config);
+    return status;
+}
+
+void enx_config_close(enx_config **config)
+{
+    if (!*config) return;
+    enx_yaml_free(&config_schemas[0], (*config)->loaded);
+    enx_mem_free((*config)->path);
+    enx_mem_free(*config);
+    *config = NULL;
+}
+
+enx_status enx_config_model_path(const enx_config *config, const enx_config_model *model,
+                                 enx_buf *out)
+{
+    const char *slash = strrchr(config->path, '/');
+    if (model->model[0] != '/' && slash)
+        ENX_TRY(enx_buf_append(out, config->path, (size_t)(slash - config->path) + 1));
+    return enx_buf_append_text(out, model->model);
+}
+
+/* ---- Prices --------------------------------------------------------------------------------- */
+
+static uint64_t nano_of(double usd) { return (uint64_t)llround(usd * nano_per_usd); }
+
+enx_price enx_config_price(const enx_config *config, const enx_config_model *model, uint64_t params)
+{
+    const enx_config_machine *m = &config->machine;
+    /* dollars for a million tokens at one parameter token a second */
+    const double usd = m->usd_per_hour / seconds_per_hour * (double)params * tokens_per_mtok;
+    const double in =
+        model->usd_per_mtok_in ? *model->usd_per_mtok_in : usd / m->param_tokens_per_s_in;
+    const double out =
+        model->usd_per_mtok_out ? *model->usd_per_mtok_out : usd / m->param_tokens_per_s_out;
+    return (enx_price){ .in = nano_of(in), .out = nano_of(out) };
+}
+
+uint64_t enx_config_fixed_usd_nano(const enx_config *config, double train_cpu_seconds)
+{
+    const uint32_t cores = config->machine.cores ? config->machine.cores : enx_cpu_count();
+    const double usd = train_cpu_seconds / seconds_per_hour * config->machine.usd_per_hour / cores;
+    return usd > 0 ? (uint64_t)ceil(usd * nano_per_usd / config->amortize_jobs) : 0;
+}

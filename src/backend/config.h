@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.h - swarm.yaml: which models make a swarm, what they cost, when to ask the lead.
+ *
+ *     name: restore
+ *     machine: {usd_per_hour: 0.08, param_tokens_per_s_in: 9e9, param_tokens_per_s_out: 3e9}
+ *     lead: {model: lead.gguf}
+ *     scout: {model: scout.gguf}
+ *     workers:
+ *       - {model: pt_BR.gguf, specialty: [pt_BR]}
+ *     escalate: {above: {"1": 0.1, "2": 0.15, "3": 0.2}}      # or one number for all levels
+ *     gate: {min_paragraphs: 4}
+ *     amortize: {jobs: 10000}
+ *     threads: 0
+ *
+ * Everything but the models has a default.  Paths are relative to the folder of the file.
+ *
+ * Layer: backend.  Thread-safety: immutable after open; may be shared.
+ */
+#ifndef ENX_BACKEND_CONFIG_H
+#define ENX_BACKEND_CONFIG_H
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "swarm/ports.h"
+
+#include <stdint.h>
+
+enum {
+    ENX_CONFIG_BYTES_MAX = 1 << 20,
+    ENX_CONFIG_LEVELS = 4,
+    ENX_CONFIG_SLOTS = 8, /* default: sequences that one engine runs at a time */
+};
+
+typedef struct enx_config_model {
+    char    *model;     /* path as written; NULL: no such model */
+    char   **specialty; /* language tags of a worker */
+    unsigned specialty_count;
+    double  *usd_per_mtok_in; /* NULL: from the machine's price and the model's size */
+    double  *usd_per_mtok_out;
+    uint32_t slots; /* 0: ENX_CONFIG_SLOTS */
+} enx_config_model;
+
+typedef struct enx_config_machine {
+    double   usd_per_hour;
+    double   param_tokens_per_s_in;  /* parameters times tokens a second that it reads */
+    double   param_tokens_per_s_out; /* ... that it writes */
+    uint32_t cores;                  /* 0: as many as the process may use */
+} enx_config_machine;
+
+typedef struct enx_config {
+    char              *path; /* of the file */
+    char              *name;
+    enx_config_machine machine;
+    enx_config_model   lead;
+    enx_config_model   scout;
+    enx_config_model  *workers;
+    unsigned           worker_count;
+    double             escalate_above[ENX_CONFIG_LEVELS]; /* error chance, by level; 0: default */
+    uint32_t           gate_min_paragraphs;               /* 0: default */
+    uint32_t           amortize_jobs;
+    uint32_t           threads; /* 0: one per core */
+    void              *loaded;  /* private */
+} enx_config;
+
+/* ENX_NOTFOUND, ENX_FORMAT (file, line, what; an unknown key comes with the nearest known one),
+ * ENX_INVALID (a value out of range), ENX_LIMIT, ENX_NOMEM. */
+ENX_MUST_USE enx_status enx_config_open(enx_config **out, const char *path, enx_report *report);
+void                    enx_config_close(enx_config **config);
+
+/* The path of a model as this process can open it, appended to `out`. */
+ENX_MUST_USE enx_status enx_config_model_path(const enx_config       *config,
+                                              const enx_config_model *model, enx_buf *out);
+
+/* Nano-dollars per million tokens of a model with `params` parameters.  The default is
+ * usd_per_hour / 3600 * params / param_tokens_per_s; cached tokens are free. */
+enx_price enx_config_price(const enx_config *config, const enx_config_model *model,
+                           uint64_t params);
+
+/* One job's share of a model's training: CPU seconds at the hourly price by the cores that earn
+ * it, over amortize.jobs; in nano-dollars, rounded up. */
+uint64_t enx_config_fixed_usd_nano(const enx_config *config, double train_cpu_seconds);
+
+#endif /* ENX_BACKEND_CONFIG_H */

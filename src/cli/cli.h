@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli.h - what every command shares: options, help, failures, JSON, paths.
+ *
+ * A command is `int cmd_x(int argc, char **argv)`: argv[0] is its own name, the result is the
+ * process's exit code (status.h).  Nothing but the result goes to stdout; the rest to stderr.
+ *
+ * Layer: cli.  Thread-safety: the main thread.
+ */
+#ifndef ENX_CLI_CLI_H
+#define ENX_CLI_CLI_H
+
+#include "base/buf.h"
+#include "base/status.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    CLI_LIST_MAX = 256,
+    CLI_OPTIONS_MAX = 32,
+    CLI_PATH_BYTES_MAX = 4096,
+    CLI_TEXT_BYTES_MAX = 64 << 20, /* of a text that is read whole: 64 MiB */
+};
+
+typedef enum cli_kind {
+    CLI_FLAG, /* bool */
+    CLI_TEXT, /* const char * */
+    CLI_LIST, /* cli_list: may be given several times */
+    CLI_UINT, /* uint64_t */
+    CLI_REAL, /* double */
+} cli_kind;
+
+typedef struct cli_list {
+    const char *items[CLI_LIST_MAX];
+    size_t      count;
+} cli_list;
+
+typedef struct cli_option {
+    const char *name;   /* without "--" */
+    char        letter; /* '\0': none */
+    cli_kind    kind;
+    void       *value;
+    const char *argument; /* what help calls it */
+    const char *help;
+} cli_option;
+
+typedef struct cli_spec {
+    const char       *usage; /* after "enxame " */
+    const char       *about;
+    const char       *example;
+    const cli_option *options; /* [option_count], besides --json and --help */
+    size_t            option_count;
+    size_t            operands_min, operands_max;
+} cli_spec;
+
+typedef struct cli_args {
+    cli_list operands;
+    bool     is_json;
+    bool     is_help; /* help was printed: return 0 */
+} cli_args;
+
+/* Options and operands in any order; "--" ends options; "--name=value" and "--name value". */
+ENX_MUST_USE enx_status cli_parse(const cli_spec *spec, cli_args *args, int argc, char **argv,
+                                  enx_report *report);
+
+/* Tell why on stderr (and as {"error": ...} on stdout for machines); returns the exit code. */
+int cli_fail(const char *command, const cli_args *args, enx_status status,
+             const enx_report *report);
+
+/* Print on stdout and take the reference away. */
+void                    cli_print_json(json_t *json);
+/* A JSON string; bytes that are not UTF-8 become U+FFFD. */
+json_t                 *cli_json_text(const char *text, size_t size_bytes);
+json_t                 *cli_json_usd(uint64_t usd_nano);
+/* Append it, compact. */
+ENX_MUST_USE enx_status cli_json_append(enx_buf *out, const json_t *json);
+
+/* Append the whole content of `path` ("-": standard input). */
+ENX_MUST_USE enx_status cli_read(enx_buf *out, const char *path, enx_report *report);
+
+/* ENXAME_HOME, or $XDG_DATA_HOME/enxame, or ~/.local/share/enxame.  ENX_NOTFOUND: no home. */
+ENX_MUST_USE enx_status cli_home(char out[CLI_PATH_BYTES_MAX], enx_report *report);
+/* `path`, or the default swarm file: the first that exists of
+ *     $ENXAME_HOME/models/swarm.yaml, <binary>/../share/enxame/models/swarm.yaml (installed),
+ *     <binary>/../models/swarm.yaml (a build folder in the source tree), models/swarm.yaml. */
+ENX_MUST_USE enx_status cli_swarm_path(char out[CLI_PATH_BYTES_MAX], const char *path,
+                                       enx_report *report);
+/* As realpath does, but the last part need not exist. */
+void                    cli_absolute_path(char out[CLI_PATH_BYTES_MAX], const char *path);
+
+/* Set by the first SIGINT or SIGTERM after cli_catch_interrupts(); a second one ends the process.
+ */
+void cli_catch_interrupts(void);
+bool cli_is_interrupted(void);
+
+/* The commands, one a file. */
+int cmd_bill(int argc, char **argv);
+int cmd_cancel(int argc, char **argv);
+int cmd_demo(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_generate(int argc, char **argv);
+int cmd_jobs(int argc, char **argv);
+int cmd_map(int argc, char **argv);
+int cmd_models(int argc, char **argv);
+int cmd_perplexity(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_tokenize(int argc, char **argv);
+
+#endif /* ENX_CLI_CLI_H */

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli_bill.c - a job's bill and certificate. */
+#include "cli/cli_bill.h"
+
+#include <string.h>
+
+const char *cli_money(char out[CLI_MONEY_BYTES], uint64_t usd_nano)
+{
+    int digits = 2;
+    for (uint64_t least = 1000000000; digits < 9 && usd_nano < least; least /= 10) digits++;
+    snprintf(out, CLI_MONEY_BYTES, "$%.*f", digits, (double)usd_nano * 1e-9);
+    return out;
+}
+
+typedef struct bill_sums {
+    json_t  *models;
+    uint64_t calls, in, cached, out, cost, fixed;
+} bill_sums;
+
+static enx_status add_line(void *user, const enx_store_model *line, enx_report *report)
+{
+    (void)report;
+    bill_sums *sums = user;
+    sums->calls += line->calls;
+    sums->in += line->usage.tokens_in;
+    sums->cached += line->usage.tokens_cached;
+    sums->out += line->usage.tokens_out;
+    sums->cost += line->cost_usd_nano;
+    sums->fixed += line->fixed_usd_nano;
+    json_array_append_new(
+        sums->models,
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "name", line->name,
+                  "duty", line->duty, "parameters", (json_int_t)line->params, "calls",
+                  (json_int_t)line->calls, "tokens_in", (json_int_t)line->usage.tokens_in,
+                  "tokens_cached", (json_int_t)line->usage.tokens_cached, "tokens_out",
+                  (json_int_t)line->usage.tokens_out, "usd_per_mtok_in",
+                  cli_json_usd(line->price.in), "usd_per_mtok_out", cli_json_usd(line->price.out),
+                  "cost_usd", cli_json_usd(line->cost_usd_nano), "fixed_usd",
+                  cli_json_usd(line->fixed_usd_nano)));
+    return ENX_OK;
+}
+
+enx_status cli_bill_json(enx_store *store, uint64_t job_id, json_t **out, enx_report *report)
+{
+    bill_sums        sums = { .models = json_array() };
+    const enx_status status = enx_store_bill_each(store, job_id, add_line, &sums, report);
+    if (status != ENX_OK) {
+        json_decref(sums.models);
+        return status;
+    }
+    *out = json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "models", sums.models, "calls",
+                     (json_int_t)sums.calls, "tokens_in", (json_int_t)sums.in, "tokens_cached",
+                     (json_int_t)sums.cached, "tokens_out", (json_int_t)sums.out, "cost_usd",
+                     cli_json_usd(sums.cost), "fixed_usd", cli_json_usd(sums.fixed), "total_usd",
+                     cli_json_usd(sums.cost + sums.fixed));
+    return ENX_OK;
+}
+
+static long long whole(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static const char *money(char out[CLI_MONEY_BYTES], const json_t *object, const char *key)
+{
+    const double usd = json_real_value(json_object_get(object, key));
+    return cli_money(out, (uint64_t)(usd * 1e9 + .5));
+}
+
+void cli_bill_print(FILE *out, const json_t *bill)
+{
+    char    text[CLI_MONEY_BYTES];
+    size_t  i;
+    json_t *line;
+    fprintf(out, "bill        %-18s %-7s %7s %9s %9s %9s %14s\n", "model", "duty", "calls", "in",
+            "cached", "out", "cost");
+    json_array_foreach(json_object_get(bill, "models"), i, line)
+    {
+        if (whole(line, "calls") == 0) continue;
+        fprintf(out, "            %-18s %-7s %7lld %9lld %9lld %9lld %14s\n",
+                json_string_value(json_object_get(line, "name")),
+                json_string_value(json_object_get(line, "duty")), whole(line, "calls"),
+                whole(line, "tokens_in"), whole(line, "tokens_cached"), whole(line, "tokens_out"),
+                money(text, line, "cost_usd"));
+    }
+    fprintf(out, "            %-26s %7lld %9lld %9lld %9lld %14s\n", "all calls",
+            whole(bill, "calls"), whole(bill, "tokens_in"), whole(bill, "tokens_cached"),
+            whole(bill, "tokens_out"), money(text, bill, "cost_usd"));
+    fprintf(out, "            %-64s %14s\n", "training, this job's share (fixed)",
+            money(text, bill, "fixed_usd"));
+    fprintf(out, "            %-64s %14s\n", "total", money(text, bill, "total_usd"));
+}
+
+json_t *cli_certificate_json(bool has, const enx_certificate_claim *claim)
+{
+    if (!has) return json_null();
+    return json_pack("{s:b, s:f, s:f, s:I, s:I, s:I, s:I, s:I}", "certified",
+                     (int)claim->is_certified, "alpha", claim->alpha, "delta", claim->delta,
+                     "answers", (json_int_t)claim->answers, "population",
+                     (json_int_t)claim->population, "accepted", (json_int_t)claim->accepted,
+                     "labels", (json_int_t)claim->labels, "wrong", (json_int_t)claim->wrong);
+}
+
+void cli_certificate_print(FILE *out, bool has, const enx_certificate_claim *claim)
+{
+    if (!has) fprintf(out, "certificate none was asked for (--accuracy A or --labels N)\n");
+    else if (!claim->is_certified)
+        fprintf(out, "certificate nothing proved by %u labels, %u of them wrong\n", claim->labels,
+                claim->wrong);
+    else
+        fprintf(out,
+                "certificate of %u answers at most %.2f %% differ from the lead's, with confidence "
+                "%.0f %%\n            (%u labels, %u wrong; %u of %u workers' answers certified)\n",
+                claim->answers, 100 * claim->alpha, 100 * (1 - claim->delta), claim->labels,
+                claim->wrong, claim->accepted, claim->population);
+}

@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli_job.c - the loop around the swarm core. */
+#include "cli/cli_job.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "cli/cli_bill.h"
+#include "cli/cli_display.h"
+#include "plat/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+static const uint64_t    turn_us = 50000, drain_us = 3000000, call_timeout_us = 900000000;
+static const char *const modes[] = { "swarm", "workers", "lead" };
+
+/* ---- Settings ------------------------------------------------------------------------------- */
+
+void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *s,
+                     const char **swarm_path)
+{
+    const cli_option options[CLI_JOB_OPTION_COUNT] = {
+        { "swarm", 's', CLI_TEXT, swarm_path, "FILE", "the swarm (default: models/swarm.yaml)" },
+        { "mode", '\0', CLI_TEXT, &s->mode, "MODE",
+          "swarm (default), workers, or lead: who answers" },
+        { "budget", '\0', CLI_REAL, &s->budget_usd, "USD", "never spend more than this" },
+        { "accuracy", '\0', CLI_REAL, &s->accuracy, "A",
+          "certify that a share A equals the lead's" },
+        { "confidence", '\0', CLI_REAL, &s->confidence, "C", "... with this confidence (0.95)" },
+        { "labels", '\0', CLI_UINT, &s->labels, "N",
+          "audit at most N answers for the certificate" },
+        { "seed", '\0', CLI_UINT, &s->seed, "S", "of the choice of audits (default: by chance)" },
+        { "plan", '\0', CLI_TEXT, &s->plan, "PLAN", "this plan (JSON, or a file), not the lead's" },
+        { "threads", '\0', CLI_UINT, &s->threads, "N", "default: the swarm's, or one per core" },
+    };
+    memcpy(out, options, sizeof options);
+}
+
+static bool is_mode(const char *mode)
+{
+    for (int i = 0; i < 3; i++)
+        if (strcmp(mode, modes[i]) == 0) return true;
+    return false;
+}
+
+enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report *report)
+{
+    if (!s->mode) s->mode = "swarm";
+    if (!is_mode(s->mode))
+        return ENX_FAIL(report, INVALID, "--mode %s: swarm, workers or lead", s->mode);
+    if (s->accuracy < 0 || s->accuracy >= 1)
+        return ENX_FAIL(report, INVALID, "--accuracy %g: from 0 to below 1, as 0.98", s->accuracy);
+    if (s->confidence < 0 || s->confidence >= 1)
+        return ENX_FAIL(report, INVALID, "--confidence %g: from 0 to below 1, as 0.95",
+                        s->confidence);
+    if (s->budget_usd < 0 || s->budget_usd > 1e9)
+        return ENX_FAIL(report, INVALID, "--budget %g: dollars, from 0 on", s->budget_usd);
+    if (s->labels > ENX_SWARM_ITEMS_MAX)
+        return ENX_FAIL(report, INVALID, "--labels: at most %d", ENX_SWARM_ITEMS_MAX);
+    if (s->threads > ENX_POOL_THREADS_MAX)
+        return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
+    return cli_swarm_path(s->swarm, swarm_path, report);
+}
+
+static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
+{
+    json_t *json = json_pack(
+        "{s:s, s:s, s:f, s:f, s:I, s:f, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "swarm", s->swarm,
+        "mode", s->mode, "accuracy", s->accuracy, "confidence", s->confidence, "labels",
+        (json_int_t)s->labels, "budget_usd", s->budget_usd, "threads", (json_int_t)s->threads,
+        "seed", (json_int_t)s->seed, "in", s->in, "out", s->out, "input",
+        s->input_field ? s->input_field : "", "output", s->output_field ? s->output_field : "",
+        "report", s->report_field ? s->report_field : "", "plan", s->plan ? s->plan : "");
+    const enx_status status = cli_json_append(out, json);
+    json_decref(json);
+    return status;
+}
+
+static const char *text_or_null(const json_t *json, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json, key));
+    return text && text[0] ? text : NULL;
+}
+
+static enx_status read_settings(void *user, const enx_store_job *job, enx_report *report)
+{
+    cli_job_settings *s = user;
+    json_t           *json = json_loads(job->settings, 0, NULL);
+    if (!json)
+        return ENX_FAIL(report, FORMAT, "job %llu has no readable settings",
+                        (unsigned long long)job->id);
+    json_object_set_new(json, "command", json_string(job->command));
+    json_object_set_new(json, "goal", json_string(job->goal));
+    json_object_set_new(json, "state", json_string(job->state));
+    const char *in = text_or_null(json, "in"), *out = text_or_null(json, "out"),
+               *swarm = text_or_null(json, "swarm");
+    *s = (cli_job_settings){ .command = text_or_null(json, "command"),
+                             .goal = json_string_value(json_object_get(json, "goal")),
+                             .mode = text_or_null(json, "mode"),
+                             .input_field = text_or_null(json, "input"),
+                             .output_field = text_or_null(json, "output"),
+                             .report_field = text_or_null(json, "report"),
+                             .plan = text_or_null(json, "plan"),
+                             .json = json };
+    s->accuracy = json_number_value(json_object_get(json, "accuracy"));
+    s->confidence = json_number_value(json_object_get(json, "confidence"));
+    s->budget_usd = json_number_value(json_object_get(json, "budget_usd"));
+    s->labels = (uint64_t)json_integer_value(json_object_get(json, "labels"));
+    s->threads = (uint64_t)json_integer_value(json_object_get(json, "threads"));
+    s->seed = (uint64_t)json_integer_value(json_object_get(json, "seed"));
+    snprintf(s->swarm, sizeof s->swarm, "%s", swarm ? swarm : "");
+    snprintf(s->in, sizeof s->in, "%s", in ? in : "");
+    snprintf(s->out, sizeof s->out, "%s", out ? out : "");
+    if (!s->command || !s->goal || !s->mode || !is_mode(s->mode))
+        return ENX_FAIL(report, FORMAT, "job %llu has no readable settings",
+                        (unsigned long long)job->id);
+    return ENX_OK;
+}
+
+enx_status cli_job_settings_get(enx_store *store, uint64_t id, cli_job_settings *out,
+                                enx_report *report)
+{
+    return enx_store_job_get(store, id, read_settings, out, report);
+}
+
+void cli_job_settings_close(cli_job_settings *settings)
+{
+    json_decref(settings->json);
+    settings->json = NULL;
+}
+
+enx_status cli_job_id(const char *text, uint64_t *id, enx_report *report)
+{
+    char *end = NULL;
+    errno = 0;
+    const unsigned long long value = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || errno)
+        return ENX_FAIL(report, INVALID,
+                        "%s: the number of a job is needed; `enxame jobs` lists "
+                        "them",
+                        text);
+    *id = value;
+    return ENX_OK;
+}
+
+/* ---- Opening -------------------------------------------------------------------------------- */
+
+enx_status cli_store_open(enx_store **out, enx_report *report)
+{
+    char home[CLI_PATH_BYTES_MAX], path[CLI_PATH_BYTES_MAX + 16];
+    ENX_TRY(cli_home(home, report));
+    snprintf(path, sizeof path, "%s/enxame.db", home);
+    const enx_store_options options = { .path = path };
+    return enx_store_open(out, &options, report);
+}
+
+/* One byte of a common file a job; the kernel drops the lock when the process ends, however. */
+enx_status cli_job_lock(uint64_t id, int *fd, enx_report *report)
+{
+    char         home[CLI_PATH_BYTES_MAX], path[CLI_PATH_BYTES_MAX + 16];
+    struct flock byte = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)id, .l_len = 1
+    };
+    ENX_TRY(cli_home(home, report));
+    snprintf(path, sizeof path, "%s/jobs.lock", home);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*fd < 0) return ENX_FAIL(report, IO, "cannot open %s: %s", path, strerror(errno));
+    if (fcntl(*fd, F_OFD_SETLK, &byte) == 0) return ENX_OK;
+    close(*fd);
+    *fd = -1;
+    return ENX_FAIL(report, AGAIN, "another process is working on job %llu",
+                    (unsigned long long)id);
+}
+
+typedef struct roster_check {
+    const enx_roster *roster;
+    uint64_t          job_id;
+    uint32_t          count;
+} roster_check;
+
+/* Records name models by their place in the roster: it must be the same. */
+static enx_status check_model(void *user, const enx_store_model *model, enx_report *report)
+{
+    roster_check *c = user;
+    c->count++;
+    if (model->model < c->roster->model_count &&
+        strcmp(c->roster->models[model->model].name, model->name) == 0)
+        return ENX_OK;
+    return ENX_FAIL(report, INVALID,
+                    "the swarm has changed since job %llu began: its model %u was "
+                    "%s; restore the swarm file, or start a new job",
+                    (unsigned long long)c->job_id, model->model, model->name);
+}
+
+static enx_status set_models(cli_job *job, enx_report *report)
+{
+    const enx_roster *roster = enx_local_roster(job->local);
+    for (uint32_t m = 0; m < roster->model_count; m++) {
+        const enx_roster_model *r = &roster->models[m];
+        const uint64_t          fixed = enx_local_fixed_usd_nano(job->local, m);
+        const enx_store_model   model = { .model = m,
+                                          .name = r->name,
+                                          .duty = enx_duty_text(r->duty),
+                                          .params = r->params,
+                                          .price = r->price,
+                                          .fixed_usd_nano = fixed };
+        ENX_TRY(enx_store_model_set(job->store, job->id, &model, report));
+    }
+    return ENX_OK;
+}
+
+static enx_status add_job(cli_job *job, const cli_job_settings *s, const char *key,
+                          const cli_job_input *inputs, size_t input_count, enx_report *report)
+{
+    enx_buf settings;
+    enx_buf_init(&settings, 1 << 20);
+    enx_status status = settings_text(s, &settings);
+    if (status != ENX_OK) {
+        enx_buf_deinit(&settings);
+        return ENX_FAIL(report, NOMEM, "no memory for the job's settings");
+    }
+    const enx_store_job row = { .created_us = enx_clock_wall_us(),
+                                .command = s->command,
+                                .goal = s->goal,
+                                .settings = enx_buf_text(&settings),
+                                .key = key };
+    status = enx_store_begin(job->store, report);
+    if (status == ENX_OK) status = enx_store_job_add(job->store, &row, &job->id, report);
+    for (size_t i = 0; status == ENX_OK && i < input_count; i++)
+        status = enx_store_input_add(job->store, job->id, (uint32_t)i, inputs[i].path,
+                                     inputs[i].content.text, inputs[i].content.size_bytes, report);
+    if (status == ENX_OK) status = set_models(job, report);
+    if (status == ENX_OK) status = enx_store_commit(job->store, report);
+    enx_buf_deinit(&settings);
+    return status;
+}
+
+enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
+                        const char *key, const cli_job_input *inputs, size_t input_count,
+                        bool is_quiet, enx_report *report)
+{
+    cli_job *job = ENX_MEM_NEW(cli_job, 1);
+    if (!job) return ENX_FAIL(report, NOMEM, "no memory for a job");
+    *job = (cli_job){ .id = id, .is_resumed = id != 0, .lock_fd = -1, .is_quiet = is_quiet };
+    job->clock_offset_us = enx_clock_wall_us() - enx_clock_monotonic_us();
+    const enx_local_options options = { .thread_count = (uint32_t)settings->threads,
+                                        .cpu = getenv("ENX_CPU") };
+    enx_status status = cli_store_open(&job->store, report); /* first: it is quick to fail */
+    if (status == ENX_OK) status = enx_config_open(&job->config, settings->swarm, report);
+    if (status == ENX_OK) status = enx_local_open(&job->local, job->config, &options, report);
+    if (status == ENX_OK && id == 0)
+        status = add_job(job, settings, key, inputs, input_count, report);
+    if (status == ENX_OK) status = cli_job_lock(job->id, &job->lock_fd, report);
+    if (status == ENX_OK && id != 0) {
+        roster_check check = { enx_local_roster(job->local), id, 0 };
+        status = enx_store_bill_each(job->store, id, check_model, &check, report);
+    }
+    if (status != ENX_OK) {
+        cli_job_close(&job);
+        return status;
+    }
+    *out = job;
+    return ENX_OK;
+}
+
+void cli_job_close(cli_job **out)
+{
+    cli_job *job = *out;
+    if (!job) return;
+    enx_swarm_close(&job->swarm);
+    enx_local_close(&job->local);
+    enx_config_close(&job->config);
+    enx_store_close(&job->store);
+    if (job->lock_fd >= 0) close(job->lock_fd);
+    enx_mem_free(job);
+    *out = NULL;
+}
+
+/* ---- Ports ---------------------------------------------------------------------------------- */
+
+static void port_generate(void *self, const enx_call *call)
+{
+    enx_local_generate(((cli_job *)self)->local, call);
+}
+
+static void port_cancel(void *self, uint64_t call_id)
+{
+    enx_local_cancel(((cli_job *)self)->local, call_id);
+}
+
+static enx_status port_save(void *self, const enx_record *records, size_t record_count,
+                            enx_report *report)
+{
+    cli_job *job = self;
+    if (!job->is_grouped) {
+        ENX_TRY(enx_store_begin(job->store, report));
+        job->is_grouped = true;
+    }
+    return enx_store_save(job->store, records, record_count, report);
+}
+
+static bool port_check(void *self, const char *kind, const enx_call *call, const char *answer,
+                       size_t answer_bytes, char *reason, size_t reason_bytes)
+{
+    (void)self;
+    if (strcmp(kind, "round_trip") == 0)
+        return enx_local_round_trip(call, answer, answer_bytes, reason, reason_bytes);
+    snprintf(reason, reason_bytes, "no check is called %s", kind);
+    return false;
+}
+
+static void port_measure(void *self, enx_call *call)
+{
+    enx_local_measure(((cli_job *)self)->local, call);
+}
+
+/* Monotonic within a run, and near the wall clock, so that records of several runs compare. */
+static uint64_t port_now_us(void *self)
+{
+    return ((cli_job *)self)->clock_offset_us + enx_clock_monotonic_us();
+}
+
+static uint64_t port_random_u64(void *self)
+{
+    uint64_t out = 0;
+    if (getrandom(&out, sizeof out, 0) != (ssize_t)sizeof out) out = port_now_us(self);
+    return out;
+}
+
+/* ---- Running -------------------------------------------------------------------------------- */
+
+static enx_status replay_record(void *user, const enx_record *record, enx_report *report)
+{
+    return enx_swarm_replay(((cli_job *)user)->swarm, record, report);
+}
+
+static void hand_over(void *user, const enx_call_report *report)
+{
+    enx_swarm_on_report(((cli_job *)user)->swarm, report);
+}
+
+/* Make durable what the core recorded in this turn, then let its calls go. */
+static enx_status end_turn(cli_job *job, enx_report *report)
+{
+    enx_status status = enx_swarm_error(job->swarm, report);
+    if (job->is_grouped) {
+        job->is_grouped = false;
+        enx_report       own = { 0 };
+        const enx_status committed = enx_store_commit(job->store, &own);
+        if (status == ENX_OK && committed != ENX_OK) {
+            status = committed;
+            if (report) *report = own;
+        }
+    }
+    enx_local_release(job->local, status == ENX_OK);
+    return status;
+}
+
+/* Reports of calls that were given up still settle the bill. */
+static enx_status drain(cli_job *job, enx_report *report)
+{
+    const uint64_t until_us = enx_clock_monotonic_us() + drain_us;
+    while (enx_local_flight(job->local) > 0 && enx_clock_monotonic_us() < until_us) {
+        enx_local_hold(job->local);
+        enx_local_poll(job->local, turn_us, hand_over, job);
+        ENX_TRY(end_turn(job, report));
+    }
+    return ENX_OK;
+}
+
+static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *report)
+{
+    cli_display display;
+    bool        is_canceled = false;
+    cli_display_init(&display, job->swarm, enx_local_roster(job->local), item_count, job->is_quiet);
+    enx_local_hold(job->local);
+    enx_swarm_start(job->swarm);
+    enx_status status = end_turn(job, report);
+    while (status == ENX_OK && !enx_swarm_is_done(job->swarm)) {
+        const uint64_t wake_us = enx_swarm_wake_us(job->swarm), now_us = port_now_us(job);
+        const uint64_t wait_us = wake_us <= now_us            ? 0
+                                 : wake_us - now_us < turn_us ? wake_us - now_us
+                                                              : turn_us;
+        enx_local_hold(job->local);
+        enx_local_poll(job->local, wait_us, hand_over, job);
+        if (cli_is_interrupted() && !is_canceled) {
+            is_canceled = true;
+            enx_swarm_cancel(job->swarm);
+        }
+        enx_swarm_tick(job->swarm);
+        status = end_turn(job, report);
+        cli_display_update(&display);
+    }
+    if (status == ENX_OK) status = drain(job, report);
+    cli_display_finish(&display);
+    return status;
+}
+
+static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
+                                       const enx_span *items, uint32_t item_count)
+{
+    const double      delta = s->confidence > 0 ? 1 - s->confidence : 0;
+    enx_swarm_options o = { .job_id = job->id,
+                            .roster = enx_local_roster(job->local),
+                            .ports = &job->ports,
+                            .goal = s->goal,
+                            .items = items,
+                            .item_count = item_count,
+                            .caps = { .usd_nano = (uint64_t)llround(s->budget_usd * 1e9) },
+                            .target_alpha = s->accuracy > 0 ? 1 - s->accuracy : 0,
+                            .delta = delta,
+                            .audit_labels_max = (uint32_t)s->labels,
+                            .gate_items_min = job->config->gate_min_paragraphs,
+                            .call_timeout_us = call_timeout_us,
+                            .seed = s->seed };
+    for (int i = 0; i < 3; i++)
+        if (strcmp(s->mode, modes[i]) == 0) o.mode = (enx_swarm_mode)i;
+    for (int i = 1; i < ENX_CONFIG_LEVELS; i++)
+        o.escalate_above_level[i] = job->config->escalate_above[i];
+    return o;
+}
+
+/* Read the plan that was given; *has tells if one was. */
+static enx_status read_plan(const cli_job_settings *s, enx_plan *plan, bool *has,
+                            enx_report *report)
+{
+    enx_buf text;
+    *has = s->plan != NULL;
+    if (!s->plan) return ENX_OK;
+    enx_buf_init(&text, ENX_PLAN_BYTES_MAX);
+    enx_status status = ENX_OK;
+    if (s->plan[0] != '{') status = cli_read(&text, s->plan, report);
+    else if (enx_buf_append_text(&text, s->plan) != ENX_OK)
+        status = ENX_FAIL(report, LIMIT, "--plan: more than %d bytes", ENX_PLAN_BYTES_MAX);
+    if (status == ENX_OK)
+        status = enx_plan_parse(plan, enx_buf_text(&text), text.size_bytes, report);
+    enx_buf_deinit(&text);
+    return status;
+}
+
+enx_status cli_job_run(cli_job *job, const cli_job_settings *settings, const enx_span *items,
+                       uint32_t item_count, enx_report *report)
+{
+    const uint64_t start_us = enx_clock_monotonic_us();
+    job->ports = (enx_ports){ .self = job,
+                              .generate = port_generate,
+                              .cancel = port_cancel,
+                              .save = port_save,
+                              .check = port_check,
+                              .measure = port_measure,
+                              .now_us = port_now_us,
+                              .random_u64 = port_random_u64 };
+    enx_swarm_options options = swarm_options(job, settings, items, item_count);
+    enx_plan          plan;
+    bool              has_plan = false;
+    ENX_TRY(read_plan(settings, &plan, &has_plan, report));
+    if (has_plan) options.plan = &plan;
+    ENX_TRY(enx_swarm_open(&job->swarm, &options, report));
+    if (job->is_resumed) {
+        enx_status status = enx_store_replay(job->store, job->id, replay_record, job, report);
+        if (status == ENX_OK && !enx_swarm_is_done(job->swarm))
+            status = enx_store_job_set_state(job->store, job->id, "running", 0, report);
+        if (status != ENX_OK) return status;
+    }
+    const enx_status status = run_turns(job, item_count, report);
+    job->seconds = (double)(enx_clock_monotonic_us() - start_us) * 1e-6;
+    if (status != ENX_OK)
+        enx_report_wrap(report, "job %llu stopped; nothing that was saved is lost",
+                        (unsigned long long)job->id);
+    return status;
+}
+
+/* ---- Results -------------------------------------------------------------------------------- */
+
+enx_status cli_job_end(const cli_job *job, enx_report *report)
+{
+    const enx_swarm_summary  s = enx_swarm_summary_get(job->swarm);
+    const unsigned long long id = job->id;
+    const char              *note = s.end_note[0] ? s.end_note : enx_reason_text(s.end_reason);
+    if (s.end == ENX_SWARM_DONE) return ENX_OK;
+    if (s.end_reason == ENX_REASON_CANCELED)
+        return ENX_FAIL(report, CANCELED, "interrupted; %u tasks are left: `enxame resume %llu`",
+                        s.tasks[ENX_TASK_RETURNED] + s.tasks[ENX_TASK_OPEN], id);
+    if (s.end_reason == ENX_REASON_BUDGET)
+        return ENX_FAIL(report, BUDGET,
+                        "%s; %u tasks are left as they came: `enxame resume %llu "
+                        "--budget USD` goes on",
+                        note, s.tasks[ENX_TASK_RETURNED], id);
+    if (s.end == ENX_SWARM_PARTIAL)
+        return ENX_FAIL(report, LIMIT, "%s; `enxame resume %llu` goes on", note, id);
+    return ENX_FAIL(report, UNSUPPORTED, "job %llu failed: %s", id, note);
+}
+
+json_t *cli_answer_json(const cli_job *job, uint32_t item)
+{
+    static const char *const states[] = { "open", "accepted", "abstained", "failed", "returned" };
+    const enx_swarm_answer   a = enx_swarm_result(job->swarm, item);
+    const enx_roster        *roster = enx_local_roster(job->local);
+    const bool has_model = a.state == ENX_TASK_ACCEPTED && a.model < roster->model_count;
+    return json_pack(
+        "{s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:s, s:f}", "language", a.language, "level",
+        (int)a.level, "state", states[a.state], "reason", enx_reason_text(a.reason), "note", a.note,
+        "model", has_model ? roster->models[a.model].name : "", "escalated", (int)a.is_escalated,
+        "escalate_reason", a.is_escalated ? enx_reason_text(a.escalate_reason) : "", "error_chance",
+        a.error_chance);
+}
+
+static json_t *plan_json(const enx_swarm_summary *s)
+{
+    enx_buf text;
+    json_t *out = NULL;
+    if (!s->has_plan) return json_null();
+    enx_buf_init(&text, ENX_PLAN_BYTES_MAX);
+    if (enx_plan_to_json(&s->plan, &text) == ENX_OK) out = json_loads(enx_buf_text(&text), 0, NULL);
+    enx_buf_deinit(&text);
+    return out ? out : json_null();
+}
+
+enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
+{
+    static const char *const ends[] = { "running", "done", "partial", "failed" };
+    const enx_swarm_summary  s = enx_swarm_summary_get(job->swarm);
+    json_t                  *bill = NULL;
+    ENX_TRY(cli_bill_json(job->store, job->id, &bill, report));
+    *out = json_pack("{s:I, s:s, s:s, s:s, s:{s:i, s:i, s:i, s:i}, s:i, s:b, s:s, s:o, s:o, s:o, "
+                     "s:f}",
+                     "job", (json_int_t)job->id, "state", ends[s.end], "reason",
+                     s.end == ENX_SWARM_DONE ? "" : enx_reason_text(s.end_reason), "note",
+                     s.end_note, "tasks", "accepted", (int)s.tasks[ENX_TASK_ACCEPTED], "abstained",
+                     (int)s.tasks[ENX_TASK_ABSTAINED], "failed", (int)s.tasks[ENX_TASK_FAILED],
+                     "returned", (int)s.tasks[ENX_TASK_RETURNED], "escalated", (int)s.escalated,
+                     "single", (int)s.is_single, "gate", enx_reason_text(s.gate_reason), "plan",
+                     plan_json(&s), "certificate",
+                     cli_certificate_json(s.has_certificate, &s.certificate), "bill", bill,
+                     "seconds", job->seconds);
+    return *out ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for the summary");
+}
+
+enx_status cli_job_print(cli_job *job, enx_report *report)
+{
+    const enx_swarm_summary s = enx_swarm_summary_get(job->swarm);
+    json_t                 *bill = NULL;
+    ENX_TRY(cli_bill_json(job->store, job->id, &bill, report));
+    cli_certificate_print(stderr, s.has_certificate, &s.certificate);
+    cli_bill_print(stderr, bill);
+    json_decref(bill);
+    fprintf(stderr, "job         %llu, %.1f s\n", (unsigned long long)job->id, job->seconds);
+    return ENX_OK;
+}

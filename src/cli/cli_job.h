@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli_job.h - one job from the command line: swarm core, local models and store put together.
+ *
+ *     cli_job_open(&job, &settings, report);         // a new job, or one that goes on
+ *     cli_job_run(job, items, count, report);        // until it ends, or Ctrl-C
+ *     ... enx_swarm_result(job->swarm, i) ...
+ *     cli_job_close(&job);
+ *
+ * Order of effects: reports are handed to the core, what it records is committed at once for all
+ * reports of a turn, and only then its calls start.
+ *
+ * Layer: cli.  Thread-safety: the main thread.
+ */
+#ifndef ENX_CLI_CLI_JOB_H
+#define ENX_CLI_CLI_JOB_H
+
+#include "backend/local.h"
+#include "cli/cli.h"
+#include "store/store.h"
+#include "swarm/swarm.h"
+
+/* What a job is; kept as JSON in the store, so that it can go on later. */
+typedef struct cli_job_settings {
+    const char *command; /* run, map */
+    const char *goal;
+    const char *mode; /* swarm, workers, lead */
+    char        swarm[CLI_PATH_BYTES_MAX];
+    double      accuracy;   /* 0: no target */
+    double      confidence; /* 0: .95 */
+    uint64_t    labels;     /* audits at most; 0 without target: none */
+    double      budget_usd; /* 0: no cap */
+    uint64_t    threads;    /* 0: the swarm file's */
+    uint64_t    seed;       /* of the audits; 0: by chance */
+    const char *plan;       /* JSON, or the path of a file with it; NULL: the lead writes it */
+    char        in[CLI_PATH_BYTES_MAX]; /* map */
+    char        out[CLI_PATH_BYTES_MAX];
+    const char *input_field, *output_field, *report_field;
+    json_t     *json; /* owns the texts of a job that was read back; may be NULL */
+} cli_job_settings;
+
+typedef struct cli_job {
+    uint64_t    id;
+    bool        is_resumed;
+    enx_store  *store;
+    enx_config *config;
+    enx_local  *local;
+    enx_swarm  *swarm;
+    enx_ports   ports;
+    int         lock_fd; /* -1: none */
+    bool        is_grouped;
+    uint64_t    clock_offset_us; /* wall less monotonic */
+    bool        is_quiet;
+    double      seconds;
+} cli_job;
+
+/* Options that `run` and `map` share. */
+enum { CLI_JOB_OPTION_COUNT = 9 };
+void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *settings,
+                     const char **swarm_path);
+/* Judge what the user gave and find the swarm. */
+ENX_MUST_USE enx_status cli_job_check(cli_job_settings *settings, const char *swarm_path,
+                                      enx_report *report);
+
+/* The default store, and no more. */
+ENX_MUST_USE enx_status cli_store_open(enx_store **out, enx_report *report);
+/* Settings of a job in the store; release by cli_job_settings_close. */
+ENX_MUST_USE enx_status cli_job_settings_get(enx_store *store, uint64_t id, cli_job_settings *out,
+                                             enx_report *report);
+void                    cli_job_settings_close(cli_job_settings *settings);
+/* "12" as a number of a job. */
+ENX_MUST_USE enx_status cli_job_id(const char *text, uint64_t *id, enx_report *report);
+
+/* One process at a time works on a job: ENX_AGAIN. */
+ENX_MUST_USE enx_status cli_job_lock(uint64_t id, int *fd, enx_report *report);
+
+/* Open models and store.  `id` 0: a new job, whose `key` finds it again; `inputs` [input_count] of
+ * `paths` are kept with it. */
+typedef struct cli_job_input {
+    const char *path;
+    enx_span    content;
+} cli_job_input;
+ENX_MUST_USE enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
+                                     const char *key, const cli_job_input *inputs,
+                                     size_t input_count, bool is_quiet, enx_report *report);
+void                    cli_job_close(cli_job **job);
+
+/* Run to the end of the job.  ENX_OK also for jobs that ended as partial or failed: see
+ * cli_job_end. */
+ENX_MUST_USE enx_status cli_job_run(cli_job *job, const cli_job_settings *settings,
+                                    const enx_span *items, uint32_t item_count, enx_report *report);
+/* ENX_OK, or why the job did not end well, with how to go on. */
+enx_status              cli_job_end(const cli_job *job, enx_report *report);
+
+/* Everything but the answers: job, state, tasks, plan, certificate, bill, seconds. */
+ENX_MUST_USE enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report);
+/* One answer: language, level, state, reason, model, escalated, error_chance. */
+json_t                 *cli_answer_json(const cli_job *job, uint32_t item);
+/* Certificate and bill on stderr. */
+ENX_MUST_USE enx_status cli_job_print(cli_job *job, enx_report *report);
+
+#endif /* ENX_CLI_CLI_JOB_H */

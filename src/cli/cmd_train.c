@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_train.c - enxame train: from a recipe to a model. */
+#include "cli/cmd_train.h"
+
+#include "base/mem.h"
+#include "kernels/cpu.h"
+#include "plat/clock.h"
+#include "plat/file.h"
+#include "train/train_loop.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const help_text =
+    "Usage: enxame train RECIPE.yaml --data DIR [options]\n"
+    "\n"
+    "Make a model: text, tokenizer, training, GGUF.  Stop it with Ctrl-C at any time; the same\n"
+    "command goes on from the checkpoint with the very numbers it would have had.\n"
+    "\n"
+    "      --data DIR         folder of the recipe's text files\n"
+    "  -o, --out FILE         the model (default: the recipe's name + .gguf)\n"
+    "      --type TYPE        weights of the model: q8_0 (default), f16, f32\n"
+    "      --init MODEL       start from this model's weights and tokenizer\n"
+    "      --checkpoint FILE  default: FILE of --out + .checkpoint\n"
+    "      --threads N        default: one per core; the result does not depend on it\n"
+    "      --f32              f32 products even where bf16 is faster\n"
+    "      --export-only      write the model from the checkpoint as it is\n"
+    "      --json             print the record of the run on stdout\n"
+    "\n"
+    "Example: enxame train models/recipes/pt_BR.yaml --data corpus/train -o pt_BR.gguf\n";
+
+typedef struct train_arguments {
+    const char     *recipe, *data, *out, *checkpoint, *init;
+    enx_tensor_type type;
+    uint32_t        threads;
+    int             is_f32, is_json, is_export_only;
+} train_arguments;
+
+static volatile sig_atomic_t stop_requested;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    stop_requested = 1;
+}
+
+static enx_status parse_type(const char *text, enx_tensor_type *out, enx_report *report)
+{
+    static const struct {
+        const char     *name;
+        enx_tensor_type type;
+    } types[] = { { "q8_0", ENX_TENSOR_Q8_0 },
+                  { "f16", ENX_TENSOR_F16 },
+                  { "f32", ENX_TENSOR_F32 } };
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(text, types[i].name) == 0) {
+            *out = types[i].type;
+            return ENX_OK;
+        }
+    return ENX_FAIL(report, INVALID, "--type %s: use q8_0, f16 or f32", text);
+}
+
+static enx_status parse_arguments(train_arguments *a, int argc, char **argv, enx_report *report)
+{
+    enum { DATA = 256, TYPE, CHECKPOINT, INIT, THREADS };
+    const struct option options[] = { { "data", required_argument, NULL, DATA },
+                                      { "out", required_argument, NULL, 'o' },
+                                      { "type", required_argument, NULL, TYPE },
+                                      { "checkpoint", required_argument, NULL, CHECKPOINT },
+                                      { "init", required_argument, NULL, INIT },
+                                      { "threads", required_argument, NULL, THREADS },
+                                      { "f32", no_argument, &a->is_f32, 1 },
+                                      { "json", no_argument, &a->is_json, 1 },
+                                      { "export-only", no_argument, &a->is_export_only, 1 },
+                                      { 0 } };
+    int                 option;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "o:", options, NULL)) != -1) switch (option) {
+        case DATA:
+            a->data = optarg;
+            break;
+        case 'o':
+            a->out = optarg;
+            break;
+        case CHECKPOINT:
+            a->checkpoint = optarg;
+            break;
+        case INIT:
+            a->init = optarg;
+            break;
+        case THREADS:
+            a->threads = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case TYPE:
+            ENX_TRY(parse_type(optarg, &a->type, report));
+            break;
+        case '?':
+            return ENX_FAIL(report, INVALID, "see enxame train --help");
+        default:
+            break;
+        }
+    if (optind + 1 != argc)
+        return ENX_FAIL(report, INVALID, "name one recipe; see enxame train --help");
+    if (!a->data)
+        return ENX_FAIL(report, INVALID, "--data DIR is missing: where the text files are");
+    a->recipe = argv[optind];
+    return ENX_OK;
+}
+
+static void print_progress(const enx_train_progress *p)
+{
+    const uint64_t left = (uint64_t)p->seconds_left;
+    fprintf(stderr,
+            "step %u/%u  loss %.4f  %.4f bits/byte  norm %.2f  rate %.2e  %.0f tokens/s  "
+            "left %lluh%02llum\n",
+            p->step, p->steps, p->loss_smooth, p->bits_per_byte, p->gradient_norm, p->learning_rate,
+            p->tokens_per_s, (unsigned long long)(left / 3600),
+            (unsigned long long)(left / 60 % 60));
+}
+
+static enx_status run_steps(enx_trainer *trainer, enx_report *report)
+{
+    uint64_t shown_us = 0;
+    while (!enx_trainer_is_done(trainer) && !stop_requested) {
+        enx_train_progress progress;
+        ENX_TRY(enx_trainer_step(trainer, &progress, report));
+        const uint64_t now_us = enx_clock_monotonic_us();
+        if (now_us - shown_us > 10 * UINT64_C(1000000) || enx_trainer_is_done(trainer)) {
+            print_progress(&progress);
+            shown_us = now_us;
+        }
+        if (enx_trainer_wants_save(trainer)) ENX_TRY(enx_trainer_save(trainer, report));
+    }
+    return enx_trainer_save(trainer, report);
+}
+
+static enx_status finish(enx_trainer *trainer, const train_arguments *a, const char *out,
+                         enx_report *report)
+{
+    if (!enx_trainer_is_done(trainer) && !a->is_export_only)
+        return ENX_FAIL(report, CANCELED, "stopped; the same command goes on from the checkpoint");
+    ENX_TRY(enx_trainer_export(trainer, out, a->type, report));
+    fprintf(stderr, "wrote %s (%.2f M parameters)\n", out,
+            (double)enx_trainer_param_count(trainer) * 1e-6);
+    if (!a->is_json) return ENX_OK;
+    char *record = NULL;
+    ENX_TRY(enx_trainer_record(trainer, &record, report));
+    puts(record);
+    enx_mem_free(record);
+    return ENX_OK;
+}
+
+static enx_status train(const train_arguments *a, enx_report *report)
+{
+    enx_recipe  *recipe = NULL;
+    enx_pool    *pool = NULL;
+    enx_trainer *trainer = NULL;
+    char         out[4096], checkpoint[4200];
+    ENX_TRY(enx_recipe_open(&recipe, a->recipe, report));
+    snprintf(out, sizeof out, "%s%s", a->out ? a->out : recipe->name, a->out ? "" : ".gguf");
+    snprintf(checkpoint, sizeof checkpoint, "%s%s", a->checkpoint ? a->checkpoint : out,
+             a->checkpoint ? "" : ".checkpoint");
+    enx_status status = enx_pool_open(&pool, a->threads, report);
+    if (status == ENX_OK) {
+        const enx_trainer_options options = { .recipe = recipe,
+                                              .data_folder = a->data,
+                                              .checkpoint = checkpoint,
+                                              .init = a->init,
+                                              .commit = ENX_VERSION,
+                                              .pool = pool,
+                                              .cpu_flags = enx_cpu_detect(getenv("ENX_CPU")),
+                                              .is_f32 = a->is_f32 };
+        status = enx_trainer_open(&trainer, &options, report);
+    }
+    if (status == ENX_OK && !a->is_export_only) status = run_steps(trainer, report);
+    if (status == ENX_OK) status = finish(trainer, a, out, report);
+    enx_trainer_close(&trainer);
+    enx_pool_close(&pool);
+    enx_recipe_close(&recipe);
+    return status;
+}
+
+int cmd_train(int argc, char **argv)
+{
+    train_arguments a = { .type = ENX_TENSOR_Q8_0 };
+    enx_report      report = { 0 };
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0) {
+            fputs(help_text, stdout);
+            return 0;
+        }
+    signal(SIGINT, on_interrupt);
+    signal(SIGTERM, on_interrupt);
+    enx_status status = parse_arguments(&a, argc, argv, &report);
+    if (status == ENX_OK) status = train(&a, &report);
+    if (status != ENX_OK) fprintf(stderr, "enxame train: %s\n", report.text);
+    return enx_status_exit_code(status);
+}

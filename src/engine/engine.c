@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.c - continuous batching.
+ *
+ * A sequence is a list of tokens: prompt, then outputs (forced ones first, then sampled).  Three
+ * counters say how far it is:
+ *
+ *   tokens      P P P P F F S S            count: what is known
+ *   evaluated   ------------>              rows that went through the model
+ *   scored              ---->              outputs whose probability is known
+ *
+ * Prefill, scoring of forced tokens, and decoding are one thing: evaluate what is known and not
+ * evaluated yet, then score or sample from the hidden states that this gives.
+ *
+ * (1) The row at position p predicts the token at p + 1; it needs a hidden state if and only if
+ *     output p + 1 - prompt_count is not scored yet.
+ * (2) The mask stands after `scored` outputs, always.
+ * (3) A place where the mask allows one token needs no logits: its probability is 1.  Such tokens
+ *     are appended at once, and evaluated together with the next one that is a real choice.
+ * (4) Every running sequence has at least one row to evaluate, and gets at least one a step.
+ * (5) Draw n of a request is the n-th stream of its seed, so nothing else moves it.
+ */
+#include "engine/engine.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "engine/sampler.h"
+#include "model/forward.h"
+
+#include <string.h>
+
+enum {
+    SLOTS_DEFAULT = 16,
+    BATCH_DEFAULT = 256,
+    KEPT_ALLOWED = 256,  /* allowed tokens that a slot remembers until its logits are there */
+    FULL_HEAD_SHARE = 4, /* above a quarter of the vocabulary all logits are cheaper */
+};
+
+typedef struct slot {
+    uint64_t    id;
+    bool        is_used;
+    bool        is_canceled;
+    bool        is_done;
+    bool        has_eos;
+    bool        has_allowed; /* `allowed` is what the mask allows at output `scored` */
+    enx_finish  finish;
+    enx_request request; /* prompt and forced are not valid any more */
+    uint32_t    count;
+    uint32_t    evaluated;
+    uint32_t    scored;
+    uint32_t    quota; /* rows in this step */
+    uint32_t    allowed_count;
+    enx_usage   usage;
+    uint32_t   *tokens;   /* [context] */
+    float      *logprobs; /* [context], by output */
+    uint32_t   *best;     /* [context], by output */
+    uint32_t    allowed[KEPT_ALLOWED];
+} slot;
+
+/* A hidden state that some output waits for. */
+typedef struct want {
+    uint32_t slot;
+    uint32_t hidden;
+    uint32_t output;
+} want;
+
+struct enx_engine {
+    enx_engine_options options;
+    uint32_t           vocab_count;
+    enx_forward       *forward; /* owned */
+    const enx_kernels *kernels;
+    uint64_t           next_id;
+    uint64_t           memory_bytes;
+    slot              *slots;     /* owned, [slot_count] */
+    uint32_t          *token_mem; /* owned, three arrays of [slot_count][context] */
+    uint32_t *id_mem;    /* owned, [HEAD_ROWS + 1][vocab]: allowed tokens, the last for order */
+    float    *logit_mem; /* owned, [HEAD_ROWS + 1][vocab]: the last for weights */
+    enx_row  *rows;      /* owned, [batch] */
+    want     *wants;     /* owned, [batch] */
+};
+
+/* ---- one sequence ------------------------------------------------------ */
+
+/* Never more than the context holds: submit cuts max_tokens. */
+static uint32_t output_max(const slot *s)
+{
+    return s->request.forced_count + s->request.max_tokens;
+}
+
+static void finish(slot *s, enx_finish how)
+{
+    s->is_done = true;
+    s->finish = how;
+}
+
+/* Settle output `scored`: remember it, tell the mask and the listener, see whether that was all. */
+static void settle(slot *s, uint32_t token, float logprob, uint32_t best)
+{
+    const bool is_sampled = s->scored >= s->request.forced_count;
+    const bool is_eos = token == s->request.eos;
+    s->logprobs[s->scored] = logprob;
+    s->best[s->scored] = best;
+    s->has_allowed = false;
+    if (is_sampled) s->usage.tokens_out++;
+    if (is_eos) {
+        s->has_eos = true;
+        finish(s, ENX_FINISH_STOP);
+        return;
+    }
+    if (s->request.mask && !enx_mask_accept(s->request.mask, token)) {
+        finish(s, ENX_FINISH_STUCK);
+        return;
+    }
+    s->scored++;
+    if (is_sampled) {
+        s->tokens[s->count++] = token;
+        if (s->request.on_token) s->request.on_token(s->request.user, token, logprob);
+    }
+    if (s->scored == output_max(s)) finish(s, ENX_FINISH_LENGTH);
+}
+
+/* Settle the outputs at which the mask leaves no choice; then know what it allows next. */
+static void advance(const enx_engine *e, slot *s)
+{
+    while (s->request.mask && !s->is_done) {
+        uint32_t    *ids = e->id_mem;
+        const size_t count = enx_mask_allowed(s->request.mask, ids);
+        const bool   is_forced = s->scored < s->request.forced_count;
+        if (count > 1) {
+            s->has_allowed = count <= KEPT_ALLOWED;
+            s->allowed_count = (uint32_t)count;
+            if (s->has_allowed) memcpy(s->allowed, ids, count * sizeof *ids);
+            return;
+        }
+        if (count == 0 || (is_forced && s->tokens[s->request.prompt_count + s->scored] != ids[0]))
+            finish(s, ENX_FINISH_STUCK);
+        else settle(s, ids[0], 0, ids[0]);
+    }
+}
+
+/* Rows that are still to be evaluated; the last possible output needs none after it. */
+static uint32_t pending_count(const slot *s)
+{
+    const uint32_t needed = s->request.prompt_count + output_max(s) - 1;
+    return (s->count < needed ? s->count : needed) - s->evaluated;
+}
+
+/* ---- filling the batch ------------------------------------------------- */
+
+/* A row for each running sequence, the rest in the order of the requests' age. */
+static void share_rows(enx_engine *e)
+{
+    uint32_t left = e->options.batch_tokens;
+    uint64_t waiting = 0; /* rows beyond the first of each */
+    for (uint32_t i = 0; i < e->options.slot_count; i++) {
+        slot *s = &e->slots[i];
+        s->quota = s->is_used && !s->is_done ? 1 : 0;
+        left -= s->quota;
+        if (s->quota) waiting += pending_count(s) - 1;
+    }
+    uint64_t served = 0; /* ids up to here have their share; ids start at 1 */
+    while (left > 0 && waiting > 0) {
+        slot *oldest = NULL;
+        for (uint32_t i = 0; i < e->options.slot_count; i++) {
+            slot *s = &e->slots[i];
+            if (s->quota && s->id > served && (!oldest || s->id < oldest->id)) oldest = s;
+        }
+        if (!oldest) return;
+        const uint32_t more = pending_count(oldest) - oldest->quota;
+        oldest->quota += more < left ? more : left;
+        left -= oldest->quota - 1;
+        waiting -= more;
+        served = oldest->id;
+    }
+}
+
+/* Returns how many rows; *want_count hidden states will come. */
+static uint32_t fill_batch(enx_engine *e, uint32_t *want_count)
+{
+    uint32_t row_count = 0;
+    *want_count = 0;
+    for (uint32_t i = 0; i < e->options.slot_count; i++) {
+        slot          *s = &e->slots[i];
+        const uint32_t given = s->request.prompt_count + s->request.forced_count;
+        for (uint32_t n = 0; n < s->quota; n++) {
+            const uint32_t position = s->evaluated++;
+            const bool     wants = position + 1 >= s->request.prompt_count + s->scored;
+            e->rows[row_count++] = (enx_row){
+                .token = s->tokens[position], .slot = i, .position = position, .wants_hidden = wants
+            };
+            if (position < given) s->usage.tokens_in++;
+            if (!wants) continue;
+            e->wants[*want_count] = (want){ .slot = i,
+                                            .hidden = *want_count,
+                                            .output = position + 1 - s->request.prompt_count };
+            ++*want_count;
+        }
+    }
+    return row_count;
+}
+
+/* ---- scoring and sampling ---------------------------------------------- */
+
+/* One output whose logits are computed together with others. */
+typedef struct place {
+    slot     *s;
+    uint32_t  hidden;
+    uint32_t *ids; /* allowed tokens; NULL: all */
+    uint32_t  count;
+    bool      is_full; /* all logits are computed, then the allowed ones picked */
+    float    *logits;  /* [count] of the allowed */
+} place;
+
+static void set_place(const enx_engine *e, place *p, const want *w, uint32_t index)
+{
+    slot *s = &e->slots[w->slot];
+    *p = (place){ .s = s, .hidden = w->hidden, .count = e->vocab_count, .is_full = true };
+    if (!s->request.mask) return;
+    p->ids = e->id_mem + (size_t)index * e->vocab_count;
+    if (s->has_allowed) {
+        p->count = s->allowed_count;
+        memcpy(p->ids, s->allowed, p->count * sizeof *p->ids);
+    } else {
+        p->count = (uint32_t)enx_mask_allowed(s->request.mask, p->ids);
+    }
+    p->is_full = p->count > e->vocab_count / FULL_HEAD_SHARE;
+}
+
+/* Logits of all places: one product for those that need the whole vocabulary. */
+static void compute_logits(const enx_engine *e, place *places, uint32_t place_count)
+{
+    uint32_t full[ENX_FORWARD_HEAD_ROWS], full_count = 0;
+    for (uint32_t i = 0; i < place_count; i++) {
+        place *p = &places[i];
+        if (!p->is_full) continue;
+        p->logits = e->logit_mem + (size_t)full_count * e->vocab_count;
+        full[full_count++] = p->hidden;
+    }
+    if (full_count) enx_forward_logits(e->forward, full, full_count, e->logit_mem);
+    for (uint32_t i = 0, next = full_count; i < place_count; i++) {
+        place *p = &places[i];
+        if (!p->is_full) {
+            p->logits = e->logit_mem + (size_t)next++ * e->vocab_count;
+            enx_forward_logits_of(e->forward, p->hidden, p->ids, p->count, p->logits);
+        } else if (p->ids) { /* in place: ids rise, so nothing is overwritten before it is read */
+            for (uint32_t c = 0; c < p->count; c++) p->logits[c] = p->logits[p->ids[c]];
+        }
+    }
+}
+
+/* The index of `token` among the allowed ones; place.count: it is not there. */
+static uint32_t find_allowed(const place *p, uint32_t token)
+{
+    if (!p->ids) return token;
+    uint32_t low = 0, high = p->count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (p->ids[middle] < token) low = middle + 1;
+        else high = middle;
+    }
+    return low < p->count && p->ids[low] == token ? low : p->count;
+}
+
+static void settle_place(const enx_engine *e, const place *p)
+{
+    slot          *s = p->s;
+    const uint32_t output = s->scored;
+    enx_choice     choice = { 0 };
+    if (output < s->request.forced_count) {
+        choice.index = find_allowed(p, s->tokens[s->request.prompt_count + output]);
+        if (choice.index == p->count) {
+            finish(s, ENX_FINISH_STUCK);
+            return;
+        }
+        choice.logprob = enx_sampler_logprob(e->kernels, p->logits, p->count, choice.index);
+        choice.best_index = e->kernels->argmax(p->logits, p->count);
+    } else {
+        const size_t scratch = (size_t)ENX_FORWARD_HEAD_ROWS * e->vocab_count;
+        enx_rng      rng = enx_rng_open(s->request.sampling.seed, output);
+        choice = enx_sampler_pick(e->kernels, &s->request.sampling, p->logits, p->count,
+                                  enx_rng_unit(&rng), e->id_mem + scratch, e->logit_mem + scratch);
+    }
+    const uint32_t token = p->ids ? p->ids[choice.index] : (uint32_t)choice.index;
+    const uint32_t best = p->ids ? p->ids[choice.best_index] : (uint32_t)choice.best_index;
+    settle(s, token, choice.logprob, best);
+}
+
+/* Settle the next few wanted outputs; returns the first that is left.  At most one place of a
+ * masked sequence at a time: the mask has to move before it says what comes next. */
+static uint32_t settle_some(const enx_engine *e, uint32_t next, uint32_t want_count)
+{
+    place    places[ENX_FORWARD_HEAD_ROWS];
+    uint32_t place_count = 0;
+    for (; next < want_count && place_count < ENX_FORWARD_HEAD_ROWS; next++) {
+        const want *w = &e->wants[next];
+        slot       *s = &e->slots[w->slot];
+        if (s->is_done || w->output < s->scored) continue;
+        if (s->request.mask && place_count > 0 && places[place_count - 1].s == s) break;
+        set_place(e, &places[place_count], w, place_count);
+        place_count++;
+    }
+    compute_logits(e, places, place_count);
+    for (uint32_t i = 0; i < place_count; i++)
+        if (!places[i].s->is_done) settle_place(e, &places[i]);
+    for (uint32_t i = 0; i < place_count; i++)
+        if (!places[i].s->is_done) advance(e, places[i].s);
+    return next;
+}
+
+/* ---- steps ------------------------------------------------------------- */
+
+static void deliver(slot *s, enx_generation_fn on_done, void *owner)
+{
+    const enx_generation generation = { .id = s->id,
+                                        .user = s->request.user,
+                                        .tokens = s->tokens + s->request.prompt_count,
+                                        .logprobs = s->logprobs,
+                                        .best = s->best,
+                                        .token_count = s->scored,
+                                        .has_eos = s->has_eos,
+                                        .finish = s->finish,
+                                        .usage = s->usage };
+    if (on_done) on_done(owner, &generation);
+    s->is_used = false;
+}
+
+uint32_t enx_engine_step(enx_engine *e, enx_generation_fn on_done, void *owner)
+{
+    uint32_t want_count = 0, running = 0;
+    for (uint32_t i = 0; i < e->options.slot_count; i++) {
+        slot *s = &e->slots[i];
+        if (s->is_used && s->is_canceled && !s->is_done) finish(s, ENX_FINISH_CANCELED);
+    }
+    share_rows(e);
+    const uint32_t row_count = fill_batch(e, &want_count);
+    const uint32_t hidden_count = enx_forward_run(e->forward, e->rows, row_count);
+    ENX_CHECK(hidden_count == want_count);
+    for (uint32_t next = 0; next < want_count;) next = settle_some(e, next, want_count);
+    for (uint32_t i = 0; i < e->options.slot_count; i++)
+        if (e->slots[i].is_used && e->slots[i].is_done) deliver(&e->slots[i], on_done, owner);
+    for (uint32_t i = 0; i < e->options.slot_count; i++) running += e->slots[i].is_used;
+    return running;
+}
+
+/* ---- requests ---------------------------------------------------------- */
+
+static enx_status check_tokens(const enx_engine *e, const char *name, const uint32_t *tokens,
+                               uint32_t count, enx_report *report)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (tokens[i] >= e->vocab_count)
+            return ENX_FAIL(report, INVALID, "token %u of the %s is %u; the vocabulary ends at %u",
+                            i, name, tokens[i], e->vocab_count - 1);
+    return ENX_OK;
+}
+
+static enx_status check_request(const enx_engine *e, const enx_request *r, enx_report *report)
+{
+    if (r->prompt_count == 0)
+        return ENX_FAIL(report, INVALID, "the prompt is empty; at least one token is needed");
+    const uint64_t needed = (uint64_t)r->prompt_count + r->forced_count + 1;
+    if (needed > e->options.context_tokens)
+        return ENX_FAIL(report, LIMIT,
+                        "prompt and output need %llu tokens at least, the context holds %u",
+                        (unsigned long long)needed, e->options.context_tokens);
+    ENX_TRY(check_tokens(e, "prompt", r->prompt, r->prompt_count, report));
+    return check_tokens(e, "forced output", r->forced, r->forced_count, report);
+}
+
+enx_status enx_engine_submit(enx_engine *e, const enx_request *request, uint64_t *id,
+                             enx_report *report)
+{
+    ENX_CHECK(e && request);
+    ENX_TRY(check_request(e, request, report));
+    slot *s = e->slots;
+    while (s < e->slots + e->options.slot_count && s->is_used) s++;
+    if (s == e->slots + e->options.slot_count)
+        return ENX_FAIL(report, AGAIN, "all %u slots are taken; step first", e->options.slot_count);
+
+    *s = (slot){ .id = ++e->next_id,
+                 .is_used = true,
+                 .request = *request,
+                 .count = request->prompt_count + request->forced_count,
+                 .tokens = s->tokens,
+                 .logprobs = s->logprobs,
+                 .best = s->best };
+    memcpy(s->tokens, request->prompt, request->prompt_count * sizeof *s->tokens);
+    if (request->forced_count)
+        memcpy(s->tokens + request->prompt_count, request->forced,
+               request->forced_count * sizeof *s->tokens);
+    const uint32_t room = e->options.context_tokens - s->count;
+    if (s->request.max_tokens > room) s->request.max_tokens = room;
+    if (output_max(s) == 0) finish(s, ENX_FINISH_LENGTH);
+    if (request->mask) enx_mask_reset(request->mask);
+    advance(e, s);
+    if (id) *id = s->id;
+    return ENX_OK;
+}
+
+void enx_engine_cancel(enx_engine *e, uint64_t id)
+{
+    for (uint32_t i = 0; i < e->options.slot_count; i++)
+        if (e->slots[i].is_used && e->slots[i].id == id) e->slots[i].is_canceled = true;
+}
+
+uint32_t enx_engine_free_slots(const enx_engine *e)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < e->options.slot_count; i++) count += !e->slots[i].is_used;
+    return count;
+}
+
+uint32_t enx_engine_context_tokens(const enx_engine *e) { return e->options.context_tokens; }
+
+uint64_t enx_engine_memory_bytes(const enx_engine *e) { return e->memory_bytes; }
+
+/* ---- opening ----------------------------------------------------------- */
+
+static enx_status check_options(enx_engine_options *o, enx_report *report)
+{
+    if (o->slot_count == 0) o->slot_count = SLOTS_DEFAULT;
+    if (o->context_tokens == 0) o->context_tokens = enx_model_hparams(o->model)->context_tokens;
+    if (o->batch_tokens == 0) o->batch_tokens = BATCH_DEFAULT;
+    if (o->slot_count > ENX_ENGINE_SLOTS_MAX)
+        return ENX_FAIL(report, LIMIT, "%u slots were asked for, at most %d are possible",
+                        o->slot_count, ENX_ENGINE_SLOTS_MAX);
+    if (o->context_tokens > ENX_ENGINE_CONTEXT_MAX)
+        return ENX_FAIL(report, LIMIT,
+                        "a context of %u tokens was asked for, at most %d are possible",
+                        o->context_tokens, ENX_ENGINE_CONTEXT_MAX);
+    if (o->batch_tokens < o->slot_count) o->batch_tokens = o->slot_count; /* (4) */
+    return ENX_OK;
+}
+
+static void *take(enx_engine *e, size_t count, size_t size_bytes)
+{
+    e->memory_bytes += count * size_bytes;
+    return enx_mem_new(count, size_bytes);
+}
+
+static enx_status take_memory(enx_engine *e, enx_report *report)
+{
+    const size_t context = e->options.context_tokens, slots = e->options.slot_count;
+    const size_t candidates = (ENX_FORWARD_HEAD_ROWS + 1) * (size_t)e->vocab_count;
+    e->slots = take(e, slots, sizeof *e->slots);
+    e->token_mem = take(e, 3 * slots * context, sizeof *e->token_mem);
+    e->id_mem = take(e, candidates, sizeof *e->id_mem);
+    e->logit_mem = take(e, candidates, sizeof *e->logit_mem);
+    e->rows = take(e, e->options.batch_tokens, sizeof *e->rows);
+    e->wants = take(e, e->options.batch_tokens, sizeof *e->wants);
+    if (!e->slots || !e->token_mem || !e->id_mem || !e->logit_mem || !e->rows || !e->wants)
+        return ENX_FAIL(report, NOMEM,
+                        "no memory for %llu KiB of sequences and logits; "
+                        "ask for fewer slots or a shorter context",
+                        (unsigned long long)(e->memory_bytes >> 10));
+    for (size_t i = 0; i < slots; i++) {
+        e->slots[i].tokens = e->token_mem + i * context;
+        e->slots[i].best = e->token_mem + (slots + i) * context;
+        e->slots[i].logprobs = (float *)(e->token_mem + 2 * slots * context) + i * context;
+    }
+    return ENX_OK;
+}
+
+enx_status enx_engine_open(enx_engine **out, const enx_engine_options *options, enx_report *report)
+{
+    ENX_CHECK(out && options && options->model);
+    enx_engine *e = ENX_MEM_NEW(enx_engine, 1);
+    if (!e) return ENX_FAIL(report, NOMEM, "no memory for an engine");
+    e->options = *options;
+    e->vocab_count = enx_model_hparams(options->model)->vocab_count;
+    enx_status status = check_options(&e->options, report);
+    if (status != ENX_OK) goto done;
+    const enx_forward_options forward = { .model = options->model,
+                                          .slot_count = e->options.slot_count,
+                                          .context_tokens = e->options.context_tokens,
+                                          .batch_tokens = e->options.batch_tokens,
+                                          .cpu_flags = enx_cpu_detect(options->cpu),
+                                          .pool = options->pool };
+    status = enx_forward_open(&e->forward, &forward, report);
+    if (status != ENX_OK) goto done;
+    e->kernels = enx_forward_kernels(e->forward);
+    e->memory_bytes = sizeof *e + enx_forward_memory_bytes(e->forward);
+    status = take_memory(e, report);
+    if (status != ENX_OK) goto done;
+    *out = e;
+    return ENX_OK;
+
+done:
+    enx_engine_close(&e);
+    return status;
+}
+
+void enx_engine_close(enx_engine **handle)
+{
+    enx_engine *e = *handle;
+    if (!e) return;
+    enx_forward_close(&e->forward);
+    enx_mem_free(e->slots);
+    enx_mem_free(e->token_mem);
+    enx_mem_free(e->id_mem);
+    enx_mem_free(e->logit_mem);
+    enx_mem_free(e->rows);
+    enx_mem_free(e->wants);
+    enx_mem_free(e);
+    *handle = NULL;
+}

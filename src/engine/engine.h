@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.h - many sequences through one pass of the weights.
+ *
+ * Requests are submitted, each call of enx_engine_step() runs one batch (prompt tokens of new
+ * sequences and one token of each running one), and finished generations come out through a
+ * callback.  Tokens in, tokens out: text, prices and prompts are other people's business.
+ *
+ * The tokens of a request depend on the model and the request alone, not on what else is in the
+ * batch, nor on the number of threads: every row of every product is summed in one fixed order.
+ *
+ * Memory is taken when the engine opens; a step allocates nothing.
+ *
+ * Layer: engine.  Thread-safety: one owner thread; several engines may share one model.
+ */
+#ifndef ENX_ENGINE_ENGINE_H
+#define ENX_ENGINE_ENGINE_H
+
+#include "base/status.h"
+#include "model/model.h"
+#include "plat/pool.h"
+#include "text/mask.h"
+
+#include <stdint.h>
+
+enum {
+    ENX_ENGINE_SLOTS_MAX = 256,
+    ENX_ENGINE_CONTEXT_MAX = 1 << 17,
+};
+
+typedef struct enx_engine enx_engine;
+
+typedef struct enx_engine_options {
+    const enx_model *model;          /* borrowed */
+    uint32_t         slot_count;     /* sequences at a time; 0: 16 */
+    uint32_t         context_tokens; /* prompt + output of one sequence; 0: the model's own */
+    uint32_t         batch_tokens;   /* rows of one pass; 0: 256 */
+    enx_pool        *pool;           /* borrowed, may be NULL: one thread */
+    const char      *cpu;            /* cap on the kernels, as of enx_cpu_detect; NULL: none */
+} enx_engine_options;
+
+typedef struct enx_sampling {
+    float    temperature; /* 0: greedy, ties to the smaller id */
+    uint32_t top_k;       /* 0: off */
+    float    top_p;       /* 0 or 1: off */
+    float    min_p;       /* 0: off */
+    uint64_t seed;
+} enx_sampling;
+
+typedef enum enx_finish {
+    ENX_FINISH_STOP,   /* eos, or a mask that allowed nothing but the end */
+    ENX_FINISH_LENGTH, /* max_tokens or the context is used up */
+    ENX_FINISH_STUCK,  /* the mask allowed no token at all, or refused a forced one */
+    ENX_FINISH_CANCELED,
+} enx_finish;
+
+typedef struct enx_usage {
+    uint64_t tokens_in;     /* prompt and forced tokens that were evaluated; the last forced one is
+                               not when nothing is sampled after it */
+    uint64_t tokens_cached; /* of the prompt, taken from the cache of an earlier sequence */
+    uint64_t tokens_out;    /* sampled, eos included */
+} enx_usage;
+
+/* One generation.  Everything is borrowed and valid during the callback only. */
+typedef struct enx_generation {
+    uint64_t        id;
+    void           *user;
+    const uint32_t *tokens;   /* forced ones first, then sampled; without eos */
+    const float    *logprobs; /* [token_count + has_eos] natural log of the probability of each
+                                 token among those the mask allowed, at temperature 1 */
+    const uint32_t *best;     /* same length: the most likely allowed token at each place */
+    uint32_t        token_count;
+    bool            has_eos; /* then logprobs[token_count], best[token_count] are its */
+    enx_finish      finish;
+    enx_usage       usage;
+} enx_generation;
+
+/* May submit new requests: its own slot becomes free when it returns. */
+typedef void (*enx_generation_fn)(void *owner, const enx_generation *generation);
+/* Called after each sampled token but eos of a request that asked for it (streaming), within
+ * submit() too where a mask leaves no choice.  It must not call the engine. */
+typedef void (*enx_token_fn)(void *user, uint32_t token, float logprob);
+
+typedef struct enx_request {
+    const uint32_t *prompt; /* borrowed for the call of submit; at least one token */
+    uint32_t        prompt_count;
+    const uint32_t *forced; /* the output's given beginning, scored too; may be NULL */
+    uint32_t        forced_count;
+    uint32_t        max_tokens; /* sampled ones at most; 0 only scores the forced */
+    uint32_t        eos;        /* ENX_TOKEN_NONE: none; with a mask, the tokenizer's.  Ends a
+                                   forced output too */
+    enx_sampling    sampling;
+    enx_mask       *mask;     /* borrowed until finished; NULL: everything goes.  Reset by the
+                                 engine; forced tokens are stepped through it too */
+    enx_token_fn    on_token; /* may be NULL */
+    void           *user;
+} enx_request;
+
+/* ENX_NOMEM with the size that was needed; ENX_LIMIT. */
+ENX_MUST_USE enx_status enx_engine_open(enx_engine **out, const enx_engine_options *options,
+                                        enx_report *report);
+void                    enx_engine_close(enx_engine **engine);
+
+/* ENX_AGAIN: every slot is taken, step first.  ENX_LIMIT: prompt + forced + 1 > context (both
+ * numbers in the text).  ENX_INVALID: empty prompt or a token outside the vocabulary.
+ * The id is written to *id (may be NULL). */
+ENX_MUST_USE enx_status enx_engine_submit(enx_engine *engine, const enx_request *request,
+                                          uint64_t *id, enx_report *report);
+/* The sequence finishes as CANCELED at the next step; unknown ids are ignored. */
+void                    enx_engine_cancel(enx_engine *engine, uint64_t id);
+
+/* Run one batch; calls `on_done` for each generation that finished.  Returns the number of
+ * sequences still running or waiting (0: idle). */
+uint32_t enx_engine_step(enx_engine *engine, enx_generation_fn on_done, void *owner);
+
+uint32_t enx_engine_free_slots(const enx_engine *engine);
+uint32_t enx_engine_context_tokens(const enx_engine *engine);
+/* Bytes taken at open: KV pages, activations, lists. */
+uint64_t enx_engine_memory_bytes(const enx_engine *engine);
+
+#endif /* ENX_ENGINE_ENGINE_H */

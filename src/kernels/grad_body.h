@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* grad_body.h - the trainer's loops, written once over 16 lanes.
+ *
+ * Private to grad_*.c: each includes this file under its own -m flags with GRAD_LEVEL and
+ * GRAD_BIND defined.  The lanes are a compiler vector; a level without 512-bit registers gets
+ * them as two or four narrower ones.  Sums always run over 16 lanes and then pairwise, so that
+ * the order is the same for every length and thread.
+ *
+ * Layer: kernels.  Thread-safety: no shared state.
+ */
+#ifndef ENX_KERNELS_GRAD_BODY_H
+#define ENX_KERNELS_GRAD_BODY_H
+
+#include "base/check.h"
+#include "kernels/grad.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef float    lanes __attribute__((vector_size(64)));
+typedef int32_t  ilanes __attribute__((vector_size(64)));
+typedef uint16_t halves __attribute__((vector_size(32)));
+typedef uint32_t ulanes __attribute__((vector_size(64)));
+enum { LANES = 16 };
+
+static inline lanes load(const float *p)
+{
+    lanes v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void store(float *p, lanes v) { memcpy(p, &v, sizeof v); }
+
+static inline lanes splat(float x) { return (lanes){ 0 } + x; }
+
+static inline float lanes_sum(lanes v)
+{
+    float a[LANES];
+    store(a, v);
+    for (size_t width = LANES / 2; width > 0; width /= 2)
+        for (size_t i = 0; i < width; i++) a[i] += a[i + width];
+    return a[0];
+}
+
+static inline lanes lanes_max(lanes a, lanes b)
+{
+    const ilanes more = a > b;
+    return (lanes)(((ilanes)a & more) | ((ilanes)b & ~more));
+}
+
+static float row_max(const float *x, size_t n)
+{
+    lanes top = load(x);
+    for (size_t i = LANES; i < n; i += LANES) top = lanes_max(load(x + i), top);
+    float tops[LANES], highest;
+    store(tops, top);
+    highest = tops[0];
+    for (size_t i = 1; i < LANES; i++) highest = tops[i] > highest ? tops[i] : highest;
+    return highest;
+}
+
+/* e^x for x <= 88; below -87 it is 0.  Relative error < 2e-7: 2^n * p(r), r in [-ln2/2, ln2/2]. */
+static inline lanes lanes_exp(lanes x)
+{
+    const lanes  low = splat(-87.0f);
+    const ilanes keep = x > low;
+    x = lanes_max(x, low);
+    const lanes shifter = splat(12582912.0f); /* 1.5 * 2^23 rounds to an integer */
+    const lanes t = x * 1.44269504f + shifter;
+    const lanes n = t - shifter;
+    const lanes r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    lanes       p = splat(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    const ilanes bits = ((ilanes)t << 23) + (ilanes)p;
+    return (lanes)(bits & keep);
+}
+
+static void to_bf16(uint16_t *out, const float *in, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        ulanes u;
+        memcpy(&u, in + i, sizeof u);
+        u = (u + 0x7FFF + ((u >> 16) & 1)) >> 16;
+        const halves h = __builtin_convertvector(u, halves);
+        memcpy(out + i, &h, sizeof h);
+    }
+    for (; i < n; i++) {
+        uint32_t u;
+        memcpy(&u, in + i, sizeof u);
+        out[i] = (uint16_t)((u + 0x7FFF + ((u >> 16) & 1)) >> 16);
+    }
+}
+
+/* All widths below are multiples of LANES: the trainer refuses other sizes. */
+
+static float row_dot(const float *a, const float *b, size_t n)
+{
+    lanes  sum0 = { 0 }, sum1 = { 0 };
+    size_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        sum0 += load(a + i) * load(b + i);
+        sum1 += load(a + i + LANES) * load(b + i + LANES);
+    }
+    for (; i < n; i += LANES) sum0 += load(a + i) * load(b + i);
+    return lanes_sum(sum0 + sum1);
+}
+
+static void rmsnorm(float *y, float *rstd, const float *x, const float *gain, size_t rows, size_t c,
+                    float epsilon)
+{
+    for (size_t row = 0; row < rows; row++, x += c, y += c) {
+        const float r = 1.0f / sqrtf(row_dot(x, x, c) / (float)c + epsilon);
+        rstd[row] = r;
+        for (size_t i = 0; i < c; i += LANES) store(y + i, load(x + i) * r * load(gain + i));
+    }
+}
+
+/* y_i = x_i r g_i, r = (mean x^2 + e)^-1/2: dx_i = r (dy_i g_i - x_i r^2 mean_j(dy_j g_j x_j)). */
+static void rmsnorm_back(float *dx, float *dgain, const float *dy, const float *x,
+                         const float *gain, const float *rstd, size_t rows, size_t c)
+{
+    for (size_t row = 0; row < rows; row++, x += c, dy += c, dx += c) {
+        const float r = rstd[row];
+        lanes       sum = { 0 };
+        for (size_t i = 0; i < c; i += LANES) {
+            const lanes dyx = load(dy + i) * load(x + i);
+            sum += dyx * load(gain + i);
+            store(dgain + i, load(dgain + i) + dyx * r);
+        }
+        const float pull = lanes_sum(sum) * r * r / (float)c;
+        for (size_t i = 0; i < c; i += LANES)
+            store(dx + i, load(dx + i) + r * (load(dy + i) * load(gain + i) - load(x + i) * pull));
+    }
+}
+
+static void head_rope(float *y, float *rstd, const float *x, size_t stride, const float *gain,
+                      const uint32_t *positions, const float *cosines, const float *sines,
+                      size_t rows, size_t head_count, size_t d, float epsilon)
+{
+    const size_t half = d / 2;
+    for (size_t row = 0; row < rows; row++) {
+        const float *cosine = cosines + positions[row] * half,
+                    *sine = sines + positions[row] * half;
+        for (size_t head = 0; head < head_count; head++) {
+            const float *in = x + row * stride + head * d;
+            float       *out = y + (row * head_count + head) * d;
+            const float  r = 1.0f / sqrtf(row_dot(in, in, d) / (float)d + epsilon);
+            rstd[row * head_count + head] = r;
+            for (size_t i = 0; i < half; i += LANES) {
+                const lanes a = load(in + i) * r * load(gain + i);
+                const lanes b = load(in + half + i) * r * load(gain + half + i);
+                store(out + i, a * load(cosine + i) - b * load(sine + i));
+                store(out + half + i, b * load(cosine + i) + a * load(sine + i));
+            }
+        }
+    }
+}
+
+static void head_rope_back(float *dx, float *dgain, float *dy, const float *x, size_t stride,
+                           const float *gain, const float *rstd, const uint32_t *positions,
+                           const float *cosines, const float *sines, size_t rows, size_t head_count,
+                           size_t d)
+{
+    const size_t half = d / 2;
+    for (size_t row = 0; row < rows; row++) {
+        const float *cosine = cosines + positions[row] * half,
+                    *sine = sines + positions[row] * half;
+        for (size_t head = 0; head < head_count; head++) {
+            float *dout = dy + (row * head_count + head) * d;
+            for (size_t i = 0; i < half; i += LANES) {
+                const lanes da = load(dout + i), db = load(dout + half + i);
+                store(dout + i, da * load(cosine + i) + db * load(sine + i));
+                store(dout + half + i, db * load(cosine + i) - da * load(sine + i));
+            }
+            float *din = dx + row * stride + head * d;
+            memset(din, 0, d * sizeof *din);
+            rmsnorm_back(din, dgain, dout, x + row * stride + head * d, gain,
+                         rstd + row * head_count + head, 1, d);
+        }
+    }
+}
+
+/* Below -80 the result is as good as 0, and e^-x would leave the range of f32. */
+static inline lanes sigmoid(lanes x)
+{
+    return 1.0f / (1.0f + lanes_exp(-lanes_max(x, splat(-80.0f))));
+}
+
+static void silu_mul(float *s, const float *gate_up, size_t rows, size_t f)
+{
+    for (size_t row = 0; row < rows; row++, s += f, gate_up += 2 * f)
+        for (size_t i = 0; i < f; i += LANES) {
+            const lanes g = load(gate_up + i);
+            store(s + i, g * sigmoid(g) * load(gate_up + f + i));
+        }
+}
+
+static void silu_mul_back(float *dgate_up, const float *ds, const float *gate_up, size_t rows,
+                          size_t f)
+{
+    for (size_t row = 0; row < rows; row++, ds += f, gate_up += 2 * f, dgate_up += 2 * f)
+        for (size_t i = 0; i < f; i += LANES) {
+            const lanes g = load(gate_up + i), u = load(gate_up + f + i), ds_i = load(ds + i);
+            const lanes sg = sigmoid(g);
+            store(dgate_up + i, ds_i * u * sg * (1.0f + g * (1.0f - sg)));
+            store(dgate_up + f + i, ds_i * g * sg);
+        }
+}
+
+/* ---- Small products for attention -------------------------------------------------------
+ *
+ * c[m][n] = sum_k a(m, k) b[k][n], a(m, k) = a[m * a_row + k * a_column], over blocks of 4 rows
+ * and 32 columns held in registers.  Rows are cut to a multiple of 4 by padding in the scratch;
+ * `triangle` skips what causality makes zero: LOWER sums k < m + 4, UPPER sums k >= m.          */
+enum { BLOCK_ROWS = 4, BLOCK_COLUMNS = 2 * LANES };
+typedef enum triangle { WHOLE, LOWER, UPPER } triangle;
+
+static inline void block_product(float *c, size_t c_stride, const float *a, size_t a_row,
+                                 size_t a_column, const float *b, size_t b_stride, size_t k_first,
+                                 size_t k_end)
+{
+    lanes sum[BLOCK_ROWS][2] = { { { 0 } } };
+    for (size_t k = k_first; k < k_end; k++) {
+        const lanes b0 = load(b + k * b_stride), b1 = load(b + k * b_stride + LANES);
+        for (size_t r = 0; r < BLOCK_ROWS; r++) {
+            const float x = a[r * a_row + k * a_column];
+            sum[r][0] += x * b0;
+            sum[r][1] += x * b1;
+        }
+    }
+    for (size_t r = 0; r < BLOCK_ROWS; r++) {
+        store(c + r * c_stride, sum[r][0]);
+        store(c + r * c_stride + LANES, sum[r][1]);
+    }
+}
+
+/* c [rows][columns], columns a multiple of 32, rows of 4; inner = length of the sum. */
+static void product(float *c, size_t c_stride, const float *a, size_t a_row, size_t a_column,
+                    const float *b, size_t b_stride, size_t rows, size_t columns, size_t inner,
+                    triangle part)
+{
+    for (size_t m = 0; m < rows; m += BLOCK_ROWS) {
+        const size_t k_first = part == UPPER ? m : 0;
+        const size_t k_end = part == LOWER && m + BLOCK_ROWS < inner ? m + BLOCK_ROWS : inner;
+        for (size_t n = 0; n < columns; n += BLOCK_COLUMNS)
+            block_product(c + m * c_stride + n, c_stride, a + m * a_row, a_row, a_column, b + n,
+                          b_stride, k_first, k_end);
+    }
+}
+
+/* scores[m][n] for n <= m (and the rest of the 32-column blocks that hold them). */
+static void lower_scores(float *scores, const float *a, const float *b_t, size_t padded, size_t d)
+{
+    for (size_t m = 0; m < padded; m += BLOCK_ROWS)
+        for (size_t n = 0; n < m + BLOCK_ROWS; n += BLOCK_COLUMNS)
+            block_product(scores + m * padded + n, padded, a + m * d, d, 1, b_t + n, padded, 0, d);
+}
+
+static size_t padded_count(size_t n)
+{
+    return (n + BLOCK_COLUMNS - 1) & ~(size_t)(BLOCK_COLUMNS - 1);
+}
+
+/* Copy [n][d] at `stride` into a dense, zero-padded [padded][d]. */
+static void gather(float *out, const float *in, size_t stride, size_t n, size_t padded, size_t d)
+{
+    for (size_t i = 0; i < n; i++) memcpy(out + i * d, in + i * stride, d * sizeof *out);
+    memset(out + n * d, 0, (padded - n) * d * sizeof *out);
+}
+
+static void scatter(float *out, size_t stride, const float *in, size_t n, size_t d)
+{
+    for (size_t i = 0; i < n; i++) memcpy(out + i * stride, in + i * d, d * sizeof *out);
+}
+
+static void transpose(float *out, const float *in, size_t rows, size_t d)
+{
+    for (size_t j = 0; j < d; j++)
+        for (size_t i = 0; i < rows; i++) out[j * rows + i] = in[i * d + j];
+}
+
+/* Softmax of the lower triangle in place; what lies right of the diagonal becomes 0. */
+static void causal_softmax(float *scores, size_t padded, float scale)
+{
+    for (size_t m = 0; m < padded; m++) {
+        float       *row = scores + m * padded;
+        const size_t end = (m + LANES) & ~(size_t)(LANES - 1);
+        for (size_t n = m + 1; n < end; n++) row[n] = -1e30f;
+        const float highest = row_max(row, end);
+        lanes       sum = { 0 };
+        for (size_t n = 0; n < end; n += LANES) {
+            const lanes e = lanes_exp((load(row + n) - highest) * scale);
+            store(row + n, e);
+            sum += e;
+        }
+        const float inverse = 1.0f / lanes_sum(sum);
+        for (size_t n = 0; n < end; n += LANES) store(row + n, load(row + n) * inverse);
+        memset(row + end, 0, (padded - end) * sizeof *row);
+    }
+}
+
+static void attention(float *out, const float *q, const float *k, const float *v, size_t c,
+                      size_t v_stride, size_t n, size_t d, float *scratch)
+{
+    const size_t padded = padded_count(n);
+    float       *scores = scratch, *dense = scores + padded * padded, *turned = dense + padded * d;
+    gather(dense, k, c, n, padded, d);
+    transpose(turned, dense, padded, d);
+    gather(dense, q, c, n, padded, d);
+    lower_scores(scores, dense, turned, padded, d);
+    causal_softmax(scores, padded, 1.0f / sqrtf((float)d));
+    gather(turned, v, v_stride, n, padded, d);
+    product(dense, d, scores, padded, 1, turned, d, padded, d, padded, LOWER);
+    scatter(out, c, dense, n, d);
+}
+
+/* dS = P (dP - sum_n P dP) / sqrt(d), in place of dP, lower triangle only. */
+static void softmax_back(float *dscores, const float *p, size_t padded, float scale)
+{
+    for (size_t m = 0; m < padded; m++) {
+        float       *dp = dscores + m * padded;
+        const float *row = p + m * padded;
+        const size_t end = (m + LANES) & ~(size_t)(LANES - 1);
+        lanes        sum = { 0 };
+        for (size_t n = 0; n < end; n += LANES) sum += load(dp + n) * load(row + n);
+        const float total = lanes_sum(sum);
+        for (size_t n = 0; n < end; n += LANES)
+            store(dp + n, load(row + n) * (load(dp + n) - total) * scale);
+        memset(dp + end, 0, (padded - end) * sizeof *dp);
+    }
+}
+
+static void attention_back(float *dq, float *dk, float *dv, const float *dout, const float *q,
+                           const float *k, const float *v, size_t c, size_t v_stride, size_t n,
+                           size_t d, float *scratch)
+{
+    const size_t padded = padded_count(n), square = padded * padded, dense = padded * d;
+    float       *p = scratch, *ds = p + square, *q_d = ds + square, *k_d = q_d + dense;
+    float       *turned = k_d + dense, *dout_d = turned + dense, *result = dout_d + dense;
+    const float  scale = 1.0f / sqrtf((float)d);
+    gather(q_d, q, c, n, padded, d);
+    gather(k_d, k, c, n, padded, d);
+    gather(dout_d, dout, c, n, padded, d);
+    transpose(turned, k_d, padded, d);
+    lower_scores(p, q_d, turned, padded, d);
+    causal_softmax(p, padded, scale);
+    product(result, d, p, 1, padded, dout_d, d, padded, d, padded, UPPER); /* dV = P^T dO */
+    gather(turned, v, v_stride, n, padded, d);
+    scatter(dv, v_stride, result, n, d);
+    memcpy(result, turned, dense * sizeof *result);
+    transpose(turned, result, padded, d);
+    lower_scores(ds, dout_d, turned, padded, d); /* dP = dO V^T */
+    softmax_back(ds, p, padded, scale);
+    product(result, d, ds, padded, 1, k_d, d, padded, d, padded, LOWER);
+    scatter(dq, c, result, n, d);
+    product(result, d, ds, 1, padded, q_d, d, padded, d, padded, UPPER);
+    scatter(dk, c, result, n, d);
+}
+
+static float cross_entropy(float *logits, size_t n, uint32_t target, float scale, float z_weight)
+{
+    const float highest = row_max(logits, n), at_target = logits[target];
+    lanes       sum = { 0 };
+    for (size_t i = 0; i < n; i += LANES) {
+        const lanes e = lanes_exp(load(logits + i) - highest);
+        store(logits + i, e);
+        sum += e;
+    }
+    const float total = lanes_sum(sum), log_sum = highest + logf(total);
+    const float factor = scale * (1.0f + 2.0f * z_weight * log_sum) / total;
+    for (size_t i = 0; i < n; i += LANES) store(logits + i, load(logits + i) * factor);
+    logits[target] -= scale;
+    return log_sum - at_target;
+}
+
+static void adamw(float *p, float *m, float *v, const float *g, size_t n, float g_scale, float lr,
+                  float decay, float beta1, float beta2, float correct1, float correct2)
+{
+    const float step = lr / correct1, root = 1.0f / sqrtf(correct2), keep = 1.0f - lr * decay;
+    for (size_t i = 0; i < n; i++) {
+        const float grad = g[i] * g_scale;
+        m[i] = beta1 * m[i] + (1.0f - beta1) * grad;
+        v[i] = beta2 * v[i] + (1.0f - beta2) * grad * grad;
+        p[i] = p[i] * keep - step * m[i] / (sqrtf(v[i]) * root + 1e-8f);
+    }
+}
+
+static double sum_squares(const float *x, size_t n)
+{
+    double sum = 0;
+    size_t i = 0;
+    for (; i + 1024 <= n; i += 1024) sum += (double)row_dot(x + i, x + i, 1024);
+    for (; i < n; i++) sum += (double)x[i] * x[i];
+    return sum;
+}
+
+void GRAD_BIND(enx_grad_kernels *table);
+void GRAD_BIND(enx_grad_kernels *table)
+{
+    *table = (enx_grad_kernels){
+        .name = GRAD_LEVEL,
+        .to_bf16 = to_bf16,
+        .rmsnorm = rmsnorm,
+        .rmsnorm_back = rmsnorm_back,
+        .head_rope = head_rope,
+        .head_rope_back = head_rope_back,
+        .silu_mul = silu_mul,
+        .silu_mul_back = silu_mul_back,
+        .attention = attention,
+        .attention_back = attention_back,
+        .cross_entropy = cross_entropy,
+        .adamw = adamw,
+        .sum_squares = sum_squares,
+    };
+}
+
+#endif /* ENX_KERNELS_GRAD_BODY_H */

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* grad_scalar.c - the trainer's loops at level scalar. */
+#define GRAD_LEVEL "scalar"
+#define GRAD_BIND  enx_grad_bind_scalar
+#include "kernels/grad_body.h"

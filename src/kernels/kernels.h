@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kernels.h - the hot loops of inference, one table a level of the processor.
+ *
+ * The scalar level is the specification.  Two contracts:
+ *
+ *   exact     equal to the scalar level bit for bit (copies, quantized products)
+ *   bounded   rounding may differ between levels, within the classical bound; tests/kernel_check.c
+ *             states it for each kernel
+ *
+ * In both, the result for one row depends on that row and its arguments alone: not on the size of
+ * the batch, the row's place in it, or how the output rows were cut among threads.
+ *
+ * All numbers are finite.  A NaN or an infinity in gives an unspecified number out, no crash.
+ * Arrays of one call do not overlap unless it says "in place".
+ *
+ * Layer: kernels.  Thread-safety: no shared state.
+ */
+#ifndef ENX_KERNELS_KERNELS_H
+#define ENX_KERNELS_KERNELS_H
+
+#include "kernels/blocks.h"
+#include "kernels/cpu.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The shape of a product  out[b][r] = sum over c of w[r][c] * x[b][c].
+ * out rows are `out_stride` floats apart, so that a caller can have a range of rows computed. */
+typedef struct enx_matmul_shape {
+    size_t row_count;
+    size_t col_count;
+    size_t batch_count;
+    size_t out_stride; /* >= row_count */
+} enx_matmul_shape;
+
+typedef struct enx_kernels {
+    const char *name; /* "scalar", "avx2", "avx512": the highest level bound */
+
+    /* ---- conversions, exact, n >= 0 ---- */
+
+    void (*f32_from_f16)(float *out, const uint16_t *in, size_t n);
+    /* Round to nearest, ties to even; beyond 65504: infinity. */
+    void (*f16_from_f32)(uint16_t *out, const float *in, size_t n);
+    void (*f32_from_bf16)(float *out, const uint16_t *in, size_t n);
+
+    /* ---- Q8_0, exact; n and col_count are multiples of 32 ---- */
+
+    void (*f32_from_q8_0)(float *out, const enx_block_q8_0 *in, size_t n);
+
+    /* Activations [n] -> [n / 32] blocks.  scale = max|x| / 127, q = x * (127 / max|x|) rounded to
+     * nearest, ties to even.  A block whose max|x| is below ENX_ACT_TINY becomes zero. */
+    void (*act_from_f32)(enx_act_q8 *out, const float *x, size_t n);
+
+    /* The product with packed weights: w [ceil(rows / 16)][cols / 32], 64-byte aligned, from
+     * enx_pack_q8_rows(); x [batch][cols / 32].  One sum: for each block in order,
+     *     sum = sum + (float)(sum of q_w * q_x) * (scale_w * scale_x)
+     * rounded after every operation (no fused multiply-add). */
+    void (*matmul_pack_q8)(float *out, const enx_pack_q8 *w, const enx_act_q8 *x,
+                           const enx_matmul_shape *shape);
+
+    /* out[i] = row ids[i] of w times x, the same sum from the layout on disk.
+     * w [any][cols / 32], any alignment; ids [count], NULL: rows 0 .. count - 1; x [cols / 32]. */
+    void (*dot_rows_q8_0)(float *out, const enx_block_q8_0 *w, const uint32_t *ids, size_t count,
+                          const enx_act_q8 *x, size_t col_count);
+
+    /* ---- products with float weights, bounded; w [rows][cols], x [batch][cols] ---- */
+
+    void (*matmul_f32)(float *out, const float *w, const float *x, const enx_matmul_shape *shape);
+    void (*matmul_f16)(float *out, const uint16_t *w, const float *x,
+                       const enx_matmul_shape *shape);
+    void (*matmul_bf16)(float *out, const uint16_t *w, const float *x,
+                        const enx_matmul_shape *shape);
+
+    /* ---- the rest of a layer, bounded ---- */
+
+    /* out = x / sqrt(mean(x * x) + epsilon) * gain, [n], n >= 1; out may be x. */
+    void (*rmsnorm)(float *out, const float *x, const float *gain, size_t n, float epsilon);
+
+    /* Rotate in place: pair i is (x[i], x[half + i]) in rope_halves, (x[2i], x[2i + 1]) in
+     * rope_pairs; by the angle whose cosine and sine are given, [half] each; x [2 * half]. */
+    void (*rope_halves)(float *x, const float *cosines, const float *sines, size_t half);
+    void (*rope_pairs)(float *x, const float *cosines, const float *sines, size_t half);
+
+    /* out = gate / (1 + exp(-gate)) * up, [n]; out may be gate. */
+    void (*silu_mul)(float *out, const float *gate, const float *up, size_t n);
+
+    void (*add)(float *x, const float *y, size_t n); /* x += y, exact */
+
+    /* x = exp(x - max) / sum, in place, [n], n >= 1. */
+    void (*softmax)(float *x, size_t n);
+
+    /* Scores of one head: out[p] = q . key p.  Keys lie in blocks of 16 positions, transposed:
+     * k [ceil(count / 16)][head_width][16] f16, so that no sum crosses lanes.
+     * out [count rounded up to 16]; what is behind `count` is unspecified.
+     * `ahead` is what the next call will read, of k's size: it may be fetched meanwhile. */
+    void (*attend_scores)(float *out, const float *q, const uint16_t *k, size_t head_width,
+                          size_t count, const uint16_t *ahead);
+    /* out[d] = sum over p of weights[p] * v[p][d]; v [count][head_width] f16, out [head_width]. */
+    void (*attend_mix)(float *out, const float *weights, const uint16_t *v, size_t head_width,
+                       size_t count, const uint16_t *ahead);
+
+    /* ---- logits ---- */
+
+    /* The first index of the largest value, n >= 1; exact.  A NaN is never larger. */
+    size_t (*argmax)(const float *x, size_t n);
+    /* log(sum(exp(x))), n >= 1; bounded. */
+    float (*log_sum_exp)(const float *x, size_t n);
+} enx_kernels;
+
+/* Below this, 127 / max|x| could overflow. */
+#define ENX_ACT_TINY 1e-30f
+
+/* Bind the best implementation of each kernel that `cpu_flags` (of enx_cpu_detect) allows.  Flags
+ * are an argument, not a global, so a test can bind every level side by side. */
+void enx_kernels_init(enx_kernels *table, unsigned cpu_flags);
+
+/* Lay rows of Q8_0 out for matmul_pack_q8: w [rows][cols / 32] at any alignment,
+ * out [ceil(rows / 16)][cols / 32]; missing rows of the last group become zero. */
+void enx_pack_q8_rows(enx_pack_q8 *out, const enx_block_q8_0 *w, size_t row_count,
+                      size_t col_count);
+
+/* Quantize [n] values as ggml does: scale = f16(max|x| / 127), q = x / (max|x| / 127) rounded half
+ * away from zero.  n is a multiple of 32. */
+void enx_q8_0_from_f32(enx_block_q8_0 *out, const float *x, size_t n);
+
+float    enx_f32_of_f16(uint16_t bits);
+uint16_t enx_f16_of_f32(float value);
+
+#endif /* ENX_KERNELS_KERNELS_H */

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kernels_avx2.c - eight lanes: AVX2, FMA and F16C. */
+#include "kernels/kernels_impl.h"
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    LANES = 8,
+    HALVES = ENX_PACK_ROWS / LANES,
+    TILE_BATCH = 4, /* activation rows that share one load of the weights: 4 x 2 sums */
+    TILE_ROWS = 2,  /* the same for float weights: 2 x 4 sums */
+};
+
+/* The lanes of the last, partial vector of n values. */
+ENX_INLINE __m256i tail_mask(size_t n)
+{
+    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n & (LANES - 1))), index);
+}
+
+/* At most LANES values, zeros behind them. */
+ENX_INLINE __m256 load_f32(const float *at, size_t n)
+{
+    return n >= LANES ? _mm256_loadu_ps(at) : _mm256_maskload_ps(at, tail_mask(n));
+}
+
+ENX_INLINE void store_f32(float *at, __m256 v, size_t n)
+{
+    if (n >= LANES) _mm256_storeu_ps(at, v);
+    else _mm256_maskstore_ps(at, tail_mask(n), v);
+}
+
+ENX_INLINE __m128i load_u16(const uint16_t *at, size_t n)
+{
+    if (n >= LANES) return _mm_loadu_si128((const __m128i *)(const void *)at);
+    uint16_t part[LANES] = { 0 };
+    for (size_t i = 0; i < n; i++) part[i] = at[i];
+    return _mm_loadu_si128((const __m128i *)(const void *)part);
+}
+
+ENX_INLINE __m256 load_f16(const uint16_t *at, size_t n)
+{
+    return _mm256_cvtph_ps(load_u16(at, n));
+}
+
+ENX_INLINE __m256 load_bf16(const uint16_t *at, size_t n)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_u16(at, n)), 16));
+}
+
+ENX_INLINE float reduce_add(__m256 v)
+{
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+
+ENX_INLINE float reduce_max(__m256 v)
+{
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+
+ENX_INLINE int32_t reduce_add_i32(__m256i v)
+{
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
+    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1)));
+}
+
+/* ---- conversions ------------------------------------------------------- */
+
+static void f32_from_f16(float *out, const uint16_t *in, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) store_f32(out + i, load_f16(in + i, n - i), n - i);
+}
+
+static void f32_from_bf16(float *out, const uint16_t *in, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) store_f32(out + i, load_bf16(in + i, n - i), n - i);
+}
+
+static void f16_from_f32(uint16_t *out, const float *in, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const __m128i half = _mm256_cvtps_ph(load_f32(in + i, n - i), _MM_FROUND_TO_NEAREST_INT);
+        uint16_t      part[LANES];
+        _mm_storeu_si128((__m128i *)(void *)part, half);
+        memcpy(out + i, part, (n - i < LANES ? n - i : LANES) * sizeof *out);
+    }
+}
+
+/* ---- Q8_0 -------------------------------------------------------------- */
+
+static float scale_of(const enx_block_q8_0 *block)
+{
+    uint16_t bits;
+    memcpy(&bits, block->scale, sizeof bits);
+    return _cvtsh_ss(bits);
+}
+
+static void f32_from_q8_0(float *out, const enx_block_q8_0 *in, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const enx_block_q8_0 *block = &in[i / ENX_Q8_BLOCK];
+        const int8_t         *q = block->q + i % ENX_Q8_BLOCK;
+        const __m128i         bytes = _mm_loadl_epi64((const __m128i *)(const void *)q);
+        const __m256          wide = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+        _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_set1_ps(scale_of(block)), wide));
+    }
+}
+
+static void act_from_f32(enx_act_q8 *out, const float *x, size_t n)
+{
+    const __m256 clear_sign = _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF));
+    for (size_t b = 0; b < n / ENX_Q8_BLOCK; b++, x += ENX_Q8_BLOCK) {
+        __m256 most_v = _mm256_setzero_ps();
+        for (size_t i = 0; i < ENX_Q8_BLOCK; i += LANES)
+            most_v = _mm256_max_ps(most_v, _mm256_and_ps(_mm256_loadu_ps(x + i), clear_sign));
+        const float most = reduce_max(most_v);
+        if (!(most >= ENX_ACT_TINY)) {
+            memset(&out[b], 0, sizeof out[b]);
+            continue;
+        }
+        const __m256 inverse = _mm256_set1_ps(127.0f / most);
+        __m256i      sum = _mm256_setzero_si256();
+        for (size_t i = 0; i < ENX_Q8_BLOCK; i += LANES) {
+            const __m256i q = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), inverse));
+            const __m128i words =
+                _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+            sum = _mm256_add_epi32(sum, q);
+            _mm_storel_epi64((__m128i *)(void *)(out[b].q + i), _mm_packs_epi16(words, words));
+        }
+        out[b].scale = most / 127.0f;
+        out[b].offset = -128 * reduce_add_i32(sum);
+    }
+}
+
+/* sum of w * a over each four neighbours.  |w| may be 128, |a| is at most 127, so the pairs that
+ * vpmaddubsw adds stay below 32767: 2 * 128 * 127 = 32512. */
+ENX_INLINE __m256i dot_quads(__m256i w_abs, __m256i w, __m256i a)
+{
+    const __m256i pairs = _mm256_maddubs_epi16(w_abs, _mm256_sign_epi8(a, w));
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+/* Sixteen rows times `batch` activation rows (a constant once inlined). */
+ENX_INLINE void pack_tile(float (*sum)[ENX_PACK_ROWS], const enx_pack_q8 *w, const enx_act_q8 *x,
+                          size_t block_count, const size_t batch)
+{
+    const __m256i flip = _mm256_set1_epi8((char)0x80);
+    for (size_t b = 0; b < block_count; b++) {
+        __m256i dot[TILE_BATCH][HALVES];
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) dot[j][0] = dot[j][1] = _mm256_setzero_si256();
+        for (size_t k = 0; k < ENX_PACK_QUADS; k++) {
+            ENX_UNROLL
+            for (size_t h = 0; h < HALVES; h++) {
+                const void   *at = w[b].q[k][h * LANES];
+                const __m256i q = _mm256_xor_si256(_mm256_load_si256((const __m256i *)at), flip);
+                const __m256i q_abs = _mm256_abs_epi8(q);
+                ENX_UNROLL
+                for (size_t j = 0; j < batch; j++) {
+                    int32_t quad;
+                    memcpy(&quad, x[j * block_count + b].q + 4 * k, sizeof quad);
+                    dot[j][h] =
+                        _mm256_add_epi32(dot[j][h], dot_quads(q_abs, q, _mm256_set1_epi32(quad)));
+                }
+            }
+        }
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) ENX_UNROLL
+        for (size_t h = 0; h < HALVES; h++) {
+            const __m256 both = _mm256_mul_ps(_mm256_load_ps(w[b].scale + h * LANES),
+                                              _mm256_set1_ps(x[j * block_count + b].scale));
+            const __m256 term = _mm256_mul_ps(_mm256_cvtepi32_ps(dot[j][h]), both);
+            float       *at = &sum[j][h * LANES];
+            _mm256_storeu_ps(at, _mm256_add_ps(_mm256_loadu_ps(at), term));
+        }
+    }
+}
+
+static void matmul_pack_q8(float *out, const enx_pack_q8 *w, const enx_act_q8 *x,
+                           const enx_matmul_shape *shape)
+{
+    const size_t block_count = shape->col_count / ENX_Q8_BLOCK;
+    for (size_t r = 0; r < shape->row_count; r += ENX_PACK_ROWS, w += block_count) {
+        const size_t left = shape->row_count - r;
+        const size_t rows = left < ENX_PACK_ROWS ? left : ENX_PACK_ROWS;
+        for (size_t j = 0; j < shape->batch_count;) {
+            float        sum[TILE_BATCH][ENX_PACK_ROWS] = { 0 };
+            const size_t batch = shape->batch_count - j >= TILE_BATCH ? TILE_BATCH : 1;
+            if (batch == TILE_BATCH)
+                pack_tile(sum, w, x + j * block_count, block_count, TILE_BATCH);
+            else pack_tile(sum, w, x + j * block_count, block_count, 1);
+            for (size_t i = 0; i < batch; i++, j++)
+                memcpy(out + j * shape->out_stride + r, sum[i], rows * sizeof(float));
+        }
+    }
+}
+
+static void dot_rows_q8_0(float *out, const enx_block_q8_0 *w, const uint32_t *ids, size_t count,
+                          const enx_act_q8 *x, size_t col_count)
+{
+    const size_t block_count = col_count / ENX_Q8_BLOCK;
+    for (size_t r = 0; r < count; r++) {
+        const enx_block_q8_0 *row = w + (ids ? ids[r] : r) * block_count;
+        float                 sum = 0;
+        for (size_t b = 0; b < block_count; b++) {
+            const __m256i q = _mm256_loadu_si256((const __m256i *)(const void *)row[b].q);
+            const __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)x[b].q);
+            const int32_t dot = reduce_add_i32(dot_quads(_mm256_abs_epi8(q), q, a));
+            sum += (float)dot * (scale_of(&row[b]) * x[b].scale);
+        }
+        out[r] = sum;
+    }
+}
+
+/* ---- products with float weights --------------------------------------- */
+
+/* Each sum runs over columns 8 apart in its lane, then across lanes: the same for any tile. */
+#define DEFINE_MATMUL(name, type, load)                                                            \
+    ENX_INLINE void name##_tile(float *out, const type *w, const float *x,                         \
+                                const enx_matmul_shape *s, const size_t rows, const size_t batch)  \
+    {                                                                                              \
+        const size_t n = s->col_count;                                                             \
+        __m256       sum[TILE_ROWS][TILE_BATCH];                                                   \
+        for (size_t r = 0; r < TILE_ROWS; r++)                                                     \
+            for (size_t j = 0; j < TILE_BATCH; j++) sum[r][j] = _mm256_setzero_ps();               \
+        for (size_t c = 0; c < n; c += LANES) {                                                    \
+            __m256 act[TILE_BATCH];                                                                \
+            ENX_UNROLL                                                                             \
+            for (size_t j = 0; j < batch; j++) act[j] = load_f32(x + j * n + c, n - c);            \
+            ENX_UNROLL                                                                             \
+            for (size_t r = 0; r < rows; r++) {                                                    \
+                const __m256 row = load(w + r * n + c, n - c);                                     \
+                ENX_UNROLL                                                                         \
+                for (size_t j = 0; j < batch; j++)                                                 \
+                    sum[r][j] = _mm256_fmadd_ps(row, act[j], sum[r][j]);                           \
+            }                                                                                      \
+        }                                                                                          \
+        for (size_t r = 0; r < rows; r++)                                                          \
+            for (size_t j = 0; j < batch; j++) out[j * s->out_stride + r] = reduce_add(sum[r][j]); \
+    }                                                                                              \
+    static void name(float *out, const type *w, const float *x, const enx_matmul_shape *s)         \
+    {                                                                                              \
+        const size_t n = s->col_count;                                                             \
+        size_t       r = 0, j;                                                                     \
+        for (; r + TILE_ROWS <= s->row_count; r += TILE_ROWS) {                                    \
+            for (j = 0; j + TILE_BATCH <= s->batch_count; j += TILE_BATCH)                         \
+                name##_tile(out + j * s->out_stride + r, w + r * n, x + j * n, s, TILE_ROWS,       \
+                            TILE_BATCH);                                                           \
+            for (; j < s->batch_count; j++)                                                        \
+                name##_tile(out + j * s->out_stride + r, w + r * n, x + j * n, s, TILE_ROWS, 1);   \
+        }                                                                                          \
+        for (; r < s->row_count; r++)                                                              \
+            for (j = 0; j < s->batch_count; j++)                                                   \
+                name##_tile(out + j * s->out_stride + r, w + r * n, x + j * n, s, 1, 1);           \
+    }
+DEFINE_MATMUL(matmul_f32, float, load_f32)
+DEFINE_MATMUL(matmul_f16, uint16_t, load_f16)
+DEFINE_MATMUL(matmul_bf16, uint16_t, load_bf16)
+
+/* ---- the rest of a layer ----------------------------------------------- */
+
+/* p * 2^n for integral n in [-151, 127], in two steps so that subnormal results come out right. */
+ENX_INLINE __m256 scale_by_power(__m256 p, __m256 n)
+{
+    const __m256i whole = _mm256_cvtps_epi32(n);
+    const __m256i half = _mm256_srai_epi32(whole, 1), rest = _mm256_sub_epi32(whole, half);
+    const __m256i bias = _mm256_set1_epi32(127);
+    const __m256i first = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    const __m256i second = _mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23);
+    return _mm256_mul_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(first)), _mm256_castsi256_ps(second));
+}
+
+/* exp(x) within 2 ulp for x <= 88; below -87.3 it fades through the subnormals to 0.
+ * x = n ln 2 + r, |r| <= ln 2 / 2, and a polynomial of degree 6 for exp(r) (Cephes' expf). */
+ENX_INLINE __m256 exp_ps(__m256 x)
+{
+    x = _mm256_max_ps(_mm256_min_ps(x, _mm256_set1_ps(88.0f)), _mm256_set1_ps(-104.0f));
+    const __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(0x1.715476p+0f)),
+                                     _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m256       r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
+    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
+    __m256 p = _mm256_set1_ps(1.9875691500e-4f);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.3981999507e-3f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(8.3334519073e-3f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.1665795894e-2f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
+    p = _mm256_fmadd_ps(p, _mm256_mul_ps(r, r), _mm256_add_ps(r, _mm256_set1_ps(1.0f)));
+    return scale_by_power(p, n);
+}
+
+static void rmsnorm(float *out, const float *x, const float *gain, size_t n, float epsilon)
+{
+    __m256 sum = _mm256_setzero_ps();
+    for (size_t i = 0; i < n; i += LANES) {
+        const __m256 v = load_f32(x + i, n - i);
+        sum = _mm256_fmadd_ps(v, v, sum);
+    }
+    const __m256 scale = _mm256_set1_ps(1.0f / sqrtf(reduce_add(sum) / (float)n + epsilon));
+    for (size_t i = 0; i < n; i += LANES) {
+        const __m256 v = _mm256_mul_ps(load_f32(x + i, n - i), scale);
+        store_f32(out + i, _mm256_mul_ps(v, load_f32(gain + i, n - i)), n - i);
+    }
+}
+
+static void rope_halves(float *x, const float *cosines, const float *sines, size_t half)
+{
+    for (size_t i = 0; i < half; i += LANES) {
+        const __m256 a = load_f32(x + i, half - i), b = load_f32(x + half + i, half - i);
+        const __m256 c = load_f32(cosines + i, half - i), s = load_f32(sines + i, half - i);
+        store_f32(x + i, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)), half - i);
+        store_f32(x + half + i, _mm256_fmadd_ps(a, s, _mm256_mul_ps(b, c)), half - i);
+    }
+}
+
+static void silu_mul(float *out, const float *gate, const float *up, size_t n)
+{
+    const __m256 one = _mm256_set1_ps(1.0f);
+    for (size_t i = 0; i < n; i += LANES) {
+        const __m256 g = load_f32(gate + i, n - i);
+        const __m256 e = exp_ps(_mm256_sub_ps(_mm256_setzero_ps(), g));
+        const __m256 v = _mm256_div_ps(g, _mm256_add_ps(one, e));
+        store_f32(out + i, _mm256_mul_ps(v, load_f32(up + i, n - i)), n - i);
+    }
+}
+
+static void add(float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES)
+        store_f32(x + i, _mm256_add_ps(load_f32(x + i, n - i), load_f32(y + i, n - i)), n - i);
+}
+
+/* The values behind the end count as -infinity; a NaN is passed over. */
+ENX_INLINE __m256 load_or_least(const float *x, size_t n)
+{
+    const __m256 least = _mm256_set1_ps(-INFINITY);
+    if (n >= LANES) return _mm256_loadu_ps(x);
+    const __m256i lanes = tail_mask(n);
+    return _mm256_blendv_ps(least, _mm256_maskload_ps(x, lanes), _mm256_castsi256_ps(lanes));
+}
+
+ENX_INLINE float largest(const float *x, size_t n)
+{
+    __m256 most = _mm256_set1_ps(-INFINITY);
+    for (size_t i = 0; i < n; i += LANES) most = _mm256_max_ps(load_or_least(x + i, n - i), most);
+    return reduce_max(most);
+}
+
+static void softmax(float *x, size_t n)
+{
+    const __m256 most = _mm256_set1_ps(largest(x, n));
+    __m256       sum = _mm256_setzero_ps();
+    for (size_t i = 0; i < n; i += LANES) {
+        const __m256 e = exp_ps(_mm256_sub_ps(load_or_least(x + i, n - i), most));
+        sum = _mm256_add_ps(sum, e); /* exp(-infinity) is 0 */
+        store_f32(x + i, e, n - i);
+    }
+    const __m256 scale = _mm256_set1_ps(1.0f / reduce_add(sum));
+    for (size_t i = 0; i < n; i += LANES)
+        store_f32(x + i, _mm256_mul_ps(load_f32(x + i, n - i), scale), n - i);
+}
+
+/* ---- attention --------------------------------------------------------- */
+
+/* A sequence's keys and values are read once a step and are seldom in a near cache: while one
+ * array is used, the next one is on its way. */
+ENX_INLINE void fetch(const uint16_t *at) { _mm_prefetch((const char *)at, _MM_HINT_T1); }
+
+static void attend_scores(float *out, const float *q, const uint16_t *k, size_t head_width,
+                          size_t count, const uint16_t *ahead)
+{
+    const size_t block = head_width * 2 * LANES;
+    for (size_t p = 0; p < count; p += 2 * LANES, k += block, ahead += block) {
+        __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
+        for (size_t d = 0; d < head_width; d++) {
+            if (d % 2 == 0) fetch(ahead + d * 2 * LANES);
+            const __m256    value = _mm256_set1_ps(q[d]);
+            const uint16_t *at = k + d * 2 * LANES;
+            low = _mm256_fmadd_ps(value, load_f16(at, LANES), low);
+            high = _mm256_fmadd_ps(value, load_f16(at + LANES, LANES), high);
+        }
+        _mm256_storeu_ps(out + p, low);
+        _mm256_storeu_ps(out + p + LANES, high);
+    }
+}
+
+static void attend_mix(float *out, const float *weights, const uint16_t *v, size_t head_width,
+                       size_t count, const uint16_t *ahead)
+{
+    size_t d = 0;
+    for (; d + 2 * LANES <= head_width; d += 2 * LANES) {
+        __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
+        for (size_t p = 0; p < count; p++) {
+            const __m256    weight = _mm256_set1_ps(weights[p]);
+            const uint16_t *at = v + p * head_width + d;
+            if (d % (4 * LANES) == 0) fetch(ahead + p * head_width + d);
+            low = _mm256_fmadd_ps(weight, load_f16(at, LANES), low);
+            high = _mm256_fmadd_ps(weight, load_f16(at + LANES, LANES), high);
+        }
+        _mm256_storeu_ps(out + d, low);
+        _mm256_storeu_ps(out + d + LANES, high);
+    }
+    for (; d < head_width; d += LANES) {
+        __m256 sum = _mm256_setzero_ps();
+        for (size_t p = 0; p < count; p++)
+            sum = _mm256_fmadd_ps(_mm256_set1_ps(weights[p]),
+                                  load_f16(v + p * head_width + d, head_width - d), sum);
+        store_f32(out + d, sum, head_width - d);
+    }
+}
+
+/* ---- logits ------------------------------------------------------------ */
+
+static size_t argmax(const float *x, size_t n)
+{
+    const float most = largest(x, n);
+    for (size_t i = 0; i < n; i++)
+        if (x[i] == most) return i;
+    return 0;
+}
+
+static float log_sum_exp(const float *x, size_t n)
+{
+    const float  most = largest(x, n);
+    const __m256 shift = _mm256_set1_ps(most);
+    __m256       sum = _mm256_setzero_ps();
+    for (size_t i = 0; i < n; i += LANES)
+        sum = _mm256_add_ps(sum, exp_ps(_mm256_sub_ps(load_or_least(x + i, n - i), shift)));
+    return most + logf(reduce_add(sum));
+}
+
+void enx_kernels_bind_avx2(enx_kernels *table)
+{
+    table->name = "avx2";
+    table->f32_from_f16 = f32_from_f16;
+    table->f16_from_f32 = f16_from_f32;
+    table->f32_from_bf16 = f32_from_bf16;
+    table->f32_from_q8_0 = f32_from_q8_0;
+    table->act_from_f32 = act_from_f32;
+    table->matmul_pack_q8 = matmul_pack_q8;
+    table->dot_rows_q8_0 = dot_rows_q8_0;
+    table->matmul_f32 = matmul_f32;
+    table->matmul_f16 = matmul_f16;
+    table->matmul_bf16 = matmul_bf16;
+    table->rmsnorm = rmsnorm;
+    table->rope_halves = rope_halves;
+    table->silu_mul = silu_mul;
+    table->add = add;
+    table->softmax = softmax;
+    table->attend_scores = attend_scores;
+    table->attend_mix = attend_mix;
+    table->argmax = argmax;
+    table->log_sum_exp = log_sum_exp;
+}

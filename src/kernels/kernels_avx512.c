@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kernels_avx512.c - sixteen lanes: F, BW, DQ, VL and VNNI. */
+#include "kernels/kernels_impl.h"
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    LANES = 16,
+    TILE_BATCH = 8, /* activation rows that share one load of the weights */
+    AHEAD = 1,      /* groups of sixteen rows between those that multiply and those fetched */
+    TILE_ROWS = 4,  /* the same for float weights: 4 x 4 sums live in registers */
+};
+
+/* The lanes of the last, partial vector of n values. */
+ENX_INLINE __mmask16 tail_mask(size_t n) { return (__mmask16)((1u << (n & (LANES - 1))) - 1); }
+
+/* ---- conversions ------------------------------------------------------- */
+
+ENX_INLINE __m512 load_f32(const float *at, __mmask16 lanes)
+{
+    return _mm512_maskz_loadu_ps(lanes, at);
+}
+
+ENX_INLINE __m512 load_f16(const uint16_t *at, __mmask16 lanes)
+{
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, at));
+}
+
+ENX_INLINE __m512 load_bf16(const uint16_t *at, __mmask16 lanes)
+{
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, at));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+static void f32_from_f16(float *out, const uint16_t *in, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = n - i >= LANES ? 0xFFFF : tail_mask(n);
+        _mm512_mask_storeu_ps(out + i, lanes, load_f16(in + i, lanes));
+    }
+}
+
+static void f32_from_bf16(float *out, const uint16_t *in, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = n - i >= LANES ? 0xFFFF : tail_mask(n);
+        _mm512_mask_storeu_ps(out + i, lanes, load_bf16(in + i, lanes));
+    }
+}
+
+static void f16_from_f32(uint16_t *out, const float *in, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = n - i >= LANES ? 0xFFFF : tail_mask(n);
+        const __m256i   half =
+            _mm512_cvtps_ph(load_f32(in + i, lanes), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        _mm256_mask_storeu_epi16(out + i, lanes, half);
+    }
+}
+
+/* ---- Q8_0 -------------------------------------------------------------- */
+
+static float scale_of(const enx_block_q8_0 *block)
+{
+    uint16_t bits;
+    memcpy(&bits, block->scale, sizeof bits);
+    return _cvtsh_ss(bits);
+}
+
+static void f32_from_q8_0(float *out, const enx_block_q8_0 *in, size_t n)
+{
+    for (size_t b = 0; b < n / ENX_Q8_BLOCK; b++, out += ENX_Q8_BLOCK) {
+        const __m512  scale = _mm512_set1_ps(scale_of(&in[b]));
+        const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)in[b].q);
+        const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(in[b].q + LANES));
+        const __m512  first = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(low));
+        const __m512  second = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(high));
+        _mm512_storeu_ps(out, _mm512_mul_ps(scale, first));
+        _mm512_storeu_ps(out + LANES, _mm512_mul_ps(scale, second));
+    }
+}
+
+static void act_from_f32(enx_act_q8 *out, const float *x, size_t n)
+{
+    for (size_t b = 0; b < n / ENX_Q8_BLOCK; b++, x += ENX_Q8_BLOCK) {
+        const __m512 low = _mm512_loadu_ps(x), high = _mm512_loadu_ps(x + LANES);
+        const float  most =
+            _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
+        if (!(most >= ENX_ACT_TINY)) {
+            memset(&out[b], 0, sizeof out[b]);
+            continue;
+        }
+        const __m512  inverse = _mm512_set1_ps(127.0f / most);
+        const __m512i i_low = _mm512_cvtps_epi32(_mm512_mul_ps(low, inverse));
+        const __m512i i_high = _mm512_cvtps_epi32(_mm512_mul_ps(high, inverse));
+        _mm_storeu_si128((__m128i *)(void *)out[b].q, _mm512_cvtepi32_epi8(i_low));
+        _mm_storeu_si128((__m128i *)(void *)(out[b].q + LANES), _mm512_cvtepi32_epi8(i_high));
+        out[b].scale = most / 127.0f;
+        out[b].offset = -128 * _mm512_reduce_add_epi32(_mm512_add_epi32(i_low, i_high));
+    }
+}
+
+ENX_INLINE __m512i broadcast_quad(const int8_t *q)
+{
+    int32_t quad;
+    memcpy(&quad, q, sizeof quad);
+    return _mm512_set1_epi32(quad);
+}
+
+/* Sixteen rows times `batch` activation rows (a constant once inlined).  The weights of a block
+ * are loaded once; each vpdpbusd multiplies four columns of sixteen rows by four broadcast
+ * activations.  Meanwhile the weights at `ahead` are fetched into the second cache. */
+ENX_INLINE void pack_tile(float *out, size_t out_stride, const enx_pack_q8 *w, const enx_act_q8 *x,
+                          size_t block_count, __mmask16 rows, const enx_pack_q8 *ahead,
+                          const size_t batch)
+{
+    __m512 sum[TILE_BATCH];
+    ENX_UNROLL
+    for (size_t j = 0; j < batch; j++) sum[j] = _mm512_setzero_ps();
+    for (size_t b = 0; b < block_count; b++) {
+        __m512i      q[ENX_PACK_QUADS];
+        const __m512 scale = _mm512_load_ps(w[b].scale);
+        ENX_UNROLL
+        for (size_t k = 0; k < ENX_PACK_QUADS; k++) q[k] = _mm512_load_si512(w[b].q[k]);
+        if (ahead) {
+            ENX_UNROLL
+            for (size_t k = 0; k <= ENX_PACK_QUADS; k++)
+                _mm_prefetch((const char *)&ahead[b] + 64 * k, _MM_HINT_T1);
+        }
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) {
+            const enx_act_q8 *act = &x[j * block_count + b];
+            __m512i           dot = _mm512_set1_epi32(act->offset);
+            ENX_UNROLL
+            for (size_t k = 0; k < ENX_PACK_QUADS; k++)
+                dot = _mm512_dpbusd_epi32(dot, q[k], broadcast_quad(act->q + 4 * k));
+            const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(act->scale));
+            sum[j] = _mm512_add_ps(sum[j], _mm512_mul_ps(_mm512_cvtepi32_ps(dot), both));
+        }
+    }
+    ENX_UNROLL
+    for (size_t j = 0; j < batch; j++) _mm512_mask_storeu_ps(out + j * out_stride, rows, sum[j]);
+}
+
+static void pack_tile_rest(float *out, size_t out_stride, const enx_pack_q8 *w, const enx_act_q8 *x,
+                           size_t block_count, __mmask16 rows, const enx_pack_q8 *ahead,
+                           size_t batch)
+{
+    switch (batch) {
+    case 1:
+        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 1);
+        return;
+    case 2:
+        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 2);
+        return;
+    case 3:
+        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 3);
+        return;
+    case 4:
+        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 4);
+        return;
+    case 5:
+        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 5);
+        return;
+    case 6:
+        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 6);
+        return;
+    case 7:
+        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 7);
+        return;
+    default:
+        pack_tile(out, out_stride, w, x, block_count, rows, ahead, TILE_BATCH);
+        return;
+    }
+}
+
+static void matmul_pack_q8(float *out, const enx_pack_q8 *w, const enx_act_q8 *x,
+                           const enx_matmul_shape *shape)
+{
+    const size_t block_count = shape->col_count / ENX_Q8_BLOCK;
+    for (size_t r = 0; r < shape->row_count; r += LANES, w += block_count) {
+        const size_t    left = shape->row_count - r;
+        const __mmask16 rows = left >= LANES ? 0xFFFF : tail_mask(left);
+        for (size_t j = 0; j < shape->batch_count; j += TILE_BATCH)
+            pack_tile_rest(out + j * shape->out_stride + r, shape->out_stride, w,
+                           x + j * block_count, block_count, rows,
+                           j == 0 && left > LANES ? w + AHEAD * block_count : NULL,
+                           shape->batch_count - j);
+    }
+}
+
+static void dot_rows_q8_0(float *out, const enx_block_q8_0 *w, const uint32_t *ids, size_t count,
+                          const enx_act_q8 *x, size_t col_count)
+{
+    const size_t  block_count = col_count / ENX_Q8_BLOCK;
+    const __m256i flip = _mm256_set1_epi8((char)0x80);
+    for (size_t r = 0; r < count; r++) {
+        const enx_block_q8_0 *row = w + (ids ? ids[r] : r) * block_count;
+        float                 sum = 0;
+        for (size_t b = 0; b < block_count; b++) {
+            const __m256i q = _mm256_loadu_si256((const __m256i *)(const void *)row[b].q);
+            const __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)x[b].q);
+            const __m256i part =
+                _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_xor_si256(q, flip), a);
+            __m128i half =
+                _mm_add_epi32(_mm256_castsi256_si128(part), _mm256_extracti128_si256(part, 1));
+            half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
+            half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1));
+            const int32_t dot = _mm_cvtsi128_si32(half) + x[b].offset;
+            sum += (float)dot * (scale_of(&row[b]) * x[b].scale);
+        }
+        out[r] = sum;
+    }
+}
+
+/* ---- products with float weights --------------------------------------- */
+
+/* Each sum runs over columns 16 apart in its lane, then across lanes: the same for any tile. */
+#define DEFINE_MATMUL(name, type, load)                                                           \
+    ENX_INLINE void name##_tile(float *out, const type *w, const float *x,                        \
+                                const enx_matmul_shape *s, const size_t rows, const size_t batch) \
+    {                                                                                             \
+        const size_t n = s->col_count;                                                            \
+        __m512       sum[TILE_ROWS][TILE_ROWS];                                                   \
+        for (size_t r = 0; r < TILE_ROWS; r++)                                                    \
+            for (size_t j = 0; j < TILE_ROWS; j++) sum[r][j] = _mm512_setzero_ps();               \
+        for (size_t c = 0; c < n; c += LANES) {                                                   \
+            const __mmask16 lanes = n - c >= LANES ? 0xFFFF : tail_mask(n);                       \
+            __m512          act[TILE_ROWS];                                                       \
+            ENX_UNROLL                                                                            \
+            for (size_t j = 0; j < batch; j++) act[j] = load_f32(x + j * n + c, lanes);           \
+            ENX_UNROLL                                                                            \
+            for (size_t r = 0; r < rows; r++) {                                                   \
+                const __m512 row = load(w + r * n + c, lanes);                                    \
+                ENX_UNROLL                                                                        \
+                for (size_t j = 0; j < batch; j++)                                                \
+                    sum[r][j] = _mm512_fmadd_ps(row, act[j], sum[r][j]);                          \
+            }                                                                                     \
+        }                                                                                         \
+        for (size_t r = 0; r < rows; r++)                                                         \
+            for (size_t j = 0; j < batch; j++)                                                    \
+                out[j * s->out_stride + r] = _mm512_reduce_add_ps(sum[r][j]);                     \
+    }                                                                                             \
+    static void name(float *out, const type *w, const float *x, const enx_matmul_shape *s)        \
+    {                                                                                             \
+        const size_t n = s->col_count;                                                            \
+        size_t       r = 0, j;                                                                    \
+        for (; r + TILE_ROWS <= s->row_count; r += TILE_ROWS) {                                   \
+            for (j = 0; j + TILE_ROWS <= s->batch_count; j += TILE_ROWS)                          \
+                name##_tile(out + j * s->out_stride + r, w + r * n, x + j * n, s, TILE_ROWS,      \
+                            TILE_ROWS);                                                           \
+            for (; j < s->batch_count; j++)                                                       \
+                name##_tile(out + j * s->out_stride + r, w + r * n, x + j * n, s, TILE_ROWS, 1);  \
+        }                                                                                         \
+        for (; r < s->row_count; r++)                                                             \
+            for (j = 0; j < s->batch_count; j++)                                                  \
+                name##_tile(out + j * s->out_stride + r, w + r * n, x + j * n, s, 1, 1);          \
+    }
+DEFINE_MATMUL(matmul_f32, float, load_f32)
+DEFINE_MATMUL(matmul_f16, uint16_t, load_f16)
+DEFINE_MATMUL(matmul_bf16, uint16_t, load_bf16)
+
+/* ---- the rest of a layer ----------------------------------------------- */
+
+/* exp(x) within 2 ulp for x <= 88; below -87.3 it fades through the subnormals to 0.
+ * x = n ln 2 + r, |r| <= ln 2 / 2, and a polynomial of degree 6 for exp(r) (Cephes' expf). */
+ENX_INLINE __m512 exp_ps(__m512 x)
+{
+    x = _mm512_max_ps(_mm512_min_ps(x, _mm512_set1_ps(88.0f)), _mm512_set1_ps(-104.0f));
+    const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(0x1.715476p+0f)),
+                                          _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512       r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
+    __m512 p = _mm512_set1_ps(1.9875691500e-4f);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
+    p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
+    return _mm512_scalef_ps(p, n);
+}
+
+static void rmsnorm(float *out, const float *x, const float *gain, size_t n, float epsilon)
+{
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < n; i += LANES) {
+        const __m512 v = load_f32(x + i, n - i >= LANES ? 0xFFFF : tail_mask(n));
+        sum = _mm512_fmadd_ps(v, v, sum);
+    }
+    const float  mean = _mm512_reduce_add_ps(sum) / (float)n;
+    const __m512 scale = _mm512_set1_ps(1.0f / sqrtf(mean + epsilon));
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = n - i >= LANES ? 0xFFFF : tail_mask(n);
+        const __m512    v = _mm512_mul_ps(load_f32(x + i, lanes), scale);
+        _mm512_mask_storeu_ps(out + i, lanes, _mm512_mul_ps(v, load_f32(gain + i, lanes)));
+    }
+}
+
+static void rope_halves(float *x, const float *cosines, const float *sines, size_t half)
+{
+    for (size_t i = 0; i < half; i += LANES) {
+        const __mmask16 lanes = half - i >= LANES ? 0xFFFF : tail_mask(half);
+        const __m512    a = load_f32(x + i, lanes), b = load_f32(x + half + i, lanes);
+        const __m512    c = load_f32(cosines + i, lanes), s = load_f32(sines + i, lanes);
+        _mm512_mask_storeu_ps(x + i, lanes, _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s)));
+        _mm512_mask_storeu_ps(x + half + i, lanes, _mm512_fmadd_ps(a, s, _mm512_mul_ps(b, c)));
+    }
+}
+
+static void silu_mul(float *out, const float *gate, const float *up, size_t n)
+{
+    const __m512 one = _mm512_set1_ps(1.0f);
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = n - i >= LANES ? 0xFFFF : tail_mask(n);
+        const __m512    g = load_f32(gate + i, lanes);
+        const __m512    e = exp_ps(_mm512_sub_ps(_mm512_setzero_ps(), g));
+        const __m512    v = _mm512_div_ps(g, _mm512_add_ps(one, e));
+        _mm512_mask_storeu_ps(out + i, lanes, _mm512_mul_ps(v, load_f32(up + i, lanes)));
+    }
+}
+
+static void add(float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = n - i >= LANES ? 0xFFFF : tail_mask(n);
+        const __m512    sum = _mm512_add_ps(load_f32(x + i, lanes), load_f32(y + i, lanes));
+        _mm512_mask_storeu_ps(x + i, lanes, sum);
+    }
+}
+
+ENX_INLINE float largest(const float *x, size_t n)
+{
+    __m512 most = _mm512_set1_ps(-INFINITY);
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = n - i >= LANES ? 0xFFFF : tail_mask(n);
+        /* the second operand wins when the first is a NaN */
+        most = _mm512_mask_max_ps(most, lanes, load_f32(x + i, lanes), most);
+    }
+    return _mm512_reduce_max_ps(most);
+}
+
+static void softmax(float *x, size_t n)
+{
+    const __m512 most = _mm512_set1_ps(largest(x, n));
+    __m512       sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = n - i >= LANES ? 0xFFFF : tail_mask(n);
+        const __m512    e = exp_ps(_mm512_sub_ps(load_f32(x + i, lanes), most));
+        sum = _mm512_mask_add_ps(sum, lanes, sum, e);
+        _mm512_mask_storeu_ps(x + i, lanes, e);
+    }
+    const __m512 scale = _mm512_set1_ps(1.0f / _mm512_reduce_add_ps(sum));
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = n - i >= LANES ? 0xFFFF : tail_mask(n);
+        _mm512_mask_storeu_ps(x + i, lanes, _mm512_mul_ps(load_f32(x + i, lanes), scale));
+    }
+}
+
+/* ---- attention --------------------------------------------------------- */
+
+/* A sequence's keys and values are read once a step and are seldom in a near cache: while one
+ * array is used, the next one is on its way. */
+ENX_INLINE void fetch(const uint16_t *at) { _mm_prefetch((const char *)at, _MM_HINT_T1); }
+
+static void attend_scores(float *out, const float *q, const uint16_t *k, size_t head_width,
+                          size_t count, const uint16_t *ahead)
+{
+    const size_t block = head_width * LANES;
+    for (size_t p = 0; p < count; p += LANES, k += block, ahead += block) {
+        __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
+        for (size_t d = 0; d < head_width; d += 2) {
+            fetch(ahead + d * LANES);
+            even = _mm512_fmadd_ps(_mm512_set1_ps(q[d]), load_f16(k + d * LANES, 0xFFFF), even);
+            odd = _mm512_fmadd_ps(_mm512_set1_ps(q[d + 1]), load_f16(k + (d + 1) * LANES, 0xFFFF),
+                                  odd);
+        }
+        _mm512_storeu_ps(out + p, _mm512_add_ps(even, odd));
+    }
+}
+
+enum { MIX_PARTS = 2, MIX_PHASES = 4 };
+
+/* Thirty-two columns; four phases of positions, so that sums do not wait for each other. */
+ENX_INLINE void mix_columns(float *out, const float *weights, const uint16_t *v, size_t head_width,
+                            size_t count, const uint16_t *ahead)
+{
+    __m512 sum[MIX_PHASES][MIX_PARTS];
+    ENX_UNROLL
+    for (size_t i = 0; i < MIX_PHASES; i++) sum[i][0] = sum[i][1] = _mm512_setzero_ps();
+    size_t p = 0;
+    for (; p + MIX_PHASES <= count; p += MIX_PHASES) {
+        ENX_UNROLL
+        for (size_t i = 0; i < MIX_PHASES; i++) {
+            const uint16_t *row = v + (p + i) * head_width;
+            const __m512    weight = _mm512_set1_ps(weights[p + i]);
+            fetch(ahead + (p + i) * head_width);
+            sum[i][0] = _mm512_fmadd_ps(weight, load_f16(row, 0xFFFF), sum[i][0]);
+            sum[i][1] = _mm512_fmadd_ps(weight, load_f16(row + LANES, 0xFFFF), sum[i][1]);
+        }
+    }
+    for (; p < count; p++) {
+        const uint16_t *row = v + p * head_width;
+        const __m512    weight = _mm512_set1_ps(weights[p]);
+        sum[0][0] = _mm512_fmadd_ps(weight, load_f16(row, 0xFFFF), sum[0][0]);
+        sum[0][1] = _mm512_fmadd_ps(weight, load_f16(row + LANES, 0xFFFF), sum[0][1]);
+    }
+    for (size_t c = 0; c < MIX_PARTS; c++)
+        _mm512_storeu_ps(out + c * LANES, _mm512_add_ps(_mm512_add_ps(sum[0][c], sum[1][c]),
+                                                        _mm512_add_ps(sum[2][c], sum[3][c])));
+}
+
+static void attend_mix(float *out, const float *weights, const uint16_t *v, size_t head_width,
+                       size_t count, const uint16_t *ahead)
+{
+    size_t d = 0;
+    for (; d + MIX_PARTS * LANES <= head_width; d += MIX_PARTS * LANES)
+        mix_columns(out + d, weights, v + d, head_width, count, ahead + d);
+    for (; d < head_width; d += LANES) {
+        const __mmask16 lanes = head_width - d >= LANES ? 0xFFFF : tail_mask(head_width);
+        __m512          sum = _mm512_setzero_ps();
+        for (size_t p = 0; p < count; p++)
+            sum = _mm512_fmadd_ps(_mm512_set1_ps(weights[p]),
+                                  load_f16(v + p * head_width + d, lanes), sum);
+        _mm512_mask_storeu_ps(out + d, lanes, sum);
+    }
+}
+
+/* ---- logits ------------------------------------------------------------ */
+
+static size_t argmax(const float *x, size_t n)
+{
+    const __m512 most = _mm512_set1_ps(largest(x, n));
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = n - i >= LANES ? 0xFFFF : tail_mask(n);
+        const __mmask16 found = _mm512_mask_cmpeq_ps_mask(lanes, load_f32(x + i, lanes), most);
+        if (found) return i + (size_t)__builtin_ctz(found);
+    }
+    return 0;
+}
+
+static float log_sum_exp(const float *x, size_t n)
+{
+    const float  most = largest(x, n);
+    const __m512 shift = _mm512_set1_ps(most);
+    __m512       sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < n; i += LANES) {
+        const __mmask16 lanes = n - i >= LANES ? 0xFFFF : tail_mask(n);
+        sum = _mm512_mask_add_ps(sum, lanes, sum,
+                                 exp_ps(_mm512_sub_ps(load_f32(x + i, lanes), shift)));
+    }
+    return most + logf(_mm512_reduce_add_ps(sum));
+}
+
+void enx_kernels_bind_avx512(enx_kernels *table)
+{
+    table->name = "avx512";
+    table->f32_from_f16 = f32_from_f16;
+    table->f16_from_f32 = f16_from_f32;
+    table->f32_from_bf16 = f32_from_bf16;
+    table->f32_from_q8_0 = f32_from_q8_0;
+    table->act_from_f32 = act_from_f32;
+    table->matmul_pack_q8 = matmul_pack_q8;
+    table->dot_rows_q8_0 = dot_rows_q8_0;
+    table->matmul_f32 = matmul_f32;
+    table->matmul_f16 = matmul_f16;
+    table->matmul_bf16 = matmul_bf16;
+    table->rmsnorm = rmsnorm;
+    table->rope_halves = rope_halves;
+    table->silu_mul = silu_mul;
+    table->add = add;
+    table->softmax = softmax;
+    table->attend_scores = attend_scores;
+    table->attend_mix = attend_mix;
+    table->argmax = argmax;
+    table->log_sum_exp = log_sum_exp;
+}

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forward.c - the transformer, one batch at a time.
+ *
+ * Read run_layers() first: a layer is nine phases, and each phase is one function that works on a
+ * range of rows or a range of outputs.  Between two phases all threads meet.
+ *
+ *   x [rows][width]           the residual stream
+ *   h [rows][width]           x normed; also the outputs of attention and feed-forward
+ *   q [rows][heads * d]       k, v [rows][kv_heads * d]; d is the width of a head
+ *   a [rows][heads * d]       what the heads gathered
+ *   gate, up [rows][ffn]
+ *   acts [rows][blocks]       the input of the next products, quantized
+ *
+ * Keys and values are f16.  Per slot, layer and key head:
+ *
+ *   keys   [context / 16][d][16]   transposed in blocks of 16 positions (see attend_scores)
+ *   values [context][d]
+ *
+ * (1) Each output number is summed by one kernel call in an order of its own, so cutting rows or
+ *     outputs among threads changes nothing.
+ * (2) In the last layer only rows that want a hidden state go on after their keys and values are
+ *     stored: nobody reads the others.
+ */
+#include "model/forward.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "model/weights.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { PRODUCTS_MAX = 3, KEY_BLOCK = 16, CARVE_ALIGN_BYTES = 64 };
+
+typedef struct product {
+    const enx_matrix *w;
+    const float      *x;
+    float            *out;
+} product;
+
+struct enx_forward {
+    enx_forward_options options;
+    const enx_hparams  *hparams;
+    const enx_weights  *weights;
+    enx_kernels         kernels;
+    uint32_t            thread_count;
+    uint32_t            q_width;
+    uint32_t            kv_width;
+    size_t              act_blocks;  /* of one row */
+    size_t              head_stride; /* of keys and values, in numbers */
+    size_t              layer_stride;
+    size_t              slot_stride;
+    void               *block; /* owned: everything below */
+    uint64_t            block_bytes;
+    uint16_t           *keys;
+    uint16_t           *values;
+    float              *cosines; /* [context][d / 2] */
+    float              *sines;
+    enx_row            *rows;
+    float              *x, *h, *q, *k, *v, *a, *gate, *up;
+    enx_act_q8         *acts;
+    float              *scores;    /* [threads][context, rounded up] */
+    uint16_t           *halves;    /* [threads][kv_width] */
+    enx_act_q8         *head_acts; /* [ENX_FORWARD_HEAD_ROWS][blocks of width] */
+    float              *head_x;    /* [ENX_FORWARD_HEAD_ROWS][width] */
+
+    /* The phase that runs. */
+    uint32_t          row_count;
+    uint32_t          layer_index;
+    const enx_layer  *layer;
+    product           products[PRODUCTS_MAX];
+    uint32_t          product_count;
+    uint32_t          product_rows;
+    const enx_act_q8 *product_acts;
+};
+
+/* ---- phases ------------------------------------------------------------ */
+
+typedef void (*phase_fn)(void *user, uint32_t part, uint32_t part_count);
+
+static void run_phase(enx_forward *f, phase_fn fn)
+{
+    if (f->thread_count == 1) fn(f, 0, 1);
+    else enx_pool_run(f->options.pool, fn, f, f->thread_count);
+}
+
+/* The first item of a part when `count` items are cut into equal parts. */
+static uint32_t cut(uint32_t count, uint32_t part, uint32_t part_count)
+{
+    return (uint32_t)((uint64_t)count * part / part_count);
+}
+
+typedef struct span {
+    uint32_t first, end;
+} span;
+
+/* The rows of a part. */
+static span rows_of(const enx_forward *f, uint32_t part, uint32_t part_count)
+{
+    return (span){ cut(f->row_count, part, part_count), cut(f->row_count, part + 1, part_count) };
+}
+
+static void quantize_row(enx_forward *f, uint32_t row, const float *x, size_t n)
+{
+    const size_t blocks = n / ENX_Q8_BLOCK;
+    if (f->weights->has_q8 && n % ENX_Q8_BLOCK == 0)
+        f->kernels.act_from_f32(f->acts + row * blocks, x, n);
+}
+
+static void norm_row(enx_forward *f, uint32_t row, const float *gain)
+{
+    const size_t width = f->hparams->width;
+    float       *h = f->h + row * width;
+    f->kernels.rmsnorm(h, f->x + row * width, gain, width, f->hparams->rms_epsilon);
+    quantize_row(f, row, h, width);
+}
+
+/* x += what the feed-forward of the layer before left in h. */
+static void add_row(enx_forward *f, uint32_t row)
+{
+    const size_t width = f->hparams->width;
+    f->kernels.add(f->x + row * width, f->h + row * width, width);
+}
+
+static void embed_row(enx_forward *f, uint32_t row)
+{
+    const enx_matrix *embed = &f->weights->embed;
+    const size_t      n = embed->col_count, first = f->rows[row].token * n;
+    float            *x = f->x + row * n;
+    switch (embed->type) {
+    case ENX_TENSOR_F32:
+        memcpy(x, (const float *)embed->data + first, n * sizeof *x);
+        break;
+    case ENX_TENSOR_F16:
+        f->kernels.f32_from_f16(x, (const uint16_t *)embed->data + first, n);
+        break;
+    case ENX_TENSOR_BF16:
+        f->kernels.f32_from_bf16(x, (const uint16_t *)embed->data + first, n);
+        break;
+    case ENX_TENSOR_Q8_0:
+        f->kernels.f32_from_q8_0(x, (const enx_block_q8_0 *)embed->data + first / ENX_Q8_BLOCK, n);
+        break;
+    }
+}
+
+static void enter_layer(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward *f = user;
+    const span   rows = rows_of(f, part, part_count);
+    for (uint32_t row = rows.first; row < rows.end; row++) {
+        if (f->layer_index == 0) embed_row(f, row);
+        else add_row(f, row);
+        norm_row(f, row, f->layer->attn_norm);
+    }
+}
+
+static void rotate_heads(enx_forward *f, float *heads, uint32_t count, const float *gain,
+                         uint32_t position)
+{
+    const size_t d = f->hparams->head_width, half = d / 2;
+    const float *c = f->cosines + position * half, *s = f->sines + position * half;
+    for (uint32_t i = 0; i < count; i++, heads += d) {
+        if (gain) f->kernels.rmsnorm(heads, heads, gain, d, f->hparams->rms_epsilon);
+        if (f->hparams->arch == ENX_ARCH_QWEN3) f->kernels.rope_halves(heads, c, s, half);
+        else f->kernels.rope_pairs(heads, c, s, half);
+    }
+}
+
+static size_t cache_at(const enx_forward *f, const enx_row *row, uint32_t kv_head)
+{
+    return row->slot * f->slot_stride + f->layer_index * f->layer_stride + kv_head * f->head_stride;
+}
+
+static void store_row(enx_forward *f, const enx_row *row, const float *k, const float *v,
+                      uint16_t *half)
+{
+    const size_t d = f->hparams->head_width, block = row->position / KEY_BLOCK;
+    f->kernels.f16_from_f32(half, k, f->kv_width);
+    for (uint32_t head = 0; head < f->hparams->kv_head_count; head++) {
+        uint16_t *key = f->keys + cache_at(f, row, head) + block * d * KEY_BLOCK;
+        key += row->position % KEY_BLOCK;
+        for (size_t i = 0; i < d; i++) key[i * KEY_BLOCK] = half[head * d + i];
+        f->kernels.f16_from_f32(f->values + cache_at(f, row, head) + row->position * d,
+                                v + head * d, d);
+    }
+}
+
+/* Norm and rotate queries and keys; put keys and values into the cache. */
+static void place_rows(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward       *f = user;
+    const enx_hparams *hp = f->hparams;
+    const float        scale = 1.0f / sqrtf((float)hp->head_width);
+    const span         rows = rows_of(f, part, part_count);
+    for (uint32_t row = rows.first; row < rows.end; row++) {
+        float *q = f->q + row * (size_t)f->q_width, *k = f->k + row * (size_t)f->kv_width;
+        rotate_heads(f, q, hp->head_count, f->layer->q_norm, f->rows[row].position);
+        rotate_heads(f, k, hp->kv_head_count, f->layer->k_norm, f->rows[row].position);
+        for (uint32_t i = 0; i < f->q_width; i++) q[i] *= scale;
+        store_row(f, &f->rows[row], k, f->v + row * (size_t)f->kv_width,
+                  f->halves + part * (size_t)f->kv_width);
+    }
+}
+
+static void attend_rows(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward   *f = user;
+    const size_t   d = f->hparams->head_width;
+    const uint32_t sharing = f->hparams->head_count / f->hparams->kv_head_count;
+    float         *scores = f->scores + part * (f->head_stride / d);
+    const span     rows = rows_of(f, part, part_count);
+    for (uint32_t row = rows.first; row < rows.end; row++) {
+        const size_t count = f->rows[row].position + 1;
+        for (uint32_t head = 0; head < f->hparams->head_count; head++) {
+            const size_t   at = row * (size_t)f->q_width + head * d;
+            const size_t   cache = cache_at(f, &f->rows[row], head / sharing);
+            const bool     is_last = head + 1 == f->hparams->head_count;
+            const enx_row *next = &f->rows[is_last && row + 1 < rows.end ? row + 1 : row];
+            const size_t   ahead = cache_at(f, next, is_last ? 0 : (head + 1) / sharing);
+            f->kernels.attend_scores(scores, f->q + at, f->keys + cache, d, count,
+                                     f->values + cache);
+            f->kernels.softmax(scores, count);
+            f->kernels.attend_mix(f->a + at, scores, f->values + cache, d, count, f->keys + ahead);
+        }
+        quantize_row(f, row, f->a + row * (size_t)f->q_width, f->q_width);
+    }
+}
+
+static void enter_ffn(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward *f = user;
+    const span   rows = rows_of(f, part, part_count);
+    for (uint32_t row = rows.first; row < rows.end; row++) {
+        add_row(f, row);
+        norm_row(f, row, f->layer->ffn_norm);
+    }
+}
+
+static void gate_rows(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward *f = user;
+    const size_t n = f->hparams->ffn_width;
+    const span   rows = rows_of(f, part, part_count);
+    for (uint32_t row = rows.first; row < rows.end; row++) {
+        float *gate = f->gate + row * n;
+        f->kernels.silu_mul(gate, gate, f->up + row * n, n);
+        quantize_row(f, row, gate, n);
+    }
+}
+
+static void leave_layers(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward *f = user;
+    const span   rows = rows_of(f, part, part_count);
+    for (uint32_t row = rows.first; row < rows.end; row++) {
+        add_row(f, row);
+        norm_row(f, row, f->weights->out_norm);
+    }
+}
+
+/* ---- products ---------------------------------------------------------- */
+
+/* Outputs [first, first + count) of one product; first is a multiple of ENX_PACK_ROWS. */
+static void multiply(const enx_forward *f, const product *p, uint32_t first, uint32_t count)
+{
+    const enx_matrix      *w = p->w;
+    const size_t           cols = w->col_count;
+    const enx_matmul_shape shape = { .row_count = count,
+                                     .col_count = cols,
+                                     .batch_count = f->product_rows,
+                                     .out_stride = w->row_count };
+    float                 *out = p->out + first;
+    switch (w->type) {
+    case ENX_TENSOR_F32:
+        f->kernels.matmul_f32(out, (const float *)w->data + first * cols, p->x, &shape);
+        break;
+    case ENX_TENSOR_F16:
+        f->kernels.matmul_f16(out, (const uint16_t *)w->data + first * cols, p->x, &shape);
+        break;
+    case ENX_TENSOR_BF16:
+        f->kernels.matmul_bf16(out, (const uint16_t *)w->data + first * cols, p->x, &shape);
+        break;
+    case ENX_TENSOR_Q8_0:
+        f->kernels.matmul_pack_q8(out, w->packed + first / ENX_PACK_ROWS * (cols / ENX_Q8_BLOCK),
+                                  f->product_acts, &shape);
+        break;
+    }
+}
+
+static void multiply_part(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward *f = user;
+    for (uint32_t i = 0; i < f->product_count; i++) {
+        const uint32_t rows = f->products[i].w->row_count;
+        const uint32_t groups = (rows + ENX_PACK_ROWS - 1) / ENX_PACK_ROWS;
+        const uint32_t first = cut(groups, part, part_count) * ENX_PACK_ROWS;
+        const uint32_t end = cut(groups, part + 1, part_count) * ENX_PACK_ROWS;
+        const uint32_t last = end < rows ? end : rows;
+        if (first < last) multiply(f, &f->products[i], first, last - first);
+    }
+}
+
+static void run_products(enx_forward *f, const product *products, uint32_t count)
+{
+    memcpy(f->products, products, count * sizeof *products);
+    f->product_count = count;
+    f->product_rows = f->row_count;
+    f->product_acts = f->acts;
+    run_phase(f, multiply_part);
+}
+
+/* ---- the layers -------------------------------------------------------- */
+
+/* Keep the rows that want a hidden state, in order. */
+static void drop_rows(enx_forward *f)
+{
+    const size_t width = f->hparams->width, q_width = f->q_width;
+    uint32_t     kept = 0;
+    for (uint32_t row = 0; row < f->row_count; row++) {
+        if (!f->rows[row].wants_hidden) continue;
+        if (kept != row) {
+            f->rows[kept] = f->rows[row];
+            memcpy(f->x + kept * width, f->x + row * width, width * sizeof *f->x);
+            memcpy(f->q + kept * q_width, f->q + row * q_width, q_width * sizeof *f->q);
+        }
+        kept++;
+    }
+    f->row_count = kept;
+}
+
+static void run_layers(enx_forward *f)
+{
+    for (uint32_t i = 0; i < f->hparams->layer_count; i++) {
+        const enx_layer *l = f->layer = &f->weights->layers[i];
+        f->layer_index = i;
+
+        run_phase(f, enter_layer);
+        const product qkv[] = { { &l->q, f->h, f->q },
+                                { &l->k, f->h, f->k },
+                                { &l->v, f->h, f->v } };
+        run_products(f, qkv, 3);
+        run_phase(f, place_rows);
+        if (i + 1 == f->hparams->layer_count) drop_rows(f);
+        if (f->row_count == 0) return;
+        run_phase(f, attend_rows);
+        run_products(f, &(product){ &l->o, f->a, f->h }, 1);
+
+        run_phase(f, enter_ffn);
+        const product gate_up[] = { { &l->gate, f->h, f->gate }, { &l->up, f->h, f->up } };
+        run_products(f, gate_up, 2);
+        run_phase(f, gate_rows);
+        run_products(f, &(product){ &l->down, f->gate, f->h }, 1);
+    }
+    run_phase(f, leave_layers);
+}
+
+uint32_t enx_forward_run(enx_forward *f, const enx_row *rows, uint32_t row_count)
+{
+    ENX_CHECK(row_count <= f->options.batch_tokens);
+    for (uint32_t i = 0; i < row_count; i++)
+        ENX_CHECK(rows[i].token < f->hparams->vocab_count && rows[i].slot < f->options.slot_count &&
+                  rows[i].position < f->options.context_tokens);
+    if (row_count == 0) return 0;
+    memcpy(f->rows, rows, row_count * sizeof *rows);
+    f->row_count = row_count;
+    run_layers(f);
+    return f->row_count;
+}
+
+/* ---- the head ---------------------------------------------------------- */
+
+void enx_forward_logits(enx_forward *f, const uint32_t *hidden, uint32_t count, float *out)
+{
+    const size_t width = f->hparams->width, blocks = width / ENX_Q8_BLOCK;
+    ENX_CHECK(count <= ENX_FORWARD_HEAD_ROWS);
+    for (uint32_t i = 0; i < count; i++) {
+        ENX_CHECK(hidden[i] < f->row_count);
+        memcpy(f->head_x + i * width, f->h + hidden[i] * width, width * sizeof *f->h);
+        if (f->weights->has_q8)
+            memcpy(f->head_acts + i * blocks, f->acts + hidden[i] * blocks,
+                   blocks * sizeof *f->acts);
+    }
+    f->products[0] = (product){ &f->weights->head, f->head_x, out };
+    f->product_count = 1;
+    f->product_rows = count;
+    f->product_acts = f->head_acts;
+    run_phase(f, multiply_part);
+}
+
+void enx_forward_logits_of(enx_forward *f, uint32_t hidden, const uint32_t *ids, uint32_t count,
+                           float *out)
+{
+    const enx_matrix      *w = &f->weights->head;
+    const size_t           cols = w->col_count;
+    const float           *x = f->h + hidden * cols;
+    const enx_matmul_shape one = { 1, cols, 1, 1 };
+    ENX_CHECK(hidden < f->row_count);
+    if (w->type == ENX_TENSOR_Q8_0) {
+        f->kernels.dot_rows_q8_0(out, w->data, ids, count, f->acts + hidden * (cols / ENX_Q8_BLOCK),
+                                 cols);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (w->type == ENX_TENSOR_F32)
+            f->kernels.matmul_f32(out + i, (const float *)w->data + ids[i] * cols, x, &one);
+        else if (w->type == ENX_TENSOR_F16)
+            f->kernels.matmul_f16(out + i, (const uint16_t *)w->data + ids[i] * cols, x, &one);
+        else f->kernels.matmul_bf16(out + i, (const uint16_t *)w->data + ids[i] * cols, x, &one);
+    }
+}
+
+/* ---- opening ----------------------------------------------------------- */
+
+/* Cuts one block into arrays.  With a NULL base it only adds up. */
+typedef struct carver {
+    uint8_t *base;
+    uint64_t used_bytes;
+    bool     is_overflown;
+} carver;
+
+static void *carve(carver *c, uint64_t count, uint64_t size_bytes)
+{
+    uint64_t need, end;
+    if (__builtin_mul_overflow(count, size_bytes, &need) ||
+        __builtin_add_overflow(need, CARVE_ALIGN_BYTES - 1, &need) ||
+        __builtin_add_overflow(c->used_bytes, need & ~(uint64_t)(CARVE_ALIGN_BYTES - 1), &end) ||
+        end > SIZE_MAX / 2) {
+        c->is_overflown = true;
+        return NULL;
+    }
+    void *out = c->base ? c->base + c->used_bytes : NULL;
+    c->used_bytes = end;
+    return out;
+}
+
+static void carve_all(enx_forward *f, carver *c)
+{
+    const enx_hparams *hp = f->hparams;
+    const uint64_t     n = f->options.batch_tokens, width = hp->width, ffn = hp->ffn_width;
+    const uint64_t     cached = (uint64_t)f->options.slot_count * f->slot_stride;
+    const uint64_t     half = hp->head_width / 2;
+    f->keys = carve(c, cached, sizeof *f->keys);
+    f->values = carve(c, cached, sizeof *f->values);
+    f->cosines = carve(c, f->options.context_tokens * half, sizeof *f->cosines);
+    f->sines = carve(c, f->options.context_tokens * half, sizeof *f->sines);
+    f->rows = carve(c, n, sizeof *f->rows);
+    f->x = carve(c, n * width, sizeof *f->x);
+    f->h = carve(c, n * width, sizeof *f->h);
+    f->q = carve(c, n * f->q_width, sizeof *f->q);
+    f->k = carve(c, n * f->kv_width, sizeof *f->k);
+    f->v = carve(c, n * f->kv_width, sizeof *f->v);
+    f->a = carve(c, n * f->q_width, sizeof *f->a);
+    f->gate = carve(c, n * ffn, sizeof *f->gate);
+    f->up = carve(c, n * ffn, sizeof *f->up);
+    f->acts = carve(c, n * f->act_blocks, sizeof *f->acts);
+    f->scores = carve(c, f->thread_count * (f->head_stride / hp->head_width), sizeof *f->scores);
+    f->halves = carve(c, (uint64_t)f->thread_count * f->kv_width, sizeof *f->halves);
+    f->head_x = carve(c, ENX_FORWARD_HEAD_ROWS * width, sizeof *f->head_x);
+    f->head_acts = carve(c, ENX_FORWARD_HEAD_ROWS * (width / ENX_Q8_BLOCK), sizeof *f->head_acts);
+}
+
+static void fill_angles(enx_forward *f)
+{
+    const size_t half = f->hparams->head_width / 2;
+    for (size_t i = 0; i < half; i++) {
+        double frequency = pow(f->hparams->rope_base, -(double)i / (double)half);
+        if (f->weights->rope_factors) frequency /= (double)f->weights->rope_factors[i];
+        for (size_t p = 0; p < f->options.context_tokens; p++) {
+            f->cosines[p * half + i] = (float)cos((double)p * frequency);
+            f->sines[p * half + i] = (float)sin((double)p * frequency);
+        }
+    }
+}
+
+static enx_status check_options(const enx_forward_options *o, enx_report *report)
+{
+    const struct {
+        const char *name;
+        uint32_t    value, max;
+    } sizes[] = {
+        { "slots", o->slot_count, ENX_FORWARD_SLOTS_MAX },
+        { "positions of a slot", o->context_tokens, ENX_MODEL_CONTEXT_MAX },
+        { "rows of a batch", o->batch_tokens, ENX_FORWARD_BATCH_MAX },
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (sizes[i].value < 1 || sizes[i].value > sizes[i].max)
+            return ENX_FAIL(report, LIMIT, "%u %s were asked for, 1 to %u are possible",
+                            sizes[i].value, sizes[i].name, sizes[i].max);
+    return ENX_OK;
+}
+
+static void set_sizes(enx_forward *f)
+{
+    const enx_hparams *hp = f->hparams;
+    const size_t       context =
+        ((size_t)f->options.context_tokens + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK;
+    f->q_width = hp->head_count * hp->head_width;
+    f->kv_width = hp->kv_head_count * hp->head_width;
+    f->head_stride = context * hp->head_width;
+    f->layer_stride = f->head_stride * hp->kv_head_count;
+    f->slot_stride = f->layer_stride * hp->layer_count;
+    size_t widest = hp->width > hp->ffn_width ? hp->width : hp->ffn_width;
+    if (f->q_width > widest) widest = f->q_width;
+    f->act_blocks = f->weights->has_q8 ? widest / ENX_Q8_BLOCK : 0;
+    f->thread_count = f->options.pool ? enx_pool_thread_count(f->options.pool) : 1;
+}
+
+enx_status enx_forward_open(enx_forward **out, const enx_forward_options *options,
+                            enx_report *report)
+{
+    ENX_CHECK(out && options && options->model);
+    ENX_TRY(check_options(options, report));
+    enx_forward *f = ENX_MEM_NEW(enx_forward, 1);
+    if (!f) return ENX_FAIL(report, NOMEM, "no memory for a forward pass");
+    f->options = *options;
+    f->hparams = enx_model_hparams(options->model);
+    f->weights = enx_model_weights(options->model);
+    enx_kernels_init(&f->kernels, options->cpu_flags);
+    set_sizes(f);
+    carver c = { 0 };
+    carve_all(f, &c);
+    f->block_bytes = c.used_bytes;
+    f->block = c.is_overflown ? NULL : enx_mem_new(c.used_bytes, 1);
+    if (!f->block) {
+        enx_mem_free(f);
+        return ENX_FAIL(report, NOMEM,
+                        "no memory for %llu MiB of keys, values and activations "
+                        "(%u sequences of %u tokens); ask for fewer or shorter ones",
+                        (unsigned long long)(c.used_bytes >> 20), options->slot_count,
+                        options->context_tokens);
+    }
+    c = (carver){ .base = f->block };
+    carve_all(f, &c);
+    fill_angles(f);
+    *out = f;
+    return ENX_OK;
+}
+
+void enx_forward_close(enx_forward **handle)
+{
+    if (!*handle) return;
+    enx_mem_free((*handle)->block);
+    enx_mem_free(*handle);
+    *handle = NULL;
+}
+
+const enx_kernels *enx_forward_kernels(const enx_forward *forward) { return &forward->kernels; }
+
+uint64_t enx_forward_memory_bytes(const enx_forward *forward)
+{
+    return sizeof *forward + forward->block_bytes;
+}

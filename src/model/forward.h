@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forward.h - a batch of tokens of many sequences through the layers.
+ *
+ * A row is one token at one position of one slot.  A slot holds the keys and values of one
+ * sequence; its positions are filled in order, several in one batch if need be, and starting
+ * again at position 0 forgets the old ones.  Rows of one slot must come in rising position.
+ *
+ * After a run, the rows that asked for it have a hidden state (the input of the head), in row
+ * order; logits are computed from those on demand, for the whole vocabulary or for some tokens.
+ *
+ * A row's numbers depend on its slot's tokens alone: not on the other rows, nor on the threads.
+ *
+ * Layer: model.  Thread-safety: one owner thread; several may share a model.
+ */
+#ifndef ENX_MODEL_FORWARD_H
+#define ENX_MODEL_FORWARD_H
+
+#include "kernels/kernels.h"
+#include "model/model.h"
+#include "plat/pool.h"
+
+enum {
+    ENX_FORWARD_SLOTS_MAX = 1024,
+    ENX_FORWARD_BATCH_MAX = 1 << 14,
+    ENX_FORWARD_HEAD_ROWS = 16, /* rows of one call of enx_forward_logits */
+};
+
+typedef struct enx_forward enx_forward;
+
+typedef struct enx_forward_options {
+    const enx_model *model; /* borrowed */
+    uint32_t         slot_count;
+    uint32_t         context_tokens; /* positions of a slot */
+    uint32_t         batch_tokens;   /* rows of a run */
+    unsigned         cpu_flags;      /* of enx_cpu_detect */
+    enx_pool        *pool;           /* borrowed, may be NULL: one thread */
+} enx_forward_options;
+
+typedef struct enx_row {
+    uint32_t token;
+    uint32_t slot;
+    uint32_t position;
+    bool     wants_hidden;
+} enx_row;
+
+/* ENX_LIMIT: a zero or a number above its limit (ENX_MODEL_CONTEXT_MAX for positions).
+ * ENX_NOMEM with the size that was needed. */
+ENX_MUST_USE enx_status enx_forward_open(enx_forward **out, const enx_forward_options *options,
+                                         enx_report *report);
+void                    enx_forward_close(enx_forward **forward);
+
+/* rows [row_count], row_count <= batch_tokens.  Returns how many hidden states there are. */
+uint32_t enx_forward_run(enx_forward *forward, const enx_row *rows, uint32_t row_count);
+
+/* out [count][vocab_count]: logits of hidden states hidden[0 .. count);
+ * count <= ENX_FORWARD_HEAD_ROWS. */
+void enx_forward_logits(enx_forward *forward, const uint32_t *hidden, uint32_t count, float *out);
+/* out [count]: logits of the tokens `ids` at one hidden state; the same numbers, bit for bit. */
+void enx_forward_logits_of(enx_forward *forward, uint32_t hidden, const uint32_t *ids,
+                           uint32_t count, float *out);
+
+const enx_kernels *enx_forward_kernels(const enx_forward *forward);
+uint64_t           enx_forward_memory_bytes(const enx_forward *forward);
+
+#endif /* ENX_MODEL_FORWARD_H */

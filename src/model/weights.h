@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weights.h - typed views of a model's tensors, for the forward pass.
+ *
+ * Matrices stay where the file is mapped.  Those of Q8_0 that enter products are also laid out
+ * once, at open, as matmul_pack_q8 wants them (1.125 bytes a weight); the mapped ones remain the
+ * reference and serve the products with few rows.  Gains are copied to f32.
+ *
+ * Layer: model.  Thread-safety: immutable after open; may be shared.
+ */
+#ifndef ENX_MODEL_WEIGHTS_H
+#define ENX_MODEL_WEIGHTS_H
+
+#include "kernels/blocks.h"
+#include "model/model.h"
+
+typedef struct enx_matrix {
+    enx_tensor_type    type;
+    uint32_t           row_count; /* outputs */
+    uint32_t           col_count; /* inputs */
+    const void        *data;      /* [row_count][col_count], borrowed from the mapping */
+    const enx_pack_q8 *packed; /* [ceil(rows / 16)][cols / 32]; NULL unless Q8_0 and multiplied */
+} enx_matrix;
+
+typedef struct enx_layer {
+    const float *attn_norm; /* [width] */
+    enx_matrix   q, k, v;   /* heads * head_width rows */
+    const float *q_norm;    /* [head_width]; NULL: this architecture has none */
+    const float *k_norm;
+    enx_matrix   o;
+    const float *ffn_norm; /* [width] */
+    enx_matrix   gate, up, down;
+} enx_layer;
+
+typedef struct enx_weights {
+    enx_matrix       embed; /* a row a token */
+    const enx_layer *layers;
+    const float     *out_norm;
+    enx_matrix       head;         /* the embedding again when the head is tied */
+    const float     *rope_factors; /* [head_width / 2] that divide the frequencies; NULL: all 1 */
+    bool             has_q8;       /* some matrix is Q8_0: activations have to be quantized */
+} enx_weights;
+
+const enx_weights *enx_model_weights(const enx_model *model);
+/* What open() allocated: packed weights, gains, views. */
+uint64_t           enx_model_memory_bytes(const enx_model *model);
+
+#endif /* ENX_MODEL_WEIGHTS_H */

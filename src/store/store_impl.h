@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_impl.h - private: the handle and its statements.
+ *
+ * Layer: store, included by store*.c only.  Thread-safety: one owner thread; not shared.
+ */
+#ifndef ENX_STORE_STORE_IMPL_H
+#define ENX_STORE_STORE_IMPL_H
+
+#include "store/store.h"
+
+#include <sqlite3.h>
+
+/* X(NAME, SQL): prepared at their first use, kept until close. */
+/* clang-format off */
+#define STORE_STATEMENT_MAP(X) \
+    X(BEGIN, "BEGIN IMMEDIATE") \
+    X(COMMIT, "COMMIT") \
+    X(ROLLBACK, "ROLLBACK") \
+    X(JOB_ADD, \
+      "INSERT INTO jobs (created_us, command, goal, settings, key) VALUES (?1, ?2, ?3, ?4, ?5)") \
+    X(JOB_GET, STORE_JOB_SELECT "WHERE j.id = ?1 GROUP BY j.id") \
+    X(JOBS_EACH, STORE_JOB_SELECT "GROUP BY j.id ORDER BY j.id DESC") \
+    X(JOB_STATE, "UPDATE jobs SET state = ?2, finished_us = ?3 WHERE id = ?1") \
+    X(JOB_DELIVERED, "UPDATE jobs SET delivered = 1 WHERE id = ?1") \
+    X(JOB_FIND, \
+      "SELECT id FROM jobs WHERE key = ?1 AND delivered = 0 " \
+      "AND state IN ('running', 'partial', 'done') ORDER BY id DESC LIMIT 1") \
+    X(INPUT_ADD, \
+      "INSERT INTO inputs (job_id, position, path, content) VALUES (?1, ?2, ?3, ?4)") \
+    X(INPUT_GET, "SELECT path, content FROM inputs WHERE job_id = ?1 AND position = ?2") \
+    X(MODEL_SET, \
+      "INSERT OR REPLACE INTO models (job_id, model, name, duty, params, price_in, price_cached, " \
+      "price_out, fixed_usd_nano) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)") \
+    X(BILL, \
+      "SELECT m.model, m.name, m.duty, m.params, m.price_in, m.price_cached, m.price_out, " \
+      "iif(count(r.seq) > 0, m.fixed_usd_nano, 0), count(r.seq), " \
+      "coalesce(sum(r.tokens_in), 0), " \
+      "coalesce(sum(r.tokens_cached), 0), coalesce(sum(r.tokens_out), 0), " \
+      "coalesce(sum(r.cost_usd_nano), 0) FROM models m LEFT JOIN records r " \
+      "ON r.job_id = m.job_id AND r.model = m.model AND r.kind = 'call result' " \
+      "WHERE m.job_id = ?1 GROUP BY m.model ORDER BY m.model") \
+    X(RECEIPTS, \
+      "SELECT call_id, task_id, role, coalesce(model, ''), status, started_us, " \
+      "coalesce(finished_us, 0), coalesce(latency_us, 0), coalesce(price_in, 0), " \
+      "coalesce(price_cached, 0), coalesce(price_out, 0), tokens_in, tokens_cached, tokens_out, " \
+      "reserved_usd_nano, cost_usd_nano FROM calls WHERE job_id = ?1 ORDER BY call_id") \
+    X(CERTIFICATE, \
+      "SELECT is_certified, alpha, delta, answers, population, accepted, labels, wrong " \
+      "FROM certificates WHERE job_id = ?1 ORDER BY time_us DESC LIMIT 1") \
+    X(RECORD_ADD, NULL) \
+    X(RECORDS_EACH, NULL)
+
+#define STORE_JOB_SELECT \
+    "SELECT j.id, j.created_us, j.finished_us, j.state, j.command, j.goal, j.settings, " \
+    "coalesce((SELECT max(items) FROM records WHERE job_id = j.id AND seq = 1), 0), " \
+    "coalesce(sum(r.kind IN ('task accepted', 'task abstained', 'task failed')), 0), " \
+    "coalesce(sum(r.kind = 'call result'), 0), " \
+    "coalesce(sum(r.tokens_in) FILTER (WHERE r.kind = 'call result'), 0), " \
+    "coalesce(sum(r.tokens_cached) FILTER (WHERE r.kind = 'call result'), 0), " \
+    "coalesce(sum(r.tokens_out) FILTER (WHERE r.kind = 'call result'), 0), " \
+    "coalesce(sum(r.cost_usd_nano) FILTER (WHERE r.kind = 'call result'), 0), " \
+    "coalesce((SELECT sum(m.fixed_usd_nano) FROM models m WHERE m.job_id = j.id AND EXISTS " \
+    "(SELECT 1 FROM records u WHERE u.job_id = m.job_id AND u.model = m.model AND " \
+    "u.kind = 'call result')), 0) " \
+    "FROM jobs j LEFT JOIN records r ON r.job_id = j.id "
+
+typedef enum store_statement {
+#define X(name, sql) STORE_##name,
+    STORE_STATEMENT_MAP(X)
+#undef X
+    STORE_STATEMENT_COUNT
+} store_statement;
+/* clang-format on */
+
+struct enx_store {
+    sqlite3      *db;
+    sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
+    bool          is_grouped; /* between begin and commit */
+    char          path[4096];
+};
+
+/* The prepared statement, reset; NULL after a failure, which is reported. */
+sqlite3_stmt           *store_prepare(enx_store *store, store_statement which, const char *sql,
+                                      enx_report *report);
+/* Run to the end, expecting no row. */
+ENX_MUST_USE enx_status store_run(enx_store *store, sqlite3_stmt *statement, enx_report *report);
+/* What sqlite says, as a status with path and remedy. */
+enx_status              store_fail(const enx_store *store, int code, enx_report *report);
+/* Read the next row: *more tells whether there is one. */
+ENX_MUST_USE enx_status store_step(enx_store *store, sqlite3_stmt *statement, bool *more,
+                                   enx_report *report);
+
+#endif /* ENX_STORE_STORE_IMPL_H */

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* budget.c - the ledger in memory. */
+#include "swarm/budget.h"
+
+#include "base/check.h"
+
+#include <inttypes.h>
+
+void enx_budget_init(enx_budget *budget, const enx_budget_caps *caps)
+{
+    *budget = (enx_budget){ .caps = *caps };
+}
+
+static uint64_t add_saturating(uint64_t a, uint64_t b)
+{
+    uint64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+uint64_t enx_usage_tokens(const enx_usage_count *usage)
+{
+    return add_saturating(add_saturating(usage->tokens_in, usage->tokens_cached),
+                          usage->tokens_out);
+}
+
+/* What is left under a cap; a sum that saturates leaves nothing. */
+static uint64_t left_of(uint64_t cap, uint64_t spent, uint64_t reserved, uint64_t unknown)
+{
+    const uint64_t taken = add_saturating(add_saturating(spent, reserved), unknown);
+    const uint64_t limit = cap ? cap : UINT64_MAX;
+    return taken >= limit ? 0 : limit - taken;
+}
+
+enx_status enx_budget_fits(const enx_budget *budget, const enx_reservation *reservation,
+                           enx_report *report)
+{
+    const enx_budget_hold *reserved = &budget->reserved, *unknown = &budget->unknown;
+    const uint64_t         usd = left_of(budget->caps.usd_nano, budget->total.cost_usd_nano,
+                                         reserved->usd_nano, unknown->usd_nano);
+    if (reservation->usd_nano > usd)
+        return ENX_FAIL(report, BUDGET,
+                        "%.9f USD left of %.9f, the next call may need %.9f; raise the budget",
+                        (double)usd * 1e-9, (double)budget->caps.usd_nano * 1e-9,
+                        (double)reservation->usd_nano * 1e-9);
+    const uint64_t tokens = left_of(budget->caps.tokens, enx_usage_tokens(&budget->total.usage),
+                                    reserved->tokens, unknown->tokens);
+    if (reservation->tokens > tokens)
+        return ENX_FAIL(report, BUDGET,
+                        "%" PRIu64 " tokens left of %" PRIu64 ", the next call may need %" PRIu64
+                        "; raise the token limit",
+                        tokens, budget->caps.tokens, reservation->tokens);
+    if (left_of(budget->caps.calls, budget->total.calls, reserved->calls, unknown->calls) < 1)
+        return ENX_FAIL(report, BUDGET, "all %" PRIu64 " calls are used; raise the call limit",
+                        budget->caps.calls);
+    return ENX_OK;
+}
+
+static void hold(enx_budget_hold *at, const enx_reservation *reservation)
+{
+    at->usd_nano = add_saturating(at->usd_nano, reservation->usd_nano);
+    at->tokens = add_saturating(at->tokens, reservation->tokens);
+    at->calls++;
+}
+
+static void release(enx_budget_hold *at, const enx_reservation *reservation)
+{
+    ENX_CHECK(at->calls > 0 && at->usd_nano >= reservation->usd_nano &&
+              at->tokens >= reservation->tokens);
+    at->usd_nano -= reservation->usd_nano;
+    at->tokens -= reservation->tokens;
+    at->calls--;
+}
+
+void enx_budget_reserve(enx_budget *budget, const enx_reservation *reservation)
+{
+    ENX_CHECK(reservation->model < ENX_ROSTER_MODELS_MAX &&
+              (unsigned)reservation->role < ENX_ROLE_COUNT);
+    hold(&budget->reserved, reservation);
+}
+
+void enx_budget_lose(enx_budget *budget, const enx_reservation *reservation)
+{
+    release(&budget->reserved, reservation);
+    hold(&budget->unknown, reservation);
+}
+
+static void add_line(enx_budget_line *to, const enx_budget_line *line)
+{
+    to->calls += line->calls;
+    to->usage.tokens_in = add_saturating(to->usage.tokens_in, line->usage.tokens_in);
+    to->usage.tokens_cached = add_saturating(to->usage.tokens_cached, line->usage.tokens_cached);
+    to->usage.tokens_out = add_saturating(to->usage.tokens_out, line->usage.tokens_out);
+    to->cost_usd_nano = add_saturating(to->cost_usd_nano, line->cost_usd_nano);
+    to->fixed_usd_nano = add_saturating(to->fixed_usd_nano, line->fixed_usd_nano);
+}
+
+void enx_budget_settle(enx_budget *budget, const enx_reservation *reservation, bool was_lost,
+                       const enx_usage_count *usage, const enx_price *price)
+{
+    ENX_CHECK(reservation->model < ENX_ROSTER_MODELS_MAX &&
+              (unsigned)reservation->role < ENX_ROLE_COUNT);
+    release(was_lost ? &budget->unknown : &budget->reserved, reservation);
+    const enx_budget_line line = {
+        .calls = 1,
+        .usage = *usage,
+        .cost_usd_nano = enx_price_cost(price, usage),
+        .fixed_usd_nano = enx_price_fixed(price, usage),
+    };
+    if (line.cost_usd_nano > reservation->usd_nano || enx_usage_tokens(usage) > reservation->tokens)
+        budget->overrun_calls++;
+    add_line(&budget->total, &line);
+    add_line(&budget->lines[reservation->model][reservation->role], &line);
+}
+
+enx_budget_line enx_budget_by_model(const enx_budget *budget, uint32_t model)
+{
+    ENX_CHECK(model < ENX_ROSTER_MODELS_MAX);
+    enx_budget_line sum = { 0 };
+    for (uint32_t role = 0; role < ENX_ROLE_COUNT; role++)
+        add_line(&sum, &budget->lines[model][role]);
+    return sum;
+}
+
+enx_budget_line enx_budget_by_role(const enx_budget *budget, enx_role role)
+{
+    ENX_CHECK((unsigned)role < ENX_ROLE_COUNT);
+    enx_budget_line sum = { 0 };
+    for (uint32_t model = 0; model < ENX_ROSTER_MODELS_MAX; model++)
+        add_line(&sum, &budget->lines[model][role]);
+    return sum;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* swarm.h - one job: plan, hand out, check, escalate, certify, assemble.
+ *
+ *     enx_swarm_open(&swarm, &options, report);
+ *     enx_swarm_replay(swarm, &record, report);            // of an earlier run, in order, if any
+ *     enx_swarm_start(swarm);
+ *     while (!enx_swarm_is_done(swarm)) {
+ *         enx_swarm_on_report(swarm, &call_report);        // whenever one comes, in any order
+ *         enx_swarm_tick(swarm);                           // at least at enx_swarm_wake_us()
+ *     }
+ *     enx_swarm_result(swarm, i); enx_swarm_summary_get(swarm);
+ *
+ * The core never blocks and never calls itself back; it starts calls through ports->generate and
+ * records everything through ports->save before it has an effect outside.  The answers and the
+ * bill are the same for every order in which reports come, as long as none is lost or late and no
+ * cap is reached.  docs/swarm.md has the states, records and promises.
+ *
+ * Layer: swarm.  Thread-safety: one owner thread; not shared.
+ */
+#ifndef ENX_SWARM_SWARM_H
+#define ENX_SWARM_SWARM_H
+
+#include "swarm/assemble.h"
+#include "swarm/budget.h"
+#include "swarm/plan.h"
+#include "swarm/ports.h"
+
+enum {
+    ENX_SWARM_ATTEMPTS_MAX = 16,
+    ENX_SWARM_PLAN_TRIES = 3,
+    ENX_SWARM_GATE_ITEMS = 4,
+    ENX_SWARM_ITEM_BYTES = 1 << 20,
+};
+
+typedef enum enx_swarm_mode {
+    ENX_SWARM_MODE_SWARM,
+    ENX_SWARM_MODE_WORKERS, /* scout and workers, never the lead (but for the plan) */
+    ENX_SWARM_MODE_LEAD,    /* the lead answers every task */
+} enx_swarm_mode;
+
+/* Zero means the default everywhere.  Everything is borrowed until close, except `ports` and
+ * `plan`, which are copied. */
+typedef struct enx_swarm_options {
+    uint64_t          job_id; /* below 2^31 */
+    enx_swarm_mode    mode;
+    const enx_roster *roster; /* exactly one lead, one scout at most; see enx_swarm_open */
+    const enx_ports  *ports;
+    const char       *goal;  /* the user's words */
+    const char       *what;  /* class of the tasks; NULL: "restore" */
+    const enx_span   *items; /* [item_count] */
+    uint32_t          item_count;
+    const enx_plan   *plan;                 /* NULL: the lead writes one */
+    enx_budget_caps   caps;                 /* time counts from enx_swarm_start */
+    double            escalate_above;       /* error chance; 0: 0.2; 1: never for that reason */
+    double            escalate_above_level[4]; /* the same by damage level; 0: escalate_above */
+    double            scout_confidence_min; /* 0: 0.5; negative: any */
+    double   target_alpha;       /* 0: no target; else only the certified part stays with workers */
+    double   delta;              /* 0: 0.05 */
+    uint32_t audit_labels_max;   /* 0 without target: no audits, no certificate */
+    uint32_t gate_items_min;     /* 0: ENX_SWARM_GATE_ITEMS; 1: never single for that reason */
+    uint32_t attempts_max;       /* calls for one role of one task; 0: 3 */
+    uint64_t call_timeout_us;    /* 0: 120 s */
+    size_t   item_bytes_max;     /* longer texts are returned; 0: ENX_SWARM_ITEM_BYTES */
+    uint64_t seed;               /* of the audits' permutation; 0: ports->random_u64 */
+    bool     refuse_over_budget; /* a plan whose worst case is above caps.usd_nano */
+} enx_swarm_options;
+
+typedef struct enx_swarm enx_swarm;
+
+/* ENX_INVALID: no lead where one is needed (every mode; in WORKERS mode only to write the plan),
+ * no scout or no worker in SWARM and WORKERS mode, a model without slots, rates outside [0, 1];
+ * ENX_LIMIT: too many models or items; ENX_NOMEM. */
+ENX_MUST_USE enx_status enx_swarm_open(enx_swarm **out, const enx_swarm_options *options,
+                                       enx_report *report);
+void                    enx_swarm_close(enx_swarm **swarm);
+
+/* Rebuild the state from one record of an earlier run of the same job; all of them, in order,
+ * before start.  Finished tasks are not run again; an intent without result is generated again
+ * under its call id, and its reserve counts as unknown until its report comes.  A job that ended
+ * as partial goes on, under today's caps.
+ *
+ * ENX_FORMAT   not the next record of this job, or one that cannot follow.
+ * ENX_INVALID  the job was opened over other items, another goal or mode.
+ * ENX_NOMEM. */
+ENX_MUST_USE enx_status enx_swarm_replay(enx_swarm *swarm, const enx_record *record,
+                                         enx_report *report);
+
+/* Once, after open and replay. */
+void enx_swarm_start(enx_swarm *swarm);
+
+/* Reports of unknown calls and second reports are ignored.  Reports of calls that were given up,
+ * or that come after the end of the job, settle the bill. */
+void enx_swarm_on_report(enx_swarm *swarm, const enx_call_report *report);
+
+/* Give up calls whose deadline passed, and the job when its time is up. */
+void enx_swarm_tick(enx_swarm *swarm);
+
+/* When tick must be called at the latest, on the ports' clock; UINT64_MAX: not before a report. */
+uint64_t enx_swarm_wake_us(const enx_swarm *swarm);
+
+/* End as partial: running calls are cancelled, unfinished tasks returned as they came. */
+void enx_swarm_cancel(enx_swarm *swarm);
+
+/* The job ended, or stopped because of a failed save. */
+bool enx_swarm_is_done(const enx_swarm *swarm);
+
+/* ENX_OK, or why the machine stopped: the failure of save (its text is put into `report`) or
+ * ENX_NOMEM.  Nothing that was saved is lost: open again, replay, go on. */
+ENX_MUST_USE enx_status enx_swarm_error(const enx_swarm *swarm, enx_report *report);
+
+typedef enum enx_task_state {
+    ENX_TASK_OPEN, /* not finished */
+    ENX_TASK_ACCEPTED,
+    ENX_TASK_ABSTAINED, /* on purpose untouched: the text is the input */
+    ENX_TASK_FAILED,    /* no usable answer: the text is the input */
+    ENX_TASK_RETURNED,  /* not done, the job ended before: the text is the input */
+    ENX_TASK_STATE_COUNT
+} enx_task_state;
+
+/* Pointers are borrowed, valid until the next call that changes the swarm. */
+typedef struct enx_swarm_answer {
+    enx_task_state state;
+    enx_span       answer; /* not zero-terminated */
+    enx_reason     reason;
+    const char    *note;  /* sentence that goes with the reason, or "" */
+    uint32_t       model; /* that answered; ACCEPTED only, not for BLANK */
+    enx_role       role;  /* of that call; SCOUT: accepted as it came */
+    double         error_chance;
+    bool           is_escalated;
+    enx_reason     escalate_reason;
+    char           language[ENX_LANGUAGE_BYTES_MAX]; /* "" unknown */
+    int32_t        level;
+    bool           is_labelled; /* audited */
+    bool           was_wrong;   /* by that audit; the answer is then the lead's */
+} enx_swarm_answer;
+
+enx_swarm_answer enx_swarm_result(const enx_swarm *swarm, uint32_t item);
+
+/* Counters of one model, kept up to date: O(1). */
+typedef struct enx_swarm_progress {
+    uint32_t        queued;
+    uint32_t        running;
+    uint32_t        accepted; /* tasks whose answer is this model's; scout: accepted as they came */
+    uint32_t        escalated; /* tasks that this model passed up */
+    uint32_t        abstained;
+    uint32_t        failed;
+    enx_budget_line line; /* tokens and money */
+} enx_swarm_progress;
+
+enx_swarm_progress enx_swarm_progress_get(const enx_swarm *swarm, uint32_t model);
+
+typedef enum enx_swarm_end {
+    ENX_SWARM_RUNNING,
+    ENX_SWARM_DONE,
+    ENX_SWARM_PARTIAL,
+    ENX_SWARM_FAILED,
+} enx_swarm_end;
+
+typedef struct enx_swarm_summary {
+    enx_swarm_end         end;
+    enx_reason            end_reason;
+    const char           *end_note; /* sentence, or ""; borrowed as above */
+    bool                  is_single;
+    enx_reason            gate_reason;
+    bool                  has_plan;
+    enx_plan              plan;
+    uint32_t              tasks[ENX_TASK_STATE_COUNT];
+    uint32_t              escalated;
+    bool                  has_certificate;
+    enx_certificate_claim certificate;
+    uint64_t              elapsed_us; /* of this run */
+} enx_swarm_summary;
+
+enx_swarm_summary enx_swarm_summary_get(const enx_swarm *swarm);
+
+/* The ledger; borrowed until close. */
+const enx_budget *enx_swarm_budget(const enx_swarm *swarm);
+
+/* Check the numbered invariants of swarm_state.c in O(items + calls); ENX_INVALID names the first
+ * that is broken.  For tests and the simulator. */
+ENX_MUST_USE enx_status enx_swarm_verify(const enx_swarm *swarm, enx_report *report);
+
+#endif /* ENX_SWARM_SWARM_H */

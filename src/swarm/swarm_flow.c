@@ -1,0 +1,758 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* swarm_flow.c - the decisions: retry, accept, escalate, abstain, certify, end. */
+#include "swarm/swarm_flow.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NOTE_BYTES = 256,
+    SCOUT_TOKENS_OUT = 16,
+    /* Restoring may triple a letter's bytes and add marks; a token is at least a byte. */
+    ANSWER_TOKENS_PER_BYTE = 4,
+    ANSWER_TOKENS_MORE = 64,
+};
+
+/* ---- records ------------------------------------------------------------------------------- */
+
+/* A record about a task, with its latest call. */
+static enx_record record_of(const enx_swarm *s, uint32_t item, enx_record_kind kind)
+{
+    const swarm_item *at = &s->items[item];
+    const bool        has_call = at->call != SWARM_NONE;
+    return (enx_record){
+        .kind = kind,
+        .task_id = swarm_task_id(s, item),
+        .item = item == s->item_count ? 0 : item,
+        .call_id = has_call ? swarm_call_id(s, at->call) : 0,
+        .role = has_call ? s->calls[at->call].reserved.role : at->role,
+        .model = has_call ? s->calls[at->call].reserved.model : at->model,
+        .attempt = at->attempt,
+        .level = at->level,
+        .kinds = at->kinds,
+    };
+}
+
+static void put_text(enx_record *record, const char *text, size_t size_bytes)
+{
+    record->text = text;
+    record->text_bytes = size_bytes;
+}
+
+static void emit_note(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_reason reason,
+                      const char *note)
+{
+    enx_record record = record_of(s, item, kind);
+    record.reason = reason;
+    put_text(&record, note, strlen(note));
+    swarm_emit(s, record);
+}
+
+static void accept_text(enx_swarm *s, uint32_t item, enx_reason reason, const char *text,
+                        size_t size_bytes)
+{
+    enx_record record = record_of(s, item, ENX_RECORD_TASK_ACCEPTED);
+    record.reason = reason;
+    if (s->items[item].call != SWARM_NONE)
+        record.error_chance = s->calls[s->items[item].call].error_chance;
+    put_text(&record, text, size_bytes);
+    swarm_emit(s, record);
+}
+
+static void accept_call(enx_swarm *s, uint32_t item, enx_reason reason)
+{
+    const swarm_text answer = s->calls[s->items[item].call].answer;
+    accept_text(s, item, reason, swarm_text_get(s, answer), answer.size_bytes);
+}
+
+static bool may_escalate(const enx_swarm *s)
+{
+    return s->options.mode == ENX_SWARM_MODE_SWARM && s->plan.escalate && !s->is_single;
+}
+
+/* Up to the lead where that is allowed; else the input is returned. */
+static void escalate_or(enx_swarm *s, uint32_t item, enx_record_kind otherwise, enx_reason reason,
+                        const char *note)
+{
+    emit_note(s, item, may_escalate(s) ? ENX_RECORD_TASK_ESCALATED : otherwise, reason, note);
+}
+
+/* ---- checks -------------------------------------------------------------------------------- */
+
+static void describe_flags(uint32_t flags, char note[NOTE_BYTES])
+{
+    snprintf(note, NOTE_BYTES, "red flags:%s%s%s%s", flags & ENX_FLAG_TRUNCATED ? " truncated" : "",
+             flags & ENX_FLAG_STUCK ? " stuck" : "", flags & ENX_FLAG_EMPTY ? " empty" : "",
+             flags & ENX_FLAG_MALFORMED ? " malformed" : "");
+}
+
+/* Checks that need no model, in order; the first that fails decides.  NONE: all passed. */
+static enx_reason run_checks(const enx_swarm *s, uint32_t item, char note[NOTE_BYTES])
+{
+    const swarm_item *at = &s->items[item];
+    const swarm_call *entry = &s->calls[at->call];
+    uint32_t          flags = entry->flags;
+    note[0] = '\0';
+    if (entry->answer.size_bytes == 0 && at->input.size_bytes > 0) flags |= ENX_FLAG_EMPTY;
+    if (flags) {
+        describe_flags(flags, note);
+        return ENX_REASON_RED_FLAG;
+    }
+    if (!s->plan.check_round_trip || !s->ports.check) return ENX_REASON_NONE;
+    const enx_call call = swarm_call_of(s, entry, swarm_call_id(s, at->call));
+    if (s->ports.check(s->ports.self, "round_trip", &call, swarm_text_get(s, entry->answer),
+                       entry->answer.size_bytes, note, NOTE_BYTES))
+        return ENX_REASON_NONE;
+    return ENX_REASON_ROUND_TRIP;
+}
+
+/* ---- decisions by role --------------------------------------------------------------------- */
+
+/* Error and loss: again, as long as attempts last.  True: it is back in its queue. */
+static bool retry(enx_swarm *s, uint32_t item)
+{
+    swarm_item       *at = &s->items[item];
+    const swarm_call *entry = &s->calls[at->call];
+    const bool        may = entry->status == ENX_CALL_ERROR || entry->status == ENX_CALL_LOST;
+    if (!may || at->attempt >= s->options.attempts_max) return false;
+    at->work = WORK_NONE;
+    swarm_enqueue(s, item, at->role, at->model);
+    return true;
+}
+
+static enx_reason reason_of_status(enx_call_status status)
+{
+    if (status == ENX_CALL_ABSTAIN) return ENX_REASON_ABSTAINED;
+    if (status == ENX_CALL_REFUSE) return ENX_REASON_REFUSED;
+    return status == ENX_CALL_LOST ? ENX_REASON_TIMED_OUT : ENX_REASON_CALL_FAILED;
+}
+
+static enx_record_kind kind_of_status(enx_call_status status)
+{
+    return status == ENX_CALL_ABSTAIN || status == ENX_CALL_REFUSE ? ENX_RECORD_TASK_ABSTAINED
+                                                                   : ENX_RECORD_TASK_FAILED;
+}
+
+/* The worker for a language; several share the tasks by index, so that chance has no part in it. */
+static uint32_t worker_for(const enx_swarm *s, const char *language, uint32_t item)
+{
+    uint32_t found[ENX_ROSTER_MODELS_MAX], count = 0;
+    for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
+        const enx_roster_model *model = &s->options.roster->models[m];
+        if (model->duty != ENX_DUTY_WORKER) continue;
+        for (uint32_t i = 0; i < model->language_count; i++)
+            if (strcmp(model->languages[i], language) == 0) {
+                found[count++] = m;
+                break;
+            }
+    }
+    return count ? found[item % count] : SWARM_NONE;
+}
+
+static uint32_t kinds_of_level(int32_t level)
+{
+    return level <= 0 ? 0u : level == 1 ? 1u : level == 2 ? 3u : 7u;
+}
+
+static void route(enx_swarm *s, uint32_t item, const swarm_call *entry)
+{
+    char          note[NOTE_BYTES];
+    const int32_t cap = enx_kinds_level(s->plan.kinds);
+    const int32_t level = entry->level < cap ? entry->level : cap;
+    enx_record    record = record_of(s, item, ENX_RECORD_TASK_ROUTED);
+    memcpy(record.language, entry->language, sizeof record.language);
+    record.level = level;
+    record.kinds = s->plan.kinds & kinds_of_level(level);
+    record.model = worker_for(s, entry->language, item);
+    if (!enx_plan_wants_language(&s->plan, entry->language)) {
+        snprintf(note, sizeof note, "the plan leaves out %s", entry->language);
+        emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NOT_ASKED, note);
+    } else if (record.model == SWARM_NONE) {
+        snprintf(note, sizeof note, "no worker knows %s", entry->language);
+        emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NO_WORKER, note);
+    } else if (record.kinds == 0) {
+        accept_text(s, item, ENX_REASON_UNDAMAGED, s->items[item].input.text,
+                    s->items[item].input.size_bytes);
+    } else {
+        swarm_emit(s, record);
+    }
+}
+
+static void decide_scout(enx_swarm *s, uint32_t item)
+{
+    const swarm_call *entry = &s->calls[s->items[item].call];
+    char              note[NOTE_BYTES];
+    if (entry->status != ENX_CALL_OK) {
+        if (retry(s, item)) return;
+        escalate_or(s, item, kind_of_status(entry->status), reason_of_status(entry->status),
+                    swarm_text_get(s, entry->error));
+    } else if (!entry->language[0] || entry->level < 0 || entry->level > 3 ||
+               entry->confidence < s->options.scout_confidence_min) {
+        snprintf(note, sizeof note, "scout: language \"%s\", confidence %.2f", entry->language,
+                 entry->confidence);
+        escalate_or(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_SCOUT_UNSURE, note);
+    } else {
+        route(s, item, entry);
+    }
+}
+
+static void decide_work(enx_swarm *s, uint32_t item)
+{
+    const swarm_call *entry = &s->calls[s->items[item].call];
+    char              note[NOTE_BYTES];
+    if (entry->status != ENX_CALL_OK) {
+        if (retry(s, item)) return;
+        escalate_or(s, item, kind_of_status(entry->status), reason_of_status(entry->status),
+                    swarm_text_get(s, entry->error));
+        return;
+    }
+    const enx_reason failed = run_checks(s, item, note);
+    if (failed != ENX_REASON_NONE) {
+        escalate_or(s, item, ENX_RECORD_TASK_FAILED, failed, note);
+        return;
+    }
+    const int32_t level = s->items[item].level;
+    const double  above = level >= 0 && level <= 3 ? s->options.escalate_above_level[level]
+                                                   : s->options.escalate_above;
+    const bool    is_doubtful = s->plan.check_confidence && entry->error_chance > above;
+    if (is_doubtful && may_escalate(s)) {
+        snprintf(note, sizeof note, "error chance %.3f", entry->error_chance);
+        emit_note(s, item, ENX_RECORD_TASK_ESCALATED, ENX_REASON_LOW_CONFIDENCE, note);
+        return;
+    }
+    accept_call(s, item, is_doubtful ? ENX_REASON_LOW_CONFIDENCE : ENX_REASON_CHECKED);
+}
+
+/* The lead failed: a worker's answer that passed its checks is better than nothing. */
+static void fall_back(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_reason reason,
+                      const char *note)
+{
+    const swarm_item *at = &s->items[item];
+    if (!at->has_kept) {
+        emit_note(s, item, kind, reason, note);
+        return;
+    }
+    enx_record record = record_of(s, item, ENX_RECORD_TASK_ACCEPTED);
+    record.reason = ENX_REASON_KEPT_WORKER;
+    record.model = at->kept_model;
+    record.role = ENX_ROLE_WORK;
+    record.error_chance = at->kept_error_chance;
+    put_text(&record, swarm_text_get(s, at->kept), at->kept.size_bytes);
+    swarm_emit(s, record);
+}
+
+static void decide_lead(enx_swarm *s, uint32_t item)
+{
+    const swarm_call *entry = &s->calls[s->items[item].call];
+    char              note[NOTE_BYTES];
+    if (entry->status != ENX_CALL_OK) {
+        if (retry(s, item)) return;
+        fall_back(s, item, kind_of_status(entry->status), reason_of_status(entry->status),
+                  swarm_text_get(s, entry->error));
+        return;
+    }
+    const enx_reason failed = run_checks(s, item, note);
+    if (failed != ENX_REASON_NONE) fall_back(s, item, ENX_RECORD_TASK_FAILED, failed, note);
+    else accept_call(s, item, ENX_REASON_LEAD_CHECKED);
+}
+
+/* A reference that cannot be had counts as wrong: that never claims too much. */
+static void decide_audit(enx_swarm *s, uint32_t item)
+{
+    swarm_item       *at = &s->items[item];
+    const swarm_call *entry = &s->calls[at->call];
+    char              note[NOTE_BYTES];
+    if (entry->status != ENX_CALL_OK && retry(s, item)) return;
+    enx_record record = record_of(s, item, ENX_RECORD_LABEL);
+    record.error_chance = at->error_chance;
+    record.score = 1 - at->error_chance;
+    record.is_wrong = true;
+    record.reason = ENX_REASON_AUDIT_FAILED;
+    if (entry->status == ENX_CALL_OK && run_checks(s, item, note) == ENX_REASON_NONE) {
+        const char *got = swarm_text_get(s, entry->answer);
+        record.reason = ENX_REASON_AUDITED;
+        record.is_wrong = entry->answer.size_bytes != at->answer.size_bytes ||
+                          memcmp(got, swarm_text_get(s, at->answer), at->answer.size_bytes) != 0;
+        put_text(&record, got, entry->answer.size_bytes);
+    }
+    swarm_emit(s, record);
+}
+
+/* ---- the plan ------------------------------------------------------------------------------ */
+
+static bool is_blank(const enx_span *span)
+{
+    for (size_t i = 0; i < span->size_bytes; i++)
+        if (span->text[i] != ' ' && (span->text[i] < '\t' || span->text[i] > '\r')) return false;
+    return true;
+}
+
+void swarm_create_tasks(enx_swarm *s)
+{
+    for (uint32_t i = 0; i < s->item_count && !s->is_stopped; i++) {
+        const swarm_item *at = &s->items[i];
+        if (!at->is_created) swarm_emit(s, record_of(s, i, ENX_RECORD_TASK_CREATED));
+        if (at->state != ENX_TASK_OPEN || at->call != SWARM_NONE) continue;
+        if (is_blank(&at->input)) {
+            accept_text(s, i, ENX_REASON_BLANK, at->input.text, at->input.size_bytes);
+        } else if (at->input.size_bytes > s->options.item_bytes_max) {
+            char note[NOTE_BYTES];
+            snprintf(note, sizeof note, "%zu bytes, at most %zu", at->input.size_bytes,
+                     s->options.item_bytes_max);
+            emit_note(s, i, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_TOO_LONG, note);
+        }
+    }
+}
+
+/* Scout and the dearest worker for every task, each once. */
+static uint64_t worst_case(const enx_swarm *s)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < s->item_count; i++) {
+        uint64_t dearest = 0, scout = 0;
+        for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
+            const enx_duty duty = s->options.roster->models[m].duty;
+            if (duty == ENX_DUTY_LEAD) continue;
+            enx_call call = { .role = duty == ENX_DUTY_SCOUT ? ENX_ROLE_SCOUT : ENX_ROLE_WORK,
+                              .model = m,
+                              .goal = s->options.goal,
+                              .what = s->options.what,
+                              .input = s->items[i].input.text,
+                              .input_bytes = s->items[i].input.size_bytes };
+            enx_reservation bound;
+            swarm_bound_call(s, &call, &bound);
+            if (duty == ENX_DUTY_SCOUT) scout = bound.usd_nano;
+            else if (bound.usd_nano > dearest) dearest = bound.usd_nano;
+        }
+        if (__builtin_add_overflow(sum, scout, &sum) || __builtin_add_overflow(sum, dearest, &sum))
+            return UINT64_MAX;
+    }
+    return sum;
+}
+
+static enx_status judge_plan(const enx_swarm *s, const enx_plan *plan, enx_report *report)
+{
+    const enx_plan_limits limits = {
+        .roster = s->options.roster,
+        .item_count = s->item_count,
+        .item_count_max = ENX_SWARM_ITEMS_MAX,
+        .has_round_trip = s->ports.check != NULL,
+        .worst_case_usd_nano = s->options.refuse_over_budget ? worst_case(s) : 0,
+        .budget_usd_nano = s->options.caps.usd_nano,
+    };
+    enx_plan judged = *plan;
+    judged.is_single |= s->is_single || s->options.mode == ENX_SWARM_MODE_LEAD;
+    return enx_plan_validate(&judged, &limits, report);
+}
+
+static void emit_job(enx_swarm *s, enx_record_kind kind, enx_reason reason, const char *note)
+{
+    enx_record record = { .kind = kind, .reason = reason };
+    put_text(&record, note, strlen(note));
+    swarm_emit(s, record);
+}
+
+static void end_job(enx_swarm *s, enx_record_kind kind, enx_reason reason, const char *note)
+{
+    if (swarm_is_over(s)) return;
+    emit_job(s, kind, reason, note);
+    if (s->is_stopped) return;
+    s->end_us = s->ports.now_us(s->ports.self);
+}
+
+void swarm_end_partial(enx_swarm *s, enx_reason reason, const char *note)
+{
+    while (s->open_first != SWARM_NONE && !s->is_stopped)
+        swarm_emit(s, (enx_record){
+                          .kind = ENX_RECORD_CALL_LOST,
+                          .call_id = swarm_call_id(s, s->open_first),
+                          .task_id = swarm_task_id(s, s->calls[s->open_first].item),
+                          .role = s->calls[s->open_first].reserved.role,
+                          .model = s->calls[s->open_first].reserved.model,
+                          .attempt = s->calls[s->open_first].attempt,
+                          .reason = reason,
+                      });
+    end_job(s, ENX_RECORD_JOB_PARTIAL, reason, note);
+}
+
+/* The plan is good: record it, leave single-mode decisions to it, create its tasks. */
+static void take_plan(enx_swarm *s, const char *json, bool is_single)
+{
+    if (is_single && !s->is_single && s->options.mode == ENX_SWARM_MODE_SWARM)
+        swarm_emit(s, (enx_record){ .kind = ENX_RECORD_GATED,
+                                    .reason = ENX_REASON_PLAN_SAYS,
+                                    .is_single = true });
+    enx_record record = record_of(s, s->item_count, ENX_RECORD_PLAN_ACCEPTED);
+    put_text(&record, json, strlen(json));
+    swarm_emit(s, record);
+    swarm_create_tasks(s);
+}
+
+void swarm_accept_plan(enx_swarm *s, const enx_plan *plan)
+{
+    enx_report report = { 0 };
+    enx_buf    json;
+    enx_buf_init(&json, ENX_PLAN_BYTES_MAX);
+    enx_status status = judge_plan(s, plan, &report);
+    if (status != ENX_OK) end_job(s, ENX_RECORD_JOB_FAILED, ENX_REASON_PLAN_REFUSED, report.text);
+    else if ((status = enx_plan_to_json(plan, &json)) != ENX_OK) swarm_stop(s, status, &report);
+    else take_plan(s, enx_buf_text(&json), plan->is_single);
+    enx_buf_deinit(&json);
+}
+
+void swarm_write_plan_goal(enx_swarm *s)
+{
+    const char *refusal = swarm_text_get(s, s->plan_refusal);
+    enx_buf_clear(&s->plan_goal);
+    enx_status status = enx_buf_append_text(&s->plan_goal, s->options.goal);
+    if (status == ENX_OK && *refusal)
+        status = enx_buf_printf(&s->plan_goal, "\nThe last plan was refused: %s", refusal);
+    if (status == ENX_OK) return;
+    enx_report report = { 0 };
+    enx_report_set(&report, status, __FILE__, __LINE__, "no memory for the goal");
+    swarm_stop(s, status, &report);
+}
+
+void swarm_ask_plan(enx_swarm *s)
+{
+    const char *refusal = swarm_text_get(s, s->plan_refusal);
+    if (s->plan_tries >= ENX_SWARM_PLAN_TRIES) {
+        if (s->is_single) take_plan(s, "", true);
+        else end_job(s, ENX_RECORD_JOB_FAILED, ENX_REASON_PLAN_REFUSED, refusal);
+        return;
+    }
+    swarm_write_plan_goal(s);
+    if (!s->is_stopped) swarm_enqueue(s, s->item_count, ENX_ROLE_PLAN, s->lead);
+}
+
+static void decide_plan(enx_swarm *s)
+{
+    const swarm_call *entry = &s->calls[s->items[s->item_count].call];
+    const char       *text = swarm_text_get(s, entry->answer);
+    enx_report        report = { 0 };
+    enx_plan          plan;
+    enx_status        status = ENX_AGAIN;
+    if (entry->status != ENX_CALL_OK)
+        enx_report_set(&report, ENX_AGAIN, __FILE__, __LINE__, "plan: the call was %s: %s",
+                       enx_call_status_text(entry->status), swarm_text_get(s, entry->error));
+    else status = enx_plan_parse(&plan, text, entry->answer.size_bytes, &report);
+    if (status == ENX_OK) status = judge_plan(s, &plan, &report);
+    if (status == ENX_OK) {
+        take_plan(s, text, plan.is_single);
+        return;
+    }
+    emit_note(s, s->item_count, ENX_RECORD_PLAN_REFUSED, ENX_REASON_PLAN_REFUSED, report.text);
+    if (!swarm_is_over(s)) swarm_ask_plan(s);
+}
+
+void swarm_decide(enx_swarm *s, uint32_t item)
+{
+    const swarm_item *at = &s->items[item];
+    if (at->work != WORK_REPORTED || swarm_is_over(s)) return;
+    switch (at->role) {
+    case ENX_ROLE_PLAN:
+        decide_plan(s);
+        break;
+    case ENX_ROLE_SCOUT:
+        decide_scout(s, item);
+        break;
+    case ENX_ROLE_WORK:
+        decide_work(s, item);
+        break;
+    case ENX_ROLE_LEAD:
+        decide_lead(s, item);
+        break;
+    case ENX_ROLE_AUDIT:
+        decide_audit(s, item);
+        break;
+    case ENX_ROLE_COUNT:
+        break;
+    }
+}
+
+/* ---- dispatch ------------------------------------------------------------------------------ */
+
+static uint32_t clamp_u32(uint64_t value)
+{
+    return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+void swarm_bound_call(const enx_swarm *s, enx_call *call, enx_reservation *reservation)
+{
+    const enx_roster_model *model = &s->options.roster->models[call->model];
+    const uint64_t          goal_bytes = strlen(call->goal);
+    uint64_t out = ANSWER_TOKENS_PER_BYTE * (uint64_t)call->input_bytes + ANSWER_TOKENS_MORE;
+    if (call->role == ENX_ROLE_PLAN) out = ENX_PLAN_TOKENS_MAX;
+    if (call->role == ENX_ROLE_SCOUT) out = SCOUT_TOKENS_OUT;
+    const uint32_t in_max = clamp_u32(call->input_bytes + goal_bytes + model->prompt_tokens);
+    const uint32_t out_max = clamp_u32(out);
+    call->max_tokens_in = in_max;
+    call->max_tokens_out = out_max;
+    if (s->ports.measure) s->ports.measure(s->ports.self, call);
+    if (call->max_tokens_in > in_max) call->max_tokens_in = in_max;
+    if (call->max_tokens_out > out_max) call->max_tokens_out = out_max;
+
+    /* A prompt token costs one of two prices; assume the dearer. */
+    enx_price price = model->price;
+    if (price.cached > price.in) price.in = price.cached;
+    const enx_usage_count worst = { .tokens_in = call->max_tokens_in,
+                                    .tokens_out = call->max_tokens_out };
+    *reservation = (enx_reservation){ .usd_nano = enx_price_cost(&price, &worst),
+                                      .tokens = enx_usage_tokens(&worst),
+                                      .model = call->model,
+                                      .role = call->role };
+    call->reserved_usd_nano = reservation->usd_nano;
+}
+
+/* Record the intent for the head of a queue; false: the budget does not allow it now. */
+static bool issue(enx_swarm *s, uint32_t item)
+{
+    const swarm_item *at = &s->items[item];
+    swarm_call        entry = { .item = item,
+                                .attempt = at->attempt + 1,
+                                .reserved = { .model = at->model, .role = at->role },
+                                .deadline_us =
+                                    s->ports.now_us(s->ports.self) + s->options.call_timeout_us };
+    enx_call          call = swarm_call_of(s, &entry, swarm_call_id(s, s->call_count));
+    swarm_bound_call(s, &call, &entry.reserved);
+    if (enx_budget_fits(&s->budget, &entry.reserved, NULL) != ENX_OK) return false;
+    swarm_emit(s, (enx_record){
+                      .kind = ENX_RECORD_CALL_INTENT,
+                      .call_id = call.call_id,
+                      .task_id = call.task_id,
+                      .item = call.item,
+                      .role = call.role,
+                      .model = call.model,
+                      .attempt = call.attempt,
+                      .level = call.level,
+                      .kinds = call.kinds,
+                      .reserved_usd_nano = entry.reserved.usd_nano,
+                      .reserved_tokens = entry.reserved.tokens,
+                  });
+    if (s->is_stopped) return false;
+    swarm_call *made = &s->calls[s->call_count - 1];
+    made->max_tokens_in = call.max_tokens_in;
+    made->max_tokens_out = call.max_tokens_out;
+    made->deadline_us = entry.deadline_us;
+    return true;
+}
+
+static void issue_all(enx_swarm *s)
+{
+    for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
+        const swarm_model *model = &s->models[m];
+        while (model->queue.count && model->in_flight < s->options.roster->models[m].slots &&
+               !s->is_stopped)
+            if (!issue(s, model->queue.first)) break;
+    }
+}
+
+/* Nothing runs and the budget refuses the next call: give up one task, the others may be cheaper.
+ */
+static void give_up_one(enx_swarm *s, uint32_t item)
+{
+    enx_report        report = { 0 };
+    const swarm_item *at = &s->items[item];
+    swarm_call entry = { .item = item, .reserved = { .model = at->model, .role = at->role } };
+    enx_call   call = swarm_call_of(s, &entry, 0);
+    swarm_bound_call(s, &call, &entry.reserved);
+    if (enx_budget_fits(&s->budget, &entry.reserved, &report) == ENX_OK) return;
+    if (at->role == ENX_ROLE_PLAN) {
+        swarm_end_partial(s, ENX_REASON_BUDGET, report.text);
+        return;
+    }
+    swarm_dequeue(s, item);
+    if (at->role == ENX_ROLE_AUDIT) s->is_audit_stopped = true;
+    else swarm_set_state(s, item, ENX_TASK_RETURNED);
+}
+
+static bool give_up_heads(enx_swarm *s)
+{
+    bool found = false;
+    for (uint32_t m = 0; m < s->options.roster->model_count && !swarm_is_over(s); m++)
+        if (s->models[m].queue.count) {
+            give_up_one(s, s->models[m].queue.first);
+            found = true;
+        }
+    return found;
+}
+
+/* ---- the certificate ----------------------------------------------------------------------- */
+
+static int compare_ranks(const void *a, const void *b)
+{
+    const swarm_rank *x = a, *y = b;
+    if (x->error_chance < y->error_chance) return -1;
+    if (x->error_chance > y->error_chance) return 1;
+    return x->item < y->item ? -1 : x->item > y->item;
+}
+
+static bool wants_certificate(const enx_swarm *s)
+{
+    return s->options.mode == ENX_SWARM_MODE_SWARM && !s->is_single &&
+           (s->options.target_alpha > 0 || s->options.audit_labels_max > 0);
+}
+
+/* The lead's own answers are right by definition of the reference. */
+static bool is_reference(const swarm_item *at)
+{
+    return at->state == ENX_TASK_ACCEPTED && at->answer_role == ENX_ROLE_LEAD && !at->is_candidate;
+}
+
+/* The score must be the worker's even after the lead's answer took the place: a job that goes on
+ * after a crash has to find the same order. */
+static double candidate_chance(const swarm_item *at)
+{
+    return at->is_escalated ? at->kept_error_chance : at->error_chance;
+}
+
+/* Population: every answer that was once accepted without the lead, surest first. */
+static enx_status rank_candidates(enx_swarm *s, uint32_t *answers, enx_report *report)
+{
+    uint32_t count = 0, references = 0;
+    for (uint32_t i = 0; i < s->item_count; i++) {
+        count += s->items[i].is_candidate;
+        references += is_reference(&s->items[i]);
+    }
+    s->ranks = enx_mem_new(count ? count : 1, sizeof *s->ranks);
+    if (!s->ranks) return ENX_FAIL(report, NOMEM, "no memory to rank %u answers", count);
+    for (uint32_t i = 0; i < s->item_count; i++)
+        if (s->items[i].is_candidate)
+            s->ranks[s->population++] = (swarm_rank){ candidate_chance(&s->items[i]), i };
+    qsort(s->ranks, s->population, sizeof *s->ranks, compare_ranks);
+    for (uint32_t rank = 0; rank < s->population; rank++) s->items[s->ranks[rank].item].rank = rank;
+    *answers = count + references;
+    return ENX_OK;
+}
+
+static enx_status open_certificate(enx_swarm *s, enx_report *report)
+{
+    uint32_t answers = 0;
+    ENX_TRY(rank_candidates(s, &answers, report));
+    const enx_certificate_options options = {
+        .population = s->population,
+        .answers = answers,
+        .target_alpha = s->options.target_alpha,
+        .delta = s->options.delta,
+        .labels_max = s->options.audit_labels_max,
+        .seed = s->seed,
+    };
+    ENX_TRY(enx_certificate_open(&s->certificate, &options, report));
+    for (uint32_t rank = 0; rank < s->population; rank++) {
+        const swarm_item *at = &s->items[s->ranks[rank].item];
+        if (at->label != LABEL_NONE)
+            enx_certificate_label(s->certificate, rank, at->label == LABEL_WRONG);
+    }
+    return ENX_OK;
+}
+
+/* Queue the audits that are wanted and not under way.  False: none is wanted any more. */
+static bool queue_audits(enx_swarm *s)
+{
+    uint32_t       ranks[ENX_CERTIFICATE_BLOCK_MAX];
+    const uint32_t wanted = enx_certificate_next(s->certificate, ranks, ENX_CERTIFICATE_BLOCK_MAX);
+    for (uint32_t i = 0; i < wanted; i++) {
+        const uint32_t item = s->ranks[ranks[i]].item;
+        if (s->items[item].work == WORK_NONE) swarm_enqueue(s, item, ENX_ROLE_AUDIT, s->lead);
+    }
+    return wanted > 0;
+}
+
+static void stop_audits(enx_swarm *s)
+{
+    for (uint32_t rank = 0; rank < s->population; rank++) {
+        swarm_item *at = &s->items[s->ranks[rank].item];
+        if (at->work == WORK_QUEUED && at->role == ENX_ROLE_AUDIT)
+            swarm_dequeue(s, s->ranks[rank].item);
+    }
+    enx_certificate_stop(s->certificate);
+}
+
+/* With a target, what lies outside the certified part goes up.  True: something did. */
+static bool escalate_uncertified(enx_swarm *s)
+{
+    const enx_certificate_claim claim = enx_certificate_result(s->certificate);
+    bool                        found = false;
+    if (s->options.target_alpha == 0) return false;
+    for (uint32_t rank = claim.accepted; rank < s->population; rank++) {
+        const uint32_t    item = s->ranks[rank].item;
+        const swarm_item *at = &s->items[item];
+        if (at->state != ENX_TASK_ACCEPTED || at->is_escalated || at->label != LABEL_NONE) continue;
+        enx_record record = record_of(s, item, ENX_RECORD_TASK_ESCALATED);
+        record.reason = ENX_REASON_UNCERTIFIED;
+        record.model = at->answer_model;
+        record.error_chance = at->error_chance;
+        swarm_emit(s, record);
+        found = true;
+    }
+    return found;
+}
+
+/* Escalated answers that the lead could not give are no part of the claim; without them the same
+ * number of errors is a larger share. */
+static void emit_certificate(enx_swarm *s)
+{
+    enx_record             record = { .kind = ENX_RECORD_CERTIFICATE };
+    enx_certificate_claim *claim = &record.certificate;
+    *claim = enx_certificate_result(s->certificate);
+    uint32_t missing = 0;
+    for (uint32_t rank = 0; rank < s->population; rank++) {
+        const swarm_item *at = &s->items[s->ranks[rank].item];
+        missing += at->is_escalated &&
+                   (at->state != ENX_TASK_ACCEPTED || at->answer_role != ENX_ROLE_LEAD);
+    }
+    if (missing && claim->is_certified) {
+        claim->alpha = claim->answers > missing
+                           ? claim->alpha * claim->answers / (claim->answers - missing)
+                           : 1;
+        claim->answers -= missing;
+        claim->is_certified = claim->alpha < 1;
+    }
+    swarm_emit(s, record);
+}
+
+/* All tasks are finished: audit, escalate, certify.  True: there is more work to do. */
+static bool certify(enx_swarm *s)
+{
+    if (s->is_certified || !wants_certificate(s)) return false;
+    enx_report report = { 0 };
+    if (!s->certificate) {
+        const enx_status status = open_certificate(s, &report);
+        if (status != ENX_OK) {
+            swarm_stop(s, status, &report);
+            return false;
+        }
+    }
+    if (s->is_audit_stopped) stop_audits(s);
+    else if (queue_audits(s)) return true;
+    if (escalate_uncertified(s)) return true;
+    if (!s->is_stopped) emit_certificate(s);
+    return false;
+}
+
+static void finish(enx_swarm *s)
+{
+    char note[NOTE_BYTES];
+    if (s->tasks[ENX_TASK_RETURNED] == 0) {
+        end_job(s, ENX_RECORD_JOB_DONE, ENX_REASON_NONE, "");
+        return;
+    }
+    snprintf(note, sizeof note, "the budget left %u of %u tasks as they came",
+             s->tasks[ENX_TASK_RETURNED], s->item_count);
+    end_job(s, ENX_RECORD_JOB_PARTIAL, ENX_REASON_BUDGET, note);
+}
+
+void swarm_pump(enx_swarm *s)
+{
+    while (!swarm_is_over(s)) {
+        issue_all(s);
+        if (s->open_count > 0) break; /* a report, or the clock, goes on from here */
+        if (give_up_heads(s)) continue;
+        if (s->tasks[ENX_TASK_OPEN] > 0) break;
+        if (!certify(s)) finish(s);
+    }
+    swarm_flush(s);
+}

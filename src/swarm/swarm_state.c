@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* swarm_state.c - the state of a job as the sum of its records. */
+#include "swarm/swarm_state.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* ---- How a task goes ----------------------------------------------------------------------
+ *
+ *           created      slot and budget free        report           next role, or again
+ *    (new) ────────► QUEUED ────────────────► CALLED ────────► REPORTED ────────────┐
+ *                      ▲   CALL_INTENT          │  CALL_RESULT    ▲  │              │
+ *                      │                        └─ CALL_LOST ─────┘  │              │
+ *                      └────────────────────────────────────────────────────────────┘
+ *                                                                    │ decided
+ *          roles: SCOUT ──► WORK ──► (escalated) LEAD                ▼
+ *                                                       ACCEPTED │ ABSTAINED │ FAILED
+ *          AUDIT is work on a task that stays ACCEPTED.   RETURNED: the job ended before.
+ *
+ * The state is changed by swarm_apply() from records, live and in replay alike, and the record of
+ * the job's end returns what is still open.  Beside it only three things move a task: a retry puts
+ * it back into its queue, an audit is queued, and a budget too small for its next call returns it.
+ * All three follow from the state and are found again when a job goes on after a replay.
+ * A record is applied when it is made, saved with the batch it belongs to, and only then do its
+ * calls leave through the ports: what the world sees was always saved before.
+ *
+ * (1) tasks[state] counts the tasks in each state.
+ * (2) A task is in the queue of exactly one model when its work is QUEUED, else in none.
+ * (3) A task has at most one open call, and then its work is CALLED; call ids never repeat.
+ * (4) in_flight of a model = its open calls <= its slots.
+ * (5) reserved and unknown of the ledger are the sums over calls without result, and no cap is
+ *     passed while calls keep to what they reserved.
+ * (6) A finished task has no work, but for an audit of an accepted one.
+ * (7) When the job is over no task is open and nothing queued, and no call is open unless the
+ *     machine stopped.
+ * (8) The list of open calls holds exactly those, in order of issue.                            */
+
+enum { CALLS_FIRST = 64, TEXTS_FIRST_BYTES = 4096 };
+
+/* ---- texts --------------------------------------------------------------------------------- */
+
+const char *swarm_text_get(const enx_swarm *s, swarm_text text)
+{
+    return s->texts ? s->texts + text.offset : "";
+}
+
+static enx_status grow_texts(enx_swarm *s, size_t extra)
+{
+    const size_t need = s->texts_bytes + extra;
+    if (need <= s->texts_capacity) return ENX_OK;
+    size_t capacity = s->texts_capacity ? s->texts_capacity : TEXTS_FIRST_BYTES;
+    while (capacity < need) capacity *= 2;
+    char *grown = enx_mem_resize(s->texts, s->texts_bytes, capacity);
+    if (!grown) return ENX_NOMEM;
+    s->texts = grown;
+    s->texts_capacity = capacity;
+    if (s->texts_bytes == 0) s->texts_bytes = 1; /* offset 0 is "" */
+    return ENX_OK;
+}
+
+static bool is_same(const enx_swarm *s, swarm_text text, const char *bytes, size_t size_bytes)
+{
+    return text.size_bytes == size_bytes && memcmp(swarm_text_get(s, text), bytes, size_bytes) == 0;
+}
+
+/* Put a text into the pool, unless it is there already. */
+static enx_status intern(enx_swarm *s, uint32_t item, const char *bytes, size_t size_bytes,
+                         swarm_text *out)
+{
+    *out = (swarm_text){ 0 };
+    if (size_bytes == 0) return ENX_OK;
+    if (s->texts && bytes >= s->texts && bytes < s->texts + s->texts_bytes) {
+        *out = (swarm_text){ (size_t)(bytes - s->texts), size_bytes };
+        return ENX_OK;
+    }
+    const swarm_item *at = &s->items[item];
+    if (at->call != SWARM_NONE && is_same(s, s->calls[at->call].answer, bytes, size_bytes)) {
+        *out = s->calls[at->call].answer;
+        return ENX_OK;
+    }
+    if (at->has_kept && is_same(s, at->kept, bytes, size_bytes)) {
+        *out = at->kept;
+        return ENX_OK;
+    }
+    ENX_TRY(grow_texts(s, size_bytes + 2));
+    *out = (swarm_text){ s->texts_bytes, size_bytes };
+    memcpy(s->texts + s->texts_bytes, bytes, size_bytes);
+    s->texts_bytes += size_bytes;
+    s->texts[s->texts_bytes++] = '\0';
+    return ENX_OK;
+}
+
+/* ---- queues and lists ---------------------------------------------------------------------- */
+
+void swarm_enqueue(enx_swarm *s, uint32_t item, enx_role role, uint32_t model)
+{
+    swarm_item *at = &s->items[item];
+    ENX_CHECK(at->work != WORK_QUEUED && at->work != WORK_CALLED && model < ENX_ROSTER_MODELS_MAX);
+    swarm_queue *queue = &s->models[model].queue;
+    if (at->role != role) at->attempt = 0;
+    at->work = WORK_QUEUED;
+    at->role = role;
+    at->model = model;
+    at->prev = queue->last;
+    at->next = SWARM_NONE;
+    if (queue->last == SWARM_NONE) queue->first = item;
+    else s->items[queue->last].next = item;
+    queue->last = item;
+    queue->count++;
+}
+
+void swarm_dequeue(enx_swarm *s, uint32_t item)
+{
+    swarm_item *at = &s->items[item];
+    if (at->work != WORK_QUEUED) return;
+    swarm_queue *queue = &s->models[at->model].queue;
+    if (at->prev == SWARM_NONE) queue->first = at->next;
+    else s->items[at->prev].next = at->next;
+    if (at->next == SWARM_NONE) queue->last = at->prev;
+    else s->items[at->next].prev = at->prev;
+    queue->count--;
+    at->prev = at->next = SWARM_NONE;
+    at->work = WORK_NONE;
+}
+
+static void link_open(enx_swarm *s, uint32_t call)
+{
+    swarm_call *entry = &s->calls[call];
+    entry->prev = s->open_last;
+    entry->next = SWARM_NONE;
+    if (s->open_last == SWARM_NONE) s->open_first = call;
+    else s->calls[s->open_last].next = call;
+    s->open_last = call;
+    s->open_count++;
+    s->models[entry->reserved.model].in_flight++;
+}
+
+static void unlink_open(enx_swarm *s, uint32_t call)
+{
+    swarm_call *entry = &s->calls[call];
+    if (entry->prev == SWARM_NONE) s->open_first = entry->next;
+    else s->calls[entry->prev].next = entry->next;
+    if (entry->next == SWARM_NONE) s->open_last = entry->prev;
+    else s->calls[entry->next].prev = entry->prev;
+    s->open_count--;
+    s->models[entry->reserved.model].in_flight--;
+}
+
+void swarm_set_state(enx_swarm *s, uint32_t item, enx_task_state state)
+{
+    if (item != s->item_count) {
+        s->tasks[s->items[item].state]--;
+        s->tasks[state]++;
+    }
+    s->items[item].state = state;
+}
+
+uint64_t swarm_call_id(const enx_swarm *s, uint32_t call)
+{
+    return s->options.job_id << 32 | ((uint64_t)call + 1);
+}
+
+uint32_t swarm_task_id(const enx_swarm *s, uint32_t item)
+{
+    return item == s->item_count ? 0 : item + 1;
+}
+
+bool swarm_is_over(const enx_swarm *s) { return s->is_stopped || s->end != ENX_SWARM_RUNNING; }
+
+/* ---- records of calls ---------------------------------------------------------------------- */
+
+static enx_status apply_intent(enx_swarm *s, uint32_t item, const enx_record *record,
+                               enx_report *report)
+{
+    swarm_item *at = &s->items[item];
+    if (record->call_id != swarm_call_id(s, s->call_count) || at->work == WORK_CALLED)
+        return ENX_FAIL(report, FORMAT,
+                        "record %" PRIu64 ": intent of call %" PRIu64 " cannot follow", record->seq,
+                        record->call_id);
+    if (s->call_count == s->call_capacity) {
+        const uint32_t capacity = s->call_capacity ? s->call_capacity * 2 : CALLS_FIRST;
+        swarm_call    *grown =
+            enx_mem_resize(s->calls, s->call_capacity * sizeof *grown, capacity * sizeof *grown);
+        if (!grown) return ENX_FAIL(report, NOMEM, "no memory for %u calls", capacity);
+        s->calls = grown;
+        s->call_capacity = capacity;
+    }
+    swarm_dequeue(s, item);
+    s->calls[s->call_count] = (swarm_call){
+        .item = item,
+        .attempt = record->attempt,
+        .reserved = { record->reserved_usd_nano, record->reserved_tokens, record->model,
+                      record->role },
+    };
+    at->work = WORK_CALLED;
+    at->role = record->role;
+    at->model = record->model;
+    at->attempt = record->attempt;
+    at->call = s->call_count;
+    enx_budget_reserve(&s->budget, &s->calls[s->call_count].reserved);
+    link_open(s, s->call_count++);
+    return ENX_OK;
+}
+
+/* The entry of a call that may still get a result, or NULL. */
+static swarm_call *unsettled(enx_swarm *s, const enx_record *record)
+{
+    const uint64_t index = (record->call_id & UINT32_MAX) - 1;
+    if (record->call_id >> 32 != s->options.job_id || index >= s->call_count) return NULL;
+    swarm_call *entry = &s->calls[index];
+    return entry->state == CALL_SETTLED ? NULL : entry;
+}
+
+static double sane_chance(double chance) { return chance >= 0 && chance <= 1 ? chance : 1; }
+
+static void take_report(swarm_call *entry, const enx_call_report *report, const swarm_texts *texts)
+{
+    entry->status = report->status;
+    entry->answer = texts->answer;
+    entry->error = texts->error;
+    memcpy(entry->language, report->language, sizeof entry->language);
+    entry->language[sizeof entry->language - 1] = '\0';
+    entry->level = report->level;
+    entry->confidence = isfinite(report->confidence) ? report->confidence : 0;
+    entry->error_chance = sane_chance(report->error_chance);
+    entry->flags = report->flags;
+}
+
+static enx_status apply_result(enx_swarm *s, const enx_record *record, swarm_texts *texts,
+                               enx_report *report)
+{
+    swarm_call *entry = unsettled(s, record);
+    if (!entry || (unsigned)record->report.status >= ENX_CALL_LOST)
+        return ENX_FAIL(report, FORMAT,
+                        "record %" PRIu64 ": result of call %" PRIu64 " cannot follow", record->seq,
+                        record->call_id);
+    const enx_call_report *got = &record->report;
+    const char            *error = got->error ? got->error : "";
+    const uint32_t         item = entry->item;
+    ENX_TRY(intern(s, item, got->answer, got->answer_bytes, &texts->answer));
+    ENX_TRY(intern(s, item, error, strlen(error), &texts->error));
+
+    const uint32_t   call = (uint32_t)(entry - s->calls);
+    const enx_price *price = &s->options.roster->models[entry->reserved.model].price;
+    enx_budget_settle(&s->budget, &entry->reserved, entry->is_unknown, &got->usage, price);
+    entry->is_unknown = false;
+    const bool was_open = entry->state == CALL_OPEN;
+    if (was_open) unlink_open(s, call);
+    entry->state = CALL_SETTLED;
+    if (!was_open) return ENX_OK; /* late: it settles the bill and nothing else */
+    take_report(entry, got, texts);
+    swarm_item *at = &s->items[item];
+    if (at->call == call && at->work == WORK_CALLED) at->work = WORK_REPORTED;
+    return ENX_OK;
+}
+
+static enx_status apply_lost(enx_swarm *s, const enx_record *record, enx_report *report)
+{
+    swarm_call *entry = unsettled(s, record);
+    if (!entry || entry->state != CALL_OPEN)
+        return ENX_FAIL(report, FORMAT,
+                        "record %" PRIu64 ": loss of call %" PRIu64 " cannot follow", record->seq,
+                        record->call_id);
+    const uint32_t call = (uint32_t)(entry - s->calls);
+    unlink_open(s, call);
+    if (!entry->is_unknown) enx_budget_lose(&s->budget, &entry->reserved);
+    entry->is_unknown = true;
+    entry->state = CALL_GIVEN_UP;
+    entry->status = ENX_CALL_LOST;
+    swarm_item *at = &s->items[entry->item];
+    if (at->call == call && at->work == WORK_CALLED) at->work = WORK_REPORTED;
+    return ENX_OK;
+}
+
+/* ---- records of tasks ---------------------------------------------------------------------- */
+
+static void apply_created(enx_swarm *s, uint32_t item)
+{
+    const bool is_scouted = s->options.mode != ENX_SWARM_MODE_LEAD && !s->is_single;
+    s->items[item].is_created = true;
+    s->items[item].kinds = s->plan.kinds;
+    if (is_scouted) swarm_enqueue(s, item, ENX_ROLE_SCOUT, s->scout);
+    else swarm_enqueue(s, item, ENX_ROLE_LEAD, s->lead);
+}
+
+static void apply_routed(enx_swarm *s, uint32_t item, const enx_record *record)
+{
+    swarm_item *at = &s->items[item];
+    memcpy(at->language, record->language, sizeof at->language);
+    at->language[sizeof at->language - 1] = '\0';
+    at->level = record->level;
+    at->kinds = record->kinds;
+    swarm_dequeue(s, item);
+    swarm_enqueue(s, item, ENX_ROLE_WORK, record->model);
+}
+
+/* What the worker said stays at hand where its deterministic checks had passed. */
+static void keep_answer(enx_swarm *s, swarm_item *at, enx_reason reason)
+{
+    if (reason == ENX_REASON_LOW_CONFIDENCE && at->call != SWARM_NONE) {
+        const swarm_call *entry = &s->calls[at->call];
+        at->has_kept = true;
+        at->kept = entry->answer;
+        at->kept_model = entry->reserved.model;
+        at->kept_error_chance = entry->error_chance;
+    }
+    if (reason == ENX_REASON_UNCERTIFIED && at->has_answer) {
+        at->has_kept = true;
+        at->kept = at->answer;
+        at->kept_model = at->answer_model;
+        at->kept_error_chance = at->error_chance;
+    }
+}
+
+static enx_status apply_escalated(enx_swarm *s, uint32_t item, const enx_record *record,
+                                  swarm_text note, enx_report *report)
+{
+    swarm_item *at = &s->items[item];
+    if (s->lead == SWARM_NONE || at->work == WORK_CALLED)
+        return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": task %u cannot be escalated",
+                        record->seq, record->task_id);
+    keep_answer(s, at, record->reason);
+    at->is_escalated = true;
+    at->escalate_reason = record->reason;
+    at->note = note;
+    at->has_answer = false;
+    s->escalated++;
+    s->models[record->model].counts.escalated++;
+    if (at->state == ENX_TASK_ACCEPTED) s->models[at->answer_model].counts.accepted--;
+    swarm_set_state(s, item, ENX_TASK_OPEN);
+    swarm_dequeue(s, item);
+    at->work = WORK_NONE;
+    swarm_enqueue(s, item, ENX_ROLE_LEAD, s->lead);
+    return ENX_OK;
+}
+
+static enx_status apply_finished(enx_swarm *s, uint32_t item, const enx_record *record,
+                                 swarm_text text, enx_report *report)
+{
+    swarm_item *at = &s->items[item];
+    if (at->state != ENX_TASK_OPEN || at->work == WORK_CALLED)
+        return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": task %u cannot end here", record->seq,
+                        record->task_id);
+    enx_swarm_progress *counts = &s->models[record->model].counts;
+    swarm_dequeue(s, item);
+    at->work = WORK_NONE;
+    at->reason = record->reason;
+    at->error_chance = sane_chance(record->error_chance);
+    if (record->role == ENX_ROLE_SCOUT && at->call != SWARM_NONE)
+        memcpy(at->language, s->calls[at->call].language, sizeof at->language);
+    if (record->kind == ENX_RECORD_TASK_ACCEPTED) {
+        at->has_answer = true;
+        at->answer = text;
+        at->answer_model = record->model;
+        at->answer_role = record->role;
+        at->is_candidate |=
+            record->reason == ENX_REASON_CHECKED || record->reason == ENX_REASON_UNDAMAGED;
+        counts->accepted++;
+        swarm_set_state(s, item, ENX_TASK_ACCEPTED);
+        return ENX_OK;
+    }
+    const bool is_abstained = record->kind == ENX_RECORD_TASK_ABSTAINED;
+    at->note = text;
+    if (is_abstained) counts->abstained++;
+    else counts->failed++;
+    swarm_set_state(s, item, is_abstained ? ENX_TASK_ABSTAINED : ENX_TASK_FAILED);
+    return ENX_OK;
+}
+
+static enx_status apply_label(enx_swarm *s, uint32_t item, const enx_record *record,
+                              swarm_text text, enx_report *report)
+{
+    swarm_item *at = &s->items[item];
+    if (at->state != ENX_TASK_ACCEPTED || at->label != LABEL_NONE)
+        return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": task %u cannot be labelled",
+                        record->seq, record->task_id);
+    swarm_dequeue(s, item);
+    at->work = WORK_NONE;
+    at->label = record->is_wrong ? LABEL_WRONG : LABEL_RIGHT;
+    if (record->is_wrong && record->reason == ENX_REASON_AUDITED) {
+        s->models[at->answer_model].counts.accepted--;
+        s->models[record->model].counts.accepted++;
+        at->answer = text;
+        at->answer_model = record->model;
+        at->answer_role = ENX_ROLE_AUDIT;
+    }
+    if (s->certificate && at->rank != SWARM_NONE)
+        enx_certificate_label(s->certificate, at->rank, record->is_wrong);
+    return ENX_OK;
+}
+
+static enx_status apply_task(enx_swarm *s, uint32_t item, const enx_record *record, swarm_text text,
+                             enx_report *report)
+{
+    if (item == s->item_count)
+        return ENX_FAIL(report, FORMAT, "record %" PRIu64 " names no task", record->seq);
+    if (s->items[item].is_created == (record->kind == ENX_RECORD_TASK_CREATED))
+        return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": task %u is created %s", record->seq,
+                        record->task_id, s->items[item].is_created ? "twice" : "too late");
+    if (record->kind == ENX_RECORD_TASK_CREATED) apply_created(s, item);
+    else if (record->kind == ENX_RECORD_TASK_ROUTED) {
+        if (s->items[item].work == WORK_CALLED || s->items[item].state != ENX_TASK_OPEN)
+            return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": task %u cannot be routed",
+                            record->seq, record->task_id);
+        apply_routed(s, item, record);
+    } else if (record->kind == ENX_RECORD_TASK_ESCALATED)
+        return apply_escalated(s, item, record, text, report);
+    else if (record->kind == ENX_RECORD_LABEL) return apply_label(s, item, record, text, report);
+    else return apply_finished(s, item, record, text, report);
+    return ENX_OK;
+}
+
+/* ---- records of the job -------------------------------------------------------------------- */
+
+static enx_status apply_opened(enx_swarm *s, const enx_record *record, enx_report *report)
+{
+    if (record->fingerprint != s->fingerprint || record->items != s->item_count)
+        return ENX_FAIL(report, INVALID,
+                        "job %" PRIu64 " was opened with other input (%u tasks, "
+                        "now %u), another goal or mode",
+                        record->job_id, record->items, s->item_count);
+    s->is_opened = true;
+    s->seed = record->seed;
+    return ENX_OK;
+}
+
+static enx_status apply_plan(enx_swarm *s, const enx_record *record, enx_report *report)
+{
+    if (record->text_bytes) {
+        ENX_TRY(enx_plan_parse(&s->plan, record->text, record->text_bytes, report));
+    } else {
+        s->plan = (enx_plan){ .is_single = true, .kinds = ENX_KINDS_ALL, .check_round_trip = true };
+    }
+    s->has_plan = true;
+    s->items[s->item_count].work = WORK_NONE;
+    s->items[s->item_count].state = ENX_TASK_ACCEPTED;
+    return ENX_OK;
+}
+
+/* Unfinished tasks keep their input and no work. */
+static void return_tasks(enx_swarm *s)
+{
+    for (uint32_t i = 0; i <= s->item_count; i++) {
+        swarm_dequeue(s, i);
+        s->items[i].work = WORK_NONE;
+        if (s->items[i].state == ENX_TASK_OPEN) swarm_set_state(s, i, ENX_TASK_RETURNED);
+    }
+}
+
+/* Tasks are returned here, by the record, so that a job that is over after a replay looks as it did
+ * when it ended.  A partial job that is replayed goes on, and earns a new certificate. */
+static enx_status apply_end(enx_swarm *s, const enx_record *record, swarm_text text,
+                            enx_report *report)
+{
+    if (s->open_count > 0)
+        return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": the job ends with %u open calls",
+                        record->seq, s->open_count);
+    s->end_reason = record->reason;
+    s->end_note = text;
+    if (record->kind == ENX_RECORD_JOB_DONE) s->end = ENX_SWARM_DONE;
+    if (record->kind == ENX_RECORD_JOB_FAILED) s->end = ENX_SWARM_FAILED;
+    if (record->kind == ENX_RECORD_JOB_PARTIAL) {
+        s->end = s->is_started ? ENX_SWARM_PARTIAL : ENX_SWARM_RUNNING;
+        if (!s->is_started) s->is_certified = false;
+    }
+    if (s->end != ENX_SWARM_RUNNING) return_tasks(s);
+    return ENX_OK;
+}
+
+static enx_status apply_job(enx_swarm *s, const enx_record *record, swarm_text text,
+                            enx_report *report)
+{
+    if (record->kind == ENX_RECORD_JOB_OPENED) return apply_opened(s, record, report);
+    if (record->kind == ENX_RECORD_GATED) {
+        if (record->is_single && s->lead == SWARM_NONE)
+            return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": single without a lead",
+                            record->seq);
+        s->is_gated = true;
+        s->is_single = record->is_single;
+        s->gate_reason = record->reason;
+    } else if (record->kind == ENX_RECORD_PLAN_ACCEPTED) {
+        return apply_plan(s, record, report);
+    } else if (record->kind == ENX_RECORD_PLAN_REFUSED) {
+        s->plan_tries++;
+        s->plan_refusal = text;
+        s->items[s->item_count].work = WORK_NONE;
+    } else if (record->kind == ENX_RECORD_CERTIFICATE) {
+        s->is_certified = true;
+        s->claim = record->certificate;
+    } else {
+        return apply_end(s, record, text, report);
+    }
+    return ENX_OK;
+}
+
+static bool is_of_task(enx_record_kind kind)
+{
+    return kind == ENX_RECORD_TASK_CREATED || kind == ENX_RECORD_TASK_ROUTED ||
+           kind == ENX_RECORD_TASK_ESCALATED || kind == ENX_RECORD_TASK_ACCEPTED ||
+           kind == ENX_RECORD_TASK_ABSTAINED || kind == ENX_RECORD_TASK_FAILED ||
+           kind == ENX_RECORD_LABEL;
+}
+
+/* Is the record the next one of this job, with all indices in range? */
+static enx_status judge_record(const enx_swarm *s, const enx_record *record, enx_report *report)
+{
+    if (record->job_id != s->options.job_id || record->seq != s->seq + 1)
+        return ENX_FAIL(report, FORMAT,
+                        "record %" PRIu64 " of job %" PRIu64 ", expected %" PRIu64 " of %" PRIu64,
+                        record->seq, record->job_id, s->seq + 1, s->options.job_id);
+    if ((unsigned)record->kind >= ENX_RECORD_COUNT || record->task_id > s->item_count ||
+        record->model >= s->options.roster->model_count ||
+        (unsigned)record->role >= ENX_ROLE_COUNT || (unsigned)record->reason >= ENX_REASON_COUNT ||
+        !record->text)
+        return ENX_FAIL(report, FORMAT, "record %" PRIu64 " is out of range", record->seq);
+    if (s->is_opened == (record->kind == ENX_RECORD_JOB_OPENED))
+        return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": the job is %s", record->seq,
+                        s->is_opened ? "opened twice" : "not open yet");
+    if (is_of_task(record->kind) && !s->has_plan)
+        return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": a task before the plan", record->seq);
+    return ENX_OK;
+}
+
+enx_status swarm_apply(enx_swarm *s, const enx_record *record, swarm_texts *out, enx_report *report)
+{
+    swarm_texts texts = { 0 };
+    ENX_TRY(judge_record(s, record, report));
+    const uint32_t item = record->task_id ? record->task_id - 1 : s->item_count;
+    enx_status     status = intern(s, item, record->text, record->text_bytes, &texts.text);
+    if (status != ENX_OK) return ENX_FAIL(report, NOMEM, "no memory for the texts of the job");
+    if (record->kind == ENX_RECORD_CALL_INTENT) status = apply_intent(s, item, record, report);
+    else if (record->kind == ENX_RECORD_CALL_RESULT)
+        status = apply_result(s, record, &texts, report);
+    else if (record->kind == ENX_RECORD_CALL_LOST) status = apply_lost(s, record, report);
+    else if (is_of_task(record->kind)) status = apply_task(s, item, record, texts.text, report);
+    else status = apply_job(s, record, texts.text, report);
+    if (status != ENX_OK) return status;
+    s->seq = record->seq;
+    if (out) *out = texts;
+    return ENX_OK;
+}
+
+/* ---- the way out --------------------------------------------------------------------------- */
+
+void swarm_stop(enx_swarm *s, enx_status status, const enx_report *report)
+{
+    if (s->is_stopped) return;
+    s->is_stopped = true;
+    s->error = status;
+    s->error_report = *report;
+    s->batch_count = 0;
+    s->end_us = s->ports.now_us(s->ports.self);
+    for (uint32_t call = s->open_first; call != SWARM_NONE; call = s->calls[call].next)
+        s->ports.cancel(s->ports.self, swarm_call_id(s, call));
+}
+
+void swarm_emit(enx_swarm *s, enx_record record)
+{
+    if (s->is_stopped) return;
+    enx_report report = { 0 };
+    if (!record.text) record.text = "";
+    record.seq = s->seq + 1;
+    record.job_id = s->options.job_id;
+    record.time_us = s->ports.now_us(s->ports.self);
+    if (s->batch_count == SWARM_BATCH) swarm_flush(s);
+    if (s->is_stopped) return;
+    const uint32_t   n = s->batch_count;
+    const enx_status status = swarm_apply(s, &record, &s->batch_texts[n], &report);
+    s->batch[n] = record;
+    if (status != ENX_OK) swarm_stop(s, status, &report);
+    else s->batch_count++;
+}
+
+enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t call_id)
+{
+    const swarm_item *at = &s->items[entry->item];
+    const bool        is_plan = entry->item == s->item_count;
+    enx_call          call = {
+                 .call_id = call_id,
+                 .task_id = swarm_task_id(s, entry->item),
+                 .item = is_plan ? 0 : entry->item,
+                 .attempt = entry->attempt,
+                 .role = entry->reserved.role,
+                 .model = entry->reserved.model,
+                 .what = s->options.what,
+                 .goal = is_plan ? enx_buf_text(&s->plan_goal) : s->options.goal,
+                 .input = at->input.text,
+                 .input_bytes = at->input.size_bytes,
+                 .level = at->level,
+                 .kinds = at->kinds,
+                 .max_tokens_in = entry->max_tokens_in,
+                 .max_tokens_out = entry->max_tokens_out,
+                 .deadline_us = entry->deadline_us,
+                 .reserved_usd_nano = entry->reserved.usd_nano,
+    };
+    memcpy(call.language, at->language, sizeof call.language);
+    return call;
+}
+
+void swarm_generate(enx_swarm *s, uint32_t call)
+{
+    const enx_call out = swarm_call_of(s, &s->calls[call], swarm_call_id(s, call));
+    s->ports.generate(s->ports.self, &out);
+}
+
+void swarm_flush(enx_swarm *s)
+{
+    if (s->is_stopped || s->batch_count == 0) return;
+    for (uint32_t i = 0; i < s->batch_count; i++) {
+        const swarm_texts *texts = &s->batch_texts[i];
+        s->batch[i].text = swarm_text_get(s, texts->text);
+        if (s->batch[i].kind != ENX_RECORD_CALL_RESULT) continue;
+        s->batch[i].report.answer = swarm_text_get(s, texts->answer);
+        s->batch[i].report.error = texts->error.size_bytes ? swarm_text_get(s, texts->error) : NULL;
+    }
+    const uint32_t   count = s->batch_count;
+    enx_report       report = { 0 };
+    const enx_status status = s->ports.save(s->ports.self, s->batch, count, &report);
+    s->batch_count = 0;
+    if (status != ENX_OK) {
+        for (uint32_t i = 0; i < count; i++)
+            if (s->batch[i].kind >= ENX_RECORD_JOB_DONE) s->end = ENX_SWARM_RUNNING;
+        enx_report_wrap(&report, "job %" PRIu64 " stops, nothing that was saved is lost",
+                        s->options.job_id);
+        swarm_stop(s, status, &report);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t call = (uint32_t)(s->batch[i].call_id & UINT32_MAX) - 1;
+        if (s->batch[i].kind == ENX_RECORD_CALL_INTENT) swarm_generate(s, call);
+        if (s->batch[i].kind == ENX_RECORD_CALL_LOST)
+            s->ports.cancel(s->ports.self, s->batch[i].call_id);
+    }
+}

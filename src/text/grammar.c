@@ -1,0 +1,922 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* grammar.c - GBNF: parsed into elements, matched by a set of stacks.
+ *
+ * A rule is alternatives of elements; groups and repetitions become rules without a name:
+ *     x*  is  h ::= x h |        x?  is  h ::= x |        x{2,3}  is  x x h,  h ::= x |
+ *
+ * A stack holds the places to go on at, innermost last; the last is always at a character class,
+ * or the stack is empty and the output may end.  A character moves every stack whose class has it,
+ * then rule references at the new places are opened until classes are on top again.
+ *
+ * (1) Opening ends: a stack met before is not opened again, and without left recursion, which is
+ *     refused when the grammar is opened, stacks do not grow without an end.
+ * (2) No stack is a dead end: each place knows the least depth with which what follows it can be
+ *     finished (`need`), and it is only put where that much is left.  A rule that nothing can
+ *     finish is refused when the grammar is opened.
+ * (3) When there are more stacks than fit, the later ones are left out.  The first is always
+ *     reached: opening goes depth first, and by (2) never has to come back with nothing.
+ */
+#include "text/grammar.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+enum {
+    ELEMENTS_MAX = 1 << 15,
+    RANGES_MAX = 1 << 15,
+    NAME_BYTES_MAX = 64,
+    REPEAT_MAX = 256,
+    NEST_MAX = 64,
+    SEQUENCE_MAX = 4096, /* elements of one rule while it is read */
+    CODE_POINT_MAX = 0x10FFFF,
+    SURROGATE_FIRST = 0xD800, /* no characters, though inside the range of code points */
+    SURROGATE_LAST = 0xDFFF,
+    NEED_NONE = UINT16_MAX, /* cannot be finished */
+};
+
+typedef enum element_kind { STOP, OR, RULE, CLASS } element_kind;
+
+typedef struct element {
+    uint16_t kind;
+    uint16_t index; /* of the rule or class */
+} element;
+
+typedef struct range {
+    uint32_t first, last;
+} range;
+
+/* Its ranges are sorted, apart from each other, and hold only characters. */
+typedef struct class
+{
+    uint32_t first_range, range_count;
+    uint64_t leads[4]; /* the first bytes of its characters */
+} class;
+
+typedef struct rule {
+    char     name[NAME_BYTES_MAX]; /* "" for groups and repetitions */
+    uint32_t first;                /* element; UINT32_MAX: not defined yet */
+    bool     is_nullable;
+    bool     is_loop; /* x*: ends with itself */
+    uint16_t need;    /* the least of its alternatives */
+} rule;
+
+struct enx_grammar {
+    enx_automaton automaton; /* first: the automaton's self is the grammar */
+    uint32_t      root;
+    uint32_t      rule_count, element_count, class_count, range_count;
+    rule          rules[ENX_GRAMMAR_RULES_MAX];
+    element       elements[ELEMENTS_MAX];
+    uint16_t      needs[ELEMENTS_MAX]; /* the least depth to finish from here on, itself included */
+    class classes[ELEMENTS_MAX];
+    range ranges[RANGES_MAX];
+};
+
+/* ---- Reading GBNF ------------------------------------------------------------------------- */
+
+typedef struct reader {
+    enx_grammar *grammar;
+    const char  *text, *at, *end;
+    int          depth;
+    enx_report  *report;
+} reader;
+
+/* The elements of a rule that is being read. */
+typedef struct sequence {
+    element *items; /* [SEQUENCE_MAX], from the heap */
+    uint32_t count;
+} sequence;
+
+static enx_status fail_at(const reader *r, enx_status status, const char *expected)
+{
+    int line = 1, column = 1;
+    for (const char *p = r->text; p < r->at; p++) {
+        column = *p == '\n' ? 1 : column + 1;
+        line += *p == '\n';
+    }
+    return enx_report_set(r->report, status, __FILE__, __LINE__, "grammar, line %d, column %d: %s",
+                          line, column, expected);
+}
+
+static char peek(const reader *r) { return r->at < r->end ? *r->at : '\0'; }
+
+static bool is_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+}
+
+static void skip_space(reader *r, bool past_lines)
+{
+    for (; r->at < r->end; r->at++) {
+        if (*r->at == '#')
+            while (r->at + 1 < r->end && r->at[1] != '\n') r->at++;
+        else if (*r->at != ' ' && *r->at != '\t' &&
+                 (!past_lines || (*r->at != '\n' && *r->at != '\r')))
+            return;
+    }
+}
+
+static enx_status push_element(reader *r, sequence *s, element_kind kind, uint32_t index)
+{
+    if (s->count == SEQUENCE_MAX) return fail_at(r, ENX_LIMIT, "the rule is too long");
+    s->items[s->count++] = (element){ (uint16_t)kind, (uint16_t)index };
+    return ENX_OK;
+}
+
+static enx_status add_range(reader *r, uint32_t first, uint32_t last)
+{
+    enx_grammar *g = r->grammar;
+    if (g->range_count == RANGES_MAX) return fail_at(r, ENX_LIMIT, "too many characters");
+    if (first > last) return fail_at(r, ENX_FORMAT, "a range runs backwards");
+    g->ranges[g->range_count++] = (range){ first, last };
+    g->classes[g->class_count - 1].range_count++;
+    return ENX_OK;
+}
+
+static enx_status open_class(reader *r, sequence *s)
+{
+    enx_grammar *g = r->grammar;
+    if (g->class_count == ELEMENTS_MAX) return fail_at(r, ENX_LIMIT, "too many characters");
+    g->classes[g->class_count++] = (class){ .first_range = g->range_count };
+    return push_element(r, s, CLASS, g->class_count - 1);
+}
+
+static int compare_ranges(const void *left, const void *right)
+{
+    const range *a = left, *b = right;
+    return (a->first > b->first) - (a->first < b->first);
+}
+
+/* Sort, and join what touches; returns how many are left. */
+static uint32_t join_ranges(range *ranges, uint32_t count)
+{
+    uint32_t kept = 0;
+    if (count > 1) qsort(ranges, count, sizeof *ranges, compare_ranges);
+    for (uint32_t i = 0; i < count; i++) {
+        if (kept == 0 || ranges[i].first > ranges[kept - 1].last + 1) ranges[kept++] = ranges[i];
+        else if (ranges[i].last > ranges[kept - 1].last) ranges[kept - 1].last = ranges[i].last;
+    }
+    return kept;
+}
+
+/* Turn joined ranges into what lies between them, in place; room for one more is there. */
+static uint32_t negate_ranges(range *ranges, uint32_t count)
+{
+    uint32_t kept = 0, next = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const range taken = ranges[i];
+        if (taken.first > next) ranges[kept++] = (range){ next, taken.first - 1 };
+        next = taken.last + 1;
+    }
+    if (next <= CODE_POINT_MAX) ranges[kept++] = (range){ next, CODE_POINT_MAX };
+    return kept;
+}
+
+/* The first bytes of the characters first..last; nothing in between is skipped but surrogates. */
+static void add_leads(uint64_t leads[4], range characters)
+{
+    utf8proc_uint8_t low[4], high[4];
+    utf8proc_encode_char((int32_t)characters.first, low);
+    utf8proc_encode_char((int32_t)characters.last, high);
+    for (unsigned byte = low[0]; byte <= high[0]; byte++)
+        if (byte < 0x80 || byte >= 0xC2) /* what lies between only follows */
+            leads[byte >> 6] |= UINT64_C(1) << (byte & 63);
+}
+
+/* Settle the class that was opened last. */
+static enx_status close_class(reader *r, bool is_negated)
+{
+    enx_grammar *g = r->grammar;
+    class       *c = &g->classes[g->class_count - 1];
+    range       *ranges = g->ranges + c->first_range;
+    if (g->range_count + 2 > RANGES_MAX) return fail_at(r, ENX_LIMIT, "too many characters");
+    /* Surrogates are taken out by negating twice, with them among the others once. */
+    uint32_t count = join_ranges(ranges, c->range_count);
+    if (!is_negated) count = negate_ranges(ranges, count);
+    ranges[count++] = (range){ SURROGATE_FIRST, SURROGATE_LAST };
+    count = negate_ranges(ranges, join_ranges(ranges, count));
+    c->range_count = count;
+    g->range_count = c->first_range + count;
+    for (uint32_t i = 0; i < count; i++) add_leads(c->leads, ranges[i]);
+    return count ? ENX_OK : fail_at(r, ENX_FORMAT, "no character is in this class");
+}
+
+static enx_status read_hex(reader *r, int digits, uint32_t *out)
+{
+    *out = 0;
+    for (int i = 0; i < digits; i++, r->at++) {
+        const char c = peek(r), lower = (char)(c | 0x20);
+        if (c >= '0' && c <= '9') *out = *out * 16 + (uint32_t)(c - '0');
+        else if (lower >= 'a' && lower <= 'f') *out = *out * 16 + (uint32_t)(lower - 'a' + 10);
+        else return fail_at(r, ENX_FORMAT, "a hexadecimal digit is expected");
+    }
+    return *out <= CODE_POINT_MAX ? ENX_OK : fail_at(r, ENX_FORMAT, "no such character");
+}
+
+static enx_status read_escape(reader *r, uint32_t *out)
+{
+    const char c = peek(r);
+    r->at++;
+    switch (c) {
+    case 'n':
+        *out = '\n';
+        return ENX_OK;
+    case 't':
+        *out = '\t';
+        return ENX_OK;
+    case 'r':
+        *out = '\r';
+        return ENX_OK;
+    case 'x':
+        return read_hex(r, 2, out);
+    case 'u':
+        return read_hex(r, 4, out);
+    case 'U':
+        return read_hex(r, 8, out);
+    case '\\':
+    case '"':
+    case '[':
+    case ']':
+    case '^':
+    case '-':
+        *out = (uint8_t)c;
+        return ENX_OK;
+    default:
+        r->at--;
+        return fail_at(r, ENX_FORMAT,
+                       "unknown escape; use \\n \\t \\r \\\\ \\\" \\[ \\] \\xHH \\uHHHH");
+    }
+}
+
+static enx_status read_character(reader *r, uint32_t *out)
+{
+    if (r->at == r->end || *r->at == '\n') return fail_at(r, ENX_FORMAT, "the line ends too early");
+    if (*r->at == '\\') {
+        r->at++;
+        return read_escape(r, out);
+    }
+    utf8proc_int32_t       point;
+    const utf8proc_ssize_t used =
+        utf8proc_iterate((const utf8proc_uint8_t *)r->at, r->end - r->at, &point);
+    if (used <= 0) return fail_at(r, ENX_FORMAT, "this is not UTF-8");
+    r->at += used;
+    *out = (uint32_t)point;
+    return ENX_OK;
+}
+
+static enx_status read_literal(reader *r, sequence *s)
+{
+    for (r->at++; peek(r) != '"';) {
+        uint32_t point;
+        ENX_TRY(read_character(r, &point));
+        ENX_TRY(open_class(r, s));
+        ENX_TRY(add_range(r, point, point));
+        ENX_TRY(close_class(r, false));
+    }
+    r->at++;
+    return ENX_OK;
+}
+
+static enx_status read_class(reader *r, sequence *s)
+{
+    r->at++;
+    const bool is_negated = peek(r) == '^';
+    r->at += is_negated;
+    ENX_TRY(open_class(r, s));
+    while (peek(r) != ']') {
+        uint32_t first, last;
+        ENX_TRY(read_character(r, &first));
+        last = first;
+        if (peek(r) == '-' && r->at + 1 < r->end && r->at[1] != ']') {
+            r->at++;
+            ENX_TRY(read_character(r, &last));
+        }
+        ENX_TRY(add_range(r, first, last));
+    }
+    ENX_TRY(close_class(r, is_negated));
+    r->at++;
+    return ENX_OK;
+}
+
+/* ---- Rules -------------------------------------------------------------------------------- */
+
+static enx_status new_rule(reader *r, const char *name, size_t name_bytes, uint32_t *index)
+{
+    enx_grammar *g = r->grammar;
+    if (name_bytes >= NAME_BYTES_MAX) return fail_at(r, ENX_LIMIT, "the name is too long");
+    if (g->rule_count == ENX_GRAMMAR_RULES_MAX) return fail_at(r, ENX_LIMIT, "too many rules");
+    *index = g->rule_count++;
+    g->rules[*index] = (rule){ .first = UINT32_MAX };
+    memcpy(g->rules[*index].name, name, name_bytes);
+    return ENX_OK;
+}
+
+static enx_status find_rule(reader *r, const char *name, size_t name_bytes, uint32_t *index)
+{
+    for (*index = 0; *index < r->grammar->rule_count; ++*index) {
+        const char *other = r->grammar->rules[*index].name;
+        if (strlen(other) == name_bytes && name_bytes && memcmp(other, name, name_bytes) == 0)
+            return ENX_OK;
+    }
+    return new_rule(r, name, name_bytes, index);
+}
+
+/* Give the rule its elements, closed by a STOP. */
+static enx_status define_rule(reader *r, uint32_t index, const element *items, uint32_t count)
+{
+    enx_grammar *g = r->grammar;
+    if (g->element_count + count + 1 > ELEMENTS_MAX)
+        return fail_at(r, ENX_LIMIT, "the grammar is too long");
+    g->rules[index].first = g->element_count;
+    if (count) memcpy(g->elements + g->element_count, items, count * sizeof *items);
+    g->element_count += count;
+    g->elements[g->element_count++] = (element){ STOP, 0 };
+    return ENX_OK;
+}
+
+/* h ::= x <then> |  where x is the sequence's end from `from` on, and <then> is rule `then` unless
+ * UINT32_MAX, or h itself when `is_loop`. */
+static enx_status optional_rule(reader *r, const element *x, uint32_t count, bool is_loop,
+                                uint32_t then, uint32_t *index)
+{
+    element *items = ENX_MEM_NEW(element, (size_t)count + 2);
+    if (!items) return ENX_FAIL(r->report, NOMEM, "no memory for a grammar");
+    enx_status status = new_rule(r, "", 0, index);
+    if (status == ENX_OK) {
+        uint32_t n = count;
+        memcpy(items, x, count * sizeof *x);
+        if (is_loop) then = *index;
+        r->grammar->rules[*index].is_loop = is_loop;
+        if (then != UINT32_MAX) items[n++] = (element){ RULE, (uint16_t)then };
+        items[n++] = (element){ OR, 0 };
+        status = define_rule(r, *index, items, n);
+    }
+    enx_mem_free(items);
+    return status;
+}
+
+static enx_status repeat(reader *r, sequence *s, uint32_t from, uint32_t least, uint32_t most)
+{
+    const uint32_t count = s->count - from;
+    uint32_t       tail = UINT32_MAX;
+    if (count == 0) return fail_at(r, ENX_FORMAT, "nothing stands before the repetition");
+    if (most == UINT32_MAX) ENX_TRY(optional_rule(r, s->items + from, count, true, 0, &tail));
+    else
+        for (uint32_t i = least; i < most; i++)
+            ENX_TRY(optional_rule(r, s->items + from, count, false, tail, &tail));
+    if (least == 0) s->count = from;
+    for (uint32_t i = 1; i < least; i++)
+        for (uint32_t k = 0; k < count; k++)
+            ENX_TRY(push_element(r, s, s->items[from + k].kind, s->items[from + k].index));
+    return tail == UINT32_MAX ? ENX_OK : push_element(r, s, RULE, tail);
+}
+
+static enx_status read_number(reader *r, uint32_t *out)
+{
+    if (peek(r) < '0' || peek(r) > '9') return fail_at(r, ENX_FORMAT, "a number is expected");
+    for (*out = 0; peek(r) >= '0' && peek(r) <= '9'; r->at++) {
+        *out = *out * 10 + (uint32_t)(peek(r) - '0');
+        if (*out > REPEAT_MAX) return fail_at(r, ENX_LIMIT, "at most 256 repetitions");
+    }
+    return ENX_OK;
+}
+
+static enx_status read_repetition(reader *r, sequence *s, uint32_t from)
+{
+    const char c = peek(r);
+    uint32_t   least = c == '+', most = c == '?' ? 1 : UINT32_MAX;
+    r->at++;
+    if (c == '{') {
+        ENX_TRY(read_number(r, &least));
+        most = least;
+        if (peek(r) == ',') {
+            r->at++;
+            most = UINT32_MAX;
+            if (peek(r) != '}') ENX_TRY(read_number(r, &most));
+        }
+        if (peek(r) != '}') return fail_at(r, ENX_FORMAT, "} is expected");
+        if (most < least) return fail_at(r, ENX_FORMAT, "the repetition runs backwards");
+        r->at++;
+    }
+    return repeat(r, s, from, least, most);
+}
+
+static enx_status read_alternatives(reader *r, uint32_t index, bool is_group);
+
+static enx_status read_symbol(reader *r, sequence *s)
+{
+    const char c = peek(r), *first = r->at;
+    uint32_t   index;
+    if (c == '"') return read_literal(r, s);
+    if (c == '[') return read_class(r, s);
+    if (c == '.') {
+        r->at++;
+        ENX_TRY(open_class(r, s));
+        return close_class(r, true);
+    }
+    if (c == '(') {
+        r->at++;
+        ENX_TRY(new_rule(r, "", 0, &index));
+        ENX_TRY(read_alternatives(r, index, true));
+        if (peek(r) != ')') return fail_at(r, ENX_FORMAT, ") is expected");
+        r->at++;
+        return push_element(r, s, RULE, index);
+    }
+    if (!is_name(c)) return fail_at(r, ENX_FORMAT, "a name, \"text\", [class], . or ( is expected");
+    while (is_name(peek(r))) r->at++;
+    ENX_TRY(find_rule(r, first, (size_t)(r->at - first), &index));
+    return push_element(r, s, RULE, index);
+}
+
+/* Does the rule go on with | on a later line? */
+static bool goes_on(const reader *r)
+{
+    reader ahead = *r;
+    skip_space(&ahead, true);
+    return peek(&ahead) == '|';
+}
+
+static enx_status read_sequence(reader *r, sequence *s, bool is_group)
+{
+    for (;;) {
+        skip_space(r, is_group);
+        const char c = peek(r);
+        if (r->at == r->end || c == ')' || ((c == '\n' || c == '\r') && !goes_on(r))) return ENX_OK;
+        if (c == '\n' || c == '\r') {
+            skip_space(r, true);
+            continue;
+        }
+        if (c == '|') {
+            r->at++;
+            skip_space(r, true);
+            ENX_TRY(push_element(r, s, OR, 0));
+            continue;
+        }
+        const uint32_t from = s->count;
+        ENX_TRY(read_symbol(r, s));
+        while (peek(r) == '*' || peek(r) == '+' || peek(r) == '?' || peek(r) == '{')
+            ENX_TRY(read_repetition(r, s, from));
+    }
+}
+
+static enx_status read_alternatives(reader *r, uint32_t index, bool is_group)
+{
+    if (r->depth == NEST_MAX) return fail_at(r, ENX_LIMIT, "too many ( inside each other");
+    sequence s = { .items = ENX_MEM_NEW(element, SEQUENCE_MAX) };
+    if (!s.items) return ENX_FAIL(r->report, NOMEM, "no memory for a grammar");
+    r->depth++;
+    enx_status status = read_sequence(r, &s, is_group);
+    r->depth--;
+    if (status == ENX_OK) status = define_rule(r, index, s.items, s.count);
+    enx_mem_free(s.items);
+    return status;
+}
+
+static enx_status read_rule(reader *r)
+{
+    const char *first = r->at;
+    uint32_t    index;
+    while (is_name(peek(r))) r->at++;
+    if (r->at == first) return fail_at(r, ENX_FORMAT, "the name of a rule is expected");
+    ENX_TRY(find_rule(r, first, (size_t)(r->at - first), &index));
+    if (r->grammar->rules[index].first != UINT32_MAX)
+        return fail_at(r, ENX_FORMAT, "this rule is defined twice");
+    skip_space(r, false);
+    if (r->end - r->at < 3 || memcmp(r->at, "::=", 3) != 0)
+        return fail_at(r, ENX_FORMAT, "::= is expected");
+    r->at += 3;
+    skip_space(r, true);
+    ENX_TRY(read_alternatives(r, index, false));
+    return peek(r) == ')' ? fail_at(r, ENX_FORMAT, ") without (") : ENX_OK;
+}
+
+/* The start of the alternative after the one that `at` is in; UINT32_MAX: none. */
+static uint32_t next_alternative(const enx_grammar *g, uint32_t at)
+{
+    while (g->elements[at].kind != STOP && g->elements[at].kind != OR) at++;
+    return g->elements[at].kind == OR ? at + 1 : UINT32_MAX;
+}
+
+/* ---- Judging the whole --------------------------------------------------------------------- */
+
+/* Can the elements from `at` to the end of their alternative be nothing? */
+static bool rest_is_nullable(const enx_grammar *g, uint32_t at)
+{
+    for (; g->elements[at].kind != STOP && g->elements[at].kind != OR; at++)
+        if (g->elements[at].kind == CLASS || !g->rules[g->elements[at].index].is_nullable)
+            return false;
+    return true;
+}
+
+static void find_nullable(enx_grammar *g)
+{
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = 0; i < g->rule_count; i++) {
+            if (g->rules[i].is_nullable) continue;
+            bool is_nullable = false;
+            for (uint32_t at = g->rules[i].first; !is_nullable && at != UINT32_MAX;
+                 at = next_alternative(g, at))
+                is_nullable = rest_is_nullable(g, at);
+            g->rules[i].is_nullable = is_nullable;
+            changed = changed || is_nullable;
+        }
+    }
+}
+
+/* Depth first over the rules that may stand first; marks: 0 new, 1 on the path, 2 done. */
+static bool leads_to_itself(const enx_grammar *g, uint32_t index, uint8_t *marks, int depth)
+{
+    if (marks[index] == 1 || depth > ENX_GRAMMAR_RULES_MAX) return true;
+    if (marks[index] == 2) return false;
+    marks[index] = 1;
+    bool may_be_first = true;
+    for (uint32_t at = g->rules[index].first; g->elements[at].kind != STOP; at++) {
+        const element e = g->elements[at];
+        if (e.kind == OR) may_be_first = true;
+        else if (may_be_first) {
+            /* A loop that comes back to its own end is the same stack again: harmless. */
+            const bool is_own_end = g->rules[index].is_loop && e.kind == RULE && e.index == index;
+            if (e.kind == RULE && !is_own_end && leads_to_itself(g, e.index, marks, depth + 1))
+                return true;
+            may_be_first = e.kind == RULE && g->rules[e.index].is_nullable;
+        }
+    }
+    marks[index] = 2;
+    return false;
+}
+
+/* The least depth to finish from element `at` on, given those of the rules and of at + 1. */
+static uint32_t need_of(const enx_grammar *g, uint32_t at)
+{
+    const element e = g->elements[at];
+    if (e.kind == STOP || e.kind == OR) return 0;
+    const uint32_t rest = g->needs[at + 1];
+    if (rest == NEED_NONE) return NEED_NONE;
+    if (e.kind == CLASS) return rest > 1 ? rest : 1;
+    uint32_t inside = g->rules[e.index].need;
+    if (inside == NEED_NONE) return NEED_NONE;
+    inside += rest > 0; /* the place to come back to stays below */
+    const uint32_t need = inside > rest ? inside : rest;
+    return need > 1 ? need : 1;
+}
+
+/* From below: a rule is as cheap as its cheapest alternative, once all it needs is known. */
+static void find_needs(enx_grammar *g)
+{
+    for (uint32_t i = 0; i < g->rule_count; i++) g->rules[i].need = NEED_NONE;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t at = g->element_count; at-- > 0;) {
+            const uint32_t need = need_of(g, at);
+            g->needs[at] = (uint16_t)(need < NEED_NONE ? need : NEED_NONE);
+        }
+        for (uint32_t i = 0; i < g->rule_count; i++) {
+            uint16_t least = NEED_NONE;
+            for (uint32_t at = g->rules[i].first; at != UINT32_MAX; at = next_alternative(g, at))
+                if (g->needs[at] < least) least = g->needs[at];
+            changed = changed || least < g->rules[i].need;
+            if (least < g->rules[i].need) g->rules[i].need = least;
+        }
+    }
+}
+
+static const char *name_of(const rule *r) { return r->name[0] ? r->name : "a group"; }
+
+static enx_status judge_needs(enx_grammar *g, enx_report *report)
+{
+    find_needs(g);
+    /* The later a rule was first named, the nearer it mostly is to the cause. */
+    for (uint32_t i = g->rule_count; i-- > 0;)
+        if (g->rules[i].need == NEED_NONE && g->rules[i].name[0])
+            return ENX_FAIL(report, FORMAT,
+                            "grammar: no text can finish the rule %s; give it an alternative that "
+                            "does not need itself",
+                            g->rules[i].name);
+    if (g->rules[g->root].need > ENX_GRAMMAR_DEPTH_MAX)
+        return ENX_FAIL(report, LIMIT,
+                        "grammar: root nests %u rules at least, at most %d are taken",
+                        g->rules[g->root].need, (int)ENX_GRAMMAR_DEPTH_MAX);
+    return ENX_OK;
+}
+
+static enx_status find_root(enx_grammar *g, enx_report *report)
+{
+    bool has_root = false;
+    for (uint32_t i = 0; i < g->rule_count; i++) {
+        if (g->rules[i].first == UINT32_MAX)
+            return ENX_FAIL(report, NOTFOUND, "grammar: the rule %s is used but not defined",
+                            g->rules[i].name);
+        if (strcmp(g->rules[i].name, "root") != 0) continue;
+        g->root = i;
+        has_root = true;
+    }
+    if (has_root) return ENX_OK;
+    return ENX_FAIL(report, NOTFOUND, "grammar: there is no rule named root");
+}
+
+static enx_status judge(enx_grammar *g, enx_report *report)
+{
+    ENX_TRY(find_root(g, report));
+    uint8_t *marks = ENX_MEM_NEW(uint8_t, g->rule_count + 1);
+    if (!marks) return ENX_FAIL(report, NOMEM, "no memory for a grammar");
+    find_nullable(g);
+    enx_status status = ENX_OK;
+    for (uint32_t i = 0; status == ENX_OK && i < g->rule_count; i++)
+        if (leads_to_itself(g, i, marks, 0))
+            status = ENX_FAIL(report, FORMAT,
+                              "grammar: a rule begins with itself (from %s); put what repeats last",
+                              name_of(&g->rules[i]));
+    enx_mem_free(marks);
+    return status == ENX_OK ? judge_needs(g, report) : status;
+}
+
+/* ---- Matching ----------------------------------------------------------------------------- */
+
+typedef struct stack {
+    uint16_t depth;
+    uint16_t places[ENX_GRAMMAR_DEPTH_MAX];
+} stack;
+
+/* Stacks one behind the other, each its depth and its places; the empty one is `has_end`. */
+typedef struct grammar_state {
+    uint8_t  partial[4];
+    uint8_t  partial_count;
+    bool     has_end;
+    uint16_t word_count;
+    uint16_t words[ENX_MASK_STATE_BYTES_MAX / 2 - 4];
+} grammar_state;
+
+_Static_assert(sizeof(grammar_state) <= ENX_MASK_STATE_BYTES_MAX, "a state must fit");
+
+/* The stacks that were met since the last character, and where their hash leads to. */
+enum { SLOTS = 2 * ENX_GRAMMAR_STACKS_MAX, FEW = 12 };
+typedef struct opening {
+    const enx_grammar *grammar;
+    grammar_state     *into;
+    uint32_t           stack_count;
+    uint16_t           slots[SLOTS]; /* 1 + the stack's index; 0: free */
+    stack              stacks[ENX_GRAMMAR_STACKS_MAX];
+} opening;
+
+static size_t used_bytes(const stack *s)
+{
+    return offsetof(stack, places) + s->depth * sizeof s->places[0];
+}
+
+static uint32_t free_slot(const opening *o, const stack *s)
+{
+    uint32_t hash = s->depth;
+    for (uint32_t i = 0; i < s->depth; i++) hash = (hash ^ s->places[i]) * UINT32_C(0x9E3779B1);
+    uint32_t slot = (hash >> 16) % SLOTS;
+    while (o->slots[slot]) {
+        const stack *other = &o->stacks[o->slots[slot] - 1];
+        if (other->depth == s->depth && memcmp(other, s, used_bytes(s)) == 0) return UINT32_MAX;
+        slot = (slot + 1) % SLOTS;
+    }
+    return slot;
+}
+
+/* Few stacks are compared one by one; the table is only made for more. */
+static bool was_met(opening *o, const stack *s, uint32_t *slot)
+{
+    *slot = 0;
+    for (uint32_t i = 0; o->stack_count < FEW && i < o->stack_count; i++)
+        if (o->stacks[i].depth == s->depth && memcmp(&o->stacks[i], s, used_bytes(s)) == 0)
+            return true;
+    if (o->stack_count < FEW) return false;
+    if (o->stack_count == FEW) {
+        memset(o->slots, 0, sizeof o->slots);
+        for (uint32_t i = 0; i < FEW; i++)
+            o->slots[free_slot(o, &o->stacks[i])] = (uint16_t)(i + 1);
+    }
+    *slot = free_slot(o, s);
+    return *slot == UINT32_MAX;
+}
+
+/* Note the stack; false: it was met before, or there is no room. */
+static bool meet_stack(opening *o, const stack *met)
+{
+    uint32_t slot;
+    if (was_met(o, met, &slot) || o->stack_count == ENX_GRAMMAR_STACKS_MAX) return false;
+    memcpy(&o->stacks[o->stack_count++], met, used_bytes(met));
+    if (o->stack_count > FEW) o->slots[slot] = (uint16_t)o->stack_count;
+    return true;
+}
+
+/* Put a place on top, unless nothing is left to do there; false: too deep to be finished. */
+static bool push_place(const enx_grammar *g, stack *s, uint32_t place)
+{
+    if (g->elements[place].kind == STOP || g->elements[place].kind == OR) return true;
+    if (s->depth + g->needs[place] > ENX_GRAMMAR_DEPTH_MAX) return false;
+    s->places[s->depth++] = (uint16_t)place;
+    return true;
+}
+
+/* Open the rule on top until a class is there.  At most ENX_GRAMMAR_STACKS_MAX deep: each call
+ * that calls has met a new stack. */
+static void open_stack(opening *o, const stack *from)
+{
+    if (!meet_stack(o, from)) return;
+    const enx_grammar *g = o->grammar;
+    grammar_state     *s = o->into;
+    if (from->depth == 0) {
+        s->has_end = true;
+        return;
+    }
+    const uint16_t place = from->places[from->depth - 1];
+    const element  e = g->elements[place];
+    if (e.kind == CLASS) {
+        const size_t words = used_bytes(from) / sizeof s->words[0];
+        if (s->word_count + words > sizeof s->words / sizeof s->words[0]) return;
+        memcpy(s->words + s->word_count, from, used_bytes(from));
+        s->word_count = (uint16_t)(s->word_count + words);
+        return;
+    }
+    stack below;
+    memcpy(&below, from, used_bytes(from));
+    below.depth--;
+    if (!push_place(g, &below, place + 1u)) return;
+    for (uint32_t at = g->rules[e.index].first; at != UINT32_MAX; at = next_alternative(g, at)) {
+        stack here;
+        memcpy(&here, &below, used_bytes(&below));
+        if (push_place(g, &here, at)) open_stack(o, &here);
+    }
+}
+
+/* The characters that begin with the partial bytes: [first, last]; false: none does. */
+static bool partial_span(const grammar_state *s, uint32_t *first, uint32_t *last, bool *is_whole)
+{
+    const uint8_t lead = s->partial[0];
+    const int     more = lead < 0x80   ? 0
+                         : lead < 0xC2 ? -1
+                         : lead < 0xE0 ? 1
+                         : lead < 0xF0 ? 2
+                         : lead < 0xF5 ? 3
+                                       : -1;
+    if (more < 0) return false;
+    uint32_t point = more == 0 ? lead : lead & (0x3Fu >> more);
+    for (int i = 1; i < s->partial_count; i++) {
+        if ((s->partial[i] & 0xC0) != 0x80) return false;
+        point = point << 6 | (s->partial[i] & 0x3Fu);
+    }
+    const int left = more + 1 - s->partial_count;
+    *first = point << 6 * left;
+    *last = *first + (left ? (1u << 6 * left) - 1 : 0);
+    static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+    if (*first < least[more]) *first = least[more];
+    if (*last > CODE_POINT_MAX) *last = CODE_POINT_MAX;
+    *is_whole = left == 0;
+    return *first <= *last && !(*first >= 0xD800 && *last <= 0xDFFF);
+}
+
+/* Does the class have a character in [first, last]? */
+static bool class_meets(const enx_grammar *g, uint32_t index, uint32_t first, uint32_t last)
+{
+    const class *c = &g->classes[index];
+    const range *ranges = g->ranges + c->first_range;
+    uint32_t     low = 0, high = c->range_count; /* the first range that ends at `first` or later */
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (ranges[middle].last < first) low = middle + 1;
+        else high = middle;
+    }
+    return low < c->range_count && ranges[low].first <= last;
+}
+
+static const class *class_on_top(const enx_grammar *g, const uint16_t *words)
+{
+    return &g->classes[g->elements[words[words[0]]].index];
+}
+
+/* Some stack must have a character that begins so. */
+static bool can_begin(const enx_grammar *g, const grammar_state *s, uint32_t first, uint32_t last)
+{
+    for (uint32_t at = 0; at < s->word_count; at += 1u + s->words[at]) {
+        const uint16_t *words = s->words + at;
+        if (class_meets(g, g->elements[words[words[0]]].index, first, last)) return true;
+    }
+    return false;
+}
+
+static void begin_opening(opening *o, const enx_grammar *g, grammar_state *s)
+{
+    o->grammar = g;
+    o->into = s;
+    o->stack_count = 0;
+    memset(s->partial, 0, sizeof s->partial); /* equal states have equal bytes */
+    s->partial_count = 0;
+    s->word_count = 0;
+    s->has_end = false;
+}
+
+static bool grammar_step(const enx_automaton *self, void *state, uint8_t byte)
+{
+    const enx_grammar *g = (const enx_grammar *)(const void *)self;
+    grammar_state     *s = state;
+    uint32_t           first, last;
+    bool               is_whole;
+    ENX_CHECK(s->partial_count < sizeof s->partial);
+    s->partial[s->partial_count++] = byte;
+    if (!partial_span(s, &first, &last, &is_whole)) return false;
+    if (!can_begin(g, s, first, last)) return false;
+    if (!is_whole) return true;
+    opening        o;
+    uint16_t       before[sizeof s->words / sizeof s->words[0]];
+    const uint32_t word_count = s->word_count;
+    memcpy(before, s->words, word_count * sizeof *before);
+    begin_opening(&o, g, s);
+    for (uint32_t at = 0; at < word_count; at += 1u + before[at]) {
+        stack next;
+        memcpy(&next, before + at, (1u + before[at]) * sizeof *before);
+        const uint16_t place = next.places[--next.depth];
+        if (class_meets(g, g->elements[place].index, first, first) &&
+            push_place(g, &next, place + 1u))
+            open_stack(&o, &next);
+    }
+    return s->word_count > 0 || s->has_end;
+}
+
+static void grammar_start(const enx_automaton *self, void *state)
+{
+    const enx_grammar *g = (const enx_grammar *)(const void *)self;
+    opening            o;
+    begin_opening(&o, g, state);
+    for (uint32_t at = g->rules[g->root].first; at != UINT32_MAX; at = next_alternative(g, at)) {
+        stack here = { .depth = 0 };
+        if (push_place(g, &here, at)) open_stack(&o, &here);
+    }
+}
+
+static bool grammar_may_end(const enx_automaton *self, const void *state)
+{
+    (void)self;
+    const grammar_state *s = state;
+    return s->partial_count == 0 && s->has_end;
+}
+
+static void grammar_next_bytes(const enx_automaton *self, const void *state, uint64_t bytes[4])
+{
+    const enx_grammar   *g = (const enx_grammar *)(const void *)self;
+    const grammar_state *s = state;
+    if (s->partial_count > 0) {
+        bytes[2] = UINT64_MAX; /* 80..BF: inside a character */
+        return;
+    }
+    for (uint32_t at = 0; at < s->word_count; at += 1u + s->words[at])
+        for (size_t i = 0; i < 4; i++) bytes[i] |= class_on_top(g, s->words + at)->leads[i];
+}
+
+static size_t grammar_used_bytes(const enx_automaton *self, const void *state)
+{
+    (void)self;
+    const grammar_state *s = state;
+    return offsetof(grammar_state, words) + s->word_count * sizeof s->words[0];
+}
+
+/* ---- Opening ------------------------------------------------------------------------------- */
+
+enx_status enx_grammar_open(enx_grammar **out, const char *text, size_t size_bytes,
+                            enx_report *report)
+{
+    ENX_CHECK(out && (text || size_bytes == 0));
+    if (size_bytes > ENX_GRAMMAR_BYTES_MAX)
+        return ENX_FAIL(report, LIMIT, "a grammar of %zu bytes is above the limit of %d",
+                        size_bytes, ENX_GRAMMAR_BYTES_MAX);
+    enx_grammar *g = ENX_MEM_NEW(enx_grammar, 1);
+    if (!g) return ENX_FAIL(report, NOMEM, "no memory for a grammar");
+    g->automaton = (enx_automaton){ .state_bytes = sizeof(grammar_state),
+                                    .start = grammar_start,
+                                    .step = grammar_step,
+                                    .may_end = grammar_may_end,
+                                    .next_bytes = grammar_next_bytes,
+                                    .used_bytes = grammar_used_bytes };
+    reader r = {
+        .grammar = g, .text = text, .at = text, .end = text + size_bytes, .report = report
+    };
+    enx_status status = ENX_OK;
+    for (skip_space(&r, true); status == ENX_OK && r.at < r.end; skip_space(&r, true))
+        status = read_rule(&r);
+    if (status == ENX_OK) status = judge(g, report);
+    if (status != ENX_OK) {
+        enx_grammar_close(&g);
+        return status;
+    }
+    *out = g;
+    return ENX_OK;
+}
+
+void enx_grammar_close(enx_grammar **grammar)
+{
+    enx_mem_free(*grammar);
+    *grammar = NULL;
+}
+
+const enx_automaton *enx_grammar_automaton(const enx_grammar *grammar)
+{
+    return &grammar->automaton;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gemm.c - oneDNN matmul primitives, cached by shape. */
+#include "train/gemm.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <oneapi/dnnl/dnnl.h>
+#include <string.h>
+
+/* Linear search: a net has about 20 shapes. */
+enum { GEMM_SHAPES_MAX = 128 };
+
+/* libgomp's own entry.  The setting belongs to the calling thread, so each call repeats it: oneDNN
+ * would start a team of threads otherwise, and their spinning takes the cores from the others. */
+void omp_set_num_threads(int count);
+
+typedef struct gemm_shape {
+    enx_product      product;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t    a, b, c;
+} gemm_shape;
+
+struct enx_gemm {
+    dnnl_engine_t           engine;
+    dnnl_stream_t           stream;
+    dnnl_data_type_t        type;
+    const enx_grad_kernels *grad;
+    size_t                  shape_count;
+    gemm_shape              shapes[GEMM_SHAPES_MAX];
+};
+
+bool enx_gemm_has_bf16(void)
+{
+#if defined(__x86_64__)
+    const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    return isa == dnnl_cpu_isa_avx512_core_bf16 || isa == dnnl_cpu_isa_avx512_core_amx;
+#else
+    return false;
+#endif
+}
+
+enx_status enx_gemm_open(enx_gemm **out, bool is_bf16, const enx_grad_kernels *grad,
+                         enx_report *report)
+{
+    enx_gemm *gemm = ENX_MEM_NEW(enx_gemm, 1);
+    if (!gemm) return ENX_FAIL(report, NOMEM, "no memory for matrix products");
+    gemm->type = is_bf16 ? dnnl_bf16 : dnnl_f32;
+    gemm->grad = grad;
+    if (dnnl_engine_create(&gemm->engine, dnnl_cpu, 0) != dnnl_success ||
+        dnnl_stream_create(&gemm->stream, gemm->engine, dnnl_stream_default_flags) !=
+            dnnl_success) {
+        enx_gemm_close(&gemm);
+        return ENX_FAIL(report, UNSUPPORTED, "oneDNN cannot start on this processor");
+    }
+    *out = gemm;
+    return ENX_OK;
+}
+
+static void shape_close(gemm_shape *shape)
+{
+    dnnl_memory_destroy(shape->a);
+    dnnl_memory_destroy(shape->b);
+    dnnl_memory_destroy(shape->c);
+    dnnl_primitive_destroy(shape->primitive);
+}
+
+void enx_gemm_close(enx_gemm **gemm)
+{
+    if (!*gemm) return;
+    for (size_t i = 0; i < (*gemm)->shape_count; i++) shape_close(&(*gemm)->shapes[i]);
+    if ((*gemm)->stream) dnnl_stream_destroy((*gemm)->stream);
+    if ((*gemm)->engine) dnnl_engine_destroy((*gemm)->engine);
+    enx_mem_free(*gemm);
+    *gemm = NULL;
+}
+
+size_t enx_gemm_packed_bytes(size_t n) { return n * sizeof(float); }
+
+void enx_gemm_pack(const enx_gemm *gemm, void *packed, const float *values, size_t n)
+{
+    if (gemm->type == dnnl_bf16) gemm->grad->to_bf16(packed, values, n);
+    else memcpy(packed, values, n * sizeof *values);
+}
+
+const void *enx_gemm_offset(const enx_gemm *gemm, const void *packed, size_t n)
+{
+    return (const char *)packed + n * (gemm->type == dnnl_bf16 ? 2 : 4);
+}
+
+/* A [rows][columns] matrix, stored so or turned. */
+static dnnl_status_t describe(dnnl_memory_desc_t *out, size_t rows, size_t columns,
+                              dnnl_data_type_t type, bool turned)
+{
+    const dnnl_dims_t dims = { (dnnl_dim_t)rows, (dnnl_dim_t)columns };
+    const dnnl_dims_t strides = { turned ? 1 : (dnnl_dim_t)columns, turned ? (dnnl_dim_t)rows : 1 };
+    return dnnl_memory_desc_init_by_strides(out, 2, dims, type, strides);
+}
+
+static dnnl_status_t make_primitive(dnnl_primitive_t *out, const enx_gemm *gemm,
+                                    const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b,
+                                    const dnnl_memory_desc_t *c, bool is_added)
+{
+    dnnl_matmul_desc_t    desc;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t       post = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t         status = dnnl_matmul_desc_init(&desc, a, b, NULL, c);
+    if (status == dnnl_success) status = dnnl_primitive_attr_create(&attr);
+    if (status == dnnl_success && is_added) {
+        status = dnnl_post_ops_create(&post);
+        if (status == dnnl_success) status = dnnl_post_ops_append_sum(post, 1.0f);
+        if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, post);
+    }
+    if (status == dnnl_success)
+        status = dnnl_primitive_desc_create(&pd, &desc, attr, gemm->engine, NULL);
+    if (status == dnnl_success) status = dnnl_primitive_create(out, pd);
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    if (post) dnnl_post_ops_destroy(post);
+    if (attr) dnnl_primitive_attr_destroy(attr);
+    return status;
+}
+
+static dnnl_status_t shape_open(gemm_shape *shape, const enx_gemm *gemm, const enx_product *p)
+{
+    dnnl_memory_desc_t a, b, c;
+    *shape = (gemm_shape){ .product = *p };
+    dnnl_status_t status = describe(&a, p->m, p->k, gemm->type, p->a_turned);
+    if (status == dnnl_success) status = describe(&b, p->k, p->n, gemm->type, p->b_turned);
+    if (status == dnnl_success) status = describe(&c, p->m, p->n, dnnl_f32, false);
+    if (status == dnnl_success)
+        status = make_primitive(&shape->primitive, gemm, &a, &b, &c, p->is_added);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&shape->a, &a, gemm->engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&shape->b, &b, gemm->engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&shape->c, &c, gemm->engine, DNNL_MEMORY_NONE);
+    return status;
+}
+
+static bool same_product(const enx_product *a, const enx_product *b)
+{
+    return a->m == b->m && a->n == b->n && a->k == b->k && a->a_turned == b->a_turned &&
+           a->b_turned == b->b_turned && a->is_added == b->is_added;
+}
+
+static gemm_shape *shape_find(enx_gemm *gemm, const enx_product *product)
+{
+    for (size_t i = 0; i < gemm->shape_count; i++)
+        if (same_product(&gemm->shapes[i].product, product)) return &gemm->shapes[i];
+    if (gemm->shape_count == GEMM_SHAPES_MAX) return NULL;
+    gemm_shape *shape = &gemm->shapes[gemm->shape_count];
+    if (shape_open(shape, gemm, product) != dnnl_success) {
+        shape_close(shape);
+        return NULL;
+    }
+    gemm->shape_count++;
+    return shape;
+}
+
+/* oneDNN takes data pointers without const, and does not write through these two. */
+static void *unconst(const void *pointer)
+{
+    void *plain;
+    memcpy(&plain, &pointer, sizeof plain);
+    return plain;
+}
+
+enx_status enx_gemm_run(enx_gemm *gemm, const enx_product *product, float *c, const void *a,
+                        const void *b, enx_report *report)
+{
+    gemm_shape *shape = shape_find(gemm, product);
+    if (!shape)
+        return ENX_FAIL(report, UNSUPPORTED, "oneDNN refuses a %zu x %zu x %zu product", product->m,
+                        product->n, product->k);
+    dnnl_memory_set_data_handle(shape->a, unconst(a));
+    dnnl_memory_set_data_handle(shape->b, unconst(b));
+    dnnl_memory_set_data_handle(shape->c, c);
+    omp_set_num_threads(1);
+    const dnnl_exec_arg_t arguments[] = { { DNNL_ARG_SRC, shape->a },
+                                          { DNNL_ARG_WEIGHTS, shape->b },
+                                          { DNNL_ARG_DST, shape->c } };
+    dnnl_status_t status = dnnl_primitive_execute(shape->primitive, gemm->stream, 3, arguments);
+    if (status == dnnl_success) status = dnnl_stream_wait(gemm->stream);
+    if (status != dnnl_success)
+        return ENX_FAIL(report, UNSUPPORTED, "oneDNN failed (status %d)", (int)status);
+    return ENX_OK;
+}

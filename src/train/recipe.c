@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* recipe.c - the recipe's YAML schema and its bounds. */
+#include "train/recipe.h"
+
+#include "train/dataset.h"
+
+#include <cyaml/cyaml.h>
+#include <stdio.h>
+#include <string.h>
+
+static const cyaml_strval_t source_kinds[] = {
+    { "text", ENX_SOURCE_TEXT },
+    { "restore", ENX_SOURCE_RESTORE },
+    { "scout", ENX_SOURCE_SCOUT },
+    { "pairs", ENX_SOURCE_PAIRS },
+};
+
+enum { OPTIONAL_TEXT = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL };
+
+/* clang-format off */
+static const cyaml_schema_field_t source_fields[] = {
+    CYAML_FIELD_ENUM("kind", CYAML_FLAG_STRICT, enx_recipe_source, kind, source_kinds, 4),
+    CYAML_FIELD_STRING_PTR("file", CYAML_FLAG_POINTER, enx_recipe_source, file, 1, 4096),
+    CYAML_FIELD_STRING_PTR("language", OPTIONAL_TEXT, enx_recipe_source, language, 1, 24),
+    CYAML_FIELD_FLOAT("weight", CYAML_FLAG_DEFAULT, enx_recipe_source, weight),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_value_t source_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, enx_recipe_source, source_fields),
+};
+static const cyaml_schema_value_t language_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 24),
+};
+static const cyaml_schema_field_t tokenizer_fields[] = {
+    CYAML_FIELD_UINT("vocab", CYAML_FLAG_DEFAULT, enx_recipe_tokenizer, vocab),
+    CYAML_FIELD_STRING_PTR("pre", CYAML_FLAG_POINTER, enx_recipe_tokenizer, pre, 1, 32),
+    CYAML_FIELD_FLOAT("feed_mb", CYAML_FLAG_DEFAULT, enx_recipe_tokenizer, feed_mb),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_field_t model_fields[] = {
+    CYAML_FIELD_UINT("width", CYAML_FLAG_DEFAULT, enx_recipe_model, width),
+    CYAML_FIELD_UINT("layers", CYAML_FLAG_DEFAULT, enx_recipe_model, layers),
+    CYAML_FIELD_UINT("head_width", CYAML_FLAG_DEFAULT, enx_recipe_model, head_width),
+    CYAML_FIELD_UINT("ffn", CYAML_FLAG_DEFAULT, enx_recipe_model, ffn),
+    CYAML_FIELD_UINT("context", CYAML_FLAG_DEFAULT, enx_recipe_model, context),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_field_t train_fields[] = {
+    CYAML_FIELD_UINT("steps", CYAML_FLAG_DEFAULT, enx_recipe_schedule, steps),
+    CYAML_FIELD_UINT("shards", CYAML_FLAG_DEFAULT, enx_recipe_schedule, shards),
+    CYAML_FIELD_UINT("shard_tokens", CYAML_FLAG_DEFAULT, enx_recipe_schedule, shard_tokens),
+    CYAML_FIELD_UINT("passes", CYAML_FLAG_DEFAULT, enx_recipe_schedule, passes),
+    CYAML_FIELD_FLOAT("learning_rate", CYAML_FLAG_OPTIONAL, enx_recipe_schedule, learning_rate),
+    CYAML_FIELD_UINT("warmup", CYAML_FLAG_DEFAULT, enx_recipe_schedule, warmup),
+    CYAML_FIELD_FLOAT("decay", CYAML_FLAG_DEFAULT, enx_recipe_schedule, decay),
+    CYAML_FIELD_FLOAT("weight_decay", CYAML_FLAG_DEFAULT, enx_recipe_schedule, weight_decay),
+    CYAML_FIELD_FLOAT("clip", CYAML_FLAG_DEFAULT, enx_recipe_schedule, clip),
+    CYAML_FIELD_FLOAT("checkpoint_minutes", CYAML_FLAG_DEFAULT, enx_recipe_schedule,
+                      checkpoint_minutes),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_field_t restore_fields[] = {
+    CYAML_FIELD_FLOAT("level_1", CYAML_FLAG_DEFAULT, enx_recipe_restore, level_1),
+    CYAML_FIELD_FLOAT("level_2", CYAML_FLAG_DEFAULT, enx_recipe_restore, level_2),
+    CYAML_FIELD_FLOAT("level_3", CYAML_FLAG_DEFAULT, enx_recipe_restore, level_3),
+    CYAML_FIELD_FLOAT("partial", CYAML_FLAG_DEFAULT, enx_recipe_restore, partial),
+    CYAML_FIELD_FLOAT("tag_dropout", CYAML_FLAG_DEFAULT, enx_recipe_restore, tag_dropout),
+    CYAML_FIELD_UINT("window_bytes", CYAML_FLAG_DEFAULT, enx_recipe_restore, window_bytes),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_field_t recipe_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, enx_recipe, name, 1, 128),
+    CYAML_FIELD_STRING_PTR("about", CYAML_FLAG_POINTER, enx_recipe, about, 1, 1024),
+    CYAML_FIELD_UINT("seed", CYAML_FLAG_DEFAULT, enx_recipe, seed),
+    CYAML_FIELD_MAPPING("tokenizer", CYAML_FLAG_DEFAULT, enx_recipe, tokenizer, tokenizer_fields),
+    CYAML_FIELD_MAPPING("model", CYAML_FLAG_DEFAULT, enx_recipe, model, model_fields),
+    CYAML_FIELD_MAPPING("train", CYAML_FLAG_DEFAULT, enx_recipe, train, train_fields),
+    CYAML_FIELD_MAPPING("restore", CYAML_FLAG_OPTIONAL, enx_recipe, restore, restore_fields),
+    CYAML_FIELD_SEQUENCE("languages", OPTIONAL_TEXT, enx_recipe, languages, &language_schema, 0,
+                         ENX_RECIPE_SOURCES_MAX),
+    CYAML_FIELD_SEQUENCE("sources", CYAML_FLAG_POINTER, enx_recipe, sources, &source_schema, 1,
+                         ENX_RECIPE_SOURCES_MAX),
+    CYAML_FIELD_END
+};
+/* clang-format on */
+
+static const cyaml_schema_value_t recipe_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, enx_recipe, recipe_fields),
+};
+
+/* libcyaml says what is wrong and where in several lines; keep them in order. */
+static void collect_log(cyaml_log_t level, void *user, const char *format, va_list arguments)
+{
+    (void)level;
+    enx_report  *report = user;
+    const size_t used = strlen(report->text);
+    vsnprintf(report->text + used, sizeof report->text - used, format, arguments);
+    for (char *p = report->text + used; *p; p++)
+        if (*p == '\n') *p = ' ';
+}
+
+static cyaml_config_t loader_config(enx_report *log)
+{
+    return (cyaml_config_t){
+        .log_fn = collect_log, .log_ctx = log, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR
+    };
+}
+
+static enx_status check_recipe(const enx_recipe *r, enx_report *report)
+{
+    const enx_recipe_schedule *t = &r->train;
+    if (t->steps == 0 || t->passes == 0 || t->shards == 0 || t->shards > ENX_DATASET_SHARDS_MAX)
+        return ENX_FAIL(report, INVALID, "train: steps and passes start at 1, shards is 1..%d",
+                        ENX_DATASET_SHARDS_MAX);
+    if (t->shard_tokens < 64 || t->shard_tokens % 64 || t->shard_tokens > 1 << 16)
+        return ENX_FAIL(report, INVALID,
+                        "train.shard_tokens: %u is not a multiple of 64 in 64..65536",
+                        t->shard_tokens);
+    if (r->model.context < 16 || r->model.context > ENX_GRAD_SEGMENT_MAX)
+        return ENX_FAIL(report, INVALID, "model.context: %u is not in 16..%d", r->model.context,
+                        ENX_GRAD_SEGMENT_MAX);
+    for (unsigned i = 0; i < r->sources_count; i++) {
+        const enx_source_kind kind = r->sources[i].kind;
+        if (!(r->sources[i].weight > 0))
+            return ENX_FAIL(report, INVALID, "sources: %s has no positive weight",
+                            r->sources[i].file);
+        if ((kind == ENX_SOURCE_RESTORE) &&
+            (r->restore.window_bytes < 16 ||
+             !(r->restore.level_1 + r->restore.level_2 + r->restore.level_3 > 0)))
+            return ENX_FAIL(report, INVALID,
+                            "restore: window_bytes and shares of the levels are "
+                            "needed for %s",
+                            r->sources[i].file);
+    }
+    return ENX_OK;
+}
+
+enx_status enx_recipe_open(enx_recipe **out, const char *path, enx_report *report)
+{
+    enx_report        log = { 0 };
+    cyaml_config_t    config = loader_config(&log);
+    enx_recipe       *recipe = NULL;
+    const cyaml_err_t error =
+        cyaml_load_file(path, &config, &recipe_schema, (cyaml_data_t **)&recipe, NULL);
+    if (error == CYAML_ERR_FILE_OPEN)
+        return ENX_FAIL(report, NOTFOUND, "%s: cannot be opened; name a recipe", path);
+    if (error != CYAML_OK)
+        return ENX_FAIL(report, FORMAT, "%s: %s (%s)", path, cyaml_strerror(error), log.text);
+    const enx_status status = check_recipe(recipe, report);
+    if (status != ENX_OK) {
+        enx_report_wrap(report, "%s", path);
+        enx_recipe_close(&recipe);
+        return status;
+    }
+    *out = recipe;
+    return ENX_OK;
+}
+
+void enx_recipe_close(enx_recipe **recipe)
+{
+    enx_report     log = { 0 };
+    cyaml_config_t config = loader_config(&log);
+    if (*recipe) cyaml_free(&config, &recipe_schema, *recipe, 0);
+    *recipe = NULL;
+}

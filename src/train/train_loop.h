@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* train_loop.h - steps, schedule, checkpoints: from a recipe to a GGUF file.
+ *
+ *   open   recipe, data, tokenizer (trained, or read from the checkpoint), start or checkpoint
+ *   step   each shard fills its batches and adds up gradients; sums in shard order; AdamW
+ *   save   every checkpoint_minutes: parameters, moments, draw counts, step, record; atomically
+ *   export GGUF in f32, f16 or Q8_0 with the record of the run
+ *
+ * Resuming from a checkpoint gives the very numbers that an uninterrupted run gives, and so does
+ * any number of threads: shards are part of the recipe, threads only carry them.
+ *
+ * Layer: train.  Thread-safety: one owner thread; it brings a pool.
+ */
+#ifndef ENX_TRAIN_TRAIN_LOOP_H
+#define ENX_TRAIN_TRAIN_LOOP_H
+
+#include "base/status.h"
+#include "gguf/gguf.h"
+#include "plat/pool.h"
+#include "train/recipe.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct enx_trainer enx_trainer;
+
+typedef struct enx_trainer_options {
+    const enx_recipe *recipe;      /* borrowed */
+    const char       *data_folder; /* borrowed during open */
+    const char       *checkpoint;  /* path; an existing one is resumed */
+    const char       *init;        /* a model file to start from; NULL: from chance.  Its tokenizer
+                                      and sizes must be the recipe's; ignored on resume */
+    const char       *commit;      /* version of the program, for the record; may be NULL */
+    enx_pool         *pool;        /* borrowed */
+    unsigned          cpu_flags;   /* cpu.h */
+    bool              is_f32;      /* f32 products even where bf16 is faster */
+} enx_trainer_options;
+
+typedef struct enx_train_progress {
+    uint32_t step, steps;
+    double   loss;          /* nats a target token, mean of this step */
+    double   loss_smooth;   /* over about 50 steps */
+    double   bits_per_byte; /* of the target text, smooth */
+    double   gradient_norm;
+    double   learning_rate;
+    double   tokens_per_s; /* since this process started */
+    double   seconds_left;
+    uint64_t tokens, targets; /* so far, all processes together */
+} enx_train_progress;
+
+/* ENX_FORMAT when the checkpoint belongs to another recipe or data. */
+ENX_MUST_USE enx_status enx_trainer_open(enx_trainer **out, const enx_trainer_options *options,
+                                         enx_report *report);
+void                    enx_trainer_close(enx_trainer **trainer);
+
+bool enx_trainer_is_done(const enx_trainer *trainer);
+
+/* One optimizer step.  ENX_LIMIT when the loss is not a number: nothing is changed then. */
+ENX_MUST_USE enx_status enx_trainer_step(enx_trainer *trainer, enx_train_progress *progress,
+                                         enx_report *report);
+
+ENX_MUST_USE enx_status enx_trainer_save(enx_trainer *trainer, enx_report *report);
+bool                    enx_trainer_wants_save(const enx_trainer *trainer);
+
+/* Write the model with its tokenizer and record.  type: ENX_TENSOR_F32, _F16 or _Q8_0 (norms
+ * stay f32). */
+ENX_MUST_USE enx_status enx_trainer_export(enx_trainer *trainer, const char *path,
+                                           enx_tensor_type type, enx_report *report);
+
+/* The record of the run as JSON text (owned by the caller, enx_mem_free): name, parameters,
+ * tokens, targets, flops, cpu_seconds, wall_seconds, energy_wh_estimate, loss, loss curve, data
+ * hash, commit. */
+ENX_MUST_USE enx_status enx_trainer_record(const enx_trainer *trainer, char **out,
+                                           enx_report *report);
+
+uint64_t enx_trainer_param_count(const enx_trainer *trainer);
+
+#endif /* ENX_TRAIN_TRAIN_LOOP_H */

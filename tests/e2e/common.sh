@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+# common.sh - what every end-to-end test begins with: `. common.sh ENXAME MAKE_TINY_MODELS`.
+#
+# Gives $enxame, a folder $work that is removed at the end, tiny models in $work/models, a store of
+# its own, and: fail TEXT · expect CODE COMMAND… · says TEXT (in $work/err) · json FILE EXPRESSION.
+set -uo pipefail
+enxame=$(realpath "$1")
+make_tiny=$(realpath "$2")
+work=$(mktemp -d /tmp/enxame-e2e-XXXXXX)
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+export ENXAME_HOME=$work/home NO_COLOR=1
+unset XDG_DATA_HOME
+"$make_tiny" "$work/models" || exit 1
+swarm=$work/models/swarm.yaml
+plan='{"mode":"swarm","for_each":"paragraph","repair":["accents","capitals","punctuation"],'
+plan+='"languages":["any"],"escalate":true,"check":["round_trip","confidence"]}'
+
+fail() {
+    echo "FAILED: $*"
+    echo "--- stdout"; head -c 2000 "$work/out"
+    echo "--- stderr"; tail -n 20 "$work/err"
+    exit 1
+}
+
+# expect CODE COMMAND…: run it, keep its output, judge its exit status
+expect() {
+    local want=$1 got
+    shift
+    "$@" > "$work/out" 2> "$work/err"
+    got=$?
+    [ "$got" = "$want" ] || fail "exit $got instead of $want: $*"
+}
+
+says() { grep -qF -- "$1" "$work/err" || fail "not said: $1"; }
+silent() { [ ! -s "$work/out" ] || fail "something on stdout"; }
+
+# json FILE EXPRESSION: the expression over the object d must be true
+json() { python3 -c 'import json, sys
+d = json.load(open(sys.argv[1])); assert eval(sys.argv[2]), d' "$1" "$2" || fail "json: $2"; }
+
+# records N: so many lines of JSONL, each with a text of its own
+records() {
+    python3 - "$1" <<'END'
+import json, sys
+words = "por quanto tempo o povo deve aguentar ela e a herdeira legitima hola que tal amigo".split()
+for i in range(int(sys.argv[1])):
+    text = " ".join(words[(i * 7 + k * k) % len(words)] for k in range(3 + i % 6))
+    print(json.dumps({"id": i, "text": f"{text} {i}"}))
+END
+}

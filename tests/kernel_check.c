@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kernel_check.c - every level of every kernel against the scalar one.
+ *
+ *     kernel_check [--seed N] [--bench] [KERNEL]
+ *
+ * Lengths around each vector width, odd alignments, guard zones behind outputs, several kinds of
+ * data.  Exact kernels must agree bit for bit; bounded ones within the bound that stands beside
+ * their check.  A level that this processor lacks is a visible SKIP.
+ */
+#include "base/rng.h"
+#include "kernels/kernels.h"
+#include "plat/clock.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_MAX = 2048, ROWS_MAX = 40, BATCH_MAX = 20, GUARD = 64, SHIFTS = 3 };
+
+#define EPSILON 0x1p-23
+
+typedef enum fill { FILL_UNIT, FILL_MIXED, FILL_SPARSE, FILL_TINY, FILL_CONSTANT, FILL_COUNT } fill;
+
+static const size_t lengths[] = { 1,  2,  3,  7,  8,   9,   15,  16,  17,  31,  32,   33,
+                                  47, 48, 64, 65, 100, 127, 128, 255, 320, 864, N_MAX };
+enum { LENGTH_COUNT = sizeof lengths / sizeof *lengths };
+
+static enx_kernels reference, level;
+static enx_rng     rng;
+static unsigned    failure_count;
+static bool        is_bench;
+
+static bool check(bool ok, const char *kernel, size_t n, int kind, double got, double want)
+{
+    if (!ok && failure_count++ < 20)
+        printf("# %s %s n=%zu fill=%d got %a want %a\n", level.name, kernel, n, kind, got, want);
+    return ok;
+}
+
+static float draw(fill kind)
+{
+    const double unit = enx_rng_unit(&rng) * 2 - 1;
+    switch (kind) {
+    case FILL_UNIT:
+        return (float)unit;
+    case FILL_MIXED:
+        return (float)(unit * exp2((double)enx_rng_below(&rng, 17) - 8));
+    case FILL_SPARSE:
+        return enx_rng_below(&rng, 8) ? 0.0f : (float)unit;
+    case FILL_TINY:
+        return (float)(unit * 0x1p-120);
+    default:
+        return -0.75f;
+    }
+}
+
+static void fill_f32(float *out, size_t n, fill kind)
+{
+    for (size_t i = 0; i < n; i++) out[i] = draw(kind);
+}
+
+/* ---- guarded outputs --------------------------------------------------- */
+
+static uint8_t want_bytes[1 << 18], got_bytes[1 << 18];
+
+static void guard_set(void *out, size_t size_bytes) { memset(out, 0xA5, size_bytes + GUARD); }
+
+static bool guard_holds(const void *out, size_t size_bytes)
+{
+    const uint8_t *at = out;
+    for (size_t i = 0; i < GUARD; i++)
+        if (at[size_bytes + i] != 0xA5) return false;
+    return true;
+}
+
+static void check_exact(const char *kernel, size_t n, fill kind, const void *got, const void *want,
+                        size_t size_bytes)
+{
+    check(memcmp(got, want, size_bytes) == 0, kernel, n, (int)kind, 0, 0);
+    check(guard_holds(got, size_bytes), kernel, n, -1, 0, 0);
+}
+
+/* ---- conversions ------------------------------------------------------- */
+
+static void test_f16_all_bits(void)
+{
+    static uint16_t bits[1 << 16];
+    static float    want[1 << 16], got[1 << 16];
+    for (size_t i = 0; i < 1 << 16; i++) bits[i] = (uint16_t)i;
+    reference.f32_from_f16(want, bits, 1 << 16);
+    level.f32_from_f16(got, bits, 1 << 16);
+    check(memcmp(got, want, sizeof got) == 0, "f32_from_f16", 1 << 16, -1, 0, 0);
+    static uint16_t back[1 << 16];
+    level.f16_from_f32(back, want, 1 << 16);
+    for (size_t i = 0; i < 1 << 16; i++) /* a signalling NaN comes back quiet */
+        check(back[i] == (isnan(want[i]) ? i | 0x200u : i), "f16_from_f32 round trip", i, -1,
+              back[i], (double)i);
+    for (size_t i = 0; i < 1 << 20; i++) { /* between the halves: rounding */
+        const uint32_t word = (uint32_t)enx_rng_u64(&rng);
+        float          value;
+        uint16_t       a, b;
+        memcpy(&value, &word, sizeof value);
+        reference.f16_from_f32(&a, &value, 1);
+        level.f16_from_f32(&b, &value, 1);
+        check(a == b, "f16_from_f32", 1, -1, b, a);
+    }
+}
+
+static void test_conversions(size_t n, fill kind, size_t shift)
+{
+    static float    x[N_MAX + SHIFTS];
+    static uint16_t h[N_MAX + SHIFTS];
+    fill_f32(x + shift, n, kind);
+    guard_set(got_bytes, n * 2);
+    reference.f16_from_f32((uint16_t *)want_bytes, x + shift, n);
+    level.f16_from_f32((uint16_t *)got_bytes, x + shift, n);
+    check_exact("f16_from_f32", n, kind, got_bytes, want_bytes, n * 2);
+    for (size_t i = 0; i < n; i++) h[shift + i] = (uint16_t)(enx_rng_u64(&rng) & 0x7BFF);
+    guard_set(got_bytes, n * 4);
+    reference.f32_from_f16((float *)want_bytes, h + shift, n);
+    level.f32_from_f16((float *)got_bytes, h + shift, n);
+    check_exact("f32_from_f16", n, kind, got_bytes, want_bytes, n * 4);
+    guard_set(got_bytes, n * 4);
+    reference.f32_from_bf16((float *)want_bytes, h + shift, n);
+    level.f32_from_bf16((float *)got_bytes, h + shift, n);
+    check_exact("f32_from_bf16", n, kind, got_bytes, want_bytes, n * 4);
+}
+
+/* ---- Q8_0 -------------------------------------------------------------- */
+
+/* Weights of any bits, -128 among them, with scales from tiny to large. */
+static void fill_q8_0(enx_block_q8_0 *out, size_t block_count)
+{
+    for (size_t b = 0; b < block_count; b++) {
+        const uint16_t scale =
+            (uint16_t)(enx_rng_below(&rng, 0x5000) | (enx_rng_below(&rng, 2) << 15));
+        out[b].scale[0] = (uint8_t)scale;
+        out[b].scale[1] = (uint8_t)(scale >> 8);
+        for (size_t i = 0; i < ENX_Q8_BLOCK; i++) {
+            const uint64_t r = enx_rng_u64(&rng);
+            out[b].q[i] = r % 7 == 0 ? (r & 8 ? -128 : 127) : (int8_t)(r >> 8);
+        }
+    }
+}
+
+static void test_quantize(size_t n, fill kind, size_t shift)
+{
+    static float x[N_MAX + SHIFTS];
+    if (n % ENX_Q8_BLOCK) return;
+    fill_f32(x + shift, n, kind);
+    const size_t size_bytes = n / ENX_Q8_BLOCK * sizeof(enx_act_q8);
+    guard_set(got_bytes, size_bytes);
+    reference.act_from_f32((enx_act_q8 *)want_bytes, x + shift, n);
+    level.act_from_f32((enx_act_q8 *)got_bytes, x + shift, n);
+    check_exact("act_from_f32", n, kind, got_bytes, want_bytes, size_bytes);
+
+    static uint8_t  blocks[N_MAX / ENX_Q8_BLOCK * sizeof(enx_block_q8_0) + SHIFTS];
+    enx_block_q8_0 *at = (enx_block_q8_0 *)(blocks + shift);
+    fill_q8_0(at, n / ENX_Q8_BLOCK);
+    guard_set(got_bytes, n * 4);
+    reference.f32_from_q8_0((float *)want_bytes, at, n);
+    level.f32_from_q8_0((float *)got_bytes, at, n);
+    check_exact("f32_from_q8_0", n, kind, got_bytes, want_bytes, n * 4);
+}
+
+static enx_block_q8_0 rows_q8[ROWS_MAX * N_MAX / ENX_Q8_BLOCK];
+static enx_act_q8     acts[BATCH_MAX * N_MAX / ENX_Q8_BLOCK];
+static float          xs[BATCH_MAX * N_MAX];
+static _Alignas(64) enx_pack_q8 packs[(ROWS_MAX + 16) / 16 * N_MAX / ENX_Q8_BLOCK];
+
+/* Packed, plain, and scalar agree; each row is the same alone and in company. */
+static void test_matmul_q8(size_t n, fill kind, size_t rows, size_t batch)
+{
+    if (n % ENX_Q8_BLOCK) return;
+    const size_t           blocks = n / ENX_Q8_BLOCK, stride = rows + 3;
+    const enx_matmul_shape shape = { rows, n, batch, stride };
+    const enx_matmul_shape alone = { rows, n, 1, rows };
+    const size_t           size_bytes = ((batch - 1) * stride + rows) * sizeof(float);
+    float                 *got = (float *)got_bytes, *want = (float *)want_bytes;
+    fill_q8_0(rows_q8, rows * blocks);
+    fill_f32(xs, batch * n, kind);
+    reference.act_from_f32(acts, xs, batch * n);
+    enx_pack_q8_rows(packs, rows_q8, rows, n);
+    guard_set(want, size_bytes);
+    guard_set(got, size_bytes);
+    reference.matmul_pack_q8(want, packs, acts, &shape);
+    level.matmul_pack_q8(got, packs, acts, &shape);
+    check_exact("matmul_pack_q8", n, kind, got, want, size_bytes);
+    for (size_t j = 0; j < batch; j++) {
+        float    one[ROWS_MAX], plain[ROWS_MAX];
+        uint32_t ids[ROWS_MAX];
+        for (size_t r = 0; r < rows; r++) ids[r] = (uint32_t)(rows - 1 - r);
+        level.matmul_pack_q8(one, packs, acts + j * blocks, &alone);
+        check(memcmp(one, want + j * stride, rows * 4) == 0, "matmul_pack_q8 alone", n, (int)kind,
+              one[0], want[j * stride]);
+        level.dot_rows_q8_0(plain, rows_q8, NULL, rows, acts + j * blocks, n);
+        check(memcmp(plain, want + j * stride, rows * 4) == 0, "dot_rows_q8_0", n, (int)kind,
+              plain[0], want[j * stride]);
+        level.dot_rows_q8_0(plain, rows_q8, ids, rows, acts + j * blocks, n);
+        for (size_t r = 0; r < rows; r++)
+            check(plain[r] == want[j * stride + ids[r]], "dot_rows_q8_0 by id", n, (int)kind,
+                  plain[r], want[j * stride + ids[r]]);
+    }
+}
+
+/* ---- products with float weights --------------------------------------- */
+
+typedef void (*matmul_fn)(float *, const void *, const float *, const enx_matmul_shape *);
+
+/* The classical bound of a sum of n products: n * eps * sum |w x|, twice (both sides round). */
+static void test_matmul_float(const char *name, int type, size_t n, fill kind, size_t rows,
+                              size_t batch)
+{
+    static float           w32[ROWS_MAX * N_MAX];
+    static uint16_t        w16[ROWS_MAX * N_MAX];
+    static float           alone[ROWS_MAX];
+    const size_t           stride = rows + 1;
+    const enx_matmul_shape shape = { rows, n, batch, stride }, single = { rows, n, 1, rows };
+    float                 *got = (float *)got_bytes;
+    fill_f32(w32, rows * n, kind);
+    fill_f32(xs, batch * n, kind);
+    for (size_t i = 0; i < rows * n; i++) {
+        uint32_t word;
+        memcpy(&word, &w32[i], sizeof word);
+        w16[i] = type == 1 ? enx_f16_of_f32(w32[i]) : (uint16_t)(word >> 16);
+    }
+    if (type == 1) reference.f32_from_f16(w32, w16, rows * n);
+    if (type == 2) reference.f32_from_bf16(w32, w16, rows * n);
+    const size_t size_bytes = ((batch - 1) * stride + rows) * sizeof(float);
+    guard_set(got, size_bytes);
+    if (type == 0) level.matmul_f32(got, w32, xs, &shape);
+    if (type == 1) level.matmul_f16(got, w16, xs, &shape);
+    if (type == 2) level.matmul_bf16(got, w16, xs, &shape);
+    check(guard_holds(got, size_bytes), name, n, -1, 0, 0);
+    for (size_t j = 0; j < batch; j++) {
+        if (type == 0) level.matmul_f32(alone, w32, xs + j * n, &single);
+        if (type == 1) level.matmul_f16(alone, w16, xs + j * n, &single);
+        if (type == 2) level.matmul_bf16(alone, w16, xs + j * n, &single);
+        check(memcmp(alone, got + j * stride, rows * 4) == 0, name, n, (int)kind, alone[0],
+              got[j * stride]);
+        for (size_t r = 0; r < rows; r++) {
+            double want = 0, magnitude = 0;
+            for (size_t c = 0; c < n; c++) {
+                const double term = (double)w32[r * n + c] * xs[j * n + c];
+                want += term;
+                magnitude += fabs(term);
+            }
+            const double bound = (double)(n + 1) * (EPSILON * magnitude + 0x1p-149);
+            check(fabs(got[j * stride + r] - want) <= bound, name, n, (int)kind,
+                  got[j * stride + r], want);
+        }
+    }
+}
+
+/* ---- the rest of a layer ----------------------------------------------- */
+
+/* Within `ulps` units of the expected value's own size, or of `floor` when that is larger. */
+static void check_near(const char *kernel, size_t n, fill kind, double got, double want,
+                       double ulps, double floor)
+{
+    const double size = fabs(want) > floor ? fabs(want) : floor;
+    check(fabs(got - want) <= ulps * EPSILON * size + 0x1p-126, kernel, n, (int)kind, got, want);
+}
+
+static void test_rows(size_t n, fill kind, size_t shift)
+{
+    static float x[N_MAX + SHIFTS], y[N_MAX + SHIFTS];
+    float       *got = (float *)got_bytes;
+    fill_f32(x + shift, n, kind);
+    fill_f32(y + shift, n, FILL_UNIT);
+    const float *a = x + shift, *b = y + shift;
+    double       squares = 0;
+    for (size_t i = 0; i < n; i++) squares += (double)a[i] * a[i];
+    guard_set(got, n * 4);
+    level.rmsnorm(got, a, b, n, 1e-6f);
+    check(guard_holds(got, n * 4), "rmsnorm", n, -1, 0, 0);
+    for (size_t i = 0; i < n; i++) /* half the error of a sum of n squares, and five roundings */
+        check_near("rmsnorm", n, kind, got[i], a[i] / sqrt(squares / (double)n + 1e-6f) * b[i],
+                   (double)n / 2 + 5, 0);
+    guard_set(got, n * 4);
+    level.silu_mul(got, a, b, n);
+    check(guard_holds(got, n * 4), "silu_mul", n, -1, 0, 0);
+    for (size_t i = 0; i < n; i++) /* exp's error grows with its argument */
+        check_near("silu_mul", n, kind, got[i], a[i] / (1 + exp(-(double)a[i])) * b[i],
+                   8 + fabs((double)a[i]), 0x1p-80);
+    guard_set(got, n * 4);
+    memcpy(got, a, n * 4);
+    memcpy(want_bytes, a, n * 4);
+    reference.add((float *)want_bytes, b, n);
+    level.add(got, b, n);
+    check_exact("add", n, kind, got, want_bytes, n * 4);
+}
+
+static void test_rope(size_t half, fill kind)
+{
+    static float x[2 * N_MAX], c[N_MAX], s[N_MAX];
+    if (half > N_MAX / 2) return;
+    fill_f32(x, 2 * half, kind);
+    for (size_t i = 0; i < half; i++) {
+        const double angle = enx_rng_unit(&rng) * 100;
+        c[i] = (float)cos(angle);
+        s[i] = (float)sin(angle);
+    }
+    for (int pairs = 0; pairs < 2; pairs++) {
+        float *got = (float *)got_bytes;
+        guard_set(got, half * 8);
+        memcpy(got, x, half * 8);
+        (pairs ? level.rope_pairs : level.rope_halves)(got, c, s, half);
+        check(guard_holds(got, half * 8), "rope", half, -1, 0, 0);
+        for (size_t i = 0; i < half; i++) {
+            const size_t p = pairs ? 2 * i : i, q = pairs ? 2 * i + 1 : half + i;
+            const double size = fabs((double)x[p]) + fabs((double)x[q]);
+            check_near("rope", half, kind, got[p], (double)x[p] * c[i] - (double)x[q] * s[i], 2,
+                       size);
+            check_near("rope", half, kind, got[q], (double)x[p] * s[i] + (double)x[q] * c[i], 2,
+                       size);
+        }
+    }
+}
+
+static void test_softmax(size_t n, fill kind, size_t shift)
+{
+    static float x[N_MAX + SHIFTS];
+    fill_f32(x + shift, n, kind);
+    double most = -INFINITY, sum = 0;
+    size_t best = 0;
+    for (size_t i = 0; i < n; i++)
+        if (x[shift + i] > most) most = x[shift + i], best = i;
+    for (size_t i = 0; i < n; i++) sum += exp(x[shift + i] - most);
+    check(level.argmax(x + shift, n) == best, "argmax", n, (int)kind, 0, (double)best);
+    const double lse = most + log(sum);
+    check_near("log_sum_exp", n, kind, level.log_sum_exp(x + shift, n), lse, (double)n / 8 + 8,
+               fabs(most) + 1);
+    float *got = (float *)got_bytes;
+    guard_set(got, n * 4);
+    memcpy(got, x + shift, n * 4);
+    level.softmax(got, n);
+    check(guard_holds(got, n * 4), "softmax", n, -1, 0, 0);
+    for (size_t i = 0; i < n; i++) /* the shift x - max rounds once: |x - max| / 2 ulp in exp */
+        check_near("softmax", n, kind, got[i], exp(x[shift + i] - most) / sum,
+                   (double)n / 4 + 8 + fabs(x[shift + i] - most), 0);
+}
+
+static void test_attention(size_t count, fill kind, size_t width)
+{
+    static float    q[256], out[N_MAX + 16], weights[N_MAX];
+    static uint16_t k[N_MAX * 256], v[N_MAX * 256];
+    if (count > 320) return;
+    const size_t padded = (count + 15) / 16 * 16;
+    fill_f32(q, width, kind);
+    fill_f32(weights, count, FILL_UNIT);
+    for (size_t i = 0; i < padded * width; i++) {
+        k[i] = enx_f16_of_f32(draw(FILL_MIXED));
+        v[i] = enx_f16_of_f32(draw(FILL_MIXED));
+    }
+    guard_set(out, padded * 4);
+    level.attend_scores(out, q, k, width, count, v);
+    check(guard_holds(out, padded * 4), "attend_scores", count, -1, 0, 0);
+    for (size_t p = 0; p < count; p++) {
+        double want = 0, size = 0;
+        for (size_t d = 0; d < width; d++) {
+            const double term =
+                (double)q[d] * enx_f32_of_f16(k[(p / 16 * width + d) * 16 + p % 16]);
+            want += term;
+            size += fabs(term);
+        }
+        check_near("attend_scores", count, kind, out[p], want, (double)width + 1, size);
+    }
+    guard_set(out, width * 4);
+    level.attend_mix(out, weights, v, width, count, k);
+    check(guard_holds(out, width * 4), "attend_mix", count, -1, 0, 0);
+    for (size_t d = 0; d < width; d++) {
+        double want = 0, size = 0;
+        for (size_t p = 0; p < count; p++) {
+            const double term = (double)weights[p] * enx_f32_of_f16(v[p * width + d]);
+            want += term;
+            size += fabs(term);
+        }
+        check_near("attend_mix", count, kind, out[d], want, (double)count + 1, size);
+    }
+}
+
+static void test_level(void)
+{
+    static const size_t widths[] = { 2, 4, 18, 32, 48, 64, 128 };
+    test_f16_all_bits();
+    for (fill kind = 0; kind < FILL_COUNT; kind++)
+        for (size_t l = 0; l < LENGTH_COUNT; l++) {
+            const size_t n = lengths[l];
+            for (size_t shift = 0; shift < SHIFTS; shift++) {
+                test_conversions(n, kind, shift);
+                test_quantize(n, kind, shift);
+                test_rows(n, kind, shift);
+                test_softmax(n, kind, shift);
+            }
+            test_rope(n, kind);
+            for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+                test_attention(n, kind, widths[w]);
+            if (n > 1024) continue; /* the scalar product is slow */
+            const size_t rows = 1 + enx_rng_below(&rng, ROWS_MAX);
+            const size_t batch = 1 + enx_rng_below(&rng, BATCH_MAX);
+            for (size_t b = 1; b <= 9; b++) test_matmul_q8(n, kind, rows, b);
+            test_matmul_q8(n, kind, ROWS_MAX, batch);
+            test_matmul_float("matmul_f32", 0, n, kind, rows, batch);
+            test_matmul_float("matmul_f16", 1, n, kind, rows, batch);
+            test_matmul_float("matmul_bf16", 2, n, kind, rows, batch);
+        }
+}
+
+/* ---- bench ------------------------------------------------------------- */
+
+typedef void (*bench_fn)(size_t batch);
+
+static void bench_pack(size_t batch)
+{
+    const enx_matmul_shape shape = { 32, 320, batch, 32 };
+    level.matmul_pack_q8((float *)got_bytes, packs, acts, &shape);
+}
+static void bench_dot_rows(size_t batch)
+{
+    level.dot_rows_q8_0((float *)got_bytes, rows_q8, NULL, 32, acts, 320);
+    (void)batch;
+}
+static void bench_f32(size_t batch)
+{
+    const enx_matmul_shape shape = { 4, 320, batch, 32 };
+    level.matmul_f32((float *)got_bytes, xs, xs, &shape);
+}
+static void bench_act(size_t batch) { level.act_from_f32(acts, xs, 320 * batch); }
+static void bench_silu(size_t batch) { level.silu_mul((float *)got_bytes, xs, xs, 864 * batch); }
+static void bench_norm(size_t batch)
+{
+    for (size_t j = 0; j < batch; j++) level.rmsnorm((float *)got_bytes, xs, xs + 320, 320, 1e-6f);
+}
+static void bench_scores(size_t batch)
+{
+    static uint16_t k[160 * 32];
+    for (size_t j = 0; j < batch; j++) level.attend_scores((float *)got_bytes, xs, k, 32, 150, k);
+}
+static void bench_mix(size_t batch)
+{
+    static uint16_t v[160 * 32];
+    for (size_t j = 0; j < batch; j++) level.attend_mix((float *)got_bytes, xs, v, 32, 150, v);
+}
+static void bench_softmax(size_t batch)
+{
+    for (size_t j = 0; j < batch; j++) level.softmax((float *)got_bytes, 150);
+}
+
+/* The fastest of many short runs: what the kernel costs when nothing disturbs it. */
+static void bench_one(const char *name, bench_fn fn, size_t batch, double work)
+{
+    double best = 1e30;
+    fill_f32(xs, BATCH_MAX * 1024, FILL_UNIT);
+    reference.act_from_f32(acts, xs, BATCH_MAX * 320);
+    memset(got_bytes, 0, 4096);
+    for (int run = 0; run < 40; run++) {
+        const uint64_t start = enx_clock_monotonic_us();
+        size_t         calls = 0;
+        uint64_t       now;
+        do {
+            for (int i = 0; i < 20; i++) fn(batch);
+            calls += 20;
+            now = enx_clock_monotonic_us();
+        } while (now - start < 500);
+        const double ns = (double)(now - start) * 1e3 / (double)calls;
+        if (ns < best) best = ns;
+    }
+    printf("bench,%s,%s,%zu,%.0f ns,%.2f per ns\n", level.name, name, batch, best, work / best);
+}
+
+static void bench_level(void)
+{
+    fill_q8_0(rows_q8, 32 * 10);
+    enx_pack_q8_rows(packs, rows_q8, 32, 320);
+    for (size_t batch = 1; batch <= 16; batch *= 4)
+        bench_one("matmul_pack_q8 32x320", bench_pack, batch, 32.0 * 320 * (double)batch);
+    bench_one("matmul_pack_q8 32x320", bench_pack, 8, 32.0 * 320 * 8);
+    bench_one("dot_rows_q8_0 32x320", bench_dot_rows, 1, 32 * 320);
+    bench_one("matmul_f32 4x320", bench_f32, 16, 4 * 320 * 16);
+    bench_one("act_from_f32 320", bench_act, 16, 320 * 16);
+    bench_one("silu_mul 864", bench_silu, 1, 864);
+    bench_one("rmsnorm 320", bench_norm, 16, 320 * 16);
+    bench_one("attend_scores 150x32", bench_scores, 10, 150 * 32 * 10);
+    bench_one("attend_mix 150x32", bench_mix, 10, 150 * 32 * 10);
+    bench_one("softmax 150", bench_softmax, 10, 1500);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = enx_clock_wall_us() % 1000000;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--bench") == 0) is_bench = true;
+        if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) seed = strtoull(argv[++i], NULL, 10);
+    }
+    static const char *const names[] = { "scalar", "avx2", "avx512" };
+    const unsigned           have = enx_cpu_detect(NULL);
+    printf("# kernel_check --seed %llu\n1..3\n", (unsigned long long)seed);
+    enx_kernels_init(&reference, ENX_CPU_SCALAR);
+    bool is_good = true;
+    for (int l = 0; l < 3; l++) {
+        const unsigned flags = enx_cpu_detect(names[l]) & have;
+        enx_kernels_init(&level, flags);
+        if (strcmp(level.name, names[l]) != 0) {
+            printf("ok %d - %s # SKIP this processor or compiler lacks it\n", l + 1, names[l]);
+            continue;
+        }
+        rng = enx_rng_open(seed, 0);
+        failure_count = 0;
+        if (is_bench) bench_level();
+        else test_level();
+        if (failure_count)
+            printf("# %u failures; repeat with --seed %llu\n", failure_count,
+                   (unsigned long long)seed);
+        printf("%sok %d - %s\n", failure_count ? "not " : "", l + 1, names[l]);
+        is_good &= failure_count == 0;
+    }
+    return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slow_forward.h - the transformer again, slow and obvious: one sequence, plain loops, doubles,
+ * weights read from the file by name.
+ *
+ * It rounds where the fast one stores less than a double: keys and values to f16, and with Q8_0
+ * weights the input of each product to int8 in blocks of 32.
+ *
+ * Layer: tests.  Thread-safety: no shared state.
+ */
+#ifndef ENX_TESTS_SLOW_FORWARD_H
+#define ENX_TESTS_SLOW_FORWARD_H
+
+#include "base/mem.h"
+#include "gguf/gguf.h"
+#include "kernels/kernels.h"
+#include "model/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct slow_forward {
+    const enx_gguf    *gguf;
+    const enx_hparams *h;
+    double            *keys, *values; /* [layer][position][kv width] */
+    uint32_t           position;
+} slow_forward;
+
+static inline float *slow_tensor(const slow_forward *s, int layer, const char *part,
+                                 enx_tensor_type *type)
+{
+    char        name[96];
+    enx_kernels k;
+    if (layer >= 0) snprintf(name, sizeof name, "blk.%d.%s.weight", layer, part);
+    else snprintf(name, sizeof name, "%s.weight", part);
+    const enx_gguf_tensor *t = enx_gguf_tensor_find(s->gguf, name);
+    if (!t) return NULL;
+    const size_t n = (size_t)(t->dims[0] * t->dims[1]);
+    float       *out = ENX_MEM_NEW(float, n);
+    enx_kernels_init(&k, ENX_CPU_SCALAR);
+    if (t->type == ENX_TENSOR_F32) memcpy(out, t->data, n * sizeof *out);
+    if (t->type == ENX_TENSOR_F16) k.f32_from_f16(out, (const void *)t->data, n);
+    if (t->type == ENX_TENSOR_BF16) k.f32_from_bf16(out, (const void *)t->data, n);
+    if (t->type == ENX_TENSOR_Q8_0) k.f32_from_q8_0(out, (const void *)t->data, n);
+    *type = t->type;
+    return out;
+}
+
+static inline void slow_multiply(const slow_forward *s, int layer, const char *part, double *out,
+                                 const double *x, size_t rows, size_t cols)
+{
+    enx_tensor_type type;
+    float          *w = slow_tensor(s, layer, part, &type);
+    double         *in = ENX_MEM_NEW(double, cols);
+    for (size_t b = 0; b < cols; b += 32) {
+        double most = 0;
+        for (size_t i = b; i < cols && i < b + 32; i++) most = fmax(most, fabs(x[i]));
+        for (size_t i = b; i < cols && i < b + 32; i++)
+            in[i] = type == ENX_TENSOR_Q8_0 && most > 0 ? nearbyint(x[i] * 127 / most) * most / 127
+                                                        : x[i];
+    }
+    for (size_t r = 0; r < rows; r++) {
+        out[r] = 0;
+        for (size_t c = 0; c < cols; c++) out[r] += (double)w[r * cols + c] * in[c];
+    }
+    enx_mem_free(in);
+    enx_mem_free(w);
+}
+
+static inline void slow_norm(const slow_forward *s, int layer, const char *part, double *out,
+                             const double *x, size_t n)
+{
+    enx_tensor_type type;
+    float          *gain = slow_tensor(s, layer, part, &type);
+    double          sum = 0;
+    if (!gain) return;
+    for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
+    const double scale = 1 / sqrt(sum / (double)n + (double)s->h->rms_epsilon);
+    for (size_t i = 0; i < n; i++) out[i] = x[i] * scale * (double)gain[i];
+    enx_mem_free(gain);
+}
+
+static inline void slow_rotate(const slow_forward *s, double *x)
+{
+    const size_t    half = s->h->head_width / 2;
+    enx_tensor_type type;
+    float          *factors = slow_tensor(s, -1, "rope_freqs", &type);
+    for (size_t i = 0; i < half; i++) {
+        const bool   is_split = s->h->arch == ENX_ARCH_QWEN3;
+        const size_t p = is_split ? i : 2 * i, q = is_split ? half + i : 2 * i + 1;
+        const double frequency = pow((double)s->h->rope_base, -2.0 * (double)i / s->h->head_width);
+        const double angle = s->position * frequency / (factors ? (double)factors[i] : 1);
+        const double a = x[p], b = x[q];
+        x[p] = a * cos(angle) - b * sin(angle);
+        x[q] = a * sin(angle) + b * cos(angle);
+    }
+    enx_mem_free(factors);
+}
+
+static inline void slow_attention(slow_forward *s, int layer, double *out, const double *h)
+{
+    const size_t d = s->h->head_width, width = s->h->width;
+    const size_t q_width = s->h->head_count * d, kv_width = s->h->kv_head_count * d;
+    const size_t start = (size_t)layer * s->h->context_tokens;
+    double      *q = ENX_MEM_NEW(double, q_width), *a = ENX_MEM_NEW(double, q_width);
+    double      *scores = ENX_MEM_NEW(double, s->position + 1);
+    double      *k = s->keys + (start + s->position) * kv_width;
+    double      *v = s->values + (start + s->position) * kv_width;
+    slow_multiply(s, layer, "attn_q", q, h, q_width, width);
+    slow_multiply(s, layer, "attn_k", k, h, kv_width, width);
+    slow_multiply(s, layer, "attn_v", v, h, kv_width, width);
+    for (size_t i = 0; i < s->h->head_count; i++) {
+        slow_norm(s, layer, "attn_q_norm", q + i * d, q + i * d, d);
+        slow_rotate(s, q + i * d);
+    }
+    for (size_t i = 0; i < s->h->kv_head_count; i++) {
+        slow_norm(s, layer, "attn_k_norm", k + i * d, k + i * d, d);
+        slow_rotate(s, k + i * d);
+    }
+    for (size_t i = 0; i < kv_width; i++) {
+        k[i] = (double)enx_f32_of_f16(enx_f16_of_f32((float)k[i]));
+        v[i] = (double)enx_f32_of_f16(enx_f16_of_f32((float)v[i]));
+    }
+    for (size_t i = 0; i < s->h->head_count; i++) {
+        const size_t shared = i / (s->h->head_count / s->h->kv_head_count) * d;
+        double       sum = 0;
+        for (size_t p = 0; p <= s->position; p++) {
+            scores[p] = 0;
+            for (size_t j = 0; j < d; j++)
+                scores[p] += q[i * d + j] * s->keys[(start + p) * kv_width + shared + j];
+            scores[p] = exp(scores[p] / sqrt((double)d));
+            sum += scores[p];
+        }
+        for (size_t p = 0; p <= s->position; p++)
+            for (size_t j = 0; j < d; j++)
+                a[i * d + j] += scores[p] / sum * s->values[(start + p) * kv_width + shared + j];
+    }
+    slow_multiply(s, layer, "attn_output", out, a, width, q_width);
+    enx_mem_free(q);
+    enx_mem_free(a);
+    enx_mem_free(scores);
+}
+
+static inline void slow_ffn(const slow_forward *s, int layer, double *out, const double *h)
+{
+    const size_t f = s->h->ffn_width, width = s->h->width;
+    double      *gate = ENX_MEM_NEW(double, f), *up = ENX_MEM_NEW(double, f);
+    slow_multiply(s, layer, "ffn_gate", gate, h, f, width);
+    slow_multiply(s, layer, "ffn_up", up, h, f, width);
+    for (size_t i = 0; i < f; i++) gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
+    slow_multiply(s, layer, "ffn_down", out, gate, width, f);
+    enx_mem_free(gate);
+    enx_mem_free(up);
+}
+
+/* Append a token; logits [vocab]. */
+static inline void slow_step(slow_forward *s, uint32_t token, double *logits)
+{
+    const size_t    width = s->h->width;
+    enx_tensor_type type;
+    double         *x = ENX_MEM_NEW(double, width), *h = ENX_MEM_NEW(double, width);
+    double         *more = ENX_MEM_NEW(double, width);
+    float          *embed = slow_tensor(s, -1, "token_embd", &type);
+    for (size_t i = 0; i < width; i++) x[i] = (double)embed[token * width + i];
+    for (uint32_t layer = 0; layer < s->h->layer_count; layer++) {
+        slow_norm(s, (int)layer, "attn_norm", h, x, width);
+        slow_attention(s, (int)layer, more, h);
+        for (size_t i = 0; i < width; i++) x[i] += more[i];
+        slow_norm(s, (int)layer, "ffn_norm", h, x, width);
+        slow_ffn(s, (int)layer, more, h);
+        for (size_t i = 0; i < width; i++) x[i] += more[i];
+    }
+    slow_norm(s, -1, "output_norm", h, x, width);
+    slow_multiply(s, -1, s->h->is_head_tied ? "token_embd" : "output", logits, h, s->h->vocab_count,
+                  width);
+    s->position++;
+    enx_mem_free(embed);
+    enx_mem_free(x);
+    enx_mem_free(h);
+    enx_mem_free(more);
+}
+
+static inline void slow_open(slow_forward *s, const enx_gguf *gguf, const enx_hparams *h)
+{
+    const size_t n = (size_t)h->layer_count * h->context_tokens * h->kv_head_count * h->head_width;
+    *s = (slow_forward){ .gguf = gguf, .h = h };
+    s->keys = ENX_MEM_NEW(double, n);
+    s->values = ENX_MEM_NEW(double, n);
+}
+
+static inline void slow_close(slow_forward *s)
+{
+    enx_mem_free(s->keys);
+    enx_mem_free(s->values);
+}
+
+#endif /* ENX_TESTS_SLOW_FORWARD_H */
