@@ -11,6 +11,7 @@
 #define ENX_TESTS_TINY_SWARM_H
 
 #include "plat/file.h"
+#include "text/lexicon.h"
 #include "text/tokenizer.h"
 #include "text/vocab_gguf.h"
 #include "tiny_model.h"
@@ -61,6 +62,25 @@ static inline void tiny_swarm_gain(tiny_builder *b, uint32_t width, float gain)
     b->data[b->data_count++] = x;
 }
 
+/* "nao" -> "não" in texts of `language`. */
+static inline enx_status tiny_swarm_lexicon(tiny_swarm *m, enx_gguf_writer *writer,
+                                            const char *language)
+{
+    static const char text[] = "Ele não é mas não foi.\n";
+    char              key[64];
+    enx_lexicon      *lexicon = NULL;
+    enx_buf           bytes;
+    enx_buf_init(&bytes, 1 << 16);
+    snprintf(key, sizeof key, "enxame.lexicon.%s", language);
+    enx_status status = enx_lexicon_open_text(&lexicon, text, sizeof text - 1, &m->report);
+    if (status == ENX_OK) status = enx_lexicon_save(lexicon, &bytes, &m->report);
+    if (status == ENX_OK)
+        enx_gguf_add_u8s(writer, key, (const uint8_t *)enx_buf_text(&bytes), bytes.size_bytes);
+    enx_lexicon_close(&lexicon);
+    enx_buf_deinit(&bytes);
+    return status;
+}
+
 static inline enx_status tiny_swarm_model(tiny_swarm *m, const char *name, bool is_scout,
                                           uint32_t width, uint64_t seed)
 {
@@ -87,9 +107,13 @@ static inline enx_status tiny_swarm_model(tiny_swarm *m, const char *name, bool 
     if (is_scout) {
         enx_gguf_add_str(b.writer, "enxame.prompt.scout", "<|scout|>{text}<|out|>");
         enx_gguf_add_strs(b.writer, "enxame.scout.languages", languages, 2);
-    } else
+    } else {
         enx_gguf_add_str(b.writer, "enxame.prompt.restore",
-                         "<|restore|>{language}{level}{more}{text}{cut}<|out|>");
+                         "<|restore|>{language}{level}{more}{draft}{cut}<|out|>");
+        if (is_lead || strcmp(name, "es") == 0) ENX_TRY(tiny_swarm_lexicon(m, b.writer, "es"));
+        if (is_lead || strcmp(name, "pt_BR") == 0)
+            ENX_TRY(tiny_swarm_lexicon(m, b.writer, "pt_BR"));
+    }
     if (is_lead) enx_gguf_add_str(b.writer, "enxame.prompt.plan", "<|plan|>{text}<|out|>");
     ENX_TRY(tiny_swarm_vocabulary(m, b.writer));
     tiny_add(&b, "token_embd.weight", options.vocab, options.width);

@@ -130,6 +130,7 @@ static enx_status fit_window(const enx_skill *s, const enx_call *call, int tag, 
                                            .text_bytes = w.end - w.first,
                                            .language = call->language,
                                            .level = tag,
+                                           .kinds = enx_call_kinds(call),
                                            .is_more = w.first > 0,
                                            .is_cut = w.end < call->input_bytes };
         prompt->count = 0;

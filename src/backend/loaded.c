@@ -9,7 +9,32 @@
 #include <string.h>
 #include <utf8proc.h>
 
-enum { KEY_BYTES_MAX = 128, CONTROL_BYTES_MAX = 64 };
+enum { KEY_BYTES_MAX = 128, CONTROL_BYTES_MAX = 64, DRAFT_BYTES_PER_BYTE = 4 };
+
+static enx_status open_lexicons(enx_loaded *l, enx_report *report)
+{
+    static const char prefix[] = "enxame.lexicon.";
+    const uint64_t    prefix_bytes = sizeof prefix - 1, keys = enx_gguf_key_count(l->gguf);
+    for (uint64_t i = 0; i < keys; i++) {
+        enx_gguf_value     value;
+        const enx_gguf_str key = enx_gguf_key_at(l->gguf, i, &value);
+        if (key.size_bytes <= prefix_bytes || memcmp(key.data, prefix, prefix_bytes) != 0) continue;
+        if (value.type != ENX_GGUF_ARRAY || value.element_type != ENX_GGUF_U8 ||
+            l->lexicon_count == ENX_LOADED_LEXICONS_MAX)
+            return ENX_FAIL(report, FORMAT, "%.*s is no array of u8, or there are more than %d",
+                            (int)key.size_bytes, key.data, ENX_LOADED_LEXICONS_MAX);
+        enx_loaded_lexicon *to = &l->lexicons[l->lexicon_count];
+        const enx_status    status =
+            enx_lexicon_open_bytes(&to->lexicon, value.data, (size_t)value.count, report);
+        if (status != ENX_OK) {
+            enx_report_wrap(report, "%.*s", (int)key.size_bytes, key.data);
+            return status;
+        }
+        to->language = (enx_gguf_str){ key.data + prefix_bytes, key.size_bytes - prefix_bytes };
+        l->lexicon_count++;
+    }
+    return ENX_OK;
+}
 
 enx_status enx_loaded_open(enx_loaded *out, const char *path, enx_report *report)
 {
@@ -21,6 +46,7 @@ enx_status enx_loaded_open(enx_loaded *out, const char *path, enx_report *report
     if (status == ENX_OK) status = enx_model_open(&loaded.model, loaded.gguf, report);
     if (status == ENX_OK) status = enx_tokenizer_open(&loaded.tokenizer, loaded.gguf, report);
     if (status == ENX_OK) status = enx_trie_open(&loaded.trie, loaded.tokenizer, report);
+    if (status == ENX_OK) status = open_lexicons(&loaded, report);
     if (status == ENX_OK &&
         enx_tokenizer_count(loaded.tokenizer) > enx_model_hparams(loaded.model)->vocab_count)
         status = ENX_FAIL(report, FORMAT, "%u tokens, but the model has rows for %u only",
@@ -37,6 +63,8 @@ enx_status enx_loaded_open(enx_loaded *out, const char *path, enx_report *report
 
 void enx_loaded_close(enx_loaded *loaded)
 {
+    for (unsigned i = 0; i < loaded->lexicon_count; i++)
+        enx_lexicon_close(&loaded->lexicons[i].lexicon);
     enx_trie_close(&loaded->trie);
     enx_tokenizer_close(&loaded->tokenizer);
     enx_model_close(&loaded->model);
@@ -70,6 +98,35 @@ static enx_status push_control(const enx_loaded *loaded, const char *name, enx_t
     return enx_tokens_push(out, id);
 }
 
+static const enx_lexicon *lexicon_of(const enx_loaded *loaded, const char *language)
+{
+    if (loaded->lexicon_count == 1) return loaded->lexicons[0].lexicon;
+    for (unsigned i = 0; language && i < loaded->lexicon_count; i++) {
+        const enx_gguf_str tag = loaded->lexicons[i].language;
+        if (strlen(language) == tag.size_bytes && memcmp(tag.data, language, tag.size_bytes) == 0)
+            return loaded->lexicons[i].lexicon;
+    }
+    return NULL;
+}
+
+static enx_status push_draft(const enx_loaded *loaded, const enx_prompt_fields *fields,
+                             enx_tokens *out, enx_report *report)
+{
+    const enx_lexicon *lexicon = lexicon_of(loaded, fields->language);
+    if (!lexicon)
+        return enx_tokenizer_encode(loaded->tokenizer, fields->text, fields->text_bytes, false, out,
+                                    report);
+    enx_buf draft;
+    enx_buf_init(&draft, DRAFT_BYTES_PER_BYTE * (fields->text_bytes + 64));
+    enx_status status = enx_lexicon_draft(lexicon, fields->text, fields->text_bytes, fields->kinds,
+                                          NULL, &draft, report);
+    if (status == ENX_OK)
+        status = enx_tokenizer_encode(loaded->tokenizer, enx_buf_text(&draft), draft.size_bytes,
+                                      false, out, report);
+    enx_buf_deinit(&draft);
+    return status;
+}
+
 static enx_status push_field(const enx_loaded *loaded, enx_gguf_str name,
                              const enx_prompt_fields *fields, enx_tokens *out, enx_report *report)
 {
@@ -78,6 +135,7 @@ static enx_status push_field(const enx_loaded *loaded, enx_gguf_str name,
     if (strcmp(word, "text") == 0)
         return enx_tokenizer_encode(loaded->tokenizer, fields->text, fields->text_bytes, false, out,
                                     report);
+    if (strcmp(word, "draft") == 0) return push_draft(loaded, fields, out, report);
     if (strcmp(word, "language") == 0)
         return fields->language && fields->language[0] ? push_control(loaded, fields->language, out)
                                                        : ENX_OK;
@@ -91,7 +149,7 @@ static enx_status push_field(const enx_loaded *loaded, enx_gguf_str name,
     if (strcmp(word, "cut") == 0) return fields->is_cut ? push_control(loaded, word, out) : ENX_OK;
     return ENX_FAIL(report, UNSUPPORTED,
                     "the model's prompt has the field {%s}; this enxame knows "
-                    "text, language, level, more and cut",
+                    "text, draft, language, level, more and cut",
                     word);
 }
 

@@ -6,10 +6,14 @@
  *   enxame.prompt.<what>          template of the prompt for tasks of class <what>.  Text of the
  *                                 template may name control tokens; fields are
  *       {text}                    the task's text, never parsed for control tokens
+ *       {draft}                   the text as the lexicon of its language spells it; the text, if
+ *                                 there is none
  *       {language}                <|tag|> where the vocabulary has it, else nothing
  *       {level}                   <|L1|> .. <|L3|>, nothing when unknown
  *       {more} {cut}              <|more|>, <|cut|> when text was left out before, after
  *   enxame.restore.window_bytes   longer texts are repaired in windows of about so many bytes
+ *   enxame.lexicon.<language>     u8s, a saved lexicon (text/lexicon.h); where there is only one
+ *                                 it serves texts of unknown language too
  *   enxame.scout.languages        the tags that its answers may hold
  *   enxame.calibration.<what>[.<level>]   f32s; error chance = 1 / (1 + exp(-(c . features))) over
  *                                 1, sum of logprobs, least logprob, log(1 + tokens)
@@ -24,6 +28,7 @@
 #include "gguf/gguf.h"
 #include "model/model.h"
 #include "plat/file.h"
+#include "text/lexicon.h"
 #include "text/mask.h"
 #include "text/tokenizer.h"
 
@@ -32,7 +37,13 @@
 enum {
     ENX_PROMPT_TEMPLATE_BYTES_MAX = 4096,
     ENX_CALIBRATION_FEATURES = 4,
+    ENX_LOADED_LEXICONS_MAX = 64,
 };
+
+typedef struct enx_loaded_lexicon {
+    enx_gguf_str language; /* borrowed from the file */
+    enx_lexicon *lexicon;
+} enx_loaded_lexicon;
 
 typedef struct enx_loaded {
     enx_file       file;
@@ -40,6 +51,9 @@ typedef struct enx_loaded {
     enx_model     *model;
     enx_tokenizer *tokenizer;
     enx_trie      *trie;
+
+    enx_loaded_lexicon lexicons[ENX_LOADED_LEXICONS_MAX];
+    unsigned           lexicon_count;
 } enx_loaded;
 
 /* Map and open the file at `path`.  The zero value is safe to close.  Texts name the path. */
@@ -51,6 +65,7 @@ typedef struct enx_prompt_fields {
     size_t      text_bytes;
     const char *language; /* "" or NULL: unknown */
     int32_t     level;    /* outside 1..3: unknown */
+    unsigned    kinds;    /* ENX_DAMAGE_KIND_* that a draft may repair */
     bool        is_more;
     bool        is_cut;
 } enx_prompt_fields;

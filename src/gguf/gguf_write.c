@@ -164,6 +164,13 @@ void enx_gguf_add_strs(enx_gguf_writer *writer, const char *key, const enx_gguf_
         put_str(writer, &writer->keys, values[i].data, (size_t)values[i].size_bytes);
 }
 
+void enx_gguf_add_u8s(enx_gguf_writer *writer, const char *key, const uint8_t *values,
+                      uint64_t count)
+{
+    put_array(writer, key, ENX_GGUF_U8, count);
+    put(writer, &writer->keys, values, (size_t)count);
+}
+
 void enx_gguf_add_i32s(enx_gguf_writer *writer, const char *key, const int32_t *values,
                        uint64_t count)
 {

@@ -26,6 +26,8 @@ void enx_gguf_add_bool(enx_gguf_writer *writer, const char *key, bool value);
 void enx_gguf_add_str(enx_gguf_writer *writer, const char *key, const char *value);
 void enx_gguf_add_strs(enx_gguf_writer *writer, const char *key, const enx_gguf_str *values,
                        uint64_t count);
+void enx_gguf_add_u8s(enx_gguf_writer *writer, const char *key, const uint8_t *values,
+                      uint64_t count);
 void enx_gguf_add_i32s(enx_gguf_writer *writer, const char *key, const int32_t *values,
                        uint64_t count);
 void enx_gguf_add_f32s(enx_gguf_writer *writer, const char *key, const float *values,

@@ -77,7 +77,7 @@ static bool has_letter(const word *w)
 
 static bool same(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
 {
-    return a_bytes == b_bytes && memcmp(a, b, a_bytes) == 0;
+    return a_bytes == b_bytes && (a_bytes == 0 || memcmp(a, b, a_bytes) == 0); /* NULL, 0 too */
 }
 
 static void compare_marks(enx_score *score, const word *answer, const word *truth)

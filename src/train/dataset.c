@@ -32,11 +32,17 @@ typedef struct source {
     uint32_t *starts; /* [line_count + 1], each line ends one before the next start */
     uint32_t  line_count;
     uint32_t  language; /* control id, or ENX_TOKEN_NONE */
+    unsigned  lexicon;  /* index, when there are lexicons */
 } source;
+
+typedef struct language_lexicon {
+    const char  *language; /* borrowed from the recipe */
+    enx_lexicon *lexicon;
+} language_lexicon;
 
 /* Where one example is put together. */
 typedef struct workbench {
-    enx_buf    damaged, target;
+    enx_buf    damaged, drafted, target;
     enx_tokens tokens;
     uint32_t   prompt_count; /* tokens before the first target */
 } workbench;
@@ -52,6 +58,8 @@ struct enx_dataset {
     uint32_t             control_ids[CONTROLS_MAX];
     uint64_t            *state; /* [shards][1 + sources]: draws in all, draws of each source */
     workbench            benches[ENX_DATASET_SHARDS_MAX];
+    language_lexicon     lexicons[CONTROLS_MAX];
+    unsigned             lexicon_count;
     uint64_t             hash, bytes;
 };
 
@@ -95,6 +103,58 @@ static enx_status open_source(enx_dataset *d, source *s, const char *folder, enx
     return ENX_OK;
 }
 
+static bool is_same_tag(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* One lexicon from all restore sources of the language of sources[first]. */
+static enx_status make_lexicon(enx_dataset *d, unsigned first, enx_report *report)
+{
+    const char *language = d->sources[first].recipe->language;
+    enx_buf     all;
+    enx_buf_init(&all, ENX_DATASET_BYTES_MAX);
+    enx_status status = ENX_OK;
+    for (unsigned i = first; i < d->recipe->sources_count && status == ENX_OK; i++) {
+        source *s = &d->sources[i];
+        if (s->recipe->kind != ENX_SOURCE_RESTORE || !is_same_tag(s->recipe->language, language))
+            continue;
+        s->lexicon = d->lexicon_count;
+        status = enx_buf_append(&all, s->text.data, s->text.size_bytes);
+    }
+    if (status != ENX_OK)
+        status = ENX_FAIL(report, NOMEM, "no memory for the lexicon of %s", language);
+    else
+        status = enx_lexicon_open_text(&d->lexicons[d->lexicon_count].lexicon, enx_buf_text(&all),
+                                       all.size_bytes, report);
+    enx_buf_deinit(&all);
+    if (status == ENX_OK) d->lexicons[d->lexicon_count++].language = language;
+    return status;
+}
+
+static enx_status make_lexicons(enx_dataset *d, enx_report *report)
+{
+    for (unsigned i = 0; i < d->recipe->sources_count; i++) {
+        const enx_recipe_source *s = &d->recipe->sources[i];
+        bool                     is_made = s->kind != ENX_SOURCE_RESTORE;
+        for (unsigned k = 0; k < d->lexicon_count && !is_made; k++)
+            is_made = is_same_tag(d->lexicons[k].language, s->language);
+        if (is_made) continue;
+        if (d->lexicon_count == CONTROLS_MAX)
+            return ENX_FAIL(report, LIMIT, "lexicons of at most %d languages", CONTROLS_MAX);
+        ENX_TRY(make_lexicon(d, i, report));
+    }
+    return ENX_OK;
+}
+
+const enx_lexicon *enx_dataset_lexicon(const enx_dataset *dataset, unsigned index,
+                                       const char **language)
+{
+    if (index >= dataset->lexicon_count) return NULL;
+    *language = dataset->lexicons[index].language;
+    return dataset->lexicons[index].lexicon;
+}
+
 static enx_status name_controls(enx_dataset *d, enx_report *report)
 {
     for (uint32_t i = 0; i < LANGUAGES; i++) d->controls[i] = fixed_controls[i];
@@ -121,6 +181,7 @@ enx_status enx_dataset_open(enx_dataset **out, const enx_recipe *recipe, const c
     d->hash = UINT64_C(0xCBF29CE484222325);
     for (size_t i = 0; i < ENX_DATASET_SHARDS_MAX; i++) {
         enx_buf_init(&d->benches[i].damaged, EXAMPLE_BYTES_MAX);
+        enx_buf_init(&d->benches[i].drafted, 4 * EXAMPLE_BYTES_MAX);
         enx_buf_init(&d->benches[i].target, EXAMPLE_BYTES_MAX);
         enx_tokens_init(&d->benches[i].tokens, EXAMPLE_TOKENS_MAX);
     }
@@ -129,6 +190,7 @@ enx_status enx_dataset_open(enx_dataset **out, const enx_recipe *recipe, const c
         d->sources[i].recipe = &recipe->sources[i];
         status = open_source(d, &d->sources[i], folder, report);
     }
+    if (status == ENX_OK && recipe->restore.draft > 0) status = make_lexicons(d, report);
     d->state = ENX_MEM_NEW(uint64_t, (size_t)recipe->train.shards * (1 + recipe->sources_count));
     if (status == ENX_OK && !d->state)
         status = ENX_FAIL(report, NOMEM, "no memory for draw counts");
@@ -150,9 +212,11 @@ void enx_dataset_close(enx_dataset **dataset)
     }
     for (size_t i = 0; i < ENX_DATASET_SHARDS_MAX; i++) {
         enx_buf_deinit(&d->benches[i].damaged);
+        enx_buf_deinit(&d->benches[i].drafted);
         enx_buf_deinit(&d->benches[i].target);
         enx_tokens_deinit(&d->benches[i].tokens);
     }
+    for (unsigned i = 0; i < d->lexicon_count; i++) enx_lexicon_close(&d->lexicons[i].lexicon);
     enx_mem_free(d->state);
     enx_mem_free(d);
     *dataset = NULL;
@@ -287,11 +351,20 @@ static enx_status make_restore(enx_dataset *d, workbench *w, const source *s, sp
     const bool has_language = enx_rng_unit(rng) >= r->tag_dropout;
     const bool has_level = repair != level || enx_rng_unit(rng) >= r->tag_dropout;
     ENX_TRY(damage_pair(w, text, level, repair, report));
+    const enx_buf *shown = &w->damaged;
+    if (d->lexicon_count > 0 && (has_language || d->lexicon_count == 1) &&
+        enx_rng_unit(rng) < r->draft) {
+        enx_buf_clear(&w->drafted);
+        ENX_TRY(enx_lexicon_draft(d->lexicons[s->lexicon].lexicon, enx_buf_text(&w->damaged),
+                                  w->damaged.size_bytes, kinds_of_level[repair], rng, &w->drafted,
+                                  report));
+        shown = &w->drafted;
+    }
     ENX_TRY(push_control(d, w, RESTORE));
     if (has_language && s->language != ENX_TOKEN_NONE) ENX_TRY(push_control(d, w, s->language));
     if (has_level) ENX_TRY(push_control(d, w, (uint32_t)(LEVEL_1 + repair - 1)));
     if (text.has_more) ENX_TRY(push_control(d, w, MORE));
-    ENX_TRY(push_text(d, w, enx_buf_text(&w->damaged), w->damaged.size_bytes, report));
+    ENX_TRY(push_text(d, w, enx_buf_text(shown), shown->size_bytes, report));
     if (text.is_cut) ENX_TRY(push_control(d, w, CUT));
     ENX_TRY(push_control(d, w, OUT));
     w->prompt_count = (uint32_t)w->tokens.count;

@@ -11,6 +11,9 @@
  *     <|restore|> <|pt_BR|> <|L3|> e a herdeira <|out|> É a herdeira. <|end|>
  *
  * with <|more|> after the tags when text was cut off before it, <|cut|> at the end when after it.
+ * Where the recipe asks for drafts, the text of the prompt is spelt by the language's lexicon
+ * (text/lexicon.h) as if the paragraph had not been counted; without a language tag it is left
+ * as it is, unless there is one lexicon only.
  *
  * Layer: train.  Thread-safety: one thread fills one shard's batches; different shards at once.
  */
@@ -18,6 +21,7 @@
 #define ENX_TRAIN_DATASET_H
 
 #include "base/status.h"
+#include "text/lexicon.h"
 #include "text/tokenizer.h"
 #include "train/net.h"
 #include "train/recipe.h"
@@ -57,5 +61,10 @@ uint64_t *enx_dataset_state(enx_dataset *dataset, size_t *count);
 /* FNV-1a over every byte of every source: which data made this model. */
 uint64_t  enx_dataset_hash(const enx_dataset *dataset);
 uint64_t  enx_dataset_bytes(const enx_dataset *dataset);
+
+/* Lexicon number `index` and the language that it is of (NULL: of sources without language);
+ * NULL: there are no more. */
+const enx_lexicon *enx_dataset_lexicon(const enx_dataset *dataset, unsigned index,
+                                       const char **language);
 
 #endif /* ENX_TRAIN_DATASET_H */

@@ -15,6 +15,7 @@ static const double watts_per_core = 10.0;
 enum {
     TENSORS_MAX = 16 * ENX_NET_LAYERS_MAX,
     RECORD_BYTES_MAX = 1 << 20,
+    KEY_BYTES_MAX = 64,
     MEAN_SEGMENT = 128, /* tokens of an example, for the attention's share of the operations */
 };
 
@@ -127,7 +128,9 @@ static void add_prompts(enx_gguf_writer *w, const enx_recipe *r)
         languages[count++] = (enx_gguf_str){ r->languages[i], strlen(r->languages[i]) };
     if (has_kind(r, ENX_SOURCE_RESTORE)) {
         enx_gguf_add_str(w, "enxame.prompt.restore",
-                         "<|restore|>{language}{level}{more}{text}{cut}<|out|>");
+                         r->restore.draft > 0
+                             ? "<|restore|>{language}{level}{more}{draft}{cut}<|out|>"
+                             : "<|restore|>{language}{level}{more}{text}{cut}<|out|>");
         enx_gguf_add_u32(w, "enxame.restore.window_bytes", r->restore.window_bytes);
     }
     if (has_kind(r, ENX_SOURCE_SCOUT)) {
@@ -136,6 +139,24 @@ static void add_prompts(enx_gguf_writer *w, const enx_recipe *r)
     }
     if (has_kind(r, ENX_SOURCE_PAIRS))
         enx_gguf_add_str(w, "enxame.prompt.plan", "<|plan|>{text}<|out|>");
+}
+
+static enx_status add_lexicons(enx_gguf_writer *w, const enx_dataset *dataset, enx_report *report)
+{
+    const enx_lexicon *lexicon;
+    const char        *language;
+    for (unsigned i = 0; (lexicon = enx_dataset_lexicon(dataset, i, &language)); i++) {
+        char    key[KEY_BYTES_MAX];
+        enx_buf bytes;
+        snprintf(key, sizeof key, "enxame.lexicon.%s", language ? language : "any");
+        enx_buf_init(&bytes, ENX_LEXICON_BYTES_MAX);
+        const enx_status status = enx_lexicon_save(lexicon, &bytes, report);
+        if (status == ENX_OK)
+            enx_gguf_add_u8s(w, key, (const uint8_t *)enx_buf_text(&bytes), bytes.size_bytes);
+        enx_buf_deinit(&bytes);
+        ENX_TRY(status);
+    }
+    return ENX_OK;
 }
 
 static json_t *curve_json(const enx_trainer *t)
@@ -212,6 +233,7 @@ static enx_status write_model(exporter *e, const enx_trainer *t, enx_buf *bytes,
 {
     add_architecture(e->writer, t);
     add_prompts(e->writer, t->recipe);
+    ENX_TRY(add_lexicons(e->writer, t->dataset, report));
     ENX_TRY(add_record(e->writer, t, report));
     enx_gguf_add_from(e->writer, t->vocab_gguf, "general.");
     const enx_net_sizes *z = &t->layout.sizes;

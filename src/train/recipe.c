@@ -65,6 +65,7 @@ static const cyaml_schema_field_t restore_fields[] = {
     CYAML_FIELD_FLOAT("level_3", CYAML_FLAG_DEFAULT, enx_recipe_restore, level_3),
     CYAML_FIELD_FLOAT("partial", CYAML_FLAG_DEFAULT, enx_recipe_restore, partial),
     CYAML_FIELD_FLOAT("tag_dropout", CYAML_FLAG_DEFAULT, enx_recipe_restore, tag_dropout),
+    CYAML_FIELD_FLOAT("draft", CYAML_FLAG_OPTIONAL, enx_recipe_restore, draft),
     CYAML_FIELD_UINT("window_bytes", CYAML_FLAG_DEFAULT, enx_recipe_restore, window_bytes),
     CYAML_FIELD_END
 };

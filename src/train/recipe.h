@@ -53,7 +53,8 @@ typedef struct enx_recipe_restore {
     double   level_1, level_2, level_3; /* shares of the damage levels */
     double   partial;                   /* share that is asked to repair less than was damaged */
     double   tag_dropout;               /* share without language tag, and without level tag */
-    uint32_t window_bytes;              /* longer paragraphs are cut to a window */
+    double   draft;        /* share that reads a lexicon's draft (text/lexicon.h); 0: no lexicon */
+    uint32_t window_bytes; /* longer paragraphs are cut to a window */
 } enx_recipe_restore;
 
 typedef struct enx_recipe {

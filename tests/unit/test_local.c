@@ -177,6 +177,37 @@ static void prompts_have_control_words_and_texts_do_not(void **state)
     enx_local_close(&local);
 }
 
+static void prompt_text(const enx_loaded *loaded, const char *language, unsigned kinds,
+                        const char *wanted)
+{
+    const enx_prompt_fields fields = {
+        .text = "isso nao e", .text_bytes = 10, .language = language, .kinds = kinds
+    };
+    enx_tokens prompt;
+    enx_buf    text;
+    enx_tokens_init(&prompt, 100);
+    enx_buf_init(&text, 1000);
+    assert_int_equal(enx_loaded_prompt(loaded, "restore", &fields, &prompt, NULL), ENX_OK);
+    assert_int_equal(enx_loaded_decode(loaded, prompt.ids, prompt.count, &text), ENX_OK);
+    assert_string_equal(enx_buf_text(&text), wanted);
+    enx_tokens_deinit(&prompt);
+    enx_buf_deinit(&text);
+}
+
+static void drafts_are_spelt_by_the_lexicon_of_the_language(void **state)
+{
+    (void)state;
+    enx_local        *local = open_local(1, 0);
+    const enx_loaded *worker = &enx_local_skill(local, WORKER)->loaded;
+    const enx_loaded *lead = &enx_local_skill(local, LEAD)->loaded;
+    prompt_text(lead, "es", ENX_KINDS_ALL, "isso não é");
+    prompt_text(lead, "es", ENX_KIND_PUNCTUATION, "isso nao e");
+    prompt_text(lead, "xx", ENX_KINDS_ALL, "isso nao e");
+    prompt_text(lead, NULL, ENX_KINDS_ALL, "isso nao e");
+    prompt_text(worker, "", ENX_KINDS_ALL, "isso não é"); /* it has one lexicon only */
+    enx_local_close(&local);
+}
+
 /* ---- Answers -------------------------------------------------------------------------------- */
 
 static uint32_t submit_some(enx_local *local, char texts[][3000], bool is_reversed)
@@ -344,6 +375,7 @@ int main(void)
         cmocka_unit_test(cores_follow_each_other_and_windows_stay_small),
         cmocka_unit_test(cuts_are_found_again_in_the_answer),
         cmocka_unit_test(prompts_have_control_words_and_texts_do_not),
+        cmocka_unit_test(drafts_are_spelt_by_the_lexicon_of_the_language),
         cmocka_unit_test(answers_reduce_to_inputs_and_do_not_depend_on_threads),
         cmocka_unit_test(measured_bounds_hold),
         cmocka_unit_test(plans_come_under_their_grammar),

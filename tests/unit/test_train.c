@@ -31,7 +31,7 @@ static const char *const recipe_text =
     "train: {steps: 12, shards: 2, shard_tokens: 256, passes: 1, learning_rate: 0.01, warmup: 2,\n"
     "        decay: 0.5, weight_decay: 0.1, clip: 1.0, checkpoint_minutes: 60}\n"
     "restore: {level_1: 1, level_2: 1, level_3: 1, partial: 0.2, tag_dropout: 0.2,\n"
-    "          window_bytes: 60}\n"
+    "          window_bytes: 60, draft: 0.5}\n"
     "languages: [pt_BR, es]\n"
     "sources:\n"
     "  - {kind: restore, file: text.txt, language: pt_BR, weight: 1}\n"
