@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "kernels/cpu.h"
 #include "plat/clock.h"
-#include "train/net.h"
+#include "train/operands.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,24 +46,24 @@ int main(int argc, char **argv)
     enx_net_layout      layout;
     enx_grad_kernels    grad;
     enx_shard          *shard = NULL;
-    enx_gemm           *packer = NULL;
+    enx_operands       *operands = NULL;
     enx_grad_kernels_init(&grad, enx_cpu_detect(getenv("ENX_CPU")));
     if (enx_net_layout_init(&layout, &sizes, &report) != ENX_OK ||
         enx_shard_open(&shard, &layout, number(argv[5]), is_bf16, &grad, &report) != ENX_OK ||
-        enx_gemm_open(&packer, is_bf16, &grad, &report) != ENX_OK) {
+        enx_operands_open(&operands, &layout, number(argv[5]), is_bf16, &grad, &report) != ENX_OK) {
         fprintf(stderr, "bench_train: %s\n", report.text);
         return 1;
     }
     float *params = ENX_MEM_NEW(float, layout.count);
-    void  *packed = enx_mem_new(1, enx_gemm_packed_bytes(layout.count));
     enx_net_start(&layout, params, 1);
-    enx_gemm_pack(packer, packed, params, layout.count);
+    for (uint32_t i = 0; i < enx_operands_part_count(operands); i++)
+        if (enx_operands_fill(operands, params, i, &report) != ENX_OK) return 1;
     enx_batch *batch = enx_shard_batch(shard);
     fill(batch, sizes.vocab);
     double best = 1e30, loss;
     for (int run = 0; run < RUNS; run++) {
         const uint64_t start_us = enx_clock_cpu_us();
-        if (enx_shard_run(shard, params, packed, true, 1.0f, &loss, &report) != ENX_OK) return 1;
+        if (enx_shard_run(shard, params, operands, true, 1.0f, &loss, &report) != ENX_OK) return 1;
         const double seconds = (double)(enx_clock_cpu_us() - start_us) * 1e-6;
         best = seconds < best ? seconds : best;
     }

@@ -19,6 +19,10 @@ typedef struct gemm_shape {
     enx_product      product;
     dnnl_primitive_t primitive;
     dnnl_memory_t    a, b, c;
+
+    dnnl_memory_desc_t b_desc;
+    dnnl_primitive_t   blocking; /* floats to b; NULL until asked for */
+    dnnl_memory_t      b_floats;
 } gemm_shape;
 
 struct enx_gemm {
@@ -63,6 +67,8 @@ static void shape_close(gemm_shape *shape)
     dnnl_memory_destroy(shape->b);
     dnnl_memory_destroy(shape->c);
     dnnl_primitive_destroy(shape->primitive);
+    dnnl_memory_destroy(shape->b_floats);
+    dnnl_primitive_destroy(shape->blocking);
 }
 
 void enx_gemm_close(enx_gemm **gemm)
@@ -83,11 +89,6 @@ void enx_gemm_pack(const enx_gemm *gemm, void *packed, const float *values, size
     else memcpy(packed, values, n * sizeof *values);
 }
 
-const void *enx_gemm_offset(const enx_gemm *gemm, const void *packed, size_t n)
-{
-    return (const char *)packed + n * (gemm->type == dnnl_bf16 ? 2 : 4);
-}
-
 /* A [rows][columns] matrix, stored so or turned. */
 static dnnl_status_t describe(dnnl_memory_desc_t *out, size_t rows, size_t columns,
                               dnnl_data_type_t type, bool turned)
@@ -97,8 +98,9 @@ static dnnl_status_t describe(dnnl_memory_desc_t *out, size_t rows, size_t colum
     return dnnl_memory_desc_init_by_strides(out, 2, dims, type, strides);
 }
 
+/* Of a `b` in any layout, the one that was chosen is left there. */
 static dnnl_status_t make_primitive(dnnl_primitive_t *out, const enx_gemm *gemm,
-                                    const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b,
+                                    const dnnl_memory_desc_t *a, dnnl_memory_desc_t *b,
                                     const dnnl_memory_desc_t *c, bool is_added)
 {
     dnnl_matmul_desc_t    desc;
@@ -114,6 +116,7 @@ static dnnl_status_t make_primitive(dnnl_primitive_t *out, const enx_gemm *gemm,
     }
     if (status == dnnl_success)
         status = dnnl_primitive_desc_create(&pd, &desc, attr, gemm->engine, NULL);
+    if (status == dnnl_success) *b = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     if (status == dnnl_success) status = dnnl_primitive_create(out, pd);
     if (pd) dnnl_primitive_desc_destroy(pd);
     if (post) dnnl_post_ops_destroy(post);
@@ -125,8 +128,12 @@ static dnnl_status_t shape_open(gemm_shape *shape, const enx_gemm *gemm, const e
 {
     dnnl_memory_desc_t a, b, c;
     *shape = (gemm_shape){ .product = *p };
-    dnnl_status_t status = describe(&a, p->m, p->k, gemm->type, p->a_turned);
-    if (status == dnnl_success) status = describe(&b, p->k, p->n, gemm->type, p->b_turned);
+    dnnl_status_t     status = describe(&a, p->m, p->k, gemm->type, p->a_turned);
+    const dnnl_dims_t b_dims = { (dnnl_dim_t)p->k, (dnnl_dim_t)p->n };
+    if (status == dnnl_success)
+        status = p->b_is_blocked
+                     ? dnnl_memory_desc_init_by_tag(&b, 2, b_dims, gemm->type, dnnl_format_tag_any)
+                     : describe(&b, p->k, p->n, gemm->type, p->b_turned);
     if (status == dnnl_success) status = describe(&c, p->m, p->n, dnnl_f32, false);
     if (status == dnnl_success)
         status = make_primitive(&shape->primitive, gemm, &a, &b, &c, p->is_added);
@@ -136,13 +143,15 @@ static dnnl_status_t shape_open(gemm_shape *shape, const enx_gemm *gemm, const e
         status = dnnl_memory_create(&shape->b, &b, gemm->engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success)
         status = dnnl_memory_create(&shape->c, &c, gemm->engine, DNNL_MEMORY_NONE);
+    shape->b_desc = b;
     return status;
 }
 
 static bool same_product(const enx_product *a, const enx_product *b)
 {
     return a->m == b->m && a->n == b->n && a->k == b->k && a->a_turned == b->a_turned &&
-           a->b_turned == b->b_turned && a->is_added == b->is_added;
+           a->b_turned == b->b_turned && a->is_added == b->is_added &&
+           a->b_is_blocked == b->b_is_blocked;
 }
 
 static gemm_shape *shape_find(enx_gemm *gemm, const enx_product *product)
@@ -167,13 +176,17 @@ static void *unconst(const void *pointer)
     return plain;
 }
 
+static enx_status refuse(const enx_product *product, enx_report *report)
+{
+    return ENX_FAIL(report, UNSUPPORTED, "oneDNN refuses a %zu x %zu x %zu product", product->m,
+                    product->n, product->k);
+}
+
 enx_status enx_gemm_run(enx_gemm *gemm, const enx_product *product, float *c, const void *a,
                         const void *b, enx_report *report)
 {
     gemm_shape *shape = shape_find(gemm, product);
-    if (!shape)
-        return ENX_FAIL(report, UNSUPPORTED, "oneDNN refuses a %zu x %zu x %zu product", product->m,
-                        product->n, product->k);
+    if (!shape) return refuse(product, report);
     dnnl_memory_set_data_handle(shape->a, unconst(a));
     dnnl_memory_set_data_handle(shape->b, unconst(b));
     dnnl_memory_set_data_handle(shape->c, c);
@@ -182,6 +195,55 @@ enx_status enx_gemm_run(enx_gemm *gemm, const enx_product *product, float *c, co
                                           { DNNL_ARG_WEIGHTS, shape->b },
                                           { DNNL_ARG_DST, shape->c } };
     dnnl_status_t status = dnnl_primitive_execute(shape->primitive, gemm->stream, 3, arguments);
+    if (status == dnnl_success) status = dnnl_stream_wait(gemm->stream);
+    if (status != dnnl_success)
+        return ENX_FAIL(report, UNSUPPORTED, "oneDNN failed (status %d)", (int)status);
+    return ENX_OK;
+}
+
+/* ---- Blocked operands ------------------------------------------------------------------------ */
+
+enx_status enx_gemm_block_bytes(enx_gemm *gemm, const enx_product *product, size_t *size_bytes,
+                                enx_report *report)
+{
+    ENX_CHECK(product->b_is_blocked);
+    const gemm_shape *shape = shape_find(gemm, product);
+    if (!shape) return refuse(product, report);
+    *size_bytes = dnnl_memory_desc_get_size(&shape->b_desc);
+    return ENX_OK;
+}
+
+static dnnl_status_t open_blocking(enx_gemm *gemm, gemm_shape *shape)
+{
+    const enx_product    *p = &shape->product;
+    dnnl_memory_desc_t    floats;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t         status = describe(&floats, p->k, p->n, dnnl_f32, p->b_turned);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(&pd, &floats, gemm->engine, &shape->b_desc,
+                                                    gemm->engine, NULL);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&shape->b_floats, &floats, gemm->engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success) status = dnnl_primitive_create(&shape->blocking, pd);
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    return status;
+}
+
+enx_status enx_gemm_block(enx_gemm *gemm, const enx_product *product, void *blocked,
+                          const float *values, enx_report *report)
+{
+    gemm_shape *shape = shape_find(gemm, product);
+    if (!shape) return refuse(product, report);
+    omp_set_num_threads(1);
+    dnnl_status_t status = dnnl_success;
+    if (!shape->blocking) status = open_blocking(gemm, shape);
+    if (status == dnnl_success)
+        status = dnnl_memory_set_data_handle(shape->b_floats, unconst(values));
+    if (status == dnnl_success) status = dnnl_memory_set_data_handle(shape->b, blocked);
+    const dnnl_exec_arg_t arguments[] = { { DNNL_ARG_FROM, shape->b_floats },
+                                          { DNNL_ARG_TO, shape->b } };
+    if (status == dnnl_success)
+        status = dnnl_primitive_execute(shape->blocking, gemm->stream, 2, arguments);
     if (status == dnnl_success) status = dnnl_stream_wait(gemm->stream);
     if (status != dnnl_success)
         return ENX_FAIL(report, UNSUPPORTED, "oneDNN failed (status %d)", (int)status);

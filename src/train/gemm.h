@@ -26,21 +26,27 @@ ENX_MUST_USE enx_status enx_gemm_open(enx_gemm **out, bool is_bf16, const enx_gr
 void                    enx_gemm_close(enx_gemm **gemm);
 
 /* Bytes that n packed numbers take at most (f32's, so that buffers fit either way). */
-size_t      enx_gemm_packed_bytes(size_t n);
+size_t enx_gemm_packed_bytes(size_t n);
 /* Convert n floats into operand form. */
-void        enx_gemm_pack(const enx_gemm *gemm, void *packed, const float *values, size_t n);
-/* The operand that starts `n` numbers further on. */
-const void *enx_gemm_offset(const enx_gemm *gemm, const void *packed, size_t n);
-
+void   enx_gemm_pack(const enx_gemm *gemm, void *packed, const float *values, size_t n);
 /* One product: c [m][n] = or += op(a) op(b), inner length k.
- * a is [m][k], or [k][m] when a_turned; b is [k][n], or [n][k] when b_turned; both dense. */
+ * a is [m][k], or [k][m] when a_turned; b is [k][n], or [n][k] when b_turned; both dense.
+ * b_is_blocked: b is what enx_gemm_block made of it for this product. */
 typedef struct enx_product {
     size_t m, n, k;
-    bool   a_turned, b_turned, is_added;
+    bool   a_turned, b_turned, is_added, b_is_blocked;
 } enx_product;
 
 /* ENX_UNSUPPORTED when oneDNN refuses the shape. */
 ENX_MUST_USE enx_status enx_gemm_run(enx_gemm *gemm, const enx_product *product, float *c,
                                      const void *a, const void *b, enx_report *report);
+
+/* A right operand that serves often, in the layout that its product likes best: how many bytes it
+ * takes, and its making from floats ([k][n], or [n][k] when b_turned).  The layout is the same for
+ * every context, and does not depend on is_added. */
+ENX_MUST_USE enx_status enx_gemm_block_bytes(enx_gemm *gemm, const enx_product *product,
+                                             size_t *size_bytes, enx_report *report);
+ENX_MUST_USE enx_status enx_gemm_block(enx_gemm *gemm, const enx_product *product, void *blocked,
+                                       const float *values, enx_report *report);
 
 #endif /* ENX_TRAIN_GEMM_H */

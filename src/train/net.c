@@ -90,6 +90,21 @@ void enx_net_start(const enx_net_layout *layout, float *params, uint64_t seed)
     fill_ones(params + layout->out_norm, c);
 }
 
+enx_product enx_net_forward_product(size_t rows, size_t wide, size_t inner, bool is_added)
+{
+    return (enx_product){ .m = rows,
+                          .n = wide,
+                          .k = inner,
+                          .b_turned = true,
+                          .is_added = is_added,
+                          .b_is_blocked = true };
+}
+
+enx_product enx_net_backward_product(size_t rows, size_t wide, size_t inner)
+{
+    return (enx_product){ .m = rows, .n = inner, .k = wide, .b_is_blocked = true };
+}
+
 double enx_net_flops_per_token(const enx_net_layout *layout, double mean_segment_tokens)
 {
     const enx_net_sizes *s = &layout->sizes;

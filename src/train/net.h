@@ -27,6 +27,7 @@ enum {
     ENX_NET_VOCAB_MAX = 1 << 17,
 };
 #define ENX_TARGET_NONE UINT32_MAX
+enum { ENX_NET_HEAD_ROWS = 512 }; /* rows of logits at a time */
 
 /* width, ffn: multiples of 32; vocab: of 16; head_width 32, 64 or 128 and a divisor of width. */
 typedef struct enx_net_sizes {
@@ -81,12 +82,19 @@ void                    enx_shard_close(enx_shard **shard);
 enx_batch *enx_shard_batch(enx_shard *shard);
 float     *enx_shard_gradients(enx_shard *shard);
 
-/* One pass over the batch.  packed: the parameters in operand form (enx_gemm_pack).
+/* y [rows][wide] = or += x [rows][inner] W^T and dx [rows][inner] = dy [rows][wide] W, where W
+ * [wide][inner] is blocked: the products of a pass, and what its operands are made for. */
+enx_product enx_net_forward_product(size_t rows, size_t wide, size_t inner, bool is_added);
+enx_product enx_net_backward_product(size_t rows, size_t wide, size_t inner);
+
+typedef struct enx_operands enx_operands;
+
+/* One pass over the batch.  operands: of these parameters, filled (operands.h).
  * loss_sum receives the sum of -log p over the targets; with is_backward the gradients of
  * loss_sum * scale (plus z-loss) are added to the shard's. */
-ENX_MUST_USE enx_status enx_shard_run(enx_shard *shard, const float *params, const void *packed,
-                                      bool is_backward, float scale, double *loss_sum,
-                                      enx_report *report);
+ENX_MUST_USE enx_status enx_shard_run(enx_shard *shard, const float *params,
+                                      const enx_operands *operands, bool is_backward, float scale,
+                                      double *loss_sum, enx_report *report);
 
 extern const float enx_net_rms_epsilon;
 extern const float enx_net_rope_base;

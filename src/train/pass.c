@@ -10,11 +10,10 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "train/operands.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { HEAD_ROWS = 512 }; /* rows of logits at a time */
 
 static const float z_loss_weight = 1e-4f;
 
@@ -37,7 +36,7 @@ struct enx_shard {
     float                  *x_out, *y, *rstd_out; /* after the last layer; normed */
     float                  *dx, *dy, *wide;       /* [n][c], [n][c], [n][2f or 3c] */
     float                  *dq, *dk;              /* [n][c] */
-    float                  *logits, *head_dy;     /* [HEAD_ROWS][v], [HEAD_ROWS][c] */
+    float                  *logits, *head_dy; /* [ENX_NET_HEAD_ROWS][v], [ENX_NET_HEAD_ROWS][c] */
     float                  *attention_scratch, *cosines, *sines;
     void                   *pack_a, *pack_b;
     void                   *memory;
@@ -96,15 +95,15 @@ static void cut_shard(enx_shard *s, cutter *m)
     s->dq = cut_floats(m, n * c);
     s->dk = cut_floats(m, n * c);
     s->wide = cut_floats(m, n * widest);
-    s->logits = cut_floats(m, HEAD_ROWS * v);
-    s->head_dy = cut_floats(m, HEAD_ROWS * c);
+    s->logits = cut_floats(m, ENX_NET_HEAD_ROWS * v);
+    s->head_dy = cut_floats(m, ENX_NET_HEAD_ROWS * c);
     s->attention_scratch =
         cut_floats(m, enx_attention_scratch_floats(ENX_GRAD_SEGMENT_MAX, z->head_width));
     s->cosines = cut_floats(m, ENX_GRAD_SEGMENT_MAX * half);
     s->sines = cut_floats(m, ENX_GRAD_SEGMENT_MAX * half);
-    const size_t packed = n * widest > HEAD_ROWS * v ? n * widest : HEAD_ROWS * v;
+    const size_t packed = n * widest > ENX_NET_HEAD_ROWS * v ? n * widest : ENX_NET_HEAD_ROWS * v;
     s->pack_a = cut(m, 1, enx_gemm_packed_bytes(packed));
-    s->pack_b = cut(m, 1, enx_gemm_packed_bytes(HEAD_ROWS * c));
+    s->pack_b = cut(m, 1, enx_gemm_packed_bytes(ENX_NET_HEAD_ROWS * c));
 }
 
 static void fill_angles(enx_shard *s)
@@ -164,30 +163,30 @@ float *enx_shard_gradients(enx_shard *shard) { return shard->gradients; }
 
 /* What one pass works with. */
 typedef struct pass {
-    enx_shard   *s;
-    const float *params;
-    const void  *packed;
-    size_t       n, c, f, heads, d;
-    enx_report  *report;
+    enx_shard          *s;
+    const float        *params;
+    const enx_operands *operands;
+    size_t              n, c, f, heads, d;
+    enx_report         *report;
 } pass;
 
 /* out [rows][wide] = or += x [rows][inner] W^T, W [wide][inner] at `weight`. */
 static enx_status apply(pass *p, float *out, const void *x, size_t weight, size_t rows, size_t wide,
                         size_t inner, bool is_added)
 {
-    const enx_product product = { rows, wide, inner, false, true, is_added };
-    return enx_gemm_run(p->s->gemm, &product, out, x,
-                        enx_gemm_offset(p->s->gemm, p->packed, weight), p->report);
+    const enx_product product = enx_net_forward_product(rows, wide, inner, is_added);
+    return enx_gemm_run(p->s->gemm, &product, out, x, enx_operands_forward(p->operands, weight),
+                        p->report);
 }
 
 /* dx [rows][inner] = dy [rows][wide] W;  dW [wide][inner] += dy^T x. */
 static enx_status apply_back(pass *p, float *dx, const void *dy, const void *x, size_t weight,
                              size_t rows, size_t wide, size_t inner)
 {
-    const enx_product to_input = { rows, inner, wide, false, false, false };
-    const enx_product to_weight = { wide, inner, rows, true, false, true };
-    ENX_TRY(enx_gemm_run(p->s->gemm, &to_input, dx, dy,
-                         enx_gemm_offset(p->s->gemm, p->packed, weight), p->report));
+    const enx_product to_input = enx_net_backward_product(rows, wide, inner);
+    const enx_product to_weight = { wide, inner, rows, true, false, true, false };
+    ENX_TRY(enx_gemm_run(p->s->gemm, &to_input, dx, dy, enx_operands_backward(p->operands, weight),
+                         p->report));
     return enx_gemm_run(p->s->gemm, &to_weight, p->s->gradients + weight, dy, x, p->report);
 }
 
@@ -267,7 +266,8 @@ static enx_status forward(pass *p)
     return ENX_OK;
 }
 
-/* ---- The head: logits only where there is a target, HEAD_ROWS at a time ---------------------- */
+/* ---- The head: logits only where there is a target, ENX_NET_HEAD_ROWS at a time
+ * ---------------------- */
 
 /* rows[0..count) are tokens with targets; adds their losses, and leaves dy in their rows of s->dy.
  */
@@ -278,16 +278,16 @@ static enx_status head_chunk(pass *p, const uint32_t *rows, size_t count, bool i
     const size_t c = p->c, v = s->layout.sizes.vocab, embed = s->layout.embed;
     for (size_t i = 0; i < count; i++)
         memcpy(s->head_dy + i * c, s->y + rows[i] * c, c * sizeof(float));
-    memset(s->head_dy + count * c, 0, (HEAD_ROWS - count) * c * sizeof(float));
-    enx_gemm_pack(s->gemm, s->pack_b, s->head_dy, HEAD_ROWS * c);
-    ENX_TRY(apply(p, s->logits, s->pack_b, embed, HEAD_ROWS, v, c, false));
+    memset(s->head_dy + count * c, 0, (ENX_NET_HEAD_ROWS - count) * c * sizeof(float));
+    enx_gemm_pack(s->gemm, s->pack_b, s->head_dy, ENX_NET_HEAD_ROWS * c);
+    ENX_TRY(apply(p, s->logits, s->pack_b, embed, ENX_NET_HEAD_ROWS, v, c, false));
     for (size_t i = 0; i < count; i++)
         *loss_sum += (double)s->grad->cross_entropy(s->logits + i * v, v, s->batch.targets[rows[i]],
                                                     scale, z_loss_weight);
     if (!is_backward) return ENX_OK;
-    memset(s->logits + count * v, 0, (HEAD_ROWS - count) * v * sizeof(float));
-    enx_gemm_pack(s->gemm, s->pack_a, s->logits, HEAD_ROWS * v);
-    ENX_TRY(apply_back(p, s->head_dy, s->pack_a, s->pack_b, embed, HEAD_ROWS, v, c));
+    memset(s->logits + count * v, 0, (ENX_NET_HEAD_ROWS - count) * v * sizeof(float));
+    enx_gemm_pack(s->gemm, s->pack_a, s->logits, ENX_NET_HEAD_ROWS * v);
+    ENX_TRY(apply_back(p, s->head_dy, s->pack_a, s->pack_b, embed, ENX_NET_HEAD_ROWS, v, c));
     for (size_t i = 0; i < count; i++)
         memcpy(s->dy + rows[i] * c, s->head_dy + i * c, c * sizeof(float));
     return ENX_OK;
@@ -296,12 +296,12 @@ static enx_status head_chunk(pass *p, const uint32_t *rows, size_t count, bool i
 static enx_status head(pass *p, bool is_backward, float scale, double *loss_sum)
 {
     enx_shard *s = p->s;
-    uint32_t   rows[HEAD_ROWS];
+    uint32_t   rows[ENX_NET_HEAD_ROWS];
     size_t     count = 0;
     memset(s->dy, 0, p->n * p->c * sizeof(float));
     for (uint32_t t = 0; t < p->n; t++) {
         if (s->batch.targets[t] != ENX_TARGET_NONE) rows[count++] = t;
-        if (count < HEAD_ROWS && t + 1 < p->n) continue;
+        if (count < ENX_NET_HEAD_ROWS && t + 1 < p->n) continue;
         if (count > 0) ENX_TRY(head_chunk(p, rows, count, is_backward, scale, loss_sum));
         count = 0;
     }
@@ -367,13 +367,13 @@ static enx_status backward(pass *p)
     return ENX_OK;
 }
 
-enx_status enx_shard_run(enx_shard *shard, const float *params, const void *packed,
+enx_status enx_shard_run(enx_shard *shard, const float *params, const enx_operands *operands,
                          bool is_backward, float scale, double *loss_sum, enx_report *report)
 {
     const enx_net_sizes *z = &shard->layout.sizes;
     pass                 p = { .s = shard,
                                .params = params,
-                               .packed = packed,
+                               .operands = operands,
                                .n = shard->batch.token_count,
                                .c = z->width,
                                .f = z->ffn,

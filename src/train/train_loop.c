@@ -12,6 +12,7 @@
 #include "plat/clock.h"
 #include "text/vocab_gguf.h"
 #include "train/bpe_train.h"
+#include "train/operands.h"
 #include "train/trainer_impl.h"
 
 #include <math.h>
@@ -110,14 +111,42 @@ static enx_status open_net(enx_trainer *t, unsigned cpu_flags, enx_report *repor
     t->params = ENX_MEM_NEW(float, t->layout.count);
     t->moment1 = ENX_MEM_NEW(float, t->layout.count);
     t->moment2 = ENX_MEM_NEW(float, t->layout.count);
-    t->packed = enx_mem_new(1, enx_gemm_packed_bytes(t->layout.count));
-    if (!t->params || !t->moment1 || !t->moment2 || !t->packed)
+    if (!t->params || !t->moment1 || !t->moment2)
         return ENX_FAIL(report, NOMEM, "no memory for %zu parameters", t->layout.count);
-    ENX_TRY(enx_gemm_open(&t->packer, t->is_bf16, &t->grad, report));
+    ENX_TRY(enx_operands_open(&t->operands, &t->layout, r->train.shard_tokens, t->is_bf16, &t->grad,
+                              report));
     for (uint32_t i = 0; i < r->train.shards; i++)
         ENX_TRY(enx_shard_open(&t->shards[i], &t->layout, r->train.shard_tokens, t->is_bf16,
                                &t->grad, report));
     cut_spans(t);
+    return ENX_OK;
+}
+
+typedef struct fill_work {
+    enx_trainer *t;
+    enx_status   status[TRAINER_MATRICES_MAX];
+    enx_report   report[TRAINER_MATRICES_MAX];
+} fill_work;
+
+static void fill_matrix(void *user, uint32_t part, uint32_t part_count)
+{
+    (void)part_count;
+    fill_work *w = user;
+    w->status[part] = enx_operands_fill(w->t->operands, w->t->params, part, &w->report[part]);
+}
+
+/* The operands of the next passes, from the parameters as they are now. */
+static enx_status fill_operands(enx_trainer *t, enx_report *report)
+{
+    fill_work      work = { .t = t };
+    const uint32_t parts = enx_operands_part_count(t->operands);
+    ENX_CHECK(parts <= TRAINER_MATRICES_MAX);
+    enx_pool_run(t->pool, fill_matrix, &work, parts);
+    for (uint32_t i = 0; i < parts; i++) {
+        if (work.status[i] == ENX_OK) continue;
+        if (report) *report = work.report[i];
+        return work.status[i];
+    }
     return ENX_OK;
 }
 
@@ -133,8 +162,7 @@ static enx_status open_all(enx_trainer *t, const enx_trainer_options *o, enx_rep
     if (enx_file_exists(t->checkpoint)) ENX_TRY(trainer_checkpoint_load(t, report));
     else if (o->init) ENX_TRY(trainer_init_params(t, o->init, report));
     else enx_net_start(&t->layout, t->params, t->recipe->seed);
-    enx_gemm_pack(t->packer, t->packed, t->params, t->layout.count);
-    return ENX_OK;
+    return fill_operands(t, report);
 }
 
 enx_status enx_trainer_open(enx_trainer **out, const enx_trainer_options *options,
@@ -164,11 +192,10 @@ void enx_trainer_close(enx_trainer **trainer)
     enx_trainer *t = *trainer;
     if (!t) return;
     for (uint32_t i = 0; i < ENX_DATASET_SHARDS_MAX; i++) enx_shard_close(&t->shards[i]);
-    enx_gemm_close(&t->packer);
+    enx_operands_close(&t->operands);
     enx_mem_free(t->params);
     enx_mem_free(t->moment1);
     enx_mem_free(t->moment2);
-    enx_mem_free(t->packed);
     enx_tokenizer_close(&t->tokenizer);
     enx_gguf_close(&t->vocab_gguf);
     enx_file_unmap(&t->vocab_file);
@@ -216,7 +243,7 @@ static void run_shard(void *user, uint32_t part, uint32_t part_count)
             enx_dataset_fill(t->dataset, part, batch, t->recipe->model.context, &w->report[part]);
         if (w->status[part] == ENX_OK)
             w->status[part] =
-                enx_shard_run(shard, t->params, t->packed, true, 1.0f, &loss, &w->report[part]);
+                enx_shard_run(shard, t->params, t->operands, true, 1.0f, &loss, &w->report[part]);
         w->loss_sum[part] += loss;
         w->targets[part] += batch->target_count;
         w->text_bytes[part] += batch->text_bytes;
@@ -254,8 +281,6 @@ static void update_span(void *user, uint32_t part, uint32_t part_count)
                   enx_shard_gradients(t->shards[0]) + at, span->count, w->gradient_scale,
                   w->learning_rate, (float)decay, (float)beta1, (float)beta2, w->correct1,
                   w->correct2);
-    char *packed = t->packed;
-    enx_gemm_pack(t->packer, packed + at * (t->is_bf16 ? 2 : 4), t->params + at, span->count);
 }
 
 /* Warm-up, plateau, and a straight fall to 0 over the last `decay` of the steps. */
@@ -334,6 +359,7 @@ enx_status enx_trainer_step(enx_trainer *t, enx_train_progress *progress, enx_re
                                  .correct2 = (float)(1 - pow(beta2, t->step + 1.0)) };
     update_work       carried = update;
     enx_pool_run(t->pool, update_span, &carried, t->span_count);
+    ENX_TRY(fill_operands(t, report));
     note_loss(t, loss, loss_sum / log(2.0) / (double)text_bytes);
     const enx_recipe_schedule *s = &t->recipe->train;
     t->totals.tokens += (uint64_t)s->shards * s->passes * s->shard_tokens;

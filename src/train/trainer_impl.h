@@ -18,6 +18,7 @@ enum {
     TRAINER_SPAN_FLOATS = 1 << 18,
     TRAINER_CURVE_MAX = 1024,
     TRAINER_PATH_MAX = 4096,
+    TRAINER_MATRICES_MAX = 4 * ENX_NET_LAYERS_MAX + 1,
 };
 
 /* A stretch of parameters that is updated as one part of a parallel run. */
@@ -48,8 +49,7 @@ struct enx_trainer {
 
     enx_net_layout layout;
     float         *params, *moment1, *moment2;
-    void          *packed;
-    enx_gemm      *packer;
+    enx_operands  *operands;
     enx_shard     *shards[ENX_DATASET_SHARDS_MAX];
 
     trainer_span spans[TRAINER_SPANS_MAX];

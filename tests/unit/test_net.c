@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "kernels/cpu.h"
+#include "train/operands.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -45,9 +46,8 @@ typedef struct fixture {
     enx_net_layout   layout;
     enx_grad_kernels grad;
     enx_shard       *shard;
-    enx_gemm        *packer;
+    enx_operands    *operands;
     float           *params, *moved, *direction;
-    void            *packed;
 } fixture;
 
 static void open_fixture(fixture *f, unsigned cpu_flags)
@@ -55,29 +55,29 @@ static void open_fixture(fixture *f, unsigned cpu_flags)
     assert_int_equal(enx_net_layout_init(&f->layout, &small, NULL), ENX_OK);
     enx_grad_kernels_init(&f->grad, cpu_flags);
     assert_int_equal(enx_shard_open(&f->shard, &f->layout, TOKENS, false, &f->grad, NULL), ENX_OK);
-    assert_int_equal(enx_gemm_open(&f->packer, false, &f->grad, NULL), ENX_OK);
+    assert_int_equal(enx_operands_open(&f->operands, &f->layout, TOKENS, false, &f->grad, NULL),
+                     ENX_OK);
     f->params = ENX_MEM_NEW(float, f->layout.count);
     f->moved = ENX_MEM_NEW(float, f->layout.count);
     f->direction = ENX_MEM_NEW(float, f->layout.count);
-    f->packed = enx_mem_new(1, enx_gemm_packed_bytes(f->layout.count));
     enx_net_start(&f->layout, f->params, 7);
 }
 
 static void close_fixture(fixture *f)
 {
     enx_shard_close(&f->shard);
-    enx_gemm_close(&f->packer);
+    enx_operands_close(&f->operands);
     enx_mem_free(f->params);
     enx_mem_free(f->moved);
     enx_mem_free(f->direction);
-    enx_mem_free(f->packed);
 }
 
 static double loss_at(fixture *f, const float *params, bool is_backward)
 {
     double loss = 0;
-    enx_gemm_pack(f->packer, f->packed, params, f->layout.count);
-    assert_int_equal(enx_shard_run(f->shard, params, f->packed, is_backward, 1.0f, &loss, NULL),
+    for (uint32_t i = 0; i < enx_operands_part_count(f->operands); i++)
+        assert_int_equal(enx_operands_fill(f->operands, params, i, NULL), ENX_OK);
+    assert_int_equal(enx_shard_run(f->shard, params, f->operands, is_backward, 1.0f, &loss, NULL),
                      ENX_OK);
     return loss;
 }
