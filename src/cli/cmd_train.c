@@ -3,6 +3,7 @@
 #include "cli/cmd_train.h"
 
 #include "base/mem.h"
+#include "cli/commit.h"
 #include "kernels/cpu.h"
 #include "plat/clock.h"
 #include "plat/file.h"
@@ -22,7 +23,8 @@ static const char *const help_text =
     "command goes on from the checkpoint with the very numbers it would have had.\n"
     "\n"
     "      --data DIR         folder of the recipe's text files\n"
-    "  -o, --out FILE         the model (default: the recipe's name + .gguf)\n"
+    "  -o, --out FILE         the model (default: the recipe's name + .gguf); the record of the\n"
+    "                         run is written beside it, with .json in place of .gguf\n"
     "      --type TYPE        weights of the model: q8_0 (default), f16, f32\n"
     "      --init MODEL       start from this model's weights and tokenizer\n"
     "      --checkpoint FILE  default: FILE of --out + .checkpoint\n"
@@ -138,20 +140,31 @@ static enx_status run_steps(enx_trainer *trainer, enx_report *report)
     return enx_trainer_save(trainer, report);
 }
 
+/* model.gguf: model.json; other names get .json at their end. */
+static void name_record(char *path, size_t size_bytes, const char *model)
+{
+    const size_t length = strlen(model);
+    const bool   is_gguf = length > 5 && strcmp(model + length - 5, ".gguf") == 0;
+    snprintf(path, size_bytes, "%.*s.json", (int)(is_gguf ? length - 5 : length), model);
+}
+
 static enx_status finish(enx_trainer *trainer, const train_arguments *a, const char *out,
                          enx_report *report)
 {
     if (!enx_trainer_is_done(trainer) && !a->is_export_only)
         return ENX_FAIL(report, CANCELED, "stopped; the same command goes on from the checkpoint");
-    ENX_TRY(enx_trainer_export(trainer, out, a->type, report));
-    fprintf(stderr, "wrote %s (%.2f M parameters)\n", out,
-            (double)enx_trainer_param_count(trainer) * 1e-6);
-    if (!a->is_json) return ENX_OK;
     char *record = NULL;
+    ENX_TRY(enx_trainer_export(trainer, out, a->type, report));
     ENX_TRY(enx_trainer_record(trainer, &record, report));
-    puts(record);
+    char record_path[4200];
+    name_record(record_path, sizeof record_path, out);
+    const enx_status status = enx_file_write(record_path, record, strlen(record), report);
+    if (status == ENX_OK)
+        fprintf(stderr, "wrote %s (%.2f M parameters) and %s\n", out,
+                (double)enx_trainer_param_count(trainer) * 1e-6, record_path);
+    if (status == ENX_OK && a->is_json) puts(record);
     enx_mem_free(record);
-    return ENX_OK;
+    return status;
 }
 
 static enx_status train(const train_arguments *a, enx_report *report)
@@ -170,7 +183,7 @@ static enx_status train(const train_arguments *a, enx_report *report)
                                               .data_folder = a->data,
                                               .checkpoint = checkpoint,
                                               .init = a->init,
-                                              .commit = ENX_VERSION,
+                                              .commit = ENX_COMMIT,
                                               .pool = pool,
                                               .cpu_flags = enx_cpu_detect(getenv("ENX_CPU")),
                                               .is_f32 = a->is_f32 };
