@@ -198,6 +198,7 @@ typedef enum enx_record_kind {
     X(BLANK, "no text") \
     X(LEAD_CHECKED, "the lead's answer passed every check") \
     X(KEPT_WORKER, "the lead failed; the worker's answer passed its checks, but looks unsure") \
+    X(WORKER_SURER, "lead and worker differ; the worker's answer is less likely wrong") \
     X(AUDITED, "compared with the lead's answer") \
     X(AUDIT_FAILED, "the audit failed and counts as wrong") \
     X(NO_WORKER, "no worker knows the language") \

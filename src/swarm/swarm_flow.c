@@ -226,22 +226,34 @@ static void decide_work(enx_swarm *s, uint32_t item)
     accept_call(s, item, is_doubtful ? ENX_REASON_LOW_CONFIDENCE : ENX_REASON_CHECKED);
 }
 
-/* The lead failed: a worker's answer that passed its checks is better than nothing. */
-static void fall_back(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_reason reason,
-                      const char *note)
+static void accept_kept(enx_swarm *s, uint32_t item, enx_reason reason)
 {
     const swarm_item *at = &s->items[item];
-    if (!at->has_kept) {
-        emit_note(s, item, kind, reason, note);
-        return;
-    }
-    enx_record record = record_of(s, item, ENX_RECORD_TASK_ACCEPTED);
-    record.reason = ENX_REASON_KEPT_WORKER;
+    enx_record        record = record_of(s, item, ENX_RECORD_TASK_ACCEPTED);
+    record.reason = reason;
     record.model = at->kept_model;
     record.role = ENX_ROLE_WORK;
     record.error_chance = at->kept_error_chance;
     put_text(&record, swarm_text_get(s, at->kept), at->kept.size_bytes);
     swarm_emit(s, record);
+}
+
+/* The lead failed: a worker's answer that passed its checks is better than nothing. */
+static void fall_back(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_reason reason,
+                      const char *note)
+{
+    if (s->items[item].has_kept) accept_kept(s, item, ENX_REASON_KEPT_WORKER);
+    else emit_note(s, item, kind, reason, note);
+}
+
+/* Of two answers that passed their checks, the one that is less likely wrong.  Where a certificate
+ * sent the task up, its claim is about agreement with the lead: then the lead's counts. */
+static bool is_worker_surer(const enx_swarm *s, uint32_t item)
+{
+    const swarm_item *at = &s->items[item];
+    const swarm_call *entry = &s->calls[at->call];
+    if (!s->plan.check_confidence || !at->has_kept || at->is_candidate) return false;
+    return at->kept_error_chance < entry->error_chance;
 }
 
 static void decide_lead(enx_swarm *s, uint32_t item)
@@ -256,6 +268,7 @@ static void decide_lead(enx_swarm *s, uint32_t item)
     }
     const enx_reason failed = run_checks(s, item, note);
     if (failed != ENX_REASON_NONE) fall_back(s, item, ENX_RECORD_TASK_FAILED, failed, note);
+    else if (is_worker_surer(s, item)) accept_kept(s, item, ENX_REASON_WORKER_SURER);
     else accept_call(s, item, ENX_REASON_LEAD_CHECKED);
 }
 

@@ -166,7 +166,7 @@ static void write_answer(const enx_call *call, char letter, enx_call_report *rep
     if (letter == 'f') report->status = ENX_CALL_REFUSE;
     if (letter == 'e') report->status = ENX_CALL_ERROR;
     report->error = letter == 'e' ? "backend fell over" : NULL;
-    report->error_chance = letter == 'l' ? .9 : .05;
+    report->error_chance = letter == 'm' ? .95 : letter == 'l' ? .9 : .05;
     report->answer = text;
     report->answer_bytes = call->input_bytes;
 }
@@ -249,6 +249,9 @@ static void every_fate_of_a_task_is_as_promised(void **state)
     expect_task("pt3xo", ENX_TASK_ACCEPTED, ENX_REASON_LEAD_CHECKED, "PT3XO", true);
     expect_task("pt3lr", ENX_TASK_ACCEPTED, ENX_REASON_KEPT_WORKER, "Pt3lr", true);
     expect_task("pt3le", ENX_TASK_ACCEPTED, ENX_REASON_KEPT_WORKER, "Pt3le", true);
+    expect_task("pt3lm", ENX_TASK_ACCEPTED, ENX_REASON_WORKER_SURER, "Pt3lm", true);
+    expect_task("pt3ll", ENX_TASK_ACCEPTED, ENX_REASON_LEAD_CHECKED, "PT3LL", true);
+    expect_task("pt3rm", ENX_TASK_ACCEPTED, ENX_REASON_LEAD_CHECKED, "PT3RM", true);
     expect_task("pt3rr", ENX_TASK_FAILED, ENX_REASON_ROUND_TRIP, "pt3rr", true);
     expect_task("pt3te", ENX_TASK_FAILED, ENX_REASON_CALL_FAILED, "pt3te", true);
     expect_task("pt3tx", ENX_TASK_FAILED, ENX_REASON_TIMED_OUT, "pt3tx", true);
