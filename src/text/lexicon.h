@@ -9,11 +9,13 @@
  * A word is a run of letters; its key is what is left without accents and capitals.  A lexicon
  * holds for each key the form that occurred most often, if that is not the key itself; and for
  * pairs of neighbours in a line, by both keys, the form of one of them that occurred most often
- * there, three times at least, if it is not that word's entry.  Capitals at the start of a sentence
- * say nothing about the word and are not counted.
+ * there, where the word alone leaves doubt or says something else.  A pair comes before a word, and
+ * of two pairs the one whose form is more certain.  Capitals at the start of a sentence say nothing
+ * about the word and are not counted.
  *
- * Saved form: entries in the order of their keys, each u8 bytes shared with the entry before,
- * u8 further bytes, these bytes.  An entry is "form", "left-key form" or "form TAB right-key".
+ * Saved form: entries in the order of their keys, each u8 certainty (255 x occurrences of the form
+ * / (1 + those of the key)), u8 bytes shared with the entry before, u8 further bytes, these bytes.
+ * An entry is "form", "left-key form" or "form TAB right-key".
  *
  * Layer: text.  Thread-safety: immutable after open; may be shared.
  */
