@@ -18,6 +18,7 @@ enum {
     EXAMPLE_TOKENS_MAX = 1 << 16,
     FILL_TRIES = 2, /* examples that do not fit before a batch counts as full */
     LANGUAGE_BYTES_MAX = 24,
+    RATIO_LINES = 2000,
 };
 
 enum control { END, OUT, RESTORE, SCOUT, PLAN, MORE, CUT, LEVEL_1, LEVEL_2, LEVEL_3, LANGUAGES };
@@ -250,6 +251,32 @@ uint64_t *enx_dataset_state(enx_dataset *dataset, size_t *count)
 uint64_t enx_dataset_hash(const enx_dataset *dataset) { return dataset->hash; }
 
 uint64_t enx_dataset_bytes(const enx_dataset *dataset) { return dataset->bytes; }
+
+enx_status enx_dataset_damage_ratio(const enx_dataset *dataset, double *ratio, enx_report *report)
+{
+    enx_buf    damaged;
+    enx_status status = ENX_OK;
+    enx_buf_init(&damaged, EXAMPLE_BYTES_MAX);
+    *ratio = 1;
+    for (unsigned i = 0; i < dataset->recipe->sources_count && status == ENX_OK; i++) {
+        const source *s = &dataset->sources[i];
+        double        whole_bytes = 0, damaged_bytes = 0;
+        if (s->recipe->kind != ENX_SOURCE_RESTORE) continue;
+        for (uint32_t line = 0; line < s->line_count && line < RATIO_LINES; line++) {
+            const size_t size_bytes = s->starts[line + 1] - s->starts[line] - 1;
+            if (size_bytes > EXAMPLE_BYTES_MAX) continue;
+            enx_buf_clear(&damaged);
+            status = enx_damage(&damaged, s->text.data + s->starts[line], size_bytes,
+                                ENX_DAMAGE_PUNCTUATION, report);
+            if (status != ENX_OK) break;
+            whole_bytes += (double)size_bytes;
+            damaged_bytes += (double)damaged.size_bytes;
+        }
+        if (damaged_bytes < *ratio * whole_bytes) *ratio = damaged_bytes / whole_bytes;
+    }
+    enx_buf_deinit(&damaged);
+    return status;
+}
 
 /* ---- One draw ------------------------------------------------------------------------------- */
 

@@ -119,8 +119,10 @@ static bool has_kind(const enx_recipe *r, enx_source_kind kind)
     return false;
 }
 
-/* How to ask: the templates that the examples were made by (dataset.h). */
-static void add_prompts(enx_gguf_writer *w, const enx_recipe *r)
+/* How to ask: the templates that the examples were made by (dataset.h).  Windows of the examples
+ * were cut from whole text, those of a task are cut from damaged text, which is shorter: a model
+ * that gets more text than it ever saw loses its place in it. */
+static void add_prompts(enx_gguf_writer *w, const enx_recipe *r, double damage_ratio)
 {
     enx_gguf_str languages[ENX_RECIPE_SOURCES_MAX];
     unsigned     count = 0;
@@ -131,7 +133,8 @@ static void add_prompts(enx_gguf_writer *w, const enx_recipe *r)
                          r->restore.draft > 0
                              ? "<|restore|>{language}{level}{more}{draft}{cut}<|out|>"
                              : "<|restore|>{language}{level}{more}{text}{cut}<|out|>");
-        enx_gguf_add_u32(w, "enxame.restore.window_bytes", r->restore.window_bytes);
+        enx_gguf_add_u32(w, "enxame.restore.window_bytes",
+                         (uint32_t)(r->restore.window_bytes * damage_ratio));
     }
     if (has_kind(r, ENX_SOURCE_SCOUT)) {
         enx_gguf_add_str(w, "enxame.prompt.scout", "<|scout|>{text}<|out|>");
@@ -232,7 +235,9 @@ static enx_status add_record(enx_gguf_writer *w, const enx_trainer *t, enx_repor
 static enx_status write_model(exporter *e, const enx_trainer *t, enx_buf *bytes, enx_report *report)
 {
     add_architecture(e->writer, t);
-    add_prompts(e->writer, t->recipe);
+    double damage_ratio;
+    ENX_TRY(enx_dataset_damage_ratio(t->dataset, &damage_ratio, report));
+    add_prompts(e->writer, t->recipe, damage_ratio);
     ENX_TRY(add_lexicons(e->writer, t->dataset, report));
     ENX_TRY(add_record(e->writer, t, report));
     enx_gguf_add_from(e->writer, t->vocab_gguf, "general.");
