@@ -425,7 +425,7 @@ static void read_scout(enx_ask *a)
         a->flags |= ENX_FLAG_MALFORMED;
         return;
     }
-    if (strncmp(text, "other ", 6) != 0) memcpy(a->language, text, (size_t)(space - text));
+    memcpy(a->language, text, (size_t)(space - text));
     a->found_level = space[1] - '0';
 }
 

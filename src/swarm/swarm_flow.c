@@ -68,6 +68,12 @@ static void accept_call(enx_swarm *s, uint32_t item, enx_reason reason)
     accept_text(s, item, reason, swarm_text_get(s, answer), answer.size_bytes);
 }
 
+/* The lead answers every task itself. */
+static bool is_leads(const enx_swarm *s)
+{
+    return s->is_single || s->options.mode == ENX_SWARM_MODE_LEAD;
+}
+
 static bool may_escalate(const enx_swarm *s)
 {
     return s->options.mode == ENX_SWARM_MODE_SWARM && s->plan.escalate && !s->is_single;
@@ -167,6 +173,7 @@ static void route(enx_swarm *s, uint32_t item, const swarm_call *entry)
     record.level = level;
     record.kinds = s->plan.kinds & kinds_of_level(level);
     record.model = worker_for(s, entry->language, item);
+    if (record.model != SWARM_NONE && is_leads(s)) record.model = s->lead;
     if (!enx_plan_wants_language(&s->plan, entry->language)) {
         snprintf(note, sizeof note, "the plan leaves out %s", entry->language);
         emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NOT_ASKED, note);
@@ -181,19 +188,34 @@ static void route(enx_swarm *s, uint32_t item, const swarm_call *entry)
     }
 }
 
+/* Without a clear word from the scout: up to the lead, which has to find out by itself. */
+static void skip_scout(enx_swarm *s, uint32_t item, enx_record_kind otherwise, enx_reason reason,
+                       const char *note)
+{
+    if (!is_leads(s)) {
+        escalate_or(s, item, otherwise, reason, note);
+        return;
+    }
+    enx_record record = record_of(s, item, ENX_RECORD_TASK_ROUTED);
+    record.model = s->lead;
+    record.level = ENX_LEVEL_UNKNOWN;
+    record.kinds = s->plan.kinds;
+    swarm_emit(s, record);
+}
+
 static void decide_scout(enx_swarm *s, uint32_t item)
 {
     const swarm_call *entry = &s->calls[s->items[item].call];
     char              note[NOTE_BYTES];
     if (entry->status != ENX_CALL_OK) {
         if (retry(s, item)) return;
-        escalate_or(s, item, kind_of_status(entry->status), reason_of_status(entry->status),
-                    swarm_text_get(s, entry->error));
+        skip_scout(s, item, kind_of_status(entry->status), reason_of_status(entry->status),
+                   swarm_text_get(s, entry->error));
     } else if (!entry->language[0] || entry->level < 0 || entry->level > 3 ||
                entry->confidence < s->options.scout_confidence_min) {
         snprintf(note, sizeof note, "scout: language \"%s\", confidence %.2f", entry->language,
                  entry->confidence);
-        escalate_or(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_SCOUT_UNSURE, note);
+        skip_scout(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_SCOUT_UNSURE, note);
     } else {
         route(s, item, entry);
     }

@@ -280,10 +280,9 @@ static enx_status apply_lost(enx_swarm *s, const enx_record *record, enx_report 
 
 static void apply_created(enx_swarm *s, uint32_t item)
 {
-    const bool is_scouted = s->options.mode != ENX_SWARM_MODE_LEAD && !s->is_single;
     s->items[item].is_created = true;
     s->items[item].kinds = s->plan.kinds;
-    if (is_scouted) swarm_enqueue(s, item, ENX_ROLE_SCOUT, s->scout);
+    if (s->scout != SWARM_NONE) swarm_enqueue(s, item, ENX_ROLE_SCOUT, s->scout);
     else swarm_enqueue(s, item, ENX_ROLE_LEAD, s->lead);
 }
 
@@ -295,7 +294,8 @@ static void apply_routed(enx_swarm *s, uint32_t item, const enx_record *record)
     at->level = record->level;
     at->kinds = record->kinds;
     swarm_dequeue(s, item);
-    swarm_enqueue(s, item, ENX_ROLE_WORK, record->model);
+    const bool is_leads = record->model == s->lead;
+    swarm_enqueue(s, item, is_leads ? ENX_ROLE_LEAD : ENX_ROLE_WORK, record->model);
 }
 
 /* What the worker said stays at hand where its deterministic checks had passed. */

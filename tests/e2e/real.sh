@@ -30,13 +30,14 @@ done < "$root/tests/golden/plan_goals.tsv"
 echo "$right of $total plans right"
 [ "$right" -ge 7 ] || fail "only $right of $total plans are right"
 
-# A user's file: the layout stays, the other language and the blank line too.
+# A user's file: the layout stays, and a language that no worker knows comes back as it was.
 cat > "$work/in.txt" <<'END'
 Este pacote contem os arquivos de configuracao e a documentacao.
 
 Ce paquet contient les fichiers de developpement et la documentation.
 Dieses Paket enthalt die Bibliotheken fur die Ausfuhrung.
 Este paquete contiene los archivos de configuracion.
+Sa oni obdarzeni rozumem i sumieniem i powinni postepowac wobec innych w duchu braterstwa.
 END
 cat > "$work/want.txt" <<'END'
 Este pacote contém os arquivos de configuração e a documentação.
@@ -44,9 +45,11 @@ Este pacote contém os arquivos de configuração e a documentação.
 Ce paquet contient les fichiers de développement et la documentation.
 Dieses Paket enthält die Bibliotheken für die Ausführung.
 Este paquete contiene los archivos de configuración.
+Sa oni obdarzeni rozumem i sumieniem i powinni postepowac wobec innych w duchu braterstwa.
 END
 "$enxame" run -s "$root/models/swarm.yaml" -i "$work/in.txt" "only put the accents back" \
     > "$work/out.txt" 2> "$work/err.txt" || fail "run: $(tail -n 3 "$work/err.txt")"
 diff "$work/want.txt" "$work/out.txt" || fail "the accents are not all back"
+grep -q "abstained 1" "$work/err.txt" || fail "the unknown language was not left alone"
 grep -q "all calls" "$work/err.txt" || fail "no bill"
 exit $failed

@@ -345,24 +345,30 @@ static void workers_mode_never_asks_the_lead(void **state)
     enx_swarm_close(&b.swarm);
 }
 
-static void lead_mode_and_single_ask_only_the_lead(void **state)
+static void lead_mode_and_single_ask_the_scout_and_the_lead(void **state)
 {
     (void)state;
-    static const char *const texts[] = { "pt3oo", "cs3or" };
+    static const char *const texts[] = { "pt3oo", "cs3or", "??3oo", "xx3oo", "pt0oo" };
     for (uint32_t n = 0; n < 3; n++) {
-        set_up(texts, 2);
+        set_up(texts, 5);
         if (n == 0) b.options.mode = ENX_SWARM_MODE_LEAD;
-        if (n == 1) b.options.gate_items_min = 3;
+        if (n == 1) b.options.gate_items_min = 6;
         enx_plan plan = plan_all;
         plan.is_single = n == 2;
         b.options.plan = &plan;
         open_swarm();
         enx_swarm_start(b.swarm);
         run_to_end();
-        assert_int_equal(b.generated[ENX_ROLE_LEAD], 2);
-        assert_int_equal(b.generated[ENX_ROLE_SCOUT] + b.generated[ENX_ROLE_WORK], 0);
+        assert_int_equal(b.generated[ENX_ROLE_LEAD], 3);
+        assert_int_equal(b.generated[ENX_ROLE_SCOUT], 5);
+        assert_int_equal(b.generated[ENX_ROLE_WORK], 0);
         assert_int_equal(enx_swarm_result(b.swarm, 0).reason, ENX_REASON_LEAD_CHECKED);
+        assert_string_equal(enx_swarm_result(b.swarm, 0).language, "pt");
         assert_int_equal(enx_swarm_result(b.swarm, 1).state, ENX_TASK_FAILED);
+        assert_int_equal(enx_swarm_result(b.swarm, 2).reason, ENX_REASON_LEAD_CHECKED);
+        assert_int_equal(enx_swarm_result(b.swarm, 2).level, ENX_LEVEL_UNKNOWN);
+        assert_int_equal(enx_swarm_result(b.swarm, 3).reason, ENX_REASON_NO_WORKER);
+        assert_int_equal(enx_swarm_result(b.swarm, 4).reason, ENX_REASON_UNDAMAGED);
         static const enx_reason reasons[] = { ENX_REASON_ASKED, ENX_REASON_FEW_ITEMS,
                                               ENX_REASON_PLAN_SAYS };
         assert_int_equal(enx_swarm_summary_get(b.swarm).gate_reason, reasons[n]);
@@ -810,7 +816,7 @@ int main(void)
         cmocka_unit_test(plan_without_the_damaged_kind_leaves_the_text),
         cmocka_unit_test(languages_that_the_plan_leaves_out_are_not_touched),
         cmocka_unit_test(workers_mode_never_asks_the_lead),
-        cmocka_unit_test(lead_mode_and_single_ask_only_the_lead),
+        cmocka_unit_test(lead_mode_and_single_ask_the_scout_and_the_lead),
         cmocka_unit_test(a_refused_plan_is_asked_again_with_the_reason),
         cmocka_unit_test(three_refused_plans_end_the_job_but_not_a_single_one),
         cmocka_unit_test(a_job_without_text_is_done_at_once),
