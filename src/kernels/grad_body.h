@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* grad_body.h - the trainer's loops, written once over 16 lanes.
  *
- * Private to grad_*.c: each includes this file under its own -m flags with GRAD_LEVEL and
- * GRAD_BIND defined.  The lanes are a compiler vector; a level without 512-bit registers gets
- * them as two or four narrower ones.  Sums always run over 16 lanes and then pairwise, so that
+ * Private to grad_*.c: each includes this file under its own -m flags with GRAD_LEVEL, GRAD_BIND
+ * and GRAD_BLOCK_ROWS defined.  The lanes are a compiler vector; a level without 512-bit registers
+ * gets them as two or four narrower ones.  Sums always run over 16 lanes and then pairwise, so that
  * the order is the same for every length and thread.
  *
  * Layer: kernels.  Thread-safety: no shared state.
@@ -216,10 +216,11 @@ static void silu_mul_back(float *dgate_up, const float *ds, const float *gate_up
 
 /* ---- Small products for attention -------------------------------------------------------
  *
- * c[m][n] = sum_k a(m, k) b[k][n], a(m, k) = a[m * a_row + k * a_column], over blocks of 4 rows
- * and 32 columns held in registers.  Rows are cut to a multiple of 4 by padding in the scratch;
- * `triangle` skips what causality makes zero: LOWER sums k < m + 4, UPPER sums k >= m.          */
-enum { BLOCK_ROWS = 4, BLOCK_COLUMNS = 2 * LANES };
+ * c[m][n] = sum_k a(m, k) b[k][n], a(m, k) = a[m * a_row + k * a_column], over blocks of rows
+ * and 32 columns held in registers (GRAD_BLOCK_ROWS: as many as the level has registers for, a
+ * divisor of 32).  `triangle` skips what causality makes zero: LOWER sums k < m + the block's rows,
+ * UPPER sums k >= m. */
+enum { BLOCK_ROWS = GRAD_BLOCK_ROWS, BLOCK_COLUMNS = 2 * LANES };
 typedef enum triangle { WHOLE, LOWER, UPPER } triangle;
 
 static inline void block_product(float *c, size_t c_stride, const float *a, size_t a_row,
