@@ -212,6 +212,7 @@ static enx_status widen_slots(counter *c)
     return ENX_OK;
 }
 
+/* Of endless text, what is new after ENTRIES_MAX different words and pairs is not counted. */
 static enx_status count_form(counter *c, const char *form, size_t form_bytes)
 {
     if (2 * c->all->count >= c->slot_count) ENX_TRY(widen_slots(c));
@@ -220,6 +221,7 @@ static enx_status count_form(counter *c, const char *form, size_t form_bytes)
         c->all->entries[c->slots[slot] - 1].count++;
         return ENX_OK;
     }
+    if (c->all->count == ENTRIES_MAX) return ENX_OK;
     ENX_TRY(add_entry(c->all, form, form_bytes, 1, 0, &c->key));
     c->slots[slot] = (uint32_t)c->all->count;
     return ENX_OK;
@@ -415,7 +417,8 @@ static enx_status read_entries(enx_lexicon *l, const uint8_t *bytes, size_t size
     for (size_t at = 0; at < size_bytes && status == ENX_OK;) {
         const size_t left = size_bytes - at;
         const size_t shared = left < 3 ? 0 : bytes[at + 1], more = left < 3 ? 0 : bytes[at + 2];
-        if (left < 3 + more || shared > form_bytes || shared + more > sizeof form) {
+        if (left < 3 + more || shared > form_bytes || shared + more == 0 ||
+            shared + more > sizeof form) {
             status = ENX_FAIL(report, FORMAT, "byte %zu of a lexicon is no entry", at);
             break;
         }

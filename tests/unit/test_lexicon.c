@@ -162,6 +162,7 @@ static void damaged_files_are_refused_with_the_place(void **state)
         const char *text;
     } bad[] = { { "\0\1", 2, "byte 0" },
                 { "\0\1\0", 3, "byte 0" },
+                { "\0\0\0", 3, "byte 0" },
                 { "\0\0\5ab", 5, "byte 0" },
                 { "\0\0\2\xC3\xA9\0\3\1x", 9, "byte 5" },
                 { "\0\0\2zz\0\0\2aa", 10, "out of order" },
