@@ -440,11 +440,11 @@ static enx_status index_merges(enx_tokenizer *tokenizer, const enx_vocab *vocab,
     return ENX_OK;
 }
 
-/* Find out for which tokens way (1) is right.  "llama-bpe" takes it for all, reachable by merges
- * or not ("ignore_merges" in its tokenizer.json). */
+/* Find out for which tokens way (1) is right.  Some models take it for all, reachable by merges or
+ * not ("ignore_merges" in their tokenizer.json). */
 static enx_status mark_whole_tokens(enx_tokenizer *tokenizer)
 {
-    const bool   is_any_whole = !strcmp(enx_presplit_name(tokenizer->split), "llama-bpe");
+    const bool   is_any_whole = enx_presplit_ignores_merges(tokenizer->split);
     enx_status   status = ENX_OK;
     enx_tokens   result;
     long_scratch scratch = { .heap = NULL };

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "text/presplit.h"
 #include "text/token_map.h"
 
 #include <string.h>
@@ -387,7 +388,7 @@ static enx_status read_id(const read_job *job, const char *key, uint32_t *id, en
 
 static enx_status read_ids(read_job *job, enx_report *report)
 {
-    bool is_added = !strcmp(job->pre, "llama-bpe");
+    bool is_added = enx_presplit_adds_bos(job->pre, strlen(job->pre));
     ENX_TRY(read_id(job, "tokenizer.ggml.eos_token_id", &job->vocab.eos, report));
     ENX_TRY(read_id(job, "tokenizer.ggml.bos_token_id", &job->vocab.bos, report));
     const enx_status status =

@@ -688,8 +688,8 @@ static void bad_files_are_refused_with_the_key(void **state)
     bad = good_recipe;
     bad.pre = NULL;
     assert_file_refused(&bad, ENX_FORMAT, "no tokenizer.ggml.pre");
-    bad.pre = "deepseek-llm";
-    assert_file_refused(&bad, ENX_UNSUPPORTED, "\"deepseek-llm\" is not known; those that work");
+    bad.pre = "nonesuch";
+    assert_file_refused(&bad, ENX_UNSUPPORTED, "\"nonesuch\" is not known; those that work");
     bad = good_recipe;
     bad.merge = NULL;
     assert_file_refused(&bad, ENX_FORMAT, "no tokenizer.ggml.merges");
