@@ -105,7 +105,8 @@ static const named_pattern patterns[] = {
     { "deepseek-llm",
       0,
       { "[\\r\\n]", "\\s?" DEEPSEEK_LETTERS,
-        "\\s?[!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}\\x{2018}-\\x{201F}\\x{3000}-\\x{3002}]+",
+        "\\s?[!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}"
+        "\\x{2018}-\\x{201F}\\x{3000}-\\x{3002}]+",
         "(?<!\\s)\\s++$", CJK_RANGE, "\\p{N}+" } },
     { "deepseek-coder", 0, { "[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK_RANGE, "\\p{N}" } },
     { "deepseek-v3 hunyuan-dense joyai-llm hy_v4",
