@@ -43,7 +43,9 @@ typedef struct named_pattern {
 #define WORDS_THEN(numbers) \
     "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES
 #define WORDS(numbers) CONTRACTIONS "|" WORDS_THEN(numbers)
-#define GPT_2          "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+#define GPT_2                                                            \
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|" \
+    "\\s+(?!\\S)|\\s+"
 /* Words cut where small letters end: upper, then lower.  `tail` may follow a word. */
 #define CASED(upper, lower, tail)                                                               \
     "[^\\r\\n\\p{L}\\p{N}]?" upper "*" lower "+" tail "|[^\\r\\n\\p{L}\\p{N}]?" upper "+" lower \

@@ -5,12 +5,16 @@
  * merged; a pair whose symbols have changed since is recognised by its size when it comes up.
  * Each merge takes one symbol and adds at most two pairs, so n symbols need at most 3 n pairs and
  * n log n steps, and a pair longer than every token is not looked up.
+ *
+ * Where no token has a mark after something else (nearly all vocabularies), no merge crosses from a
+ * word to the mark of the next, so words are merged one after another: the same, with small heaps.
  */
 #include "text/spm.h"
 
 #include "base/check.h"
 #include "base/mem.h"
 #include "text/token_map.h"
+#include "text/utf8.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,7 +29,8 @@ struct enx_spm {
     float        *scores; /* owned */
     size_t        token_bytes_max;
     uint32_t      byte_ids[256];
-    enx_token_map map; /* the tokens that text may become */
+    bool          has_words; /* no token has a mark after something else */
+    enx_token_map map;       /* the tokens that text may become */
 };
 
 typedef struct symbol {
@@ -91,6 +96,17 @@ static bool is_text_type(enx_token_type type)
     return type == ENX_TOKEN_NORMAL || type == ENX_TOKEN_ADDED || type == ENX_TOKEN_UNUSED;
 }
 
+/* The end of the word that starts at `first`: before a mark that follows something else. */
+static size_t find_word_end(const char *text, size_t size_bytes, size_t first)
+{
+    for (size_t at = first + 1; at + MARK_BYTES <= size_bytes; at++) {
+        if (memcmp(text + at, mark, MARK_BYTES) != 0) continue;
+        if (at - first < MARK_BYTES || memcmp(text + at - MARK_BYTES, mark, MARK_BYTES) != 0)
+            return at;
+    }
+    return size_bytes;
+}
+
 static enx_status copy_vocab(enx_spm *spm, const enx_vocab *vocab)
 {
     size_t   total_bytes = 0;
@@ -105,6 +121,7 @@ static enx_status copy_vocab(enx_spm *spm, const enx_vocab *vocab)
     if (!spm->bytes || !spm->tokens || !spm->scores) return ENX_NOMEM;
     ENX_TRY(enx_token_map_init(&spm->map, spm->tokens, text_count));
     char *at = spm->bytes;
+    spm->has_words = true;
     for (uint32_t id = 0; id < vocab->token_count; id++) {
         const size_t size = vocab->tokens[id].size_bytes;
         memcpy(at, vocab->tokens[id].data, size);
@@ -112,6 +129,7 @@ static enx_status copy_vocab(enx_spm *spm, const enx_vocab *vocab)
         spm->scores[id] = vocab->scores[id] + 0.0f; /* no negative zero */
         at += size;
         if (!is_text_type(vocab->types[id])) continue;
+        if (find_word_end(vocab->tokens[id].data, size, 0) != size) spm->has_words = false;
         if (size > spm->token_bytes_max) spm->token_bytes_max = size;
         enx_token_map_put(&spm->map, id);
     }
@@ -234,13 +252,6 @@ static void merge_all(merge_job *job)
 
 /* ---- text ---- */
 
-/* By the first byte alone, as the reference does: a stray byte is a character of its own. */
-static size_t character_bytes(char first)
-{
-    const uint8_t byte = (uint8_t)first;
-    return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
-}
-
 static enx_status escape_text(merge_job *job, const char *text, size_t size_bytes, bool is_prefixed)
 {
     size_t space_count = is_prefixed;
@@ -257,25 +268,20 @@ static enx_status escape_text(merge_job *job, const char *text, size_t size_byte
     return ENX_OK;
 }
 
-static enx_status cut_symbols(merge_job *job)
+/* A stray byte is a symbol of its own. */
+static void cut_symbols(merge_job *job, size_t first, size_t end)
 {
-    size_t count = 0;
-    for (size_t at = 0; at < job->size_bytes; at += character_bytes(job->text[at])) count++;
-    job->symbols = ENX_MEM_NEW(symbol, count);
-    job->heap = ENX_MEM_NEW(pair, 3 * count);
-    if (!job->symbols || !job->heap) return ENX_NOMEM;
-    job->symbol_count = count;
-    size_t at = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        size_t size = character_bytes(job->text[at]);
-        if (size > job->size_bytes - at) size = job->size_bytes - at;
-        job->symbols[i] = (symbol){ .first = (uint32_t)at,
-                                    .size_bytes = (uint32_t)size,
-                                    .before = i - 1,
-                                    .after = i + 1 < count ? i + 1 : UINT32_MAX };
+    uint32_t count = 0, character;
+    for (size_t at = first; at < end; count++) {
+        const size_t size = enx_utf8_decode(job->text + at, end - at, &character);
+        job->symbols[count] = (symbol){ .first = (uint32_t)at,
+                                        .size_bytes = (uint32_t)size,
+                                        .before = count - 1,
+                                        .after = count + 1 };
         at += size;
     }
-    return ENX_OK;
+    job->symbols[count - 1].after = UINT32_MAX;
+    job->symbol_count = count;
 }
 
 static enx_status push_tokens(const merge_job *job, enx_tokens *out)
@@ -294,6 +300,22 @@ static enx_status push_tokens(const merge_job *job, enx_tokens *out)
     return ENX_OK;
 }
 
+static enx_status encode_words(merge_job *job, enx_tokens *out)
+{
+    job->symbols = ENX_MEM_NEW(symbol, job->size_bytes);
+    job->heap = ENX_MEM_NEW(pair, 3 * job->size_bytes);
+    if (!job->symbols || !job->heap) return ENX_NOMEM;
+    for (size_t first = 0; first < job->size_bytes;) {
+        const size_t end = job->spm->has_words ? find_word_end(job->text, job->size_bytes, first)
+                                               : job->size_bytes;
+        cut_symbols(job, first, end);
+        merge_all(job);
+        ENX_TRY(push_tokens(job, out));
+        first = end;
+    }
+    return ENX_OK;
+}
+
 enx_status enx_spm_encode(const enx_spm *spm, const char *text, size_t size_bytes, bool is_prefixed,
                           enx_tokens *out)
 {
@@ -301,11 +323,7 @@ enx_status enx_spm_encode(const enx_spm *spm, const char *text, size_t size_byte
     if (size_bytes >= TEXT_BYTES_MAX) return ENX_LIMIT;
     merge_job  job = { .spm = spm };
     enx_status status = escape_text(&job, text, size_bytes, is_prefixed);
-    if (status == ENX_OK) status = cut_symbols(&job);
-    if (status == ENX_OK) {
-        merge_all(&job);
-        status = push_tokens(&job, out);
-    }
+    if (status == ENX_OK) status = encode_words(&job, out);
     enx_mem_free(job.heap);
     enx_mem_free(job.symbols);
     enx_mem_free(job.text);

@@ -3,12 +3,13 @@
  *
  * Text is not cut into pieces.  A space counts as U+2581; then the text starts as characters, and
  * while two neighbours together are a token, the pair whose token has the highest score is merged,
- * the leftmost of equals.  A character that is no token becomes the tokens of its bytes.
+ * the leftmost of equals.  A character that is no token becomes the tokens of its bytes, and so
+ * does a byte that is in no character.
  *
  * Control, unknown and byte tokens are never made from text.
  *
  * Layer: text.  Thread-safety: immutable after open; may be shared.
- * Source: SentencePiece's bpe model; llama.cpp's SPM tokenizer for ties and for stray bytes.
+ * Source: SentencePiece's bpe model; llama.cpp's SPM tokenizer for ties.
  */
 #ifndef ENX_TEXT_SPM_H
 #define ENX_TEXT_SPM_H
