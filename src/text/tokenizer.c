@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "text/presplit.h"
+#include "text/spm.h"
 #include "text/token_map.h"
 
 #include <string.h>
@@ -29,7 +30,7 @@ enum {
 #define RANK_NONE UINT32_MAX
 
 /* What is known of a token. */
-enum { TOKEN_CONTROL = 1, TOKEN_WHOLE = 2 };
+enum { TOKEN_CONTROL = 1, TOKEN_WHOLE = 2, TOKEN_ADDED = 4, TOKEN_END = 8 };
 
 typedef struct merge {
     uint32_t left, right, made;
@@ -49,10 +50,12 @@ struct enx_tokenizer {
     pair_slot    *pairs;  /* owned: open addressing, at most half full */
     uint32_t      pair_mask;
     uint32_t      byte_ids[256];
-    enx_token_map normal;           /* all that text may become: everything but control tokens */
-    enx_token_map named;            /* control and added tokens */
-    enx_presplit *split;            /* owned */
-    bool          named_first[256]; /* some named token starts so */
+    enx_token_map normal; /* all that text may become: everything but control tokens */
+    enx_token_map named;  /* control and added tokens */
+    enx_presplit *split;  /* owned; NULL with spm */
+    enx_spm      *spm;    /* owned; NULL: byte-level */
+    bool          has_space_prefix;
+    bool          named_first[256];                     /* some named token starts so */
     bool          named_sizes[ENX_TOKEN_BYTES_MAX + 1]; /* some named token is so long */
 };
 
@@ -243,6 +246,8 @@ static enx_status encode_plain(const enx_tokenizer *tokenizer, const char *text,
                                enx_tokens *out, long_scratch *scratch)
 {
     if (size_bytes == 0) return ENX_OK;
+    if (tokenizer->spm)
+        return enx_spm_encode(tokenizer->spm, text, size_bytes, tokenizer->has_space_prefix, out);
     enx_presplit_cursor cursor;
     ENX_TRY(enx_presplit_cursor_init(&cursor, tokenizer->split, text, size_bytes));
     enx_status status = ENX_OK;
@@ -253,26 +258,28 @@ static enx_status encode_plain(const enx_tokenizer *tokenizer, const char *text,
     return status;
 }
 
-/* The longest control or added token whose name starts at text[0]. */
+/* The longest control or added token whose name starts at text[0]; only added ones where
+ * is_added. */
 static uint32_t find_named_prefix(const enx_tokenizer *tokenizer, const char *text,
-                                  size_t size_bytes)
+                                  size_t size_bytes, bool is_added)
 {
     if (!tokenizer->named_first[(uint8_t)text[0]]) return ENX_TOKEN_NONE;
     size_t size = size_bytes < ENX_TOKEN_BYTES_MAX ? size_bytes : ENX_TOKEN_BYTES_MAX;
     for (; size > 0; size--) {
         if (!tokenizer->named_sizes[size]) continue;
         const uint32_t id = enx_token_map_find(&tokenizer->named, text, size);
-        if (id != ENX_TOKEN_NONE) return id;
+        if (id != ENX_TOKEN_NONE && (!is_added || (tokenizer->flags[id] & TOKEN_ADDED))) return id;
     }
     return ENX_TOKEN_NONE;
 }
 
 static enx_status encode_special(const enx_tokenizer *tokenizer, const char *text,
-                                 size_t size_bytes, enx_tokens *out, long_scratch *scratch)
+                                 size_t size_bytes, bool is_added, enx_tokens *out,
+                                 long_scratch *scratch)
 {
     size_t plain = 0;
     for (size_t at = 0; at < size_bytes;) {
-        const uint32_t id = find_named_prefix(tokenizer, text + at, size_bytes - at);
+        const uint32_t id = find_named_prefix(tokenizer, text + at, size_bytes - at, is_added);
         if (id == ENX_TOKEN_NONE) {
             at++;
             continue;
@@ -291,9 +298,10 @@ enx_status enx_tokenizer_encode(const enx_tokenizer *tokenizer, const char *text
     ENX_CHECK(tokenizer && out && (text || size_bytes == 0));
     const size_t     count_before = out->count;
     long_scratch     scratch = { .heap = NULL };
-    const enx_status status = parse_special
-                                  ? encode_special(tokenizer, text, size_bytes, out, &scratch)
-                                  : encode_plain(tokenizer, text, size_bytes, out, &scratch);
+    const enx_status status =
+        parse_special || tokenizer->spm
+            ? encode_special(tokenizer, text, size_bytes, !parse_special, out, &scratch)
+            : encode_plain(tokenizer, text, size_bytes, out, &scratch);
     enx_mem_free(scratch.heap);
     if (status == ENX_OK) return ENX_OK;
     out->count = count_before;
@@ -306,12 +314,20 @@ enx_status enx_tokenizer_encode(const enx_tokenizer *tokenizer, const char *text
 
 static bool is_control_in(const enx_vocab *vocab, uint32_t id)
 {
+    if (vocab->scores)
+        return vocab->types[id] == ENX_TOKEN_CONTROL || vocab->types[id] == ENX_TOKEN_UNKNOWN;
     return vocab->is_control && vocab->is_control[id];
+}
+
+static bool is_added_in(const enx_vocab *vocab, uint32_t id)
+{
+    if (vocab->scores) return vocab->types[id] == ENX_TOKEN_ADDED;
+    return vocab->is_added && vocab->is_added[id];
 }
 
 static bool is_named_in(const enx_vocab *vocab, uint32_t id)
 {
-    return is_control_in(vocab, id) || (vocab->is_added && vocab->is_added[id]);
+    return is_control_in(vocab, id) || is_added_in(vocab, id);
 }
 
 static enx_status check_vocab(const enx_vocab *vocab, uint64_t *total_bytes, enx_report *report)
@@ -355,8 +371,9 @@ static enx_status copy_tokens(enx_tokenizer *tokenizer, const enx_vocab *vocab,
     uint32_t control_count = 0, named_count = 0;
     char    *at = tokenizer->bytes;
     for (uint32_t id = 0; id < count; id++) {
-        const size_t size = vocab->tokens[id].size_bytes;
-        memcpy(at, vocab->tokens[id].data, size);
+        size_t size = vocab->tokens[id].size_bytes;
+        if (vocab->scores) size = enx_spm_print(&vocab->tokens[id], vocab->types[id], at);
+        else memcpy(at, vocab->tokens[id].data, size);
         tokenizer->tokens[id] = (enx_gguf_str){ .data = at, .size_bytes = size };
         at += size;
         control_count += is_control_in(vocab, id);
@@ -366,16 +383,33 @@ static enx_status copy_tokens(enx_tokenizer *tokenizer, const enx_vocab *vocab,
     return enx_token_map_init(&tokenizer->named, tokenizer->tokens, named_count);
 }
 
-static enx_status index_tokens(enx_tokenizer *tokenizer, const enx_vocab *vocab, enx_report *report)
+/* Of tokens with the same bytes, one that is text goes before the token of a byte. */
+static void index_normal(enx_tokenizer *tokenizer, const enx_vocab *vocab)
 {
+    for (int is_byte = 0; is_byte < 2; is_byte++)
+        for (uint32_t id = 0; id < tokenizer->token_count; id++)
+            if (!is_control_in(vocab, id) &&
+                is_byte == (vocab->scores && vocab->types[id] == ENX_TOKEN_BYTE))
+                enx_token_map_put(&tokenizer->normal, id);
+}
+
+static void index_tokens(enx_tokenizer *tokenizer, const enx_vocab *vocab)
+{
+    index_normal(tokenizer, vocab);
     for (uint32_t id = 0; id < tokenizer->token_count; id++) {
         if (is_control_in(vocab, id)) tokenizer->flags[id] |= TOKEN_CONTROL;
-        else enx_token_map_put(&tokenizer->normal, id);
+        if (is_added_in(vocab, id)) tokenizer->flags[id] |= TOKEN_ADDED;
+        if (id == vocab->eos || (vocab->is_end && vocab->is_end[id]))
+            tokenizer->flags[id] |= TOKEN_END;
         if (!is_named_in(vocab, id)) continue;
         tokenizer->named_first[(uint8_t)tokenizer->tokens[id].data[0]] = true;
         tokenizer->named_sizes[tokenizer->tokens[id].size_bytes] = true;
         enx_token_map_put(&tokenizer->named, id);
     }
+}
+
+static enx_status index_bytes(enx_tokenizer *tokenizer, enx_report *report)
+{
     for (unsigned byte = 0; byte < 256; byte++) {
         const char     text = (char)byte;
         const uint32_t id = enx_token_map_find(&tokenizer->normal, &text, 1);
@@ -440,11 +474,11 @@ static enx_status index_merges(enx_tokenizer *tokenizer, const enx_vocab *vocab,
     return ENX_OK;
 }
 
-/* Find out for which tokens way (1) is right.  "llama-bpe" takes it for all, reachable by merges
- * or not ("ignore_merges" in its tokenizer.json). */
+/* Find out for which tokens way (1) is right.  Some models take it for all, reachable by merges or
+ * not ("ignore_merges" in their tokenizer.json). */
 static enx_status mark_whole_tokens(enx_tokenizer *tokenizer)
 {
-    const bool   is_any_whole = !strcmp(enx_presplit_name(tokenizer->split), "llama-bpe");
+    const bool   is_any_whole = enx_presplit_ignores_merges(tokenizer->split);
     enx_status   status = ENX_OK;
     enx_tokens   result;
     long_scratch scratch = { .heap = NULL };
@@ -466,23 +500,34 @@ static enx_status mark_whole_tokens(enx_tokenizer *tokenizer)
     return status;
 }
 
-static enx_status build(enx_tokenizer *tokenizer, const enx_vocab *vocab, enx_report *report)
+static enx_status build_byte_level(enx_tokenizer *tokenizer, const enx_vocab *vocab,
+                                   enx_report *report)
 {
-    uint64_t total_bytes = 0;
-    ENX_TRY(enx_presplit_open(&tokenizer->split, vocab->pre, strlen(vocab->pre), report));
-    ENX_TRY(check_vocab(vocab, &total_bytes, report));
-    if (copy_tokens(tokenizer, vocab, total_bytes) != ENX_OK)
-        return ENX_FAIL(report, NOMEM, "no memory for %u tokens", vocab->token_count);
-    ENX_TRY(index_tokens(tokenizer, vocab, report));
+    ENX_TRY(index_bytes(tokenizer, report));
     ENX_TRY(index_merges(tokenizer, vocab, report));
     if (mark_whole_tokens(tokenizer) != ENX_OK)
         return ENX_FAIL(report, NOMEM, "no memory for %u tokens", vocab->token_count);
     return ENX_OK;
 }
 
+static enx_status build(enx_tokenizer *tokenizer, const enx_vocab *vocab, enx_report *report)
+{
+    uint64_t total_bytes = 0;
+    if (!vocab->scores)
+        ENX_TRY(enx_presplit_open(&tokenizer->split, vocab->pre, strlen(vocab->pre), report));
+    ENX_TRY(check_vocab(vocab, &total_bytes, report));
+    if (copy_tokens(tokenizer, vocab, total_bytes) != ENX_OK)
+        return ENX_FAIL(report, NOMEM, "no memory for %u tokens", vocab->token_count);
+    index_tokens(tokenizer, vocab);
+    if (!vocab->scores) return build_byte_level(tokenizer, vocab, report);
+    tokenizer->has_space_prefix = vocab->has_space_prefix;
+    return enx_spm_open(&tokenizer->spm, vocab, report);
+}
+
 enx_status enx_tokenizer_open_vocab(enx_tokenizer **out, const enx_vocab *vocab, enx_report *report)
 {
-    ENX_CHECK(out && vocab && vocab->pre && (vocab->tokens || vocab->token_count == 0) &&
+    ENX_CHECK(out && vocab && (vocab->scores ? vocab->types != NULL : vocab->pre != NULL) &&
+              (vocab->tokens || vocab->token_count == 0) &&
               (vocab->merges || vocab->merge_count == 0));
     enx_tokenizer *tokenizer = ENX_MEM_NEW(enx_tokenizer, 1);
     if (!tokenizer) return ENX_FAIL(report, NOMEM, "no memory for a tokenizer");
@@ -497,6 +542,7 @@ void enx_tokenizer_close(enx_tokenizer **tokenizer)
     enx_tokenizer *t = *tokenizer;
     if (!t) return;
     enx_presplit_close(&t->split);
+    enx_spm_close(&t->spm);
     enx_token_map_deinit(&t->normal);
     enx_token_map_deinit(&t->named);
     enx_mem_free(t->pairs);
@@ -513,6 +559,17 @@ uint32_t enx_tokenizer_count(const enx_tokenizer *tokenizer) { return tokenizer-
 uint32_t enx_tokenizer_eos(const enx_tokenizer *tokenizer) { return tokenizer->eos; }
 
 uint32_t enx_tokenizer_bos(const enx_tokenizer *tokenizer) { return tokenizer->bos; }
+
+bool enx_tokenizer_is_end(const enx_tokenizer *tokenizer, uint32_t id)
+{
+    ENX_CHECK(id < tokenizer->token_count);
+    return tokenizer->flags[id] & TOKEN_END;
+}
+
+bool enx_tokenizer_has_space_prefix(const enx_tokenizer *tokenizer)
+{
+    return tokenizer->has_space_prefix;
+}
 
 bool enx_tokenizer_is_control(const enx_tokenizer *tokenizer, uint32_t id)
 {

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer.h - text to tokens and back: byte-level BPE from a GGUF vocabulary.
+/* tokenizer.h - text to tokens and back: byte-level BPE, and SentencePiece BPE, from a GGUF
+ * vocabulary.
  *
- * Any bytes can be encoded, also invalid UTF-8: byte-level BPE has a token for each byte.
- * decode(encode(x)) == x, byte for byte, for every x, when specials are not parsed.
+ * Any bytes can be encoded, also invalid UTF-8.  decode(encode(x)) == x, byte for byte, for every
+ * x, when specials are not parsed: always with byte-level BPE; with SentencePiece BPE (spm.h) where
+ * the vocabulary has all 256 byte tokens and x has no U+2581, which becomes a space, and after the
+ * one space that has_space_prefix puts first.
  *
- * GGUF keys: tokenizer.ggml.model = "gpt2", .pre ("qwen2", "gpt-2", "llama-bpe"; others are
- * ENX_UNSUPPORTED and named), .tokens, .token_type (3 = control, 4 = added), .merges,
- * .eos_token_id, .bos_token_id, .add_bos_token (by default only "llama-bpe" adds it).
+ * GGUF keys: tokenizer.ggml.model ("gpt2" or "llama"), .tokens, .token_type (enx_token_type),
+ * .eos_token_id, .eot_token_id, .eom_token_id, .bos_token_id, .add_bos_token (by default "llama"
+ * and some names of .pre add it); for "gpt2" .pre (presplit.h) and .merges; for "llama" .scores,
+ * .add_space_prefix (default true), .unknown_token_id.
  *
  * Layer: text.  Thread-safety: immutable after open; encode takes a scratch owned by the caller.
  */
@@ -26,6 +30,16 @@ enum {
 #define ENX_TOKEN_NONE UINT32_MAX
 
 typedef struct enx_tokenizer enx_tokenizer;
+
+/* As in tokenizer.ggml.token_type. */
+typedef enum enx_token_type {
+    ENX_TOKEN_NORMAL = 1,
+    ENX_TOKEN_UNKNOWN = 2, /* stands for what has no token; never made from text by its name */
+    ENX_TOKEN_CONTROL = 3,
+    ENX_TOKEN_ADDED = 4, /* "user defined" */
+    ENX_TOKEN_UNUSED = 5,
+    ENX_TOKEN_BYTE = 6, /* <0xXX> */
+} enx_token_type;
 
 /* A growing list of token ids, bounded by max_count. */
 typedef struct enx_tokens {
@@ -50,24 +64,36 @@ typedef struct enx_vocab {
     const enx_gguf_str *tokens;
     const bool         *is_control;
     uint32_t            token_count;
-    const uint32_t    (*merges)[2];
-    uint32_t            merge_count;
-    const char         *pre;
-    uint32_t            eos; /* ENX_TOKEN_NONE: none */
+    const uint32_t (*merges)[2];
+    uint32_t     merge_count;
+    const char  *pre;
+    uint32_t     eos; /* ENX_TOKEN_NONE: none */
     /* What only files of other makers have; all may be left zero. */
-    const bool *is_added; /* also found by name when specials are parsed, but printed as text */
-    bool        has_bos;  /* bos belongs before the first text of a sequence */
-    uint32_t    bos;
+    const bool  *is_added; /* also found by name when specials are parsed, but printed as text */
+    bool         has_bos;  /* bos belongs before the first text of a sequence */
+    uint32_t     bos;
+    /* SentencePiece BPE where scores is not NULL: tokens are then as in the file (U+2581 for a
+     * space, <0xXX> for a byte), types is needed, and merges, pre, is_control and is_added are not
+     * looked at.  Added tokens are found in every text, as their makers mean it. */
+    const float *scores;
+    const enx_token_type *types;
+    bool                  has_space_prefix;
+    uint32_t              unknown; /* ENX_TOKEN_NONE: none */
+    const bool           *is_end;  /* besides eos, ends an answer; NULL: none */
 } enx_vocab;
 ENX_MUST_USE enx_status enx_tokenizer_open_vocab(enx_tokenizer **out, const enx_vocab *vocab,
                                                  enx_report *report);
 void                    enx_tokenizer_close(enx_tokenizer **tokenizer);
 
-uint32_t enx_tokenizer_count(const enx_tokenizer *tokenizer);
-uint32_t enx_tokenizer_eos(const enx_tokenizer *tokenizer); /* ENX_TOKEN_NONE: none */
+uint32_t     enx_tokenizer_count(const enx_tokenizer *tokenizer);
+uint32_t     enx_tokenizer_eos(const enx_tokenizer *tokenizer); /* ENX_TOKEN_NONE: none */
 /* The token to put before the first text of a sequence; ENX_TOKEN_NONE: none.  Encode adds none. */
-uint32_t enx_tokenizer_bos(const enx_tokenizer *tokenizer);
-bool     enx_tokenizer_is_control(const enx_tokenizer *tokenizer, uint32_t id);
+uint32_t     enx_tokenizer_bos(const enx_tokenizer *tokenizer);
+/* Does this token end an answer: end of text, of turn or of message? */
+bool         enx_tokenizer_is_end(const enx_tokenizer *tokenizer, uint32_t id);
+/* Does encode put a space before the text?  Then who decodes a whole text drops the first one. */
+bool         enx_tokenizer_has_space_prefix(const enx_tokenizer *tokenizer);
+bool         enx_tokenizer_is_control(const enx_tokenizer *tokenizer, uint32_t id);
 /* The raw bytes of a token (its printed name for control tokens); borrowed. */
 enx_gguf_str enx_tokenizer_bytes(const enx_tokenizer *tokenizer, uint32_t id);
 /* The id whose bytes are exactly these; ENX_TOKEN_NONE: no such token.  Also finds control tokens

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "text/presplit.h"
 #include "text/token_map.h"
 
 #include <string.h>
@@ -13,9 +14,6 @@ enum {
     PRINTED_BYTES_MAX = 2 * ENX_TOKEN_BYTES_MAX, /* every byte is at most two in the alphabet */
     MERGE_BYTES_MAX = 2 * ENX_TOKEN_BYTES_MAX * 2 + 1, /* two tokens and a space */
 };
-
-/* llama.cpp's enum llama_token_type. */
-enum { TYPE_NORMAL = 1, TYPE_CONTROL = 3, TYPE_ADDED = 4, TYPE_LAST = 6 };
 
 /* ---- the alphabet ---- */
 
@@ -147,9 +145,9 @@ static void write_tokens(enx_gguf_writer *writer, print_job *job, const enx_voca
         print_token(job, vocab, id);
         job->texts[id] =
             (enx_gguf_str){ .data = job->bytes + first, .size_bytes = job->used - first };
-        job->types[id] = is_control_in(vocab, id) ? TYPE_CONTROL
-                         : is_raw_in(vocab, id)   ? TYPE_ADDED
-                                                  : TYPE_NORMAL;
+        job->types[id] = is_control_in(vocab, id) ? ENX_TOKEN_CONTROL
+                         : is_raw_in(vocab, id)   ? ENX_TOKEN_ADDED
+                                                  : ENX_TOKEN_NORMAL;
     }
     enx_gguf_add_strs(writer, "tokenizer.ggml.tokens", job->texts, vocab->token_count);
     enx_gguf_add_i32s(writer, "tokenizer.ggml.token_type", job->types, vocab->token_count);
@@ -210,7 +208,11 @@ typedef struct read_job {
     enx_gguf_str   *tokens;     /* owned */
     bool           *is_control; /* owned */
     bool           *is_added;   /* owned */
-    uint32_t (*merges)[2];      /* owned */
+    bool           *is_end;     /* owned */
+    bool            is_spm;
+    float          *scores; /* owned; with is_spm only, as types */
+    enx_token_type *types;  /* owned */
+    uint32_t (*merges)[2];  /* owned */
     enx_token_map map;
 } read_job;
 
@@ -226,10 +228,12 @@ static enx_status read_names(read_job *job, enx_report *report)
     enx_gguf_str model, pre;
     enx_status   status = enx_gguf_read_str(job->gguf, "tokenizer.ggml.model", &model, report);
     ENX_TRY(as_format(status, "tokenizer.ggml.model", report));
+    job->is_spm = model.size_bytes == 5 && !memcmp(model.data, "llama", 5);
+    if (job->is_spm) return ENX_OK;
     if (model.size_bytes != 4 || memcmp(model.data, "gpt2", 4))
         return ENX_FAIL(report, UNSUPPORTED,
                         "tokenizer model \"%.*s\" is not supported; those that work: gpt2 "
-                        "(byte-level BPE)",
+                        "(byte-level BPE), llama (SentencePiece BPE)",
                         (int)(model.size_bytes < 64 ? model.size_bytes : 64), model.data);
     status = enx_gguf_read_str(job->gguf, "tokenizer.ggml.pre", &pre, report);
     ENX_TRY(as_format(status, "tokenizer.ggml.pre", report));
@@ -268,11 +272,12 @@ static enx_status read_types(read_job *job, uint32_t token_count, enx_report *re
                         token_count);
     for (uint32_t id = 0; id < token_count; id++) {
         const uint32_t type = read_le32(value.data + 4 * (size_t)id);
-        if (type > TYPE_LAST)
+        if (type > ENX_TOKEN_BYTE)
             return ENX_FAIL(report, FORMAT, "token %u has type %u; types go up to %d", id, type,
-                            TYPE_LAST);
-        job->is_control[id] = type == TYPE_CONTROL;
-        job->is_added[id] = type == TYPE_ADDED;
+                            ENX_TOKEN_BYTE);
+        if (job->is_spm && type != 0) job->types[id] = (enx_token_type)type;
+        job->is_control[id] = type == ENX_TOKEN_CONTROL;
+        job->is_added[id] = type == ENX_TOKEN_ADDED;
     }
     return ENX_OK;
 }
@@ -294,7 +299,12 @@ static enx_status reserve_tokens(read_job *job, const enx_gguf_value *texts, enx
     job->tokens = ENX_MEM_NEW(enx_gguf_str, texts->count);
     job->is_control = ENX_MEM_NEW(bool, texts->count);
     job->is_added = ENX_MEM_NEW(bool, texts->count);
-    if (job->bytes && job->tokens && job->is_control && job->is_added &&
+    job->is_end = ENX_MEM_NEW(bool, texts->count);
+    job->types = ENX_MEM_NEW(enx_token_type, texts->count);
+    job->scores = ENX_MEM_NEW(float, texts->count);
+    for (uint32_t id = 0; id < texts->count && job->types; id++) job->types[id] = ENX_TOKEN_NORMAL;
+    if (job->bytes && job->tokens && job->is_control && job->is_added && job->is_end &&
+        job->types && job->scores &&
         enx_token_map_init(&job->map, job->tokens, (uint32_t)texts->count) == ENX_OK)
         return ENX_OK;
     return ENX_FAIL(report, NOMEM, "no memory for %llu tokens", (unsigned long long)texts->count);
@@ -311,7 +321,7 @@ static enx_status read_tokens(read_job *job, enx_report *report)
     char          *out = job->bytes;
     for (uint32_t id = 0; id < texts.count && enx_gguf_next_str(&texts, id, &at, &text); id++) {
         size_t size = 0;
-        if (!job->is_control[id] && !job->is_added[id])
+        if (!job->is_spm && !job->is_control[id] && !job->is_added[id])
             size = read_printed(&job->letters, text.data, text.size_bytes, out);
         if (size == 0) { /* a name, or what some makers add without the alphabet */
             size = text.size_bytes;
@@ -325,6 +335,24 @@ static enx_status read_tokens(read_job *job, enx_report *report)
     job->vocab.token_count = (uint32_t)texts.count;
     job->vocab.is_control = job->is_control;
     job->vocab.is_added = job->is_added;
+    job->vocab.is_end = job->is_end;
+    return ENX_OK;
+}
+
+static enx_status read_scores(read_job *job, enx_report *report)
+{
+    enx_gguf_value value;
+    const uint32_t count = job->vocab.token_count;
+    if (!enx_gguf_find(job->gguf, "tokenizer.ggml.scores", &value))
+        return as_format(ENX_NOTFOUND, "tokenizer.ggml.scores", report);
+    if (value.type != ENX_GGUF_ARRAY || value.count != count || value.element_type != ENX_GGUF_F32)
+        return ENX_FAIL(report, FORMAT, "tokenizer.ggml.scores is not an array of %u f32", count);
+    for (uint32_t id = 0; id < count; id++) {
+        const uint32_t bits = read_le32(value.data + 4 * (size_t)id);
+        memcpy(&job->scores[id], &bits, sizeof bits);
+    }
+    job->vocab.scores = job->scores;
+    job->vocab.types = job->types;
     return ENX_OK;
 }
 
@@ -385,16 +413,68 @@ static enx_status read_id(const read_job *job, const char *key, uint32_t *id, en
     return ENX_OK;
 }
 
+static enx_status read_flag(const read_job *job, const char *key, bool *value, enx_report *report)
+{
+    const enx_status status = enx_gguf_read_bool(job->gguf, key, value, report);
+    return status == ENX_NOTFOUND ? ENX_OK : status;
+}
+
+/* Names of control tokens that end an answer, whatever keys the file has. */
+static bool is_end_name(const enx_gguf_str *token)
+{
+    static const char *const names[] = {
+        "<|eot_id|>",    "<|im_end|>",    "<|end|>",    "<|return|>",         "<|call|>",
+        "<end_of_turn>", "<|endoftext|>", "<|eom_id|>", "<|end_of_text|>",    "</s>",
+        "<EOT>",         "_<EOT>",        "[EOT]",      "<end_of_utterance>", "[EOS]",
+        "<eos>",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i]) == token->size_bytes &&
+            !memcmp(names[i], token->data, token->size_bytes))
+            return true;
+    return false;
+}
+
+/* Where calls and returns are tokens (gpt-oss), <|end|> only ends a part of an answer. */
+static void read_end_names(read_job *job)
+{
+    uint32_t part_end = ENX_TOKEN_NONE, call_count = 0;
+    for (uint32_t id = 0; id < job->vocab.token_count; id++) {
+        const enx_gguf_str *token = &job->tokens[id];
+        if (!job->is_control[id] || !is_end_name(token)) continue;
+        job->is_end[id] = true;
+        if (token->size_bytes == 7 && !memcmp(token->data, "<|end|>", 7)) part_end = id;
+        call_count += token->size_bytes == 8 && !memcmp(token->data, "<|call|>", 8);
+        call_count += token->size_bytes == 10 && !memcmp(token->data, "<|return|>", 10);
+    }
+    if (part_end != ENX_TOKEN_NONE && call_count == 2) job->is_end[part_end] = false;
+}
+
+static enx_status read_ends(read_job *job, enx_report *report)
+{
+    static const char *const keys[] = { "tokenizer.ggml.eot_token_id",
+                                        "tokenizer.ggml.eom_token_id" };
+    read_end_names(job);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        uint32_t id = ENX_TOKEN_NONE;
+        ENX_TRY(read_id(job, keys[i], &id, report));
+        if (id != ENX_TOKEN_NONE) job->is_end[id] = true;
+    }
+    return ENX_OK;
+}
+
 static enx_status read_ids(read_job *job, enx_report *report)
 {
-    bool is_added = !strcmp(job->pre, "llama-bpe");
+    bool is_added = job->is_spm || enx_presplit_adds_bos(job->pre, strlen(job->pre));
+    job->vocab.has_space_prefix = job->is_spm;
     ENX_TRY(read_id(job, "tokenizer.ggml.eos_token_id", &job->vocab.eos, report));
     ENX_TRY(read_id(job, "tokenizer.ggml.bos_token_id", &job->vocab.bos, report));
-    const enx_status status =
-        enx_gguf_read_bool(job->gguf, "tokenizer.ggml.add_bos_token", &is_added, report);
-    if (status != ENX_OK && status != ENX_NOTFOUND) return status;
+    ENX_TRY(read_id(job, "tokenizer.ggml.unknown_token_id", &job->vocab.unknown, report));
+    ENX_TRY(read_ends(job, report));
+    ENX_TRY(read_flag(job, "tokenizer.ggml.add_bos_token", &is_added, report));
     job->vocab.has_bos = is_added && job->vocab.bos != ENX_TOKEN_NONE;
-    return ENX_OK;
+    if (!job->is_spm) return ENX_OK;
+    return read_flag(job, "tokenizer.ggml.add_space_prefix", &job->vocab.has_space_prefix, report);
 }
 
 enx_status enx_tokenizer_open(enx_tokenizer **out, const enx_gguf *gguf, enx_report *report)
@@ -406,11 +486,15 @@ enx_status enx_tokenizer_open(enx_tokenizer **out, const enx_gguf *gguf, enx_rep
     alphabet_init(&job->letters);
     enx_status status = read_names(job, report);
     if (status == ENX_OK) status = read_tokens(job, report);
-    if (status == ENX_OK) status = read_merges(job, report);
+    if (status == ENX_OK)
+        status = job->is_spm ? read_scores(job, report) : read_merges(job, report);
     if (status == ENX_OK) status = read_ids(job, report);
     if (status == ENX_OK) status = enx_tokenizer_open_vocab(out, &job->vocab, report);
     enx_token_map_deinit(&job->map);
     enx_mem_free(job->merges);
+    enx_mem_free(job->scores);
+    enx_mem_free(job->types);
+    enx_mem_free(job->is_end);
     enx_mem_free(job->is_added);
     enx_mem_free(job->is_control);
     enx_mem_free(job->tokens);

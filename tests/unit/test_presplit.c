@@ -77,6 +77,39 @@ static void patterns_differ_as_published(void **state)
     assert_pieces("qwen2", "\ty", "\ty");
 }
 
+static void each_name_cuts_as_published(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pre, *text, *want;
+    } rows[] = {
+        { "falcon", "a $12345.", "a| |$|123|45|." },
+        { "default", "a $12345.", "a| |$|123|45|." },
+        { "starcoder", "x 12 y", "x| |1|2| y" },
+        { "smollm", "it's 12", "it|'s| |1|2" },
+        { "qwen35", "हिन्दी 12", "हिन्दी| |1|2" },
+        { "qwen2", "हि", "ह|ि" },
+        { "deepseek-v3", "f(x) 12345日本 café", "f|(x|)| |123|45|日本| café" },
+        { "deepseek-coder", "a\n\n  b=1日本", "a|\n|\n| | b|=|1|日本" },
+        { "deepseek-llm", "ab  cd\n\n12345 日本!  ", "ab| | cd|\n|\n|12345| |日本|!|  " },
+        { "deepseek-llm", "   日本 ώ", "   |日本| ώ" },
+        { "gpt-4o", "HelloWorld's 1234 x/\n/y", "Hello|World's| |123|4| x|/\n/|y" },
+        { "tekken", "HelloWorld 1234", "Hello|World| |1|2|3|4" },
+        { "kimi-k2", "Hello日本语World 1234", "Hello|日本语|World| |123|4" },
+        { "bloom", "one, two. (x)", "one|,| two|. (|x|)" },
+        { "viking", "on1 2", "on|1| |2" },
+        { "chatglm-bpe", "IT'S 1234", "IT|'S| |123|4" },
+        { "jais-2", "a        b", "a|    |  | | b" },
+        { "bailingmoe", "a.\n\nb", "a|.\n\n|b" },
+        { "seed-coder", "a.\n\nb", "a|.|\n\n|b" },
+        { "ufakzeka", "Ali'den", "Ali|'den" },
+        { "laguna", "a.\nb", "a|.|\n|b" },
+        { "minicpm5", "a1234", "a|123|4" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_pieces(rows[i].pre, rows[i].text, rows[i].want);
+}
+
 static void invalid_bytes_are_pieces_between_the_others(void **state)
 {
     (void)state;
@@ -93,10 +126,13 @@ static void unknown_name_is_refused_with_those_that_work(void **state)
     (void)state;
     enx_report    report = { 0 };
     enx_presplit *split = NULL;
-    assert_int_equal(enx_presplit_open(&split, "tekken", 6, &report), ENX_UNSUPPORTED);
+    assert_int_equal(enx_presplit_open(&split, "tokken", 6, &report), ENX_UNSUPPORTED);
     assert_null(split);
-    assert_non_null(strstr(report.text, "\"tekken\""));
-    assert_non_null(strstr(report.text, "qwen2, gpt-2, llama-bpe"));
+    assert_non_null(strstr(report.text, "\"tokken\""));
+    assert_non_null(strstr(report.text, " qwen2 "));
+    assert_non_null(strstr(report.text, " deepseek-v3 "));
+    assert_int_equal(enx_presplit_open(&split, "qwen2 deepseek-r1-qwen", 22, NULL),
+                     ENX_UNSUPPORTED);
     assert_int_equal(enx_presplit_open(&split, "qwen2x", 6, NULL), ENX_UNSUPPORTED);
     assert_int_equal(enx_presplit_open(&split, "", 0, NULL), ENX_UNSUPPORTED);
 }
@@ -238,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_take_the_space_before_them),
         cmocka_unit_test(patterns_differ_as_published),
+        cmocka_unit_test(each_name_cuts_as_published),
         cmocka_unit_test(invalid_bytes_are_pieces_between_the_others),
         cmocka_unit_test(unknown_name_is_refused_with_those_that_work),
         cmocka_unit_test(segments_give_the_pieces_of_the_whole_text),

@@ -683,13 +683,15 @@ static void bad_files_are_refused_with_the_key(void **state)
     file_recipe bad = good_recipe;
     bad.model = NULL;
     assert_file_refused(&bad, ENX_FORMAT, "no tokenizer.ggml.model");
+    bad.model = "bert";
+    assert_file_refused(&bad, ENX_UNSUPPORTED, "\"bert\" is not supported; those that work: gpt2");
     bad.model = "llama";
-    assert_file_refused(&bad, ENX_UNSUPPORTED, "\"llama\" is not supported; those that work: gpt2");
+    assert_file_refused(&bad, ENX_FORMAT, "no tokenizer.ggml.scores");
     bad = good_recipe;
     bad.pre = NULL;
     assert_file_refused(&bad, ENX_FORMAT, "no tokenizer.ggml.pre");
-    bad.pre = "deepseek-llm";
-    assert_file_refused(&bad, ENX_UNSUPPORTED, "\"deepseek-llm\" is not known; those that work");
+    bad.pre = "nonesuch";
+    assert_file_refused(&bad, ENX_UNSUPPORTED, "\"nonesuch\" is not known; those that work");
     bad = good_recipe;
     bad.merge = NULL;
     assert_file_refused(&bad, ENX_FORMAT, "no tokenizer.ggml.merges");
