@@ -290,7 +290,8 @@ static tiny_options tiny_quant(enx_tensor_type type)
     o.width = 256;
     o.heads = 8;
     o.kv_heads = 2;
-    o.ffn = 512;
+    o.ffn = 256;
+    o.layers = 1;
     return o;
 }
 
