@@ -3,7 +3,9 @@
 #include "base/rng.h"
 #include "kernels/quantize.h"
 #include "model/convert.h"
+#include "model/requant.h"
 #include "quant_blocks.h"
+#include "tiny_model.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -215,6 +217,128 @@ static void hard_blocks_survive(void **state)
     }
 }
 
+/* ---- whole files ------------------------------------------------------- */
+
+/* A tiny model of floats with nine layers. */
+static void open_source(tiny_model *m, enx_tensor_type type, uint32_t width)
+{
+    enx_report   report = { 0 };
+    tiny_options o = tiny_default;
+    o.type = type;
+    o.width = width;
+    o.heads = 8;
+    o.ffn = 512;
+    o.layers = 9;
+    if (tiny_open(m, &o, &report) != ENX_OK) fail_msg("%s", report.text);
+}
+
+static enx_tensor_type type_of(const enx_gguf *gguf, const char *name)
+{
+    const enx_gguf_tensor *tensor = enx_gguf_tensor_find(gguf, name);
+    assert_non_null(tensor);
+    return tensor->type;
+}
+
+static void open_requant(enx_gguf **out, enx_buf *buf, const tiny_model *m, enx_mix mix,
+                         enx_requant_counts *counts)
+{
+    enx_report report = { 0 };
+    enx_buf_init(buf, 1 << 26);
+    if (enx_model_requant(m->gguf, mix, buf, counts, &report) != ENX_OK)
+        fail_msg("%s", report.text);
+    assert_int_equal(enx_gguf_open(out, buf->data, buf->size_bytes, &report), ENX_OK);
+}
+
+static void a_mixture_gives_each_matrix_its_type(void **state)
+{
+    (void)state;
+    tiny_model         m;
+    enx_buf            buf;
+    enx_gguf          *gguf = NULL;
+    enx_requant_counts counts;
+    uint64_t           number = 0;
+    open_source(&m, ENX_TENSOR_BF16, 256);
+    open_requant(&gguf, &buf, &m, ENX_MIX_Q4_K_M, &counts);
+    assert_int_equal(counts.matrices, 9 * 7 + 1);
+    assert_int_equal(counts.fallbacks, 0);
+    assert_true(counts.bytes_after < counts.bytes_before * 2 / 5);
+    assert_int_equal(type_of(gguf, "token_embd.weight"), ENX_TENSOR_Q6_K); /* it is the head */
+    assert_int_equal(type_of(gguf, "output_norm.weight"), ENX_TENSOR_F32);
+    for (int i = 0; i < 9; i++) { /* eighths: layer 0, layers 7 and 8; thirds: 3, 6 */
+        char       name[40];
+        const bool is_more = i == 0 || i == 3 || i == 6 || i >= 7;
+        snprintf(name, sizeof name, "blk.%d.ffn_down.weight", i);
+        assert_int_equal(type_of(gguf, name), is_more ? ENX_TENSOR_Q6_K : ENX_TENSOR_Q4_K);
+        snprintf(name, sizeof name, "blk.%d.attn_v.weight", i);
+        assert_int_equal(type_of(gguf, name), is_more ? ENX_TENSOR_Q6_K : ENX_TENSOR_Q4_K);
+        snprintf(name, sizeof name, "blk.%d.attn_q.weight", i);
+        assert_int_equal(type_of(gguf, name), ENX_TENSOR_Q4_K);
+    }
+    assert_int_equal(enx_gguf_read_u64(gguf, "general.file_type", &number, NULL), ENX_OK);
+    assert_int_equal(number, 15);
+    assert_int_equal(enx_gguf_read_u64(gguf, "general.quantization_version", &number, NULL),
+                     ENX_OK);
+    assert_int_equal(number, 2);
+    assert_int_equal(enx_gguf_key_count(gguf), enx_gguf_key_count(m.gguf) + 2);
+    /* once is enough */
+    enx_buf    again;
+    enx_report report = { 0 };
+    enx_buf_init(&again, 1 << 26);
+    assert_int_equal(enx_model_requant(gguf, ENX_MIX_Q6_K, &again, &counts, &report),
+                     ENX_UNSUPPORTED);
+    assert_non_null(strstr(report.text, "is Q6_K already"));
+    enx_buf_deinit(&again);
+    enx_gguf_close(&gguf);
+    enx_buf_deinit(&buf);
+    tiny_close(&m);
+}
+
+static void narrow_rows_get_near_types(void **state)
+{
+    (void)state;
+    tiny_model         m;
+    enx_buf            buf;
+    enx_gguf          *gguf = NULL;
+    enx_requant_counts counts;
+    open_source(&m, ENX_TENSOR_F32, 96);
+    open_requant(&gguf, &buf, &m, ENX_MIX_Q4_K_M, &counts);
+    assert_int_equal(type_of(gguf, "token_embd.weight"), ENX_TENSOR_Q8_0);
+    assert_int_equal(type_of(gguf, "blk.1.attn_q.weight"), ENX_TENSOR_Q5_0);
+    assert_int_equal(type_of(gguf, "blk.1.ffn_down.weight"), ENX_TENSOR_Q4_K);
+    assert_int_equal(counts.fallbacks, 1 + 9 * 5); /* not attn_output, not ffn_down */
+    enx_gguf_close(&gguf);
+    enx_buf_deinit(&buf);
+    tiny_close(&m);
+    open_source(&m, ENX_TENSOR_F32, 50);
+    open_requant(&gguf, &buf, &m, ENX_MIX_Q4_0, &counts);
+    assert_int_equal(type_of(gguf, "blk.1.attn_q.weight"), ENX_TENSOR_F16);
+    enx_model *model = NULL;
+    assert_int_equal(enx_model_open(&model, gguf, NULL), ENX_OK);
+    enx_model_close(&model);
+    enx_gguf_close(&gguf);
+    enx_buf_deinit(&buf);
+    tiny_close(&m);
+}
+
+static void running_out_of_memory_is_an_error(void **state)
+{
+    (void)state;
+    tiny_model m;
+    open_source(&m, ENX_TENSOR_F32, 32);
+    for (long n = 0;; n += n < 20 ? 1 : 13) {
+        enx_buf            buf;
+        enx_requant_counts counts;
+        enx_buf_init(&buf, 1 << 26);
+        enx_mem_fail_after(n);
+        const enx_status status = enx_model_requant(m.gguf, ENX_MIX_Q8_0, &buf, &counts, NULL);
+        enx_mem_fail_after(-1);
+        enx_buf_deinit(&buf);
+        if (status == ENX_OK) break;
+        assert_int_equal(status, ENX_NOMEM);
+    }
+    tiny_close(&m);
+}
+
 int main(void)
 {
     enx_kernels_init(&scalar, ENX_CPU_SCALAR);
@@ -225,6 +349,9 @@ int main(void)
         cmocka_unit_test(errors_of_normal_numbers_stay_within_their_bounds),
         cmocka_unit_test(numbers_on_the_grid_come_back),
         cmocka_unit_test(hard_blocks_survive),
+        cmocka_unit_test(a_mixture_gives_each_matrix_its_type),
+        cmocka_unit_test(narrow_rows_get_near_types),
+        cmocka_unit_test(running_out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
