@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "kernels/kernels.h"
 #include "plat/clock.h"
+#include "quant_blocks.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -163,6 +164,21 @@ static void test_quantize(size_t n, fill kind, size_t shift)
     reference.f32_from_q8_0((float *)want_bytes, at, n);
     level.f32_from_q8_0((float *)got_bytes, at, n);
     check_exact("f32_from_q8_0", n, kind, got_bytes, want_bytes, n * 4);
+}
+
+/* Any bits at all, NaN and infinite scales left out. */
+static void test_quants(size_t shift)
+{
+    static uint8_t blocks[8 * 210 + SHIFTS];
+    for (size_t i = 0; i < ENX_QUANT_COUNT; i++) {
+        const quant_layout *l = &quant_layouts[i];
+        const size_t        n = 8u * l->values;
+        quant_fill(l, blocks + shift, n, draw(FILL_MIXED), &rng);
+        guard_set(got_bytes, n * 4);
+        reference.f32_from_quant[i]((float *)want_bytes, blocks + shift, n);
+        level.f32_from_quant[i]((float *)got_bytes, blocks + shift, n);
+        check_exact(enx_tensor_type_name(l->type), n, FILL_MIXED, got_bytes, want_bytes, n * 4);
+    }
 }
 
 static enx_block_q8_0 rows_q8[ROWS_MAX * N_MAX / ENX_Q8_BLOCK];
@@ -386,6 +402,7 @@ static void test_level(void)
 {
     static const size_t widths[] = { 2, 4, 18, 32, 48, 64, 128 };
     test_f16_all_bits();
+    for (size_t i = 0; i < 300; i++) test_quants(i % SHIFTS);
     for (fill kind = 0; kind < FILL_COUNT; kind++)
         for (size_t l = 0; l < LENGTH_COUNT; l++) {
             const size_t n = lengths[l];

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "gguf/gguf.h"
 #include "kernels/kernels.h"
+#include "model/convert.h"
 #include "model/model.h"
 
 #include <math.h>
@@ -38,10 +39,7 @@ static inline float *slow_tensor(const slow_forward *s, int layer, const char *p
     const size_t n = (size_t)(t->dims[0] * t->dims[1]);
     float       *out = ENX_MEM_NEW(float, n);
     enx_kernels_init(&k, ENX_CPU_SCALAR);
-    if (t->type == ENX_TENSOR_F32) memcpy(out, t->data, n * sizeof *out);
-    if (t->type == ENX_TENSOR_F16) k.f32_from_f16(out, (const void *)t->data, n);
-    if (t->type == ENX_TENSOR_BF16) k.f32_from_bf16(out, (const void *)t->data, n);
-    if (t->type == ENX_TENSOR_Q8_0) k.f32_from_q8_0(out, (const void *)t->data, n);
+    enx_tensor_to_f32(&k, t->type, out, t->data, n);
     *type = t->type;
     return out;
 }

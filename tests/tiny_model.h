@@ -12,6 +12,7 @@
 #include "gguf/gguf_write.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
+#include "quant_blocks.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -82,6 +83,8 @@ static inline void tiny_add(tiny_builder *b, const char *name, uint32_t rows, ui
         x[i] = (float)(rows ? enx_rng_normal(&b->rng) * 1.5 / sqrt(cols)
                             : 1 + 0.2 * enx_rng_normal(&b->rng));
     tiny_convert(data, x, n, type);
+    const quant_layout *layout = quant_layout_of(type);
+    if (layout) quant_fill(layout, data, n, 1.5f / sqrtf((float)cols), &b->rng);
     enx_mem_free(x);
     enx_gguf_add_tensor(b->writer, name, type, rows ? 2 : 1, dims, data);
     b->data[b->data_count++] = data;

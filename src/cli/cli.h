@@ -104,6 +104,7 @@ int cmd_jobs(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
+int cmd_quantize(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);

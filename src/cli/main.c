@@ -24,6 +24,7 @@ static const command commands[] = {
     { "tokenize", cmd_tokenize, "text to token ids" },
     { "models", cmd_models, "what a model file or a swarm holds" },
     { "perplexity", cmd_perplexity, "how well a model predicts a text" },
+    { "quantize", cmd_quantize, "a model again, with smaller matrices" },
 #ifdef HAVE_TRAIN
     { "train", cmd_train, "make a model from a recipe" },
 #endif

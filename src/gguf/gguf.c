@@ -21,8 +21,7 @@ enum {
     GGUF_ALIGNMENT_MAX = 1 << 16,
     GGUF_KEY_BYTES_MIN = 8 + 1 + 4 + 1,            /* name, type, smallest value */
     GGUF_TENSOR_BYTES_MIN = 8 + 1 + 4 + 8 + 4 + 8, /* name, dimensions, type, offset */
-    Q8_0_BLOCK_VALUES = 32,
-    Q8_0_BLOCK_BYTES = 34,
+    BLOCK_VALUES_MAX = 256,                        /* a row that every type divides */
     NAME_SHOWN_BYTES = 64,
 };
 
@@ -329,32 +328,39 @@ const char *enx_tensor_type_name(enx_tensor_type type)
     return type_names[index];
 }
 
+/* Blocks of the types that work, by number; 0 values: no layout here. */
+static const struct block_size {
+    uint16_t values, size_bytes;
+} block_sizes[] = {
+    [ENX_TENSOR_F32] = { 1, 4 },      [ENX_TENSOR_F16] = { 1, 2 },
+    [ENX_TENSOR_Q4_0] = { 32, 18 },   [ENX_TENSOR_Q4_1] = { 32, 20 },
+    [ENX_TENSOR_Q5_0] = { 32, 22 },   [ENX_TENSOR_Q5_1] = { 32, 24 },
+    [ENX_TENSOR_Q8_0] = { 32, 34 },   [ENX_TENSOR_Q2_K] = { 256, 84 },
+    [ENX_TENSOR_Q3_K] = { 256, 110 }, [ENX_TENSOR_Q4_K] = { 256, 144 },
+    [ENX_TENSOR_Q5_K] = { 256, 176 }, [ENX_TENSOR_Q6_K] = { 256, 210 },
+    [ENX_TENSOR_IQ4_NL] = { 32, 18 }, [ENX_TENSOR_IQ4_XS] = { 256, 136 },
+    [ENX_TENSOR_BF16] = { 1, 2 },     [ENX_TENSOR_MXFP4] = { 32, 17 },
+};
+
 uint64_t enx_tensor_row_bytes(enx_tensor_type type, uint64_t columns)
 {
-    uint64_t blocks = columns, block_bytes = 0, row_bytes;
-    switch (type) {
-    case ENX_TENSOR_F32:
-        block_bytes = 4;
-        break;
-    case ENX_TENSOR_F16:
-    case ENX_TENSOR_BF16:
-        block_bytes = 2;
-        break;
-    case ENX_TENSOR_Q8_0:
-        if (columns % Q8_0_BLOCK_VALUES != 0) return 0;
-        blocks = columns / Q8_0_BLOCK_VALUES;
-        block_bytes = Q8_0_BLOCK_BYTES;
-        break;
-    }
-    return __builtin_mul_overflow(blocks, block_bytes, &row_bytes) ? 0 : row_bytes;
+    const size_t index = (size_t)(unsigned)type;
+    uint64_t     row_bytes;
+    if (index >= sizeof block_sizes / sizeof *block_sizes) return 0;
+    const struct block_size block = block_sizes[index];
+    if (block.values == 0 || columns % block.values != 0) return 0;
+    const bool is_huge =
+        __builtin_mul_overflow(columns / block.values, (uint64_t)block.size_bytes, &row_bytes);
+    return is_huge ? 0 : row_bytes;
 }
 
 static enx_status size_tensor(enx_gguf_tensor *tensor, enx_report *report)
 {
-    if (enx_tensor_row_bytes(tensor->type, Q8_0_BLOCK_VALUES) == 0)
+    if (enx_tensor_row_bytes(tensor->type, BLOCK_VALUES_MAX) == 0)
         return ENX_FAIL(report, UNSUPPORTED,
-                        "gguf: tensor '%s' has type %s (%u); F32, F16, BF16 and Q8_0 work, "
-                        "so convert the file to one of these",
+                        "gguf: tensor '%s' has type %s (%u); F32, F16, BF16, Q8_0, Q4_0, Q4_1, "
+                        "Q5_0, Q5_1, Q2_K to Q6_K, IQ4_NL, IQ4_XS and MXFP4 work, so convert the "
+                        "file to one of these",
                         show(tensor->name).text, enx_tensor_type_name(tensor->type),
                         (unsigned)tensor->type);
     uint64_t size_bytes = enx_tensor_row_bytes(tensor->type, tensor->dims[0]);

@@ -38,7 +38,10 @@ typedef enum enx_gguf_value_type {
 
 /* ggml's type numbers; only those with a block layout here can be sized. */
 typedef enum enx_tensor_type {
-    ENX_TENSOR_F32 = 0, ENX_TENSOR_F16 = 1, ENX_TENSOR_Q8_0 = 8, ENX_TENSOR_BF16 = 30,
+    ENX_TENSOR_F32 = 0, ENX_TENSOR_F16 = 1, ENX_TENSOR_Q4_0 = 2, ENX_TENSOR_Q4_1 = 3,
+    ENX_TENSOR_Q5_0 = 6, ENX_TENSOR_Q5_1 = 7, ENX_TENSOR_Q8_0 = 8, ENX_TENSOR_Q2_K = 10,
+    ENX_TENSOR_Q3_K = 11, ENX_TENSOR_Q4_K = 12, ENX_TENSOR_Q5_K = 13, ENX_TENSOR_Q6_K = 14,
+    ENX_TENSOR_IQ4_NL = 20, ENX_TENSOR_IQ4_XS = 23, ENX_TENSOR_BF16 = 30, ENX_TENSOR_MXFP4 = 39,
 } enx_tensor_type;
 
 typedef struct enx_gguf_str {

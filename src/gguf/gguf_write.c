@@ -232,6 +232,19 @@ void enx_gguf_add_from(enx_gguf_writer *writer, const enx_gguf *source, const ch
     }
 }
 
+void enx_gguf_add_except(enx_gguf_writer *writer, const enx_gguf *source, const char *const *names,
+                         size_t name_count)
+{
+    for (uint64_t i = 0; i < enx_gguf_key_count(source); i++) {
+        enx_gguf_value     value;
+        const enx_gguf_str key = enx_gguf_key_at(source, i, &value);
+        bool               is_named = false;
+        for (size_t n = 0; n < name_count; n++)
+            is_named |= key.size_bytes == strlen(names[n]) && starts_with(&key, names[n]);
+        if (!is_named) copy_key(writer, &key, &value);
+    }
+}
+
 void enx_gguf_add_only(enx_gguf_writer *writer, const enx_gguf *source, const char *prefix)
 {
     for (uint64_t i = 0; i < enx_gguf_key_count(source); i++) {

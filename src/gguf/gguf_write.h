@@ -35,6 +35,10 @@ void enx_gguf_add_f32s(enx_gguf_writer *writer, const char *key, const float *va
 /* Copy every key of `source` whose name does not start with `skip_prefix` (NULL: all). */
 void enx_gguf_add_from(enx_gguf_writer *writer, const enx_gguf *source, const char *skip_prefix);
 
+/* Copy every key of `source` but those of these names. */
+void enx_gguf_add_except(enx_gguf_writer *writer, const enx_gguf *source, const char *const *names,
+                         size_t name_count);
+
 /* Copy only the keys whose name starts with `prefix`. */
 void enx_gguf_add_only(enx_gguf_writer *writer, const enx_gguf *source, const char *prefix);
 

@@ -47,6 +47,10 @@ typedef struct enx_kernels {
 
     void (*f32_from_q8_0)(float *out, const enx_block_q8_0 *in, size_t n);
 
+    /* The other layouts of blocks.h, exact; `in` are blocks at any alignment, n is a multiple of
+     * their values.  Each product and sum is rounded, in the order in which blocks.h writes it. */
+    void (*f32_from_quant[ENX_QUANT_COUNT])(float *out, const void *in, size_t n);
+
     /* Activations [n] -> [n / 32] blocks.  scale = max|x| / 127, q = x * (127 / max|x|) rounded to
      * nearest, ties to even.  A block whose max|x| is below ENX_ACT_TINY becomes zero. */
     void (*act_from_f32)(enx_act_q8 *out, const float *x, size_t n);

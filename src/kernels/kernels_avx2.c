@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kernels_avx2.c - eight lanes: AVX2, FMA and F16C. */
+#include "kernels/dequant_body.h"
 #include "kernels/kernels_impl.h"
 
 #include <immintrin.h>
@@ -458,4 +459,5 @@ void enx_kernels_bind_avx2(enx_kernels *table)
     table->attend_mix = attend_mix;
     table->argmax = argmax;
     table->log_sum_exp = log_sum_exp;
+    bind_dequant(table);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kernels_scalar.c - the specification: the shortest correct C of each kernel. */
+#include "kernels/dequant_body.h"
 #include "kernels/kernels_impl.h"
 
 #include <math.h>
@@ -227,4 +228,5 @@ void enx_kernels_bind_scalar(enx_kernels *table)
         .argmax = argmax,
         .log_sum_exp = log_sum_exp,
     };
+    bind_dequant(table);
 }

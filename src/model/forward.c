@@ -25,12 +25,13 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "model/convert.h"
 #include "model/weights.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { PRODUCTS_MAX = 3, KEY_BLOCK = 16, CARVE_ALIGN_BYTES = 64 };
+enum { PRODUCTS_MAX = 3, KEY_BLOCK = 16, TILE_ROWS = 16, CARVE_ALIGN_BYTES = 64 };
 
 typedef struct product {
     const enx_matrix *w;
@@ -47,6 +48,7 @@ struct enx_forward {
     uint32_t            q_width;
     uint32_t            kv_width;
     size_t              act_blocks;  /* of one row */
+    size_t              tile_values; /* of one thread */
     size_t              head_stride; /* of keys and values, in numbers */
     size_t              layer_stride;
     size_t              slot_stride;
@@ -59,6 +61,7 @@ struct enx_forward {
     enx_row            *rows;
     float              *x, *h, *q, *k, *v, *a, *gate, *up;
     enx_act_q8         *acts;
+    float              *tiles;     /* [threads][TILE_ROWS][widest row]; none when not needed */
     float              *scores;    /* [threads][context, rounded up] */
     uint16_t           *halves;    /* [threads][kv_width] */
     enx_act_q8         *head_acts; /* [ENX_FORWARD_HEAD_ROWS][blocks of width] */
@@ -125,22 +128,9 @@ static void add_row(enx_forward *f, uint32_t row)
 static void embed_row(enx_forward *f, uint32_t row)
 {
     const enx_matrix *embed = &f->weights->embed;
-    const size_t      n = embed->col_count, first = f->rows[row].token * n;
-    float            *x = f->x + row * n;
-    switch (embed->type) {
-    case ENX_TENSOR_F32:
-        memcpy(x, (const float *)embed->data + first, n * sizeof *x);
-        break;
-    case ENX_TENSOR_F16:
-        f->kernels.f32_from_f16(x, (const uint16_t *)embed->data + first, n);
-        break;
-    case ENX_TENSOR_BF16:
-        f->kernels.f32_from_bf16(x, (const uint16_t *)embed->data + first, n);
-        break;
-    case ENX_TENSOR_Q8_0:
-        f->kernels.f32_from_q8_0(x, (const enx_block_q8_0 *)embed->data + first / ENX_Q8_BLOCK, n);
-        break;
-    }
+    const size_t      n = embed->col_count;
+    enx_tensor_to_f32(&f->kernels, embed->type, f->x + row * n,
+                      embed->data + f->rows[row].token * embed->row_bytes, n);
 }
 
 static void enter_layer(void *user, uint32_t part, uint32_t part_count)
@@ -260,8 +250,26 @@ static void leave_layers(void *user, uint32_t part, uint32_t part_count)
 
 /* ---- products ---------------------------------------------------------- */
 
+/* Products with weights that no product takes: a few rows become floats, all inputs meet them. */
+static void multiply_tiles(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
+                           float *tile)
+{
+    const enx_matrix *w = p->w;
+    enx_matmul_shape  shape = { .col_count = w->col_count,
+                                .batch_count = f->product_rows,
+                                .out_stride = w->row_count };
+    for (uint32_t row = first; row < first + count; row += TILE_ROWS) {
+        const uint32_t left = first + count - row;
+        shape.row_count = left < TILE_ROWS ? left : TILE_ROWS;
+        enx_tensor_to_f32(&f->kernels, w->type, tile, w->data + row * w->row_bytes,
+                          shape.row_count * shape.col_count);
+        f->kernels.matmul_f32(p->out + row, tile, p->x, &shape);
+    }
+}
+
 /* Outputs [first, first + count) of one product; first is a multiple of ENX_PACK_ROWS. */
-static void multiply(const enx_forward *f, const product *p, uint32_t first, uint32_t count)
+static void multiply(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
+                     float *tile)
 {
     const enx_matrix      *w = p->w;
     const size_t           cols = w->col_count;
@@ -270,21 +278,14 @@ static void multiply(const enx_forward *f, const product *p, uint32_t first, uin
                                      .batch_count = f->product_rows,
                                      .out_stride = w->row_count };
     float                 *out = p->out + first;
-    switch (w->type) {
-    case ENX_TENSOR_F32:
-        f->kernels.matmul_f32(out, (const float *)w->data + first * cols, p->x, &shape);
-        break;
-    case ENX_TENSOR_F16:
-        f->kernels.matmul_f16(out, (const uint16_t *)w->data + first * cols, p->x, &shape);
-        break;
-    case ENX_TENSOR_BF16:
-        f->kernels.matmul_bf16(out, (const uint16_t *)w->data + first * cols, p->x, &shape);
-        break;
-    case ENX_TENSOR_Q8_0:
+    const void            *rows = w->data + first * w->row_bytes;
+    if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out, rows, p->x, &shape);
+    else if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out, rows, p->x, &shape);
+    else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out, rows, p->x, &shape);
+    else if (w->type == ENX_TENSOR_Q8_0)
         f->kernels.matmul_pack_q8(out, w->packed + first / ENX_PACK_ROWS * (cols / ENX_Q8_BLOCK),
                                   f->product_acts, &shape);
-        break;
-    }
+    else multiply_tiles(f, p, first, count, tile);
 }
 
 static void multiply_part(void *user, uint32_t part, uint32_t part_count)
@@ -296,7 +297,8 @@ static void multiply_part(void *user, uint32_t part, uint32_t part_count)
         const uint32_t first = cut(groups, part, part_count) * ENX_PACK_ROWS;
         const uint32_t end = cut(groups, part + 1, part_count) * ENX_PACK_ROWS;
         const uint32_t last = end < rows ? end : rows;
-        if (first < last) multiply(f, &f->products[i], first, last - first);
+        if (first < last)
+            multiply(f, &f->products[i], first, last - first, f->tiles + part * f->tile_values);
     }
 }
 
@@ -396,16 +398,19 @@ void enx_forward_logits_of(enx_forward *f, uint32_t hidden, const uint32_t *ids,
     const enx_matmul_shape one = { 1, cols, 1, 1 };
     ENX_CHECK(hidden < f->row_count);
     if (w->type == ENX_TENSOR_Q8_0) {
-        f->kernels.dot_rows_q8_0(out, w->data, ids, count, f->acts + hidden * (cols / ENX_Q8_BLOCK),
-                                 cols);
+        f->kernels.dot_rows_q8_0(out, (const void *)w->data, ids, count,
+                                 f->acts + hidden * (cols / ENX_Q8_BLOCK), cols);
         return;
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (w->type == ENX_TENSOR_F32)
-            f->kernels.matmul_f32(out + i, (const float *)w->data + ids[i] * cols, x, &one);
-        else if (w->type == ENX_TENSOR_F16)
-            f->kernels.matmul_f16(out + i, (const uint16_t *)w->data + ids[i] * cols, x, &one);
-        else f->kernels.matmul_bf16(out + i, (const uint16_t *)w->data + ids[i] * cols, x, &one);
+        const void *row = w->data + ids[i] * w->row_bytes;
+        if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out + i, row, x, &one);
+        else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out + i, row, x, &one);
+        else if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out + i, row, x, &one);
+        else {
+            enx_tensor_to_f32(&f->kernels, w->type, f->tiles, row, cols);
+            f->kernels.matmul_f32(out + i, f->tiles, x, &one);
+        }
     }
 }
 
@@ -453,6 +458,7 @@ static void carve_all(enx_forward *f, carver *c)
     f->gate = carve(c, n * ffn, sizeof *f->gate);
     f->up = carve(c, n * ffn, sizeof *f->up);
     f->acts = carve(c, n * f->act_blocks, sizeof *f->acts);
+    f->tiles = carve(c, f->thread_count * (uint64_t)f->tile_values, sizeof *f->tiles);
     f->scores = carve(c, f->thread_count * (f->head_stride / hp->head_width), sizeof *f->scores);
     f->halves = carve(c, (uint64_t)f->thread_count * f->kv_width, sizeof *f->halves);
     f->head_x = carve(c, ENX_FORWARD_HEAD_ROWS * width, sizeof *f->head_x);
@@ -501,6 +507,7 @@ static void set_sizes(enx_forward *f)
     f->slot_stride = f->layer_stride * hp->layer_count;
     size_t widest = hp->width > hp->ffn_width ? hp->width : hp->ffn_width;
     if (f->q_width > widest) widest = f->q_width;
+    f->tile_values = f->weights->has_tiles ? widest * TILE_ROWS : 0;
     f->act_blocks = f->weights->has_q8 ? widest / ENX_Q8_BLOCK : 0;
     f->thread_count = f->options.pool ? enx_pool_thread_count(f->options.pool) : 1;
 }

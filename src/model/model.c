@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "kernels/kernels.h"
+#include "model/convert.h"
 #include "model/weights.h"
 
 #include <math.h>
@@ -225,9 +226,10 @@ static enx_status find_tensor(opener *o, const char *name, extent rows, extent c
                         "tensor '%s' is %llu x %llu, the model's sizes demand %llu x %llu", name,
                         (unsigned long long)tensor->dims[0], (unsigned long long)tensor->dims[1],
                         (unsigned long long)want_cols, (unsigned long long)want_rows);
-    const size_t element = tensor->type == ENX_TENSOR_F32    ? sizeof(float)
-                           : tensor->type == ENX_TENSOR_Q8_0 ? 1
-                                                             : sizeof(uint16_t);
+    const bool   is_half = tensor->type == ENX_TENSOR_F16 || tensor->type == ENX_TENSOR_BF16;
+    const size_t element = tensor->type == ENX_TENSOR_F32 ? sizeof(float)
+                           : is_half                      ? sizeof(uint16_t)
+                                                          : 1; /* blocks are bytes */
     if ((uintptr_t)tensor->data % element)
         return ENX_FAIL(o->report, FORMAT, "tensor '%s' is not aligned to its numbers", name);
     o->model->param_count += want_cols * want_rows;
@@ -244,8 +246,10 @@ static enx_status bind_matrix(opener *o, const char *name, extent rows, extent c
     *out = (enx_matrix){ .type = tensor->type,
                          .row_count = (uint32_t)tensor->dims[1],
                          .col_count = (uint32_t)tensor->dims[0],
+                         .row_bytes = enx_tensor_row_bytes(tensor->type, tensor->dims[0]),
                          .data = tensor->data };
     if (tensor->type == ENX_TENSOR_Q8_0) o->model->weights.has_q8 = true;
+    if (enx_tensor_is_tiled(tensor->type)) o->model->weights.has_tiles = true;
     return ENX_OK;
 }
 
@@ -256,20 +260,7 @@ static enx_status bind_gain(opener *o, const char *name, extent cols, const floa
     const size_t n = (size_t)tensor->dims[0];
     float       *gain = ENX_ARENA_NEW(&o->gains, float, n);
     ENX_CHECK(gain);
-    switch (tensor->type) {
-    case ENX_TENSOR_F32:
-        memcpy(gain, tensor->data, n * sizeof *gain);
-        break;
-    case ENX_TENSOR_F16:
-        o->kernels.f32_from_f16(gain, (const void *)tensor->data, n);
-        break;
-    case ENX_TENSOR_BF16:
-        o->kernels.f32_from_bf16(gain, (const void *)tensor->data, n);
-        break;
-    case ENX_TENSOR_Q8_0:
-        o->kernels.f32_from_q8_0(gain, (const void *)tensor->data, n);
-        break;
-    }
+    enx_tensor_to_f32(&o->kernels, tensor->type, gain, tensor->data, n);
     *out = gain;
     return ENX_OK;
 }
@@ -373,7 +364,7 @@ static uint64_t pack_matrices(enx_model *model, enx_pack_q8 *packs)
         for (size_t m = 0; m < (l ? 7 : 1); m++) {
             const uint64_t blocks = pack_blocks(list[m]);
             if (packs && blocks) {
-                enx_pack_q8_rows(packs + used, list[m]->data, list[m]->row_count,
+                enx_pack_q8_rows(packs + used, (const void *)list[m]->data, list[m]->row_count,
                                  list[m]->col_count);
                 list[m]->packed = packs + used;
             }

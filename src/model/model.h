@@ -2,8 +2,8 @@
 /* model.h - what a transformer is: sizes and weights, read from GGUF.
  *
  * Architectures: "llama" (RoPE on interleaved pairs) and "qwen3" (RoPE on half-split pairs,
- * per-head RMS norm of q and k).  Pre-RMSNorm, GQA, SwiGLU, tied or untied head.  Tensor types
- * F32, F16, BF16 and Q8_0.  Weights are borrowed from the mapping.
+ * per-head RMS norm of q and k).  Pre-RMSNorm, GQA, SwiGLU, tied or untied head.  Tensor types:
+ * all that enx_tensor_type names, in any mixture.  Weights are borrowed from the mapping.
  *
  * Layer: model.  Thread-safety: immutable after open; may be shared.
  */

@@ -3,7 +3,8 @@
  *
  * Matrices stay where the file is mapped.  Those of Q8_0 that enter products are also laid out
  * once, at open, as matmul_pack_q8 wants them (1.125 bytes a weight); the mapped ones remain the
- * reference and serve the products with few rows.  Gains are copied to f32.
+ * reference and serve the products with few rows.  Those of the smaller types (Q4_0, Q4_K, ...) are
+ * turned into floats a few rows at a time while they are multiplied.  Gains are copied to f32.
  *
  * Layer: model.  Thread-safety: immutable after open; may be shared.
  */
@@ -17,7 +18,8 @@ typedef struct enx_matrix {
     enx_tensor_type    type;
     uint32_t           row_count; /* outputs */
     uint32_t           col_count; /* inputs */
-    const void        *data;      /* [row_count][col_count], borrowed from the mapping */
+    uint64_t           row_bytes;
+    const uint8_t     *data;   /* [row_count][col_count], borrowed from the mapping */
     const enx_pack_q8 *packed; /* [ceil(rows / 16)][cols / 32]; NULL unless Q8_0 and multiplied */
 } enx_matrix;
 
@@ -38,6 +40,7 @@ typedef struct enx_weights {
     enx_matrix       head;         /* the embedding again when the head is tied */
     const float     *rope_factors; /* [head_width / 2] that divide the frequencies; NULL: all 1 */
     bool             has_q8;       /* some matrix is Q8_0: activations have to be quantized */
+    bool             has_tiles;    /* some matrix is of a type that products do not take */
 } enx_weights;
 
 const enx_weights *enx_model_weights(const enx_model *model);

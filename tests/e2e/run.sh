@@ -74,6 +74,13 @@ expect 0 "$enxame" generate -m "$work/models/lead.gguf" -p abc -n 5 --json
 json "$work/out" 'len(d["tokens"]) <= 5 and d["usage"]["tokens_out"] == len(d["logprobs"])'
 expect 0 "$enxame" perplexity -m "$work/models/lead.gguf" -f "$work/in.txt" --json
 json "$work/out" 'd["perplexity"] > 1 and d["tokens"] > 10'
+expect 0 "$enxame" quantize "$work/models/lead.gguf" "$work/small.gguf" q4_0 --json
+json "$work/out" 'd["bytes_after"] < d["bytes_before"] and d["matrices"] > 7'
+expect 0 "$enxame" perplexity -m "$work/small.gguf" -f "$work/in.txt" --json
+expect 69 "$enxame" quantize "$work/small.gguf" "$work/smaller.gguf" q4_0
+says "start from the original"
+[ ! -e "$work/smaller.gguf" ] || fail "a refused file was written"
+expect 64 "$enxame" quantize "$work/small.gguf" "$work/smaller.gguf" q3
 
 # the default swarm is found under ENXAME_HOME first
 cp -r "$work/models" "$ENXAME_HOME/models"

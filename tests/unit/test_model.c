@@ -282,6 +282,40 @@ static void fast_equals_slow_for_every_type_and_architecture(void **state)
             }
 }
 
+/* Widths that blocks of 256 divide. */
+static tiny_options tiny_quant(enx_tensor_type type)
+{
+    tiny_options o = tiny_default;
+    o.type = type;
+    o.width = 256;
+    o.heads = 8;
+    o.kv_heads = 2;
+    o.ffn = 256;
+    o.layers = 1;
+    return o;
+}
+
+static void fast_equals_slow_for_every_quantized_type(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ENX_QUANT_COUNT; i++) {
+        tiny_options o = tiny_quant(quant_layouts[i].type);
+        o.arch = i % 2 ? "llama" : NULL;
+        o.is_head_untied = i % 3 == 0;
+        assert_like_slow(&o, enx_cpu_detect(levels[i % 3]), 0.002);
+    }
+}
+
+static void quantized_weights_are_not_expanded(void **state)
+{
+    (void)state;
+    tiny_model   m;
+    tiny_options o = tiny_quant(ENX_TENSOR_Q4_K);
+    open_or_fail(&m, &o);
+    assert_true(enx_model_memory_bytes(m.model) < m.bytes.size_bytes / 10);
+    tiny_close(&m);
+}
+
 static void odd_widths_work_without_blocks(void **state)
 {
     (void)state;
@@ -322,11 +356,11 @@ static void a_rows_numbers_do_not_depend_on_company_or_chunks(void **state)
 static void threads_agree_byte_for_byte(void **state)
 {
     (void)state;
-    static float one[TOKENS * 101], many[TOKENS * 101];
-    for (int type = 0; type < 2; type++) {
-        tiny_options o = tiny_default;
+    static float                 one[TOKENS * 101], many[TOKENS * 101];
+    static const enx_tensor_type types[] = { ENX_TENSOR_F32, ENX_TENSOR_Q8_0, ENX_TENSOR_Q5_K };
+    for (int type = 0; type < 3; type++) {
+        tiny_options o = tiny_quant(types[type]);
         tiny_model   m;
-        o.type = type ? ENX_TENSOR_F32 : ENX_TENSOR_Q8_0;
         open_or_fail(&m, &o);
         enx_forward *f = forward_or_fail(m.model, NULL, enx_cpu_detect(NULL));
         run_sequence(f, 0, 16, one);
@@ -349,14 +383,13 @@ static void threads_agree_byte_for_byte(void **state)
 static void logits_of_some_tokens_equal_those_of_all(void **state)
 {
     (void)state;
-    for (enx_tensor_type type = ENX_TENSOR_F32; type <= ENX_TENSOR_BF16; type++) {
-        if (enx_tensor_row_bytes(type, 32) == 0) continue;
+    for (enx_tensor_type type = ENX_TENSOR_F32; type <= ENX_TENSOR_MXFP4; type++) {
+        if (enx_tensor_row_bytes(type, 256) == 0) continue;
         for (size_t level = 0; level < 3; level++) {
-            tiny_options o = tiny_default;
+            tiny_options o = tiny_quant(type);
             tiny_model   m;
             float        all[3 * 101], some[101];
             uint32_t     ids[101], hidden[] = { 2, 0, 1 };
-            o.type = type;
             open_or_fail(&m, &o);
             enx_forward  *f = forward_or_fail(m.model, NULL, enx_cpu_detect(levels[level]));
             const enx_row rows[] = { { 5, 0, 0, true }, { 6, 1, 0, true }, { 7, 2, 0, true } };
@@ -383,6 +416,8 @@ int main(void)
         cmocka_unit_test(running_out_of_memory_leaves_nothing),
         cmocka_unit_test(forward_options_have_limits),
         cmocka_unit_test(fast_equals_slow_for_every_type_and_architecture),
+        cmocka_unit_test(fast_equals_slow_for_every_quantized_type),
+        cmocka_unit_test(quantized_weights_are_not_expanded),
         cmocka_unit_test(odd_widths_work_without_blocks),
         cmocka_unit_test(a_rows_numbers_do_not_depend_on_company_or_chunks),
         cmocka_unit_test(threads_agree_byte_for_byte),

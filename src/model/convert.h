@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* convert.h - numbers of any tensor type as floats.
+ *
+ * The specification of a type is the scalar kernel; `kernels` chooses the level.
+ *
+ * Layer: model.  Thread-safety: no shared state.
+ */
+#ifndef ENX_MODEL_CONVERT_H
+#define ENX_MODEL_CONVERT_H
+
+#include "gguf/gguf.h"
+#include "kernels/kernels.h"
+
+#include <stdbool.h>
+
+/* F32, F16 and BF16 data are aligned to their numbers; `n` is a whole number of blocks, and `type`
+ * one that enx_gguf_open lets through. */
+void enx_tensor_to_f32(const enx_kernels *kernels, enx_tensor_type type, float *out, const void *in,
+                       size_t n);
+
+/* Must rows be turned into floats before they are multiplied? */
+bool enx_tensor_is_tiled(enx_tensor_type type);
+
+#endif /* ENX_MODEL_CONVERT_H */
