@@ -25,7 +25,7 @@ static enx_status parse_mix(enx_mix *out, const char *text, enx_report *report)
 
 static enx_status quantize(const cli_list *words, enx_requant_counts *counts, enx_report *report)
 {
-    enx_mix    mix;
+    enx_mix    mix = 0;
     enx_file   file = { 0 };
     enx_gguf  *gguf = NULL;
     enx_buf    made;
