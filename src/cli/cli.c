@@ -172,13 +172,17 @@ int cli_fail(const char *command, const cli_args *args, enx_status status, const
     return enx_status_exit_code(status);
 }
 
-void cli_print_json(json_t *json)
+static void print_json_digits(json_t *json, size_t digits)
 {
-    json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10) | JSON_ENCODE_ANY);
+    json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(digits) | JSON_ENCODE_ANY);
     fputc('\n', stdout);
     has_printed_json = true;
     json_decref(json);
 }
+
+void cli_print_json(json_t *json) { print_json_digits(json, 10); }
+
+void cli_print_json_exact(json_t *json) { print_json_digits(json, 17); }
 
 json_t *cli_json_text(const char *text, size_t size_bytes)
 {

@@ -70,6 +70,8 @@ int cli_fail(const char *command, const cli_args *args, enx_status status,
 
 /* Print on stdout and take the reference away. */
 void                    cli_print_json(json_t *json);
+/* ... with every digit that a double has. */
+void                    cli_print_json_exact(json_t *json);
 /* A JSON string; bytes that are not UTF-8 become U+FFFD. */
 json_t                 *cli_json_text(const char *text, size_t size_bytes);
 json_t                 *cli_json_usd(uint64_t usd_nano);
@@ -102,6 +104,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_generate(int argc, char **argv);
 int cmd_jobs(int argc, char **argv);
 int cmd_map(int argc, char **argv);
+int cmd_market(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);

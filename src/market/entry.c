@@ -70,7 +70,10 @@ enx_status enx_entry_solve(enx_equilibrium **out, enx_market *market, enx_produc
     line_up(market, products);
     uint32_t public_count = 0;
     for (uint32_t i = 0; i < firms_max; i++) {
-        if (i >= market->product_count) products[i] = products[market->product_count - 1];
+        if (i >= market->product_count) {
+            products[i] = products[market->product_count - 1];
+            products[i].name = NULL;
+        }
         products[i].owner = i;
         public_count += products[i].is_public;
     }

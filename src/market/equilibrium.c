@@ -266,6 +266,10 @@ static enx_status check_structure(const game *g, uint32_t firm_count, enx_report
         return ENX_FAIL(report, INVALID,
                         "outside: Cournot without an outside option leaves prices "
                         "open; give the utility of not buying");
+    if (g->sigma == 0 && m->has_open && m->is_open_inside)
+        return ENX_FAIL(report, INVALID,
+                        "open.place: who sells at cost to anybody holds no "
+                        "quantity, so Cournot takes open weights beside only");
     for (uint32_t i = 0; i < m->product_count; i++)
         if (m->products[i].is_public != g->is_public[m->products[i].owner])
             return ENX_FAIL(report, INVALID,

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* equilibrium.h - what firms charge when each does its best against the others.
  *
+ * Bertrand firms take the others' prices as given, Cournot firms their quantities; a public firm
+ * under Cournot offers the quantity at which its price is its cost, and the others take that as
+ * given, too.  Open weights are at their cost whatever firms do.
+ *
  * There is one unknown, the nest's inclusive value: given it, every firm's share follows, and it
  * is right when the shares add up to one.  The answer is checked before it is given.
  *
@@ -31,9 +35,10 @@ typedef struct enx_equilibrium {
 
 /* Solve; release by enx_equilibrium_close.  O(product_count) a step, about ten steps.
  * ENX_INVALID: the market is not one (enx_market_check), or has no finite price: a lone firm
- * without alternative, Cournot without one, endogenous training of a firm with several products.
- * ENX_UNSUPPORTED: no equilibrium in which all these firms sell was found: training that the
- * market cannot pay for, or numbers too far apart for the residual's bound.  ENX_NOMEM. */
+ * without alternative, Cournot without one, Cournot with open weights inside, endogenous training
+ * of a firm with several products. ENX_UNSUPPORTED: no equilibrium in which all these firms sell
+ * was found: training that the market cannot pay for, or numbers too far apart for the residual's
+ * bound.  ENX_NOMEM. */
 ENX_MUST_USE enx_status enx_equilibrium_open(enx_equilibrium **out, const enx_market *market,
                                              enx_report *report);
 void                    enx_equilibrium_close(enx_equilibrium **equilibrium);

@@ -27,8 +27,8 @@ static enx_status check_products(const enx_market *m, enx_report *report)
                         m->product_count, ENX_MARKET_PRODUCTS_MAX);
     for (uint32_t i = 0; i < m->product_count; i++) {
         const enx_product *p = &m->products[i];
-        enx_status         status =
-            check_number("quality", "(utility)", p->quality, -ENX_MARKET_UTILITY_MAX,
+        enx_status         status;
+        status = check_number("quality", "(utility)", p->quality, -ENX_MARKET_UTILITY_MAX,
                               ENX_MARKET_UTILITY_MAX, report);
         if (status == ENX_OK)
             status = check_number("unit_cost", "USD a unit", p->unit_cost, 0, ENX_MARKET_USD_MAX,

@@ -690,6 +690,10 @@ static void markets_without_a_price_are_refused(void **state)
     b->products[1].is_public = true;
     assert_fails(&b->market, ENX_INVALID, "public");
     b = make_bench(2, v);
+    b->market.conduct = ENX_CONDUCT_COURNOT;
+    b->market.has_open = b->market.is_open_inside = true;
+    assert_fails(&b->market, ENX_INVALID, "open.place");
+    b = make_bench(2, v);
     b->market.is_spend_endogenous = true;
     assert_fails(&b->market, ENX_INVALID, "gamma");
     b->market.gamma = 1;

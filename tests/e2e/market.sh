@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# market.sh ENXAME ROOT - the examples solve, the reference cases come out of the command, and what
+# cannot be solved says so and prints no number.
+set -uo pipefail
+enxame=$(realpath "$1")
+root=$(realpath "$2")
+work=$(mktemp -d /tmp/enxame-market-XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+fail() { echo "FAILED: $*"; cat "$work/out" "$work/err"; exit 1; }
+expect() {
+    local want=$1 got
+    shift
+    "$@" > "$work/out" 2> "$work/err"
+    got=$?
+    [ "$got" = "$want" ] || fail "exit $got instead of $want: $*"
+}
+says() { grep -qF -- "$1" "$work/err" || fail "not said: $1"; }
+
+for scenario in "$root"/jobs/market/*.yaml; do
+    expect 0 "$enxame" market solve "$scenario"
+    [ -s "$work/out" ] || fail "nothing printed for $scenario"
+    expect 0 "$enxame" market solve "$scenario" --json
+    cp "$work/out" "$work/once"
+    expect 0 "$enxame" market solve "$scenario" --json
+    cmp "$work/once" "$work/out" || fail "two runs differ: $scenario"
+done
+
+# every reference case whose input is a market, or the bound on firms
+python3 - "$enxame" "$root/tests/golden/market_golden.json" "$work" <<'END' || fail "references"
+import json, subprocess, sys
+enxame, cases, work = sys.argv[1:]
+done = 0
+for case in json.load(open(cases)):
+    given, want = case["input"], case["expect"]
+    if not ("v" in given or "delta" in given or set(given) == {"gamma", "rho"}): continue
+    path = work + "/case.json"
+    json.dump(given, open(path, "w"), indent=1)
+    got = json.loads(subprocess.run([enxame, "market", "solve", path, "--json"],
+                                    capture_output=True, check=True).stdout)
+    for key, value in want.items():
+        if key == "nmax": have = got["n_max"]
+        elif key in ("p1", "p2"): have = got["products"][int(key[1]) - 1]["price"]
+        elif key in ("m2", "s2", "s1"): have = got[key[0]][int(key[1]) - 1]
+        elif key == "pi1": have = got["pi"][0]
+        else: have = got[key]
+        pairs = zip(have, value) if isinstance(value, list) else \
+            [(h, value) for h in (have if isinstance(have, list) else [have])]
+        for h, v in pairs:
+            assert abs(h - float(v)) <= case["rel_tol"] * abs(float(v)), (case["id"], key, h, v)
+    done += 1
+assert done == 22, done
+END
+
+# what has no answer
+solve() { printf '%s' "$1" > "$work/x.yaml"; expect "$2" "$enxame" market solve "$work/x.yaml"; }
+solve 'alpah: 1' 65
+says 'did you mean "alpha"?'
+solve '{alpha: 1, outside: none, v: [1]}' 64
+says 'outside'
+solve '{alpha: 1, outside: 0, v: [1, .nan]}' 65
+solve '{alpha: 1, outside: 0, v: [1, nan]}' 64
+says 'quality'
+solve '{alpha: 1, outside: 0, v: []}' 64
+says 'firms'
+solve '{alpha: 1, outside: 0, gamma: 1.25, size: 1, training: {spend: endogenous}, v: [0, 0]}' 69
+says 'training'
+[ -s "$work/out" ] && fail "a number for a market without equilibrium"
+expect 66 "$enxame" market solve "$work/none.yaml"
+expect 64 "$enxame" market
+expect 64 "$enxame" market slove x
+expect 0 "$enxame" market solve --help
+expect 0 "$enxame" market --help
+python3 -c 'print({"alpha": 1, "outside": 0, "v": [i / 1000 for i in range(1000)]})' \
+    > "$work/m.yaml"
+expect 0 "$enxame" market solve "$work/m.yaml"
+printf '\033[2Jname: "\\e[31mred"\nalpha: 1' > "$work/x.yaml"
+expect 65 "$enxame" market solve "$work/x.yaml"
+echo ok

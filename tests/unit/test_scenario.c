@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_scenario.c - market scenarios are read, and what is wrong with them is named. */
+#include "cli/cli_scenario.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define FIRM "firms: [{quality: 1, unit_cost: 0.5}]\n"
+
+static enx_status load(cli_scenario **out, const char *text, enx_report *report)
+{
+    enx_buf buf;
+    *out = NULL;
+    *report = (enx_report){ 0 };
+    enx_buf_init(&buf, CLI_SCENARIO_BYTES_MAX);
+    assert_int_equal(enx_buf_append_text(&buf, text), ENX_OK);
+    const enx_status status = cli_scenario_open(out, &buf, "x.yaml", report);
+    enx_buf_deinit(&buf);
+    return status;
+}
+
+static cli_scenario *open_text(const char *text)
+{
+    cli_scenario *s;
+    enx_report    report;
+    if (load(&s, text, &report) != ENX_OK) fail_msg("%s", report.text);
+    return s;
+}
+
+static void assert_refused(const char *text, enx_status status, const char *word)
+{
+    cli_scenario    *s;
+    enx_report       report;
+    const enx_status got = load(&s, text, &report);
+    if (got != status || !strstr(report.text, word) || !strstr(report.text, "x.yaml"))
+        fail_msg("%s\ngives %d: \"%s\", not %d and %s", text, got, report.text, status, word);
+    assert_null(s);
+}
+
+static void every_key_is_read(void **state)
+{
+    (void)state;
+    cli_scenario *s = open_text(
+        "name: n\nabout: a\nconduct: both\nalpha: 2\nrho: 0.25\ngamma: 1.5\nsize: 100\n"
+        "outside: -1.5\n"
+        "firms:\n"
+        "  - {name: A, quality: 3, unit_cost: 0.5, subsidy_usd: 7, public: true, owner: 1}\n"
+        "  - {quality: 4, unit_cost: 1, owner: 0}\n"
+        "entry: {fixed_cost_usd: 3, firms_max: 9}\n"
+        "open: {lag_years: 2, compute_growth: 2.718281828459045, unit_cost: 0.2, place: inside}\n"
+        "layers:\n  curvature: linear\n  chain: [{name: u, firms: 1}, {name: d, firms: 1}]\n"
+        "  hardware: {margin: 0.7, cost_share: 0.5, training_share: 1}\n");
+    const enx_market *m = &s->market;
+    assert_string_equal(s->name, "n");
+    assert_string_equal(s->about, "a");
+    assert_true(s->is_both && s->firms_max == 9);
+    assert_true(m->alpha == 2 && m->rho == 0.25 && m->gamma == 1.5 && m->size == 100);
+    assert_true(m->has_outside && m->outside == -1.5 && m->fixed_cost_usd == 3);
+    assert_int_equal(m->product_count, 2);
+    assert_string_equal(m->products[0].name, "A");
+    assert_true(m->products[0].is_public && m->products[0].subsidy_usd == 7);
+    assert_true(m->products[0].owner == 1 && m->products[1].owner == 0);
+    assert_true(m->products[1].quality == 4 && m->products[1].unit_cost == 1);
+    assert_true(m->has_open && m->is_open_inside && m->open_cost == 0.2);
+    assert_true(fabs(m->open_quality - (4 - 1.5 * 2)) < 1e-12);
+    assert_int_equal(s->chain.count, 2);
+    assert_string_equal(s->chain.names[1], "d");
+    assert_true(fabs(s->chain.share[0] - 2.0 / 3) < 1e-12);
+    assert_true(s->chain.has_hardware && s->chain.hardware_margin == 0.7);
+    assert_true(s->chain.cost_share == 0.5 && s->chain.training_share == 1);
+    cli_scenario_close(&s);
+    assert_null(s);
+}
+
+static void lists_are_a_short_form(void **state)
+{
+    (void)state;
+    cli_scenario *s = open_text("{\"v\": [1, 0.5], \"owner\": [0, 0], \"alpha\": 2, \"rho\": 0,\n"
+                                " \"outside\": 0, \"public\": [1, 0], \"fringe\": 3}");
+    assert_true(s->market.products[1].quality == 0.5 && s->market.products[1].owner == 0);
+    assert_true(s->market.products[0].is_public && s->market.products[1].is_public);
+    assert_true(s->market.has_open && s->market.open_quality == 3);
+    assert_true(s->market.size == 1);
+    cli_scenario_close(&s);
+    s = open_text("{\"c\": [1, 1.3], \"delta\": [0, 2], \"alpha\": 1, \"outside\": null}");
+    assert_true(!s->market.has_outside && s->market.products[1].unit_cost == 1.3);
+    cli_scenario_close(&s);
+    s = open_text("{\"gamma\": \"1.25\", \"rho\": 0}");
+    assert_true(s->market.product_count == 0 && s->market.gamma == 1.25);
+    cli_scenario_close(&s);
+}
+
+static void what_is_missing_or_unknown_is_named(void **state)
+{
+    (void)state;
+    assert_refused("", ENX_FORMAT, "empty");
+    assert_refused("alpah: 1\n", ENX_FORMAT, "did you mean \"alpha\"");
+    assert_refused("alpha: 1\noutside: 0\nfirms: [{quality: 1}]\n", ENX_FORMAT, "unit_cost");
+    assert_refused("alpha: 1\noutside: 0\nfirms: [{qualty: 1}]\n", ENX_FORMAT, "\"quality\"");
+    assert_refused("outside: 0\n" FIRM, ENX_INVALID, "alpha: is missing");
+    assert_refused("alpha: 1\n" FIRM, ENX_INVALID, "outside: is missing");
+    assert_refused("alpha: x\noutside: 0\n" FIRM, ENX_FORMAT, "alpha");
+    assert_refused("alpha: 1\noutside: 3x\n" FIRM, ENX_INVALID, "outside");
+    assert_refused("conduct: stackelberg\n", ENX_FORMAT, "conduct");
+    assert_refused("alpha: 1\noutside: 0\n", ENX_INVALID, "firms");
+    assert_refused("gamma: 1\nalpha: 1\nfirms: []\n", ENX_INVALID, "firms");
+    assert_refused("gamma: 101\n", ENX_INVALID, "gamma");
+    assert_refused("gamma: 1\nrho: 1\n", ENX_INVALID, "rho");
+    assert_refused("- 1\n- 2\n", ENX_FORMAT, "x.yaml");
+    assert_refused("{{{", ENX_FORMAT, "x.yaml");
+}
+
+static void numbers_that_make_no_sense_are_named(void **state)
+{
+    (void)state;
+    assert_refused("alpha: nan\noutside: 0\n" FIRM, ENX_INVALID, "alpha");
+    assert_refused("alpha: 1\noutside: nan\n" FIRM, ENX_INVALID, "outside");
+    assert_refused("alpha: 1\noutside: 0\nrho: 1\n" FIRM, ENX_INVALID, "rho");
+    assert_refused("alpha: 1\noutside: 0\nsize: -5\n" FIRM, ENX_INVALID, "size");
+    assert_refused("alpha: 1\noutside: 0\nfirms: [{quality: 1, unit_cost: -1}]\n", ENX_INVALID,
+                   "unit_cost");
+    assert_refused("alpha: 1\noutside: 0\nfirms: [{quality: inf, unit_cost: 1}]\n", ENX_INVALID,
+                   "quality");
+    assert_refused("alpha: 1\noutside: 0\nentry: {fixed_cost_usd: 1, firms_max: 0}\n" FIRM,
+                   ENX_INVALID, "firms_max");
+    assert_refused("alpha: 1\noutside: 0\nentry: {fixed_cost_usd: 1, firms_max: 99999}\n" FIRM,
+                   ENX_INVALID, "firms_max");
+    assert_refused("alpha: 1\noutside: 0\nopen: {unit_cost: 1}\n" FIRM, ENX_INVALID, "open");
+    assert_refused(
+        "alpha: 1\noutside: 0\nopen: {unit_cost: 1, lag_years: -1, compute_growth: 2}\n" FIRM,
+        ENX_INVALID, "lag_years");
+    assert_refused(
+        "alpha: 1\noutside: 0\nopen: {unit_cost: 1, lag_years: 1, compute_growth: nan}\n" FIRM,
+        ENX_INVALID, "compute_growth");
+    assert_refused("alpha: 1\noutside: 0\ngamma: 1\ntraining: {spend: endogenous}\n"
+                   "open: {unit_cost: 1, lag_years: 1, compute_growth: 2}\n" FIRM,
+                   ENX_INVALID, "open.quality");
+    assert_refused("alpha: 1\noutside: 0\nlayers: {curvature: linear, chain: [{name: a, firms: 0}]}"
+                   "\n" FIRM,
+                   ENX_INVALID, "layers");
+    assert_refused("alpha: 1\noutside: 0\nlayers: {curvature: linear, chain: [{name: a, firms: 1}],"
+                   " hardware: {margin: 2, cost_share: 1, training_share: 1}}\n" FIRM,
+                   ENX_INVALID, "hardware");
+}
+
+static void lists_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    assert_refused("{alpha: 1, outside: 0, v: [1, 2], owner: [0]}", ENX_INVALID, "owner");
+    assert_refused("{alpha: 1, outside: 0, v: [1, 2], owner: [0, 2]}", ENX_INVALID, "owner");
+    assert_refused("{alpha: 1, outside: 0, delta: [1, 2], c: [0]}", ENX_INVALID, "c:");
+    assert_refused("{alpha: 1, outside: 0, v: [1, 2], c: [0, 0]}", ENX_INVALID, "v:");
+    assert_refused("{alpha: 1, outside: 0, v: [1], public: [1]}", ENX_INVALID, "public");
+    assert_refused("{alpha: 1, outside: 0, v: [1], firms: [{quality: 1, unit_cost: 1}]}",
+                   ENX_INVALID, "firms");
+    assert_refused("{alpha: 1, outside: 0, v: [1], fringe: 1, open: {quality: 1, unit_cost: 1}}",
+                   ENX_INVALID, "fringe");
+}
+
+static void no_memory_is_an_error(void **state)
+{
+    (void)state;
+    for (long calls = 0; calls < 2; calls++) {
+        enx_buf       buf;
+        cli_scenario *s = NULL;
+        enx_buf_init(&buf, 1000);
+        assert_int_equal(enx_buf_append_text(&buf, "alpha: 1\noutside: 0\n" FIRM), ENX_OK);
+        enx_mem_fail_after(calls);
+        assert_int_equal(cli_scenario_open(&s, &buf, "x.yaml", NULL), ENX_NOMEM);
+        enx_mem_fail_after(-1);
+        assert_null(s);
+        enx_buf_deinit(&buf);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(lists_are_a_short_form),
+        cmocka_unit_test(what_is_missing_or_unknown_is_named),
+        cmocka_unit_test(numbers_that_make_no_sense_are_named),
+        cmocka_unit_test(lists_that_do_not_fit_are_refused),
+        cmocka_unit_test(no_memory_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
