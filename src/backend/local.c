@@ -59,7 +59,8 @@ typedef struct local_thread {
     bool        is_started;
     enx_engine *engines[ENX_ROSTER_MODELS_MAX];
     uint64_t    used_at[ENX_ROSTER_MODELS_MAX]; /* turn of the last use */
-    uint32_t    active[ENX_ROSTER_MODELS_MAX];  /* calls of this thread */
+    uint64_t    spent_us[ENX_ROSTER_MODELS_MAX];
+    uint32_t    active[ENX_ROSTER_MODELS_MAX]; /* calls of this thread */
     uint64_t    turn, engine_bytes;
     uint64_t    cancels_seen;
     call_list   mine;
@@ -241,10 +242,22 @@ static void submit_waiting(local_thread *t, call_list *over)
     t->mine = kept;
 }
 
-static void step_engines(local_thread *t)
+/* Engines share a thread by time, not by steps: a few short steps of a worker must not each wait
+ * for a long one of the lead.  An engine that was idle has no time to make up for. */
+static void step_one(local_thread *t)
 {
-    for (uint32_t m = 0; m < t->local->roster.model_count; m++)
-        if (t->engines[m] && t->active[m] > 0) enx_engine_step(t->engines[m], on_generation, t);
+    const uint32_t count = t->local->roster.model_count;
+    uint32_t       least = count;
+    for (uint32_t m = 0; m < count; m++)
+        if (t->engines[m] && t->active[m] > 0 &&
+            (least == count || t->spent_us[m] < t->spent_us[least]))
+            least = m;
+    if (least == count) return;
+    const uint64_t started_us = enx_clock_monotonic_us(), spent_us = t->spent_us[least];
+    enx_engine_step(t->engines[least], on_generation, t);
+    t->spent_us[least] += enx_clock_monotonic_us() - started_us;
+    for (uint32_t m = 0; m < count; m++)
+        if (t->active[m] == 0 && t->spent_us[m] < spent_us) t->spent_us[m] = spent_us;
 }
 
 static void *run_thread(void *user)
@@ -260,7 +273,7 @@ static void *run_thread(void *user)
         take_calls(t);
         cancel_calls(t);
         pthread_mutex_unlock(&local->lock);
-        step_engines(t);
+        step_one(t);
         submit_waiting(t, &over);
         pthread_mutex_lock(&local->lock);
         const bool has_news = over.first != NULL;

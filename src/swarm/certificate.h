@@ -44,7 +44,7 @@ typedef struct enx_certificate_options {
     double   target_alpha; /* 0: no target */
     double   delta;        /* 0: 0.05; the chance that the claim may be false */
     uint32_t labels_max;   /* 0: no cap */
-    uint32_t block;        /* labels asked for at a time; 0: 16 */
+    uint32_t block;        /* labels asked for at a time; 0: 16, or all of a cap < 32 */
     double   history;      /* error rate expected, as a share of alpha; 0: 0.45; power only */
     double   price;        /* of a label, as a share of the escalation it can save; 0: 1.
                               Steers when to give up, never what may be claimed */
