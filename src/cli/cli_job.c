@@ -61,6 +61,10 @@ enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report
                         s->confidence);
     if (s->budget_usd < 0 || s->budget_usd > 1e9)
         return ENX_FAIL(report, INVALID, "--budget %g: dollars, from 0 on", s->budget_usd);
+    if (s->budget_usd > 0 && s->budget_usd < 1e-9)
+        return ENX_FAIL(report, INVALID,
+                        "--budget %g: buys nothing; prices are counted in 0.000000001 dollars",
+                        s->budget_usd);
     if (s->labels > ENX_SWARM_ITEMS_MAX)
         return ENX_FAIL(report, INVALID, "--labels: at most %d", ENX_SWARM_ITEMS_MAX);
     if (s->threads > ENX_POOL_THREADS_MAX)
@@ -542,11 +546,27 @@ enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
     return *out ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for the summary");
 }
 
+/* "left alone  3: no worker knows the language" */
+static void print_left_alone(const cli_job *job, const enx_swarm_summary *s)
+{
+    uint32_t counts[ENX_REASON_COUNT] = { 0 }, items = 0;
+    for (int state = 0; state < ENX_TASK_STATE_COUNT; state++) items += s->tasks[state];
+    for (uint32_t i = 0; i < items; i++) {
+        const enx_swarm_answer a = enx_swarm_result(job->swarm, i);
+        if (a.state == ENX_TASK_ABSTAINED || a.state == ENX_TASK_FAILED) counts[a.reason]++;
+    }
+    for (int reason = 0; reason < ENX_REASON_COUNT; reason++)
+        if (counts[reason] > 0)
+            fprintf(stderr, "left alone  %u: %s\n", counts[reason],
+                    enx_reason_text((enx_reason)reason));
+}
+
 enx_status cli_job_print(cli_job *job, enx_report *report)
 {
     const enx_swarm_summary s = enx_swarm_summary_get(job->swarm);
     json_t                 *bill = NULL;
     ENX_TRY(cli_bill_json(job->store, job->id, &bill, report));
+    print_left_alone(job, &s);
     cli_certificate_print(stderr, s.has_certificate, &s.certificate);
     cli_bill_print(stderr, bill);
     json_decref(bill);

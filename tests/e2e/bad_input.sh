@@ -36,6 +36,8 @@ says 'did you mean "run"?'
 expect 64 "$enxame" run --bugdet 3 x
 says "did you mean --budget?"
 expect 64 "$enxame" run --budget much x
+expect 64 "$enxame" run --budget 1e-11 x
+says "buys nothing"
 expect 64 "$enxame" run
 expect 64 "$enxame" resume seven
 expect 66 "$enxame" resume 77

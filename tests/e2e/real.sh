@@ -51,5 +51,6 @@ END
     > "$work/out.txt" 2> "$work/err.txt" || fail "run: $(tail -n 3 "$work/err.txt")"
 diff "$work/want.txt" "$work/out.txt" || fail "the accents are not all back"
 grep -q "abstained 1" "$work/err.txt" || fail "the unknown language was not left alone"
+grep -q "left alone  1: no worker knows the language" "$work/err.txt" || fail "no word about why"
 grep -q "all calls" "$work/err.txt" || fail "no bill"
 exit $failed
