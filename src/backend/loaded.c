@@ -40,10 +40,9 @@ enx_status enx_loaded_open(enx_loaded *out, const char *path, enx_report *report
 {
     ENX_CHECK(out && path);
     enx_loaded loaded = { 0 };
-    enx_status status = enx_file_map(&loaded.file, path, report);
-    if (status != ENX_OK) return status;
-    status = enx_gguf_open(&loaded.gguf, loaded.file.bytes, loaded.file.size_bytes, report);
-    if (status == ENX_OK) status = enx_model_open(&loaded.model, loaded.gguf, report);
+    ENX_TRY(enx_model_file_open(&loaded.file, path, report));
+    loaded.gguf = loaded.file.gguf;
+    enx_status status = enx_model_open(&loaded.model, loaded.gguf, report);
     if (status == ENX_OK) status = enx_tokenizer_open(&loaded.tokenizer, loaded.gguf, report);
     if (status == ENX_OK) status = enx_trie_open(&loaded.trie, loaded.tokenizer, report);
     if (status == ENX_OK) status = open_lexicons(&loaded, report);
@@ -68,8 +67,7 @@ void enx_loaded_close(enx_loaded *loaded)
     enx_trie_close(&loaded->trie);
     enx_tokenizer_close(&loaded->tokenizer);
     enx_model_close(&loaded->model);
-    enx_gguf_close(&loaded->gguf);
-    enx_file_unmap(&loaded->file);
+    enx_model_file_close(&loaded->file);
     *loaded = (enx_loaded){ 0 };
 }
 

@@ -27,7 +27,7 @@
 #include "base/buf.h"
 #include "gguf/gguf.h"
 #include "model/model.h"
-#include "plat/file.h"
+#include "model/model_file.h"
 #include "text/lexicon.h"
 #include "text/mask.h"
 #include "text/tokenizer.h"
@@ -46,8 +46,8 @@ typedef struct enx_loaded_lexicon {
 } enx_loaded_lexicon;
 
 typedef struct enx_loaded {
-    enx_file       file;
-    enx_gguf      *gguf;
+    enx_model_file file;
+    enx_gguf      *gguf; /* of `file` */
     enx_model     *model;
     enx_tokenizer *tokenizer;
     enx_trie      *trie;
@@ -56,7 +56,8 @@ typedef struct enx_loaded {
     unsigned           lexicon_count;
 } enx_loaded;
 
-/* Map and open the file at `path`.  The zero value is safe to close.  Texts name the path. */
+/* Map and open the file at `path`, and its further parts.  The zero value is safe to close.  Texts
+ * name the path. */
 ENX_MUST_USE enx_status enx_loaded_open(enx_loaded *out, const char *path, enx_report *report);
 void                    enx_loaded_close(enx_loaded *loaded);
 

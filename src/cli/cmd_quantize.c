@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_quantize.c - enxame quantize: a model's file again, with smaller matrices. */
 #include "cli/cli.h"
+#include "model/model_file.h"
 #include "model/requant.h"
 #include "plat/file.h"
 
@@ -25,22 +26,18 @@ static enx_status parse_mix(enx_mix *out, const char *text, enx_report *report)
 
 static enx_status quantize(const cli_list *words, enx_requant_counts *counts, enx_report *report)
 {
-    enx_mix    mix = 0;
-    enx_file   file = { 0 };
-    enx_gguf  *gguf = NULL;
-    enx_buf    made;
-    enx_status status;
+    enx_mix        mix = 0;
+    enx_model_file file = { 0 };
+    enx_buf        made;
     ENX_TRY(parse_mix(&mix, words->items[2], report));
-    ENX_TRY(enx_file_map(&file, words->items[0], report));
+    ENX_TRY(enx_model_file_open(&file, words->items[0], report));
     /* The largest result, Q8_0 of a Q8_0 file, is no larger than its source. */
     enx_buf_init(&made, file.size_bytes + HEADER_SLACK_BYTES);
-    status = enx_gguf_open(&gguf, file.bytes, file.size_bytes, report);
-    if (status == ENX_OK) status = enx_model_requant(gguf, mix, &made, counts, report);
+    enx_status status = enx_model_requant(file.gguf, mix, &made, counts, report);
     if (status != ENX_OK) enx_report_wrap(report, "%s", words->items[0]);
     else status = enx_file_write(words->items[1], made.data, made.size_bytes, report);
     enx_buf_deinit(&made);
-    enx_gguf_close(&gguf);
-    enx_file_unmap(&file);
+    enx_model_file_close(&file);
     return status;
 }
 

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_tokenize.c - enxame tokenize: text to token ids. */
 #include "cli/cli.h"
-#include "gguf/gguf.h"
-#include "plat/file.h"
+#include "model/model_file.h"
 #include "text/tokenizer.h"
 
 #include <stdio.h>
 
 typedef struct tokenize_state {
-    enx_file       file;
-    enx_gguf      *gguf;
+    enx_model_file file;
     enx_tokenizer *tokenizer;
     enx_buf        text;
     enx_tokens     tokens;
@@ -18,9 +16,8 @@ typedef struct tokenize_state {
 static enx_status tokenize(tokenize_state *s, const char *model, const char *path, bool is_special,
                            enx_report *report)
 {
-    ENX_TRY(enx_file_map(&s->file, model, report));
-    enx_status status = enx_gguf_open(&s->gguf, s->file.bytes, s->file.size_bytes, report);
-    if (status == ENX_OK) status = enx_tokenizer_open(&s->tokenizer, s->gguf, report);
+    ENX_TRY(enx_model_file_open(&s->file, model, report));
+    const enx_status status = enx_tokenizer_open(&s->tokenizer, s->file.gguf, report);
     if (status != ENX_OK) {
         enx_report_wrap(report, "%s", model);
         return status;
@@ -80,7 +77,6 @@ int cmd_tokenize(int argc, char **argv)
     enx_tokens_deinit(&s.tokens);
     enx_buf_deinit(&s.text);
     enx_tokenizer_close(&s.tokenizer);
-    enx_gguf_close(&s.gguf);
-    enx_file_unmap(&s.file);
+    enx_model_file_close(&s.file);
     return status == ENX_OK ? 0 : cli_fail("tokenize", &args, status, &report);
 }

@@ -519,6 +519,42 @@ enx_status enx_gguf_open(enx_gguf **out, const void *bytes, size_t size_bytes, e
     return ENX_OK;
 }
 
+enx_status enx_gguf_join(enx_gguf *gguf, enx_gguf *const *parts, uint32_t part_count,
+                         enx_report *report)
+{
+    uint64_t count = gguf->tensor_count;
+    for (uint32_t i = 0; i < part_count; i++) count += parts[i]->tensor_count;
+    if (count > ENX_GGUF_TENSORS_MAX)
+        return ENX_FAIL(report, LIMIT, "gguf: the parts have %llu tensors, at most %d work",
+                        (unsigned long long)count, ENX_GGUF_TENSORS_MAX);
+    enx_gguf   joined = { .tensor_count = count,
+                          .tensors = ENX_MEM_NEW(enx_gguf_tensor, count),
+                          .tensors_sorted = ENX_MEM_NEW(uint32_t, count) };
+    enx_status status = ENX_OK;
+    if (!joined.tensors || !joined.tensors_sorted)
+        status =
+            ENX_FAIL(report, NOMEM, "gguf: no memory for %llu tensors", (unsigned long long)count);
+    if (status == ENX_OK) {
+        enx_gguf_tensor *at = joined.tensors;
+        for (uint64_t i = 0; i < gguf->tensor_count; i++) *at++ = gguf->tensors[i];
+        for (uint32_t part = 0; part < part_count; part++)
+            for (uint64_t i = 0; i < parts[part]->tensor_count; i++)
+                *at++ = parts[part]->tensors[i];
+        status = index_names(joined.tensors_sorted, count, tensor_names(&joined), "tensor", report);
+    }
+    if (status != ENX_OK) {
+        enx_mem_free(joined.tensors);
+        enx_mem_free(joined.tensors_sorted);
+        return status;
+    }
+    enx_mem_free(gguf->tensors);
+    enx_mem_free(gguf->tensors_sorted);
+    gguf->tensors = joined.tensors;
+    gguf->tensors_sorted = joined.tensors_sorted;
+    gguf->tensor_count = count;
+    return ENX_OK;
+}
+
 void enx_gguf_close(enx_gguf **handle)
 {
     enx_gguf *gguf = *handle;

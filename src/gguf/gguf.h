@@ -31,6 +31,7 @@ enum {
     ENX_GGUF_ARRAY_COUNT_MAX = 1 << 24,
 };
 
+/* clang-format off */
 typedef enum enx_gguf_value_type {
     ENX_GGUF_U8, ENX_GGUF_I8, ENX_GGUF_U16, ENX_GGUF_I16, ENX_GGUF_U32, ENX_GGUF_I32, ENX_GGUF_F32,
     ENX_GGUF_BOOL, ENX_GGUF_STRING, ENX_GGUF_ARRAY, ENX_GGUF_U64, ENX_GGUF_I64, ENX_GGUF_F64,
@@ -43,6 +44,7 @@ typedef enum enx_tensor_type {
     ENX_TENSOR_Q3_K = 11, ENX_TENSOR_Q4_K = 12, ENX_TENSOR_Q5_K = 13, ENX_TENSOR_Q6_K = 14,
     ENX_TENSOR_IQ4_NL = 20, ENX_TENSOR_IQ4_XS = 23, ENX_TENSOR_BF16 = 30, ENX_TENSOR_MXFP4 = 39,
 } enx_tensor_type;
+/* clang-format on */
 
 typedef struct enx_gguf_str {
     const char *data; /* not zero-terminated */
@@ -73,6 +75,12 @@ typedef struct enx_gguf enx_gguf;
 ENX_MUST_USE enx_status enx_gguf_open(enx_gguf **out, const void *bytes, size_t size_bytes,
                                       enx_report *report);
 void                    enx_gguf_close(enx_gguf **gguf);
+
+/* Add the tensors of `parts` to `gguf`, after its own, for a model in several files; their keys
+ * are not added.  The bytes of all parts must outlive the handle, the parts themselves need not.
+ * ENX_FORMAT: a name appears twice; ENX_LIMIT, ENX_NOMEM.  `gguf` is unchanged then. */
+ENX_MUST_USE enx_status enx_gguf_join(enx_gguf *gguf, enx_gguf *const *parts, uint32_t part_count,
+                                      enx_report *report);
 
 uint64_t               enx_gguf_key_count(const enx_gguf *gguf);
 enx_gguf_str           enx_gguf_key_at(const enx_gguf *gguf, uint64_t index, enx_gguf_value *value);

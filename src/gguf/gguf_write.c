@@ -215,6 +215,7 @@ static void copy_key(enx_gguf_writer *writer, const enx_gguf_str *key, const enx
 {
     static const char alignment[] = "general.alignment"; /* describes the source's layout */
     if (key->size_bytes == sizeof alignment - 1 && starts_with(key, alignment)) return;
+    if (starts_with(key, "split.")) return; /* the source's parts */
     put_key(writer, key->data, (size_t)key->size_bytes, value->type);
     if (value->type == ENX_GGUF_ARRAY) {
         put_u32(writer, &writer->keys, value->element_type);

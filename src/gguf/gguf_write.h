@@ -32,7 +32,8 @@ void enx_gguf_add_i32s(enx_gguf_writer *writer, const char *key, const int32_t *
                        uint64_t count);
 void enx_gguf_add_f32s(enx_gguf_writer *writer, const char *key, const float *values,
                        uint64_t count);
-/* Copy every key of `source` whose name does not start with `skip_prefix` (NULL: all). */
+/* Copy every key of `source` whose name does not start with `skip_prefix` (NULL: all).  What says
+ * how the source is laid out (general.alignment, split.*) is left out here and below. */
 void enx_gguf_add_from(enx_gguf_writer *writer, const enx_gguf *source, const char *skip_prefix);
 
 /* Copy every key of `source` but those of these names. */
