@@ -53,6 +53,22 @@ for case in json.load(open(cases)):
 assert done == 22, done
 END
 
+# seven claims: verdicts, and thresholds
+expect 0 "$enxame" market claims "$root/jobs/market/today.yaml"
+[ "$(grep -c 'hangs on' "$work/out")" = 7 ] || fail "not seven claims"
+expect 0 "$enxame" market claims "$root/jobs/market/today.yaml" --json
+python3 - "$work/out" <<'END' || fail "claims"
+import json, sys
+claims = json.load(open(sys.argv[1]))["claims"]
+assert len(claims) == 7 and all(c["holds"] in (True, False) for c in claims)
+assert all(c["flip_below"] is not None or c["flip_above"] is not None for c in claims)
+assert abs([c for c in claims if c["name"] == "layers"][0]["flip_above"] - 5.4) < 1e-9
+END
+expect 64 "$enxame" market claims "$root/jobs/market/solar.yaml"
+says 'endogenous'
+expect 64 "$enxame" market claims
+expect 0 "$enxame" market claims --help
+
 # what has no answer
 solve() { printf '%s' "$1" > "$work/x.yaml"; expect "$2" "$enxame" market solve "$work/x.yaml"; }
 solve 'alpah: 1' 65

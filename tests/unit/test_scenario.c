@@ -43,6 +43,23 @@ static void assert_refused(const char *text, enx_status status, const char *word
     assert_null(s);
 }
 
+static void claims_keys_are_read(void **state)
+{
+    (void)state;
+    cli_scenario           *s = open_text("alpha: 1\noutside: 0\n" FIRM
+                                          "claims: {exponent: 0.17, training_counted: 0.1, odds_low: 0.5, "
+                                                    "odds_high: 0.8, horizon_years: 7, value_years: 12, "
+                                                    "discount: 0.8, public_cost_factor: 1.1}\n");
+    const enx_claims_input *c = &s->claims;
+    assert_true(c->exponent == 0.17 && c->training_counted == 0.1 && c->odds_low == 0.5);
+    assert_true(c->odds_high == 0.8 && c->horizon_years == 7 && c->value_years == 12);
+    assert_true(c->discount == 0.8 && c->public_cost_factor == 1.1);
+    assert_ptr_equal(c->market, &s->market);
+    assert_int_equal(c->layer_count, 0);
+    cli_scenario_close(&s);
+    assert_refused("claims: {exponnet: 1}\n", ENX_FORMAT, "exponent");
+}
+
 static void every_key_is_read(void **state)
 {
     (void)state;
@@ -183,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(claims_keys_are_read),
         cmocka_unit_test(lists_are_a_short_form),
         cmocka_unit_test(what_is_missing_or_unknown_is_named),
         cmocka_unit_test(numbers_that_make_no_sense_are_named),
