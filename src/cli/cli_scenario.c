@@ -58,6 +58,11 @@ typedef struct yaml_claims {
     double *discount, *public_cost_factor;
 } yaml_claims;
 
+typedef struct yaml_future {
+    double *odds, *horizon_years, *demand_growth, *demand_sd, *cost_factor, *cost_sd, *gamma_sd;
+    double *noise_sd, *learning_rate, *units_before, *compute_growth, *rho_after, *open_lag_years;
+} yaml_future;
+
 typedef struct yaml_scenario {
     char         *name, *about, *outside, *fringe;
     conduct_key   conduct;
@@ -71,6 +76,7 @@ typedef struct yaml_scenario {
     yaml_open    *open;
     yaml_layers  *layers;
     yaml_claims   claims;
+    yaml_future   future;
 } yaml_scenario;
 
 /* clang-format off */
@@ -153,6 +159,22 @@ static const cyaml_schema_field_t claims_fields[] = {
     CYAML_FIELD_FLOAT_PTR("public_cost_factor", TEXT | MAYBE, yaml_claims, public_cost_factor),
     CYAML_FIELD_END
 };
+static const cyaml_schema_field_t future_fields[] = {
+    CYAML_FIELD_FLOAT_PTR("odds", TEXT | MAYBE, yaml_future, odds),
+    CYAML_FIELD_FLOAT_PTR("horizon_years", TEXT | MAYBE, yaml_future, horizon_years),
+    CYAML_FIELD_FLOAT_PTR("demand_growth", TEXT | MAYBE, yaml_future, demand_growth),
+    CYAML_FIELD_FLOAT_PTR("demand_sd", TEXT | MAYBE, yaml_future, demand_sd),
+    CYAML_FIELD_FLOAT_PTR("cost_factor", TEXT | MAYBE, yaml_future, cost_factor),
+    CYAML_FIELD_FLOAT_PTR("cost_sd", TEXT | MAYBE, yaml_future, cost_sd),
+    CYAML_FIELD_FLOAT_PTR("gamma_sd", TEXT | MAYBE, yaml_future, gamma_sd),
+    CYAML_FIELD_FLOAT_PTR("noise_sd", TEXT | MAYBE, yaml_future, noise_sd),
+    CYAML_FIELD_FLOAT_PTR("learning_rate", TEXT | MAYBE, yaml_future, learning_rate),
+    CYAML_FIELD_FLOAT_PTR("units_before", TEXT | MAYBE, yaml_future, units_before),
+    CYAML_FIELD_FLOAT_PTR("compute_growth", TEXT | MAYBE, yaml_future, compute_growth),
+    CYAML_FIELD_FLOAT_PTR("rho_after", TEXT | MAYBE, yaml_future, rho_after),
+    CYAML_FIELD_FLOAT_PTR("open_lag_years", TEXT | MAYBE, yaml_future, open_lag_years),
+    CYAML_FIELD_END
+};
 static const cyaml_schema_field_t scenario_fields[] = {
     CYAML_FIELD_STRING_PTR("name", TEXT | MAYBE, yaml_scenario, name, 1, 255),
     CYAML_FIELD_STRING_PTR("about", TEXT | MAYBE, yaml_scenario, about, 1, 4096),
@@ -178,6 +200,7 @@ static const cyaml_schema_field_t scenario_fields[] = {
     CYAML_FIELD_MAPPING_PTR("open", TEXT | MAYBE, yaml_scenario, open, open_fields),
     CYAML_FIELD_MAPPING_PTR("layers", TEXT | MAYBE, yaml_scenario, layers, layers_fields),
     CYAML_FIELD_MAPPING("claims", MAYBE, yaml_scenario, claims, claims_fields),
+    CYAML_FIELD_MAPPING("future", MAYBE, yaml_scenario, future, future_fields),
     CYAML_FIELD_END
 };
 static const cyaml_schema_value_t scenario_schema = {
@@ -189,7 +212,9 @@ static const char *const known_keys[] = {
     "reference_usd", "entry", "fixed_cost_usd", "firms_max", "open", "lag_years", "compute_growth",
     "place", "layers", "curvature", "elasticity", "chain", "hardware", "margin", "cost_share",
     "training_share", "claims", "exponent", "training_counted", "odds_low", "odds_high",
-    "horizon_years", "value_years", "discount", "public_cost_factor",
+    "horizon_years", "value_years", "discount", "public_cost_factor", "future", "odds",
+    "demand_growth", "demand_sd", "cost_factor", "cost_sd", "gamma_sd", "noise_sd",
+    "learning_rate", "units_before", "rho_after", "open_lag_years",
 };
 /* clang-format on */
 
@@ -350,6 +375,29 @@ static void take_claims(cli_scenario *s, const yaml_claims *y)
     take(&c->public_cost_factor, y->public_cost_factor);
 }
 
+static void take_future(cli_scenario *s, const yaml_future *y)
+{
+    enx_future_input *f = &s->future;
+    *f = enx_future_defaults();
+    f->market = &s->market;
+    f->hardware_margin = s->chain.hardware_margin;
+    f->hardware_cost = s->chain.cost_share;
+    f->hardware_training = s->chain.training_share;
+    take(&f->odds, y->odds);
+    take(&f->horizon_years, y->horizon_years);
+    take(&f->demand_growth, y->demand_growth);
+    take(&f->demand_sd, y->demand_sd);
+    take(&f->cost_factor, y->cost_factor);
+    take(&f->cost_sd, y->cost_sd);
+    take(&f->gamma_sd, y->gamma_sd);
+    take(&f->noise_sd, y->noise_sd);
+    take(&f->learning_rate, y->learning_rate);
+    take(&f->units_before, y->units_before);
+    take(&f->compute_growth, y->compute_growth);
+    take(&f->rho_after, y->rho_after);
+    take(&f->open_lag_years, y->open_lag_years);
+}
+
 static enx_status take_market(cli_scenario *s, const yaml_scenario *y, enx_report *report)
 {
     enx_market *m = &s->market;
@@ -410,6 +458,7 @@ static enx_status take_scenario(cli_scenario *s, const yaml_scenario *y, enx_rep
     if (count == 0) ENX_TRY(check_bound(s, y, report));
     ENX_TRY(take_chain(&s->chain, y->layers, report));
     take_claims(s, &y->claims);
+    take_future(s, &y->future);
     return ENX_OK;
 }
 

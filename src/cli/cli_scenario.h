@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "market/chain.h"
 #include "market/claims.h"
+#include "market/future.h"
 #include "market/market.h"
 
 enum { CLI_SCENARIO_BYTES_MAX = 1 << 20 };
@@ -33,6 +34,7 @@ typedef struct cli_scenario {
     bool             is_both;      /* solve under Bertrand and under Cournot */
     cli_chain        chain;        /* split already */
     enx_claims_input claims;       /* borrows from this scenario */
+    enx_future_input future;       /* as well */
     void            *loaded;
 } cli_scenario;
 

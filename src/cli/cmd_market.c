@@ -289,6 +289,7 @@ typedef struct verb {
 static const verb verbs[] = {
     { "solve", cmd_market_solve, "SCENARIO.yaml: prices, shares and profits of a market" },
     { "claims", cmd_market_claims, "SCENARIO.yaml: seven claims, and where each verdict flips" },
+    { "run", cmd_market_run, "SCENARIO.yaml: years of a market, drawn many times" },
 };
 
 enum { VERB_COUNT = sizeof verbs / sizeof *verbs };

@@ -69,6 +69,39 @@ says 'endogenous'
 expect 64 "$enxame" market claims
 expect 0 "$enxame" market claims --help
 
+# years: byte for byte the same on any number of threads, another seed is another result
+future=(market run "$root/jobs/market/today.yaml" --draws 200 --years 4)
+for threads in 1 2 8; do
+    expect 0 "$enxame" "${future[@]}" --seed 5 --threads $threads --svg "$work/$threads.svg" --json
+    mv "$work/out" "$work/$threads.json"
+    cmp "$work/1.json" "$work/$threads.json" || fail "$threads threads differ"
+    cmp "$work/1.svg" "$work/$threads.svg" || fail "$threads threads draw another picture"
+done
+expect 0 "$enxame" "${future[@]}" --seed 6 --json
+cmp -s "$work/1.json" "$work/out" && fail "the seed does nothing"
+python3 - "$work/1.json" "$work/1.svg" <<'END' || fail "fans"
+import json, sys, xml.dom.minidom
+run = json.load(open(sys.argv[1]))
+assert run["draws"] == 200 and run["years"] == 4 and run["seed"] == 5
+assert run["without_equilibrium"] == 0 and len(run["fans"]) == 10
+for fan in run["fans"].values():
+    assert [year["year"] for year in fan] == [1, 2, 3, 4]
+    for year in fan: assert year["quantiles"] == sorted(year["quantiles"])
+assert run["fans"]["unit_cost"][3]["mean"] < 1.33
+svg = xml.dom.minidom.parse(sys.argv[2])
+assert len(svg.getElementsByTagName("polygon")) == 12
+END
+expect 0 "$enxame" "${future[@]}"
+expect 0 "$enxame" market run "$root/jobs/market/open_weights.yaml" --draws 20 --years 2 --json
+grep -q '"cournot": *{' "$work/out" || fail "one conduct only"
+expect 64 "$enxame" "${future[@]}" --draws 0
+says '--draws'
+expect 64 "$enxame" market run "$root/jobs/market/today.yaml" --draws 1000000 --years 100
+says 'at most'
+expect 74 "$enxame" "${future[@]}" --svg "$work/none/x.svg"
+[ -s "$work/out" ] && fail "a result although the picture failed"
+expect 0 "$enxame" market run --help
+
 # what has no answer
 solve() { printf '%s' "$1" > "$work/x.yaml"; expect "$2" "$enxame" market solve "$work/x.yaml"; }
 solve 'alpah: 1' 65
@@ -80,6 +113,9 @@ solve '{alpha: 1, outside: 0, v: [1, nan]}' 64
 says 'quality'
 solve '{alpha: 1, outside: 0, v: []}' 64
 says 'firms'
+printf '{alpha: 1, outside: 0, v: [1], future: {odds: 2}}' > "$work/x.yaml"
+expect 64 "$enxame" market run "$work/x.yaml"
+says 'future.odds: 2 is not from'
 solve '{alpha: 1, outside: 0, gamma: 1.25, size: 1, training: {spend: endogenous}, v: [0, 0]}' 69
 says 'training'
 [ -s "$work/out" ] && fail "a number for a market without equilibrium"
