@@ -290,6 +290,7 @@ static const verb verbs[] = {
     { "solve", cmd_market_solve, "SCENARIO.yaml: prices, shares and profits of a market" },
     { "claims", cmd_market_claims, "SCENARIO.yaml: seven claims, and where each verdict flips" },
     { "run", cmd_market_run, "SCENARIO.yaml: years of a market, drawn many times" },
+    { "buy", cmd_market_buy, "JOB.yaml: an API, an own model, or a swarm" },
 };
 
 enum { VERB_COUNT = sizeof verbs / sizeof *verbs };
