@@ -36,7 +36,7 @@ static const metric_name metric_names[ENX_METRICS_COUNT] = {
 };
 
 typedef struct options {
-    uint64_t    draws, years, seed, threads;
+    uint64_t    draws, years, seed, threads, stop_year;
     const char *svg;
 } options;
 
@@ -225,6 +225,8 @@ static enx_status check_options(const options *o, enx_report *report)
     if (o->draws * o->years > CELLS_MAX)
         return ENX_FAIL(report, INVALID, "--draws times --years: %llu, at most %d",
                         (unsigned long long)(o->draws * o->years), CELLS_MAX);
+    if (o->stop_year > UINT32_MAX)
+        return ENX_FAIL(report, INVALID, "--stop-year: at most 2^32 - 1");
     if (o->seed > INT64_MAX) return ENX_FAIL(report, INVALID, "--seed: at most 2^63 - 1");
     if (o->threads > ENX_POOL_THREADS_MAX)
         return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
@@ -247,6 +249,7 @@ static enx_status run_conducts(run *runs, int count, const cli_scenario *scenari
         r->input.market = &r->market;
         r->input.years = (uint32_t)o->years;
         r->input.seed = o->seed;
+        r->input.stop_year = (uint32_t)o->stop_year;
         r->draws = (uint32_t)o->draws;
         status = run_draws(r, pool, report);
     }
@@ -286,6 +289,8 @@ int cmd_market_run(int argc, char **argv)
         { "years", '\0', CLI_UINT, &o.years, "N", "how many years of each (default 10)" },
         { "seed", '\0', CLI_UINT, &o.seed, "N", "one seed is one result (default 1)" },
         { "threads", '\0', CLI_UINT, &o.threads, "N", "0: one per core; the result is the same" },
+        { "stop-year", '\0', CLI_UINT, &o.stop_year, "N",
+          "the law stops in this year, whatever its odds" },
         { "svg", '\0', CLI_TEXT, (void *)&o.svg, "FILE", "write fan charts, too" },
     };
     const cli_spec spec = { "market run SCENARIO.yaml [options]",

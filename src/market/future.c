@@ -96,6 +96,7 @@ static chances take_chances(const enx_future_input *in, uint64_t draw)
 static uint32_t find_stop(const enx_future_input *in, double stop)
 {
     uint32_t year = 1;
+    if (in->stop_year) return in->stop_year <= in->years ? in->stop_year : in->years + 1;
     while (year <= in->years && stop <= pow(in->odds, year / in->horizon_years)) year++;
     return year;
 }

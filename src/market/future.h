@@ -38,7 +38,8 @@ typedef struct enx_future_input {
     uint32_t          years;
     uint64_t          seed;
     /* Chances, in the order in which a draw takes them.  `sd` are of the natural logarithm. */
-    double            odds, horizon_years;      /* chance that the law holds for that long */
+    double            odds, horizon_years; /* chance that the law holds for that long */
+    uint32_t          stop_year; /* not 0: the first year without the law, whatever the odds */
     double            demand_growth, demand_sd; /* factor a year on `size`; one rate a draw */
     double            cost_factor, cost_sd;     /* on unit costs, a year; one rate a draw */
     double            gamma_sd;         /* of gamma, once a draw; its median is the market's */

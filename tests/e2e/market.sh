@@ -93,6 +93,8 @@ svg = xml.dom.minidom.parse(sys.argv[2])
 assert len(svg.getElementsByTagName("polygon")) == 12
 END
 expect 0 "$enxame" "${future[@]}"
+expect 0 "$enxame" "${future[@]}" --stop-year 2
+grep -q 'in 100.0 % of draws .*in 0.0 % of draws' "$work/out" || fail "the law does not stop"
 expect 0 "$enxame" market run "$root/jobs/market/open_weights.yaml" --draws 20 --years 2 --json
 grep -q '"cournot": *{' "$work/out" || fail "one conduct only"
 expect 64 "$enxame" "${future[@]}" --draws 0

@@ -90,6 +90,22 @@ static void the_law_holds_as_often_as_its_odds_say(void **state)
     free(values);
 }
 
+static void a_stop_year_overrules_the_odds(void **state)
+{
+    (void)state;
+    bench   *b = make_bench(true);
+    double   rows[YEARS * ENX_METRICS_COUNT];
+    uint32_t stop;
+    b->input.odds = 0.3;
+    for (b->input.stop_year = 1; b->input.stop_year < YEARS + 3; b->input.stop_year++)
+        for (uint64_t draw = 0; draw < 20; draw++) {
+            assert_int_equal(enx_future_draw(rows, &stop, &b->input, draw, NULL), ENX_OK);
+            assert_int_equal(stop, b->input.stop_year > YEARS ? YEARS + 1 : b->input.stop_year);
+            for (uint32_t year = 1; year <= YEARS; year++)
+                assert_true(rows[(year - 1) * ENX_METRICS_COUNT + ENX_METRIC_LAW] == (year < stop));
+        }
+}
+
 /* The reference case: 10 a year while the law holds, 2 after, discount 0.9, odds 0.65 for 5 years.
  */
 static void a_bet_on_the_law_is_worth_what_the_reference_says(void **state)
@@ -231,8 +247,7 @@ static void open_weights_catch_up_after_the_stop(void **state)
     b->market.open_quality = 1;
     b->market.open_cost = COST;
     b->input.open_lag_years = 3;
-    b->input.odds = 1e-6;
-    b->input.horizon_years = 0.01;
+    b->input.stop_year = 1;
     assert_int_equal(enx_future_draw(rows, &stop, &b->input, 0, NULL), ENX_OK);
     assert_int_equal(stop, 1);
     for (int year = 2; year <= YEARS; year++) {
@@ -321,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_law_holds_as_often_as_its_odds_say),
+        cmocka_unit_test(a_stop_year_overrules_the_odds),
         cmocka_unit_test(a_bet_on_the_law_is_worth_what_the_reference_says),
         cmocka_unit_test(a_stop_ends_training_and_leaves_gross_profit),
         cmocka_unit_test(demand_grows_by_the_mean_of_a_lognormal),
