@@ -58,12 +58,22 @@ END
 expect 0 "$enxame" market claims "$root/jobs/market/today.yaml"
 [ "$(grep -c 'hangs on' "$work/out")" = 7 ] || fail "not seven claims"
 expect 0 "$enxame" market claims "$root/jobs/market/today.yaml" --json
-python3 - "$work/out" <<'END' || fail "claims"
-import json, sys
+python3 - "$work/out" "$root/docs/market.md" <<'END' || fail "claims"
+import json, re, sys
 claims = json.load(open(sys.argv[1]))["claims"]
 assert len(claims) == 7 and all(c["holds"] in (True, False) for c in claims)
 assert all(c["flip_below"] is not None or c["flip_above"] is not None for c in claims)
 assert abs([c for c in claims if c["name"] == "layers"][0]["flip_above"] - 5.4) < 1e-9
+# docs/market.md shows these very thresholds
+rows = [line.split("|") for line in open(sys.argv[2]) if re.match(r"\| [1-7] \|", line)]
+assert len(rows) == 7
+for claim, row in zip(claims, rows):
+    flips = [f for f in (claim["flip_below"], claim["flip_above"]) if f is not None]
+    if claim["name"] == "state": flips = [100 * (f - 1) for f in flips]
+    shown = [float(n) for n in re.findall(r"\d+(?:\.\d+)?", row[6])]
+    assert len(shown) == len(flips), row
+    assert all(abs(a - b) <= 0.01 * b for a, b in zip(shown, flips)), (shown, flips)
+    assert row[3].split(",")[0].strip() == ("holds" if claim["holds"] else "no"), row
 END
 expect 64 "$enxame" market claims "$root/jobs/market/solar.yaml"
 says 'endogenous'
