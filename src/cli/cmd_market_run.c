@@ -38,7 +38,17 @@ static const metric_name metric_names[ENX_METRICS_COUNT] = {
 typedef struct options {
     uint64_t    draws, years, seed, threads, stop_year;
     const char *svg;
+    bool        has_tornado;
 } options;
+
+static const double tornado_factors[] = { 0.9, 1.1 };
+
+enum { FACTORS = 2 };
+
+/* Medians of the last year with one lever turned; NAN: no draw has an equilibrium. */
+typedef struct gust {
+    double net[FACTORS], hardware[FACTORS], surplus[FACTORS];
+} gust;
 
 /* All draws under one conduct. */
 typedef struct run {
@@ -127,6 +137,35 @@ static enx_status run_draws(run *r, enx_pool *pool, enx_report *report)
     return fan_out(r, report);
 }
 
+static double last_median(const run *r, enx_metric metric)
+{
+    return r->fans[metric * r->input.years + r->input.years - 1].quantiles[2];
+}
+
+/* The same draws again, each lever turned down and up. */
+static enx_status blow(gust gusts[ENX_LEVERS_COUNT], const run *base, enx_pool *pool,
+                       enx_report *report)
+{
+    static run turned;
+    for (int lever = 0; lever < ENX_LEVERS_COUNT; lever++)
+        for (int i = 0; i < FACTORS; i++) {
+            gust *g = &gusts[lever];
+            turned = (run){ .input = base->input, .draws = base->draws };
+            enx_future_turn(&turned.input, &turned.market, (enx_lever)lever, tornado_factors[i]);
+            const enx_status status = run_draws(&turned, pool, report);
+            if (status == ENX_OK) {
+                g->net[i] = last_median(&turned, ENX_METRIC_NET);
+                g->hardware[i] = last_median(&turned, ENX_METRIC_HARDWARE);
+                g->surplus[i] = last_median(&turned, ENX_METRIC_SURPLUS);
+            } else g->net[i] = g->hardware[i] = g->surplus[i] = NAN;
+            close_run(&turned);
+            if (status == ENX_OK || status == ENX_UNSUPPORTED) continue;
+            enx_report_wrap(report, "%s times %g", enx_lever_names[lever], tornado_factors[i]);
+            return status;
+        }
+    return ENX_OK;
+}
+
 /* ---- What is printed ------------------------------------------------------------------------ */
 
 static json_t *json_run(const run *r)
@@ -150,7 +189,27 @@ static json_t *json_run(const run *r)
                      "without_equilibrium", (int)r->failed, "fans", metrics);
 }
 
-static void print_json(const run *runs, int count, const cli_scenario *scenario)
+static json_t *json_pair(const double values[FACTORS])
+{
+    json_t *pair = json_array();
+    for (int i = 0; i < FACTORS; i++)
+        json_array_append_new(pair, isfinite(values[i]) ? json_real(values[i]) : json_null());
+    return pair;
+}
+
+static json_t *json_tornado(const gust gusts[ENX_LEVERS_COUNT])
+{
+    json_t *out = json_array();
+    for (int lever = 0; lever < ENX_LEVERS_COUNT; lever++)
+        json_array_append_new(
+            out, json_pack("{s:s, s:o, s:o, s:o, s:o}", "lever", enx_lever_names[lever], "factors",
+                           json_pair(tornado_factors), "net_usd", json_pair(gusts[lever].net),
+                           "hardware_usd", json_pair(gusts[lever].hardware), "cs",
+                           json_pair(gusts[lever].surplus)));
+    return out;
+}
+
+static void print_json(const run *runs, int count, const cli_scenario *scenario, const gust *gusts)
 {
     json_t *out = json_run(&runs[0]), *levels = json_array();
     for (int q = 0; q < ENX_FUTURE_QUANTILES; q++)
@@ -161,8 +220,42 @@ static void print_json(const run *runs, int count, const cli_scenario *scenario)
     json_object_set_new(out, "seed", json_integer((json_int_t)runs[0].input.seed));
     if (scenario->name)
         json_object_set_new(out, "name", cli_json_text(scenario->name, strlen(scenario->name)));
+    if (gusts) json_object_set_new(out, "tornado", json_tornado(gusts));
     if (count > 1) json_object_set_new(out, "cournot", json_run(&runs[1]));
     cli_print_json_exact(out);
+}
+
+static double swing(const gust *g)
+{
+    return isnan(g->net[0]) || isnan(g->net[1]) ? INFINITY : fabs(g->net[1] - g->net[0]);
+}
+
+/* The largest swing of net profit first. */
+static void print_tornado(const gust gusts[ENX_LEVERS_COUNT], uint32_t years)
+{
+    int order[ENX_LEVERS_COUNT];
+    for (int i = 0; i < ENX_LEVERS_COUNT; i++) {
+        int at = i;
+        for (; at > 0 && swing(&gusts[i]) > swing(&gusts[order[at - 1]]); at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+    printf("What decides year %u: medians, bn USD, each lever a tenth lower and a tenth higher\n\n",
+           years);
+    printf("  %-16s %-24s %-24s %s\n", "", "models: net profit", "hardware: gross profit",
+           "users: surplus");
+    for (int i = 0; i < ENX_LEVERS_COUNT; i++) {
+        const gust   *g = &gusts[order[i]];
+        const double *pairs[] = { g->net, g->hardware, g->surplus };
+        printf("  %-16s", enx_lever_names[order[i]]);
+        for (int k = 0; k < 3; k++) {
+            char text[64];
+            snprintf(text, sizeof text, "%.4g to %.4g", 1e-9 * pairs[k][0], 1e-9 * pairs[k][1]);
+            printf(k < 2 ? " %-24s" : " %s", text);
+        }
+        putchar('\n');
+    }
+    putchar('\n');
 }
 
 static void print_table(const run *r)
@@ -233,8 +326,8 @@ static enx_status check_options(const options *o, enx_report *report)
     return ENX_OK;
 }
 
-static enx_status run_conducts(run *runs, int count, const cli_scenario *scenario, const options *o,
-                               enx_report *report)
+static enx_status run_conducts(run *runs, gust *gusts, int count, const cli_scenario *scenario,
+                               const options *o, enx_report *report)
 {
     enx_pool *pool = NULL;
     if (scenario->market.product_count == 0)
@@ -253,6 +346,7 @@ static enx_status run_conducts(run *runs, int count, const cli_scenario *scenari
         r->draws = (uint32_t)o->draws;
         status = run_draws(r, pool, report);
     }
+    if (status == ENX_OK && o->has_tornado) status = blow(gusts, &runs[0], pool, report);
     enx_pool_close(&pool);
     return status;
 }
@@ -260,6 +354,7 @@ static enx_status run_conducts(run *runs, int count, const cli_scenario *scenari
 static enx_status run_scenario(const char *path, const options *o, bool is_json, enx_report *report)
 {
     static run    runs[CONDUCTS];
+    gust          gusts[ENX_LEVERS_COUNT];
     enx_buf       text;
     cli_scenario *scenario = NULL;
     enx_buf_init(&text, CLI_SCENARIO_BYTES_MAX);
@@ -268,13 +363,15 @@ static enx_status run_scenario(const char *path, const options *o, bool is_json,
     if (status == ENX_OK) status = cli_scenario_open(&scenario, &text, path, report);
     const int count = scenario && scenario->is_both ? CONDUCTS : 1;
     if (status == ENX_OK) {
-        status = run_conducts(runs, count, scenario, o, report);
+        status = run_conducts(runs, gusts, count, scenario, o, report);
         if (status != ENX_OK) enx_report_wrap(report, "%s", path);
     }
     if (status == ENX_OK && o->svg)
         status = write_svg(o->svg, &runs[0], scenario->name ? scenario->name : path, report);
-    if (status == ENX_OK && is_json) print_json(runs, count, scenario);
+    if (status == ENX_OK && is_json)
+        print_json(runs, count, scenario, o->has_tornado ? gusts : NULL);
     for (int i = 0; i < count && status == ENX_OK && !is_json; i++) print_table(&runs[i]);
+    if (status == ENX_OK && !is_json && o->has_tornado) print_tornado(gusts, runs[0].input.years);
     for (int i = 0; i < CONDUCTS; i++) close_run(&runs[i]);
     cli_scenario_close(&scenario);
     enx_buf_deinit(&text);
@@ -291,6 +388,8 @@ int cmd_market_run(int argc, char **argv)
         { "threads", '\0', CLI_UINT, &o.threads, "N", "0: one per core; the result is the same" },
         { "stop-year", '\0', CLI_UINT, &o.stop_year, "N",
           "the law stops in this year, whatever its odds" },
+        { "tornado", '\0', CLI_FLAG, &o.has_tornado, NULL,
+          "what decides the result: each assumption a tenth lower and higher" },
         { "svg", '\0', CLI_TEXT, (void *)&o.svg, "FILE", "write fan charts, too" },
     };
     const cli_spec spec = { "market run SCENARIO.yaml [options]",

@@ -17,6 +17,16 @@
 
 const double enx_future_quantiles[ENX_FUTURE_QUANTILES] = { 0.05, 0.25, 0.5, 0.75, 0.95 };
 
+const char *const enx_lever_names[ENX_LEVERS_COUNT] = {
+    [ENX_LEVER_ODDS] = "odds",
+    [ENX_LEVER_DEMAND_GROWTH] = "demand_growth",
+    [ENX_LEVER_COST_FACTOR] = "cost_factor",
+    [ENX_LEVER_COMPUTE_GROWTH] = "compute_growth",
+    [ENX_LEVER_GAMMA] = "gamma",
+    [ENX_LEVER_ALPHA] = "alpha",
+    [ENX_LEVER_BRANDS] = "1 - rho",
+};
+
 typedef struct chances {
     double stop, demand, cost, gamma; /* stop: uniform in (0, 1]; the others standard normal */
     double noise[ENX_FUTURE_YEARS_MAX];
@@ -279,6 +289,35 @@ enx_status enx_future_draw(double *out, uint32_t *stop_year, const enx_future_in
     enx_mem_free(w.products);
     enx_mem_free(w.order);
     return status;
+}
+
+void enx_future_turn(enx_future_input *input, enx_market *market, enx_lever lever, double factor)
+{
+    ENX_CHECK(input && input->market && market && lever < ENX_LEVERS_COUNT);
+    *market = *input->market;
+    input->market = market;
+    switch (lever) {
+    case ENX_LEVER_ODDS:
+        input->odds = fmin(1, input->odds * factor);
+        break;
+    case ENX_LEVER_DEMAND_GROWTH:
+        input->demand_growth *= factor;
+        break;
+    case ENX_LEVER_COST_FACTOR:
+        input->cost_factor *= factor;
+        break;
+    case ENX_LEVER_COMPUTE_GROWTH:
+        input->compute_growth *= factor;
+        break;
+    case ENX_LEVER_GAMMA:
+        market->gamma *= factor;
+        break;
+    case ENX_LEVER_ALPHA:
+        market->alpha *= factor;
+        break;
+    default:
+        market->rho = 1 - fmin(1, fmax(1 - ENX_MARKET_RHO_MAX, (1 - market->rho) * factor));
+    }
 }
 
 /* ---- Many draws ----------------------------------------------------------------------------- */

@@ -64,6 +64,24 @@ ENX_MUST_USE enx_status enx_future_draw(double *out, uint32_t *stop_year,
                                         const enx_future_input *input, uint64_t draw,
                                         enx_report *report);
 
+/* What an outcome may hang on, to be turned by the same factor each. */
+typedef enum enx_lever {
+    ENX_LEVER_ODDS, /* kept at or below 1 */
+    ENX_LEVER_DEMAND_GROWTH,
+    ENX_LEVER_COST_FACTOR,
+    ENX_LEVER_COMPUTE_GROWTH,
+    ENX_LEVER_GAMMA,
+    ENX_LEVER_ALPHA,
+    ENX_LEVER_BRANDS, /* 1 - rho, kept from 1e-6 to 1 */
+    ENX_LEVERS_COUNT
+} enx_lever;
+
+extern const char *const enx_lever_names[ENX_LEVERS_COUNT];
+
+/* Multiply one lever of `input`, whose market becomes `market`: a changed copy, caller's storage.
+ */
+void enx_future_turn(enx_future_input *input, enx_market *market, enx_lever lever, double factor);
+
 /* The middle of many draws in one year. */
 typedef struct enx_fan {
     double mean, standard_error;

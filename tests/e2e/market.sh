@@ -103,6 +103,17 @@ svg = xml.dom.minidom.parse(sys.argv[2])
 assert len(svg.getElementsByTagName("polygon")) == 12
 END
 expect 0 "$enxame" "${future[@]}"
+expect 0 "$enxame" "${future[@]}" --tornado
+grep -q 'What decides year 4' "$work/out" || fail "no tornado"
+expect 0 "$enxame" "${future[@]}" --tornado --json
+python3 - "$work/out" <<'END' || fail "tornado"
+import json, sys
+run = json.load(open(sys.argv[1]))
+middle = run["fans"]["cs"][-1]["quantiles"][2]
+levers = {row["lever"]: row["cs"] for row in run["tornado"]}
+assert len(levers) == 7 and levers["demand_growth"][0] < middle < levers["demand_growth"][1]
+assert levers["cost_factor"][0] > middle > levers["cost_factor"][1]
+END
 expect 0 "$enxame" "${future[@]}" --stop-year 2
 grep -q 'in 100.0 % of draws .*in 0.0 % of draws' "$work/out" || fail "the law does not stop"
 expect 0 "$enxame" market run "$root/jobs/market/open_weights.yaml" --draws 20 --years 2 --json

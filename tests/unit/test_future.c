@@ -237,6 +237,31 @@ static void another_scenario_has_the_same_luck(void **state)
     }
 }
 
+static void a_lever_moves_one_thing(void **state)
+{
+    (void)state;
+    for (int lever = 0; lever < ENX_LEVERS_COUNT; lever++) {
+        const bench     *b = make_bench(true);
+        enx_future_input in = b->input;
+        enx_market       m;
+        in.odds = 0.5;
+        in.demand_growth = in.cost_factor = in.compute_growth = 2;
+        const enx_future_input was = in;
+        enx_future_turn(&in, &m, (enx_lever)lever, 0.9);
+        assert_ptr_equal(in.market, &m);
+        assert_non_null(enx_lever_names[lever]);
+        const double before[] = {
+            was.odds, was.demand_growth, was.cost_factor, was.compute_growth, GAMMA, ALPHA, 1
+        };
+        const double after[] = { in.odds, in.demand_growth, in.cost_factor, in.compute_growth,
+                                 m.gamma, m.alpha,          1 - m.rho };
+        for (int i = 0; i < ENX_LEVERS_COUNT; i++)
+            assert_true(fabs(after[i] / before[i] - (i == lever ? 0.9 : 1)) < 1e-12);
+        enx_future_turn(&in, &m, (enx_lever)lever, 100);
+        assert_true(in.odds <= 1 && m.rho >= 0 && m.rho <= ENX_MARKET_RHO_MAX);
+    }
+}
+
 static void open_weights_catch_up_after_the_stop(void **state)
 {
     (void)state;
@@ -344,6 +369,7 @@ int main(void)
         cmocka_unit_test(training_moves_with_gamma),
         cmocka_unit_test(experience_lowers_costs_with_each_doubling),
         cmocka_unit_test(another_scenario_has_the_same_luck),
+        cmocka_unit_test(a_lever_moves_one_thing),
         cmocka_unit_test(open_weights_catch_up_after_the_stop),
         cmocka_unit_test(who_cannot_pay_for_training_stays_out),
         cmocka_unit_test(numbers_out_of_range_are_named),
