@@ -53,6 +53,16 @@ typedef struct yaml_layers {
     yaml_hardware *hardware;
 } yaml_layers;
 
+typedef struct yaml_claims {
+    double *exponent, *training_counted, *odds_low, *odds_high, *horizon_years, *value_years;
+    double *discount, *public_cost_factor;
+} yaml_claims;
+
+typedef struct yaml_future {
+    double *odds, *horizon_years, *demand_growth, *demand_sd, *cost_factor, *cost_sd, *gamma_sd;
+    double *noise_sd, *learning_rate, *units_before, *compute_growth, *rho_after, *open_lag_years;
+} yaml_future;
+
 typedef struct yaml_scenario {
     char         *name, *about, *outside, *fringe;
     conduct_key   conduct;
@@ -65,6 +75,8 @@ typedef struct yaml_scenario {
     yaml_entry   *entry;
     yaml_open    *open;
     yaml_layers  *layers;
+    yaml_claims   claims;
+    yaml_future   future;
 } yaml_scenario;
 
 /* clang-format off */
@@ -136,6 +148,33 @@ static const cyaml_schema_field_t layers_fields[] = {
     CYAML_FIELD_MAPPING_PTR("hardware", TEXT | MAYBE, yaml_layers, hardware, hardware_fields),
     CYAML_FIELD_END
 };
+static const cyaml_schema_field_t claims_fields[] = {
+    CYAML_FIELD_FLOAT_PTR("exponent", TEXT | MAYBE, yaml_claims, exponent),
+    CYAML_FIELD_FLOAT_PTR("training_counted", TEXT | MAYBE, yaml_claims, training_counted),
+    CYAML_FIELD_FLOAT_PTR("odds_low", TEXT | MAYBE, yaml_claims, odds_low),
+    CYAML_FIELD_FLOAT_PTR("odds_high", TEXT | MAYBE, yaml_claims, odds_high),
+    CYAML_FIELD_FLOAT_PTR("horizon_years", TEXT | MAYBE, yaml_claims, horizon_years),
+    CYAML_FIELD_FLOAT_PTR("value_years", TEXT | MAYBE, yaml_claims, value_years),
+    CYAML_FIELD_FLOAT_PTR("discount", TEXT | MAYBE, yaml_claims, discount),
+    CYAML_FIELD_FLOAT_PTR("public_cost_factor", TEXT | MAYBE, yaml_claims, public_cost_factor),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_field_t future_fields[] = {
+    CYAML_FIELD_FLOAT_PTR("odds", TEXT | MAYBE, yaml_future, odds),
+    CYAML_FIELD_FLOAT_PTR("horizon_years", TEXT | MAYBE, yaml_future, horizon_years),
+    CYAML_FIELD_FLOAT_PTR("demand_growth", TEXT | MAYBE, yaml_future, demand_growth),
+    CYAML_FIELD_FLOAT_PTR("demand_sd", TEXT | MAYBE, yaml_future, demand_sd),
+    CYAML_FIELD_FLOAT_PTR("cost_factor", TEXT | MAYBE, yaml_future, cost_factor),
+    CYAML_FIELD_FLOAT_PTR("cost_sd", TEXT | MAYBE, yaml_future, cost_sd),
+    CYAML_FIELD_FLOAT_PTR("gamma_sd", TEXT | MAYBE, yaml_future, gamma_sd),
+    CYAML_FIELD_FLOAT_PTR("noise_sd", TEXT | MAYBE, yaml_future, noise_sd),
+    CYAML_FIELD_FLOAT_PTR("learning_rate", TEXT | MAYBE, yaml_future, learning_rate),
+    CYAML_FIELD_FLOAT_PTR("units_before", TEXT | MAYBE, yaml_future, units_before),
+    CYAML_FIELD_FLOAT_PTR("compute_growth", TEXT | MAYBE, yaml_future, compute_growth),
+    CYAML_FIELD_FLOAT_PTR("rho_after", TEXT | MAYBE, yaml_future, rho_after),
+    CYAML_FIELD_FLOAT_PTR("open_lag_years", TEXT | MAYBE, yaml_future, open_lag_years),
+    CYAML_FIELD_END
+};
 static const cyaml_schema_field_t scenario_fields[] = {
     CYAML_FIELD_STRING_PTR("name", TEXT | MAYBE, yaml_scenario, name, 1, 255),
     CYAML_FIELD_STRING_PTR("about", TEXT | MAYBE, yaml_scenario, about, 1, 4096),
@@ -160,6 +199,8 @@ static const cyaml_schema_field_t scenario_fields[] = {
     CYAML_FIELD_MAPPING_PTR("entry", TEXT | MAYBE, yaml_scenario, entry, entry_fields),
     CYAML_FIELD_MAPPING_PTR("open", TEXT | MAYBE, yaml_scenario, open, open_fields),
     CYAML_FIELD_MAPPING_PTR("layers", TEXT | MAYBE, yaml_scenario, layers, layers_fields),
+    CYAML_FIELD_MAPPING("claims", MAYBE, yaml_scenario, claims, claims_fields),
+    CYAML_FIELD_MAPPING("future", MAYBE, yaml_scenario, future, future_fields),
     CYAML_FIELD_END
 };
 static const cyaml_schema_value_t scenario_schema = {
@@ -170,7 +211,10 @@ static const char *const known_keys[] = {
     "c", "owner", "public", "firms", "quality", "unit_cost", "subsidy_usd", "training", "spend",
     "reference_usd", "entry", "fixed_cost_usd", "firms_max", "open", "lag_years", "compute_growth",
     "place", "layers", "curvature", "elasticity", "chain", "hardware", "margin", "cost_share",
-    "training_share",
+    "training_share", "claims", "exponent", "training_counted", "odds_low", "odds_high",
+    "horizon_years", "value_years", "discount", "public_cost_factor", "future", "odds",
+    "demand_growth", "demand_sd", "cost_factor", "cost_sd", "gamma_sd", "noise_sd",
+    "learning_rate", "units_before", "rho_after", "open_lag_years",
 };
 /* clang-format on */
 
@@ -291,6 +335,8 @@ static enx_status take_chain(cli_chain *chain, const yaml_layers *layers, enx_re
     ENX_TRY(enx_chain_split(chain->share, chain->firms, layers->chain_count, layers->curvature,
                             layers->elasticity, report));
     chain->count = layers->chain_count;
+    chain->curvature = layers->curvature;
+    chain->elasticity = layers->elasticity;
     const yaml_hardware *h = layers->hardware;
     if (!h) return ENX_OK;
     if (!is_share(h->margin) || !is_share(h->cost_share) || !is_share(h->training_share))
@@ -302,6 +348,54 @@ static enx_status take_chain(cli_chain *chain, const yaml_layers *layers, enx_re
     chain->cost_share = h->cost_share;
     chain->training_share = h->training_share;
     return ENX_OK;
+}
+
+static void take(double *value, const double *given)
+{
+    if (given) *value = *given;
+}
+
+static void take_claims(cli_scenario *s, const yaml_claims *y)
+{
+    enx_claims_input *c = &s->claims;
+    *c = enx_claims_defaults();
+    c->market = &s->market;
+    c->layer_firms = s->chain.firms;
+    c->layer_count = s->chain.count;
+    c->curvature = s->chain.curvature;
+    c->elasticity = s->chain.elasticity;
+    if (s->firms_max) c->firms_max = s->firms_max;
+    take(&c->exponent, y->exponent);
+    take(&c->training_counted, y->training_counted);
+    take(&c->odds_low, y->odds_low);
+    take(&c->odds_high, y->odds_high);
+    take(&c->horizon_years, y->horizon_years);
+    take(&c->value_years, y->value_years);
+    take(&c->discount, y->discount);
+    take(&c->public_cost_factor, y->public_cost_factor);
+}
+
+static void take_future(cli_scenario *s, const yaml_future *y)
+{
+    enx_future_input *f = &s->future;
+    *f = enx_future_defaults();
+    f->market = &s->market;
+    f->hardware_margin = s->chain.hardware_margin;
+    f->hardware_cost = s->chain.cost_share;
+    f->hardware_training = s->chain.training_share;
+    take(&f->odds, y->odds);
+    take(&f->horizon_years, y->horizon_years);
+    take(&f->demand_growth, y->demand_growth);
+    take(&f->demand_sd, y->demand_sd);
+    take(&f->cost_factor, y->cost_factor);
+    take(&f->cost_sd, y->cost_sd);
+    take(&f->gamma_sd, y->gamma_sd);
+    take(&f->noise_sd, y->noise_sd);
+    take(&f->learning_rate, y->learning_rate);
+    take(&f->units_before, y->units_before);
+    take(&f->compute_growth, y->compute_growth);
+    take(&f->rho_after, y->rho_after);
+    take(&f->open_lag_years, y->open_lag_years);
 }
 
 static enx_status take_market(cli_scenario *s, const yaml_scenario *y, enx_report *report)
@@ -362,7 +456,10 @@ static enx_status take_scenario(cli_scenario *s, const yaml_scenario *y, enx_rep
     s->market.product_count = count;
     ENX_TRY(take_market(s, y, report));
     if (count == 0) ENX_TRY(check_bound(s, y, report));
-    return take_chain(&s->chain, y->layers, report);
+    ENX_TRY(take_chain(&s->chain, y->layers, report));
+    take_claims(s, &y->claims);
+    take_future(s, &y->future);
+    return ENX_OK;
 }
 
 enx_status cli_scenario_open(cli_scenario **out, const enx_buf *text, const char *path,

@@ -38,6 +38,9 @@ enum { ROOT_STEPS_MAX = 300, INNER_STEPS_MAX = 100, DOUBLINGS_MAX = 80 };
 /* Below this ln w, 1 + w is 1 to the last bit. */
 static const double log_tiny = -40;
 
+/* Steps below this part of w that no longer shrink are rounding. */
+static const double noise_below = 1e-9;
+
 typedef struct game {
     const enx_market *market;
     double            gap;      /* 1 - rho */
@@ -124,13 +127,15 @@ static double start_above(double b, double sigma, double c)
 static double solve_inner(double b, double sigma, double c)
 {
     if (b == 0) return fmax(c - 1, 0);
-    double w = b > 0 ? start_below(b, sigma, c) : start_above(b, sigma, c);
+    double w = b > 0 ? start_below(b, sigma, c) : start_above(b, sigma, c), last = INFINITY;
     for (int i = 0; i < INNER_STEPS_MAX && w > 0; i++) {
         const double step = inner_value(b, sigma, c, w) / inner_slope(b, sigma, w);
         const double next = w - step;
         if (!(next > 0) || !isfinite(next)) break;
         w = next;
         if (fabs(step) <= 2 * DBL_EPSILON * w) break;
+        if (fabs(step) <= noise_below * w && fabs(step) >= 0.9 * last) break;
+        last = fabs(step);
     }
     return w;
 }

@@ -19,6 +19,7 @@ expect() {
 says() { grep -qF -- "$1" "$work/err" || fail "not said: $1"; }
 
 for scenario in "$root"/jobs/market/*.yaml; do
+    [[ $scenario == */buy_* ]] && continue
     expect 0 "$enxame" market solve "$scenario"
     [ -s "$work/out" ] || fail "nothing printed for $scenario"
     expect 0 "$enxame" market solve "$scenario" --json
@@ -53,6 +54,105 @@ for case in json.load(open(cases)):
 assert done == 22, done
 END
 
+# seven claims: verdicts, and thresholds
+expect 0 "$enxame" market claims "$root/jobs/market/today.yaml"
+[ "$(grep -c 'hangs on' "$work/out")" = 7 ] || fail "not seven claims"
+expect 0 "$enxame" market claims "$root/jobs/market/today.yaml" --json
+python3 - "$work/out" "$root/docs/market.md" <<'END' || fail "claims"
+import json, re, sys
+claims = json.load(open(sys.argv[1]))["claims"]
+assert len(claims) == 7 and all(c["holds"] in (True, False) for c in claims)
+assert all(c["flip_below"] is not None or c["flip_above"] is not None for c in claims)
+assert abs([c for c in claims if c["name"] == "layers"][0]["flip_above"] - 5.4) < 1e-9
+# docs/market.md shows these very thresholds
+rows = [line.split("|") for line in open(sys.argv[2]) if re.match(r"\| [1-7] \|", line)]
+assert len(rows) == 7
+for claim, row in zip(claims, rows):
+    flips = [f for f in (claim["flip_below"], claim["flip_above"]) if f is not None]
+    if claim["name"] == "state": flips = [100 * (f - 1) for f in flips]
+    shown = [float(n) for n in re.findall(r"\d+(?:\.\d+)?", row[6])]
+    assert len(shown) == len(flips), row
+    assert all(abs(a - b) <= 0.01 * b for a, b in zip(shown, flips)), (shown, flips)
+    assert row[3].split(",")[0].strip() == ("holds" if claim["holds"] else "no"), row
+END
+expect 64 "$enxame" market claims "$root/jobs/market/solar.yaml"
+says 'endogenous'
+expect 64 "$enxame" market claims
+expect 0 "$enxame" market claims --help
+
+# years: byte for byte the same on any number of threads, another seed is another result
+future=(market run "$root/jobs/market/today.yaml" --draws 200 --years 4)
+for threads in 1 2 8; do
+    expect 0 "$enxame" "${future[@]}" --seed 5 --threads $threads --svg "$work/$threads.svg" --json
+    mv "$work/out" "$work/$threads.json"
+    cmp "$work/1.json" "$work/$threads.json" || fail "$threads threads differ"
+    cmp "$work/1.svg" "$work/$threads.svg" || fail "$threads threads draw another picture"
+done
+expect 0 "$enxame" "${future[@]}" --seed 6 --json
+cmp -s "$work/1.json" "$work/out" && fail "the seed does nothing"
+python3 - "$work/1.json" "$work/1.svg" <<'END' || fail "fans"
+import json, sys, xml.dom.minidom
+run = json.load(open(sys.argv[1]))
+assert run["draws"] == 200 and run["years"] == 4 and run["seed"] == 5
+assert run["without_equilibrium"] == 0 and len(run["fans"]) == 10
+for fan in run["fans"].values():
+    assert [year["year"] for year in fan] == [1, 2, 3, 4]
+    for year in fan: assert year["quantiles"] == sorted(year["quantiles"])
+assert run["fans"]["unit_cost"][3]["mean"] < 1.33
+svg = xml.dom.minidom.parse(sys.argv[2])
+assert len(svg.getElementsByTagName("polygon")) == 12
+END
+expect 0 "$enxame" "${future[@]}"
+expect 0 "$enxame" "${future[@]}" --tornado
+grep -q 'What decides year 4' "$work/out" || fail "no tornado"
+expect 0 "$enxame" "${future[@]}" --tornado --json
+python3 - "$work/out" <<'END' || fail "tornado"
+import json, sys
+run = json.load(open(sys.argv[1]))
+middle = run["fans"]["cs"][-1]["quantiles"][2]
+levers = {row["lever"]: row["cs"] for row in run["tornado"]}
+assert len(levers) == 7 and levers["demand_growth"][0] < middle < levers["demand_growth"][1]
+assert levers["cost_factor"][0] > middle > levers["cost_factor"][1]
+END
+expect 0 "$enxame" "${future[@]}" --stop-year 2
+grep -q 'in 100.0 % of draws .*in 0.0 % of draws' "$work/out" || fail "the law does not stop"
+expect 0 "$enxame" market run "$root/jobs/market/open_weights.yaml" --draws 20 --years 2 --json
+grep -q '"cournot": *{' "$work/out" || fail "one conduct only"
+expect 64 "$enxame" "${future[@]}" --draws 0
+says '--draws'
+expect 64 "$enxame" market run "$root/jobs/market/today.yaml" --draws 1000000 --years 100
+says 'at most'
+expect 74 "$enxame" "${future[@]}" --svg "$work/none/x.svg"
+[ -s "$work/out" ] && fail "a result although the picture failed"
+expect 0 "$enxame" market run --help
+
+# three bills: the sample, a published example, and what is wrong with a file
+sample=$root/jobs/market/buy_tickets.yaml
+[ "$(wc -l < "$sample")" -le 30 ] || fail "the sample is longer than 30 lines"
+expect 0 "$enxame" market buy "$sample"
+grep -q 'cheapest: ' "$work/out" || fail "nothing is cheapest"
+cat > "$work/x.yaml" <<'END'
+job: {tasks: 1, tokens_in: 120e6, tokens_out: 40e6}
+api: {usd_per_mtok_in: 0.25, usd_per_mtok_out: 2}
+own: {usd_per_hour: 1.19, hours: 729.6, overhead: 1.15, tokens_per_s_in: 1e6, tokens_per_s_out: 1e6}
+END
+expect 0 "$enxame" market buy "$work/x.yaml" --json
+python3 - "$work/out" <<'END' || fail "buy"
+import json, sys
+bill = json.load(open(sys.argv[1]))
+assert round(bill["api"]["usd"], 2) == 110.00 and round(bill["own"]["usd"], 2) == 998.46
+assert round(bill["own"]["break_even_tasks"] * 0.16, 4) == 1.4523  # billion tokens
+assert bill["swarm"] is None and bill["cheapest"] == "api"
+END
+sed -i 's/overhead: 1.15/overhaed: 1/' "$work/x.yaml"
+expect 65 "$enxame" market buy "$work/x.yaml"
+says 'did you mean "overhead"?'
+printf 'job: {tasks: 9, tokens_in: 1, tokens_cached: 2, tokens_out: 1}\n' > "$work/x.yaml"
+printf 'api: {usd_per_mtok_in: 1, usd_per_mtok_out: 2}\n' >> "$work/x.yaml"
+expect 64 "$enxame" market buy "$work/x.yaml"
+says 'job.tokens_cached'
+expect 0 "$enxame" market buy --help
+
 # what has no answer
 solve() { printf '%s' "$1" > "$work/x.yaml"; expect "$2" "$enxame" market solve "$work/x.yaml"; }
 solve 'alpah: 1' 65
@@ -64,6 +164,9 @@ solve '{alpha: 1, outside: 0, v: [1, nan]}' 64
 says 'quality'
 solve '{alpha: 1, outside: 0, v: []}' 64
 says 'firms'
+printf '{alpha: 1, outside: 0, v: [1], future: {odds: 2}}' > "$work/x.yaml"
+expect 64 "$enxame" market run "$work/x.yaml"
+says 'future.odds: 2 is not from'
 solve '{alpha: 1, outside: 0, gamma: 1.25, size: 1, training: {spend: endogenous}, v: [0, 0]}' 69
 says 'training'
 [ -s "$work/out" ] && fail "a number for a market without equilibrium"

@@ -43,6 +43,44 @@ static void assert_refused(const char *text, enx_status status, const char *word
     assert_null(s);
 }
 
+static void claims_keys_are_read(void **state)
+{
+    (void)state;
+    cli_scenario *s = open_text(
+        "alpha: 1\noutside: 0\n" FIRM
+        "claims: {exponent: 0.17, training_counted: 0.1, odds_low: 0.5, odds_high: 0.8,\n"
+        "  horizon_years: 7, value_years: 12, discount: 0.8, public_cost_factor: 1.1}\n");
+    const enx_claims_input *c = &s->claims;
+    assert_true(c->exponent == 0.17 && c->training_counted == 0.1 && c->odds_low == 0.5);
+    assert_true(c->odds_high == 0.8 && c->horizon_years == 7 && c->value_years == 12);
+    assert_true(c->discount == 0.8 && c->public_cost_factor == 1.1);
+    assert_ptr_equal(c->market, &s->market);
+    assert_int_equal(c->layer_count, 0);
+    cli_scenario_close(&s);
+    assert_refused("claims: {exponnet: 1}\n", ENX_FORMAT, "exponent");
+}
+
+static void future_keys_are_read(void **state)
+{
+    (void)state;
+    cli_scenario *s = open_text(
+        "alpha: 1\noutside: 0\n" FIRM
+        "future: {odds: 0.6, horizon_years: 4, demand_growth: 2, demand_sd: 0.1,\n"
+        "  cost_factor: 0.5, cost_sd: 0.2, gamma_sd: 0.3, noise_sd: 0.4, learning_rate: 0.25,\n"
+        "  units_before: 9, compute_growth: 3, rho_after: 0.7, open_lag_years: 0.5}\n"
+        "layers: {curvature: linear, chain: [{name: a, firms: 2}],\n"
+        "  hardware: {margin: 0.71, cost_share: 0.72, training_share: 0.73}}\n");
+    const enx_future_input *f = &s->future;
+    assert_true(f->odds == 0.6 && f->horizon_years == 4 && f->demand_growth == 2);
+    assert_true(f->demand_sd == 0.1 && f->cost_factor == 0.5 && f->cost_sd == 0.2);
+    assert_true(f->gamma_sd == 0.3 && f->noise_sd == 0.4 && f->learning_rate == 0.25);
+    assert_true(f->units_before == 9 && f->compute_growth == 3 && f->rho_after == 0.7);
+    assert_true(f->open_lag_years == 0.5 && f->hardware_margin == 0.71);
+    assert_true(f->hardware_cost == 0.72 && f->hardware_training == 0.73);
+    assert_ptr_equal(f->market, &s->market);
+    cli_scenario_close(&s);
+}
+
 static void every_key_is_read(void **state)
 {
     (void)state;
@@ -183,6 +221,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(claims_keys_are_read),
+        cmocka_unit_test(future_keys_are_read),
         cmocka_unit_test(lists_are_a_short_form),
         cmocka_unit_test(what_is_missing_or_unknown_is_named),
         cmocka_unit_test(numbers_that_make_no_sense_are_named),
