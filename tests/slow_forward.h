@@ -32,8 +32,9 @@ static inline float *slow_tensor(const slow_forward *s, int layer, const char *p
 {
     char        name[96];
     enx_kernels k;
-    if (layer >= 0) snprintf(name, sizeof name, "blk.%d.%s.weight", layer, part);
-    else snprintf(name, sizeof name, "%s.weight", part);
+    const char *kind = strstr(part, ".bias") ? "" : ".weight";
+    if (layer >= 0) snprintf(name, sizeof name, "blk.%d.%s%s", layer, part, kind);
+    else snprintf(name, sizeof name, "%s%s", part, kind);
     const enx_gguf_tensor *t = enx_gguf_tensor_find(s->gguf, name);
     if (!t) return NULL;
     const size_t n = (size_t)(t->dims[0] * t->dims[1]);
@@ -78,17 +79,48 @@ static inline void slow_norm(const slow_forward *s, int layer, const char *part,
     enx_mem_free(gain);
 }
 
+static inline void slow_add_bias(const slow_forward *s, int layer, const char *part, double *x,
+                                 size_t n)
+{
+    enx_tensor_type type;
+    float          *bias = slow_tensor(s, layer, part, &type);
+    for (size_t i = 0; bias && i < n; i++) x[i] += (double)bias[i];
+    enx_mem_free(bias);
+}
+
+static inline bool slow_is_arch(const slow_forward *s, const char *name)
+{
+    return strcmp(s->h->arch->name, name) == 0;
+}
+
+/* The angle of pair i at a position, and the factor of its length. */
+static inline double slow_angle(const slow_forward *s, size_t i, double *length)
+{
+    const enx_rope_scaling *r = &s->h->rope_scaling;
+    const double            d = s->h->head_width, factor = (double)r->factor;
+    const double            pace = pow((double)s->h->rope_base, -2.0 * (double)i / d);
+    *length = r->is_yarn ? 1 + log(factor) / 10 : 1;
+    if (!r->is_yarn) return s->position * pace / factor;
+    double edges[2]; /* pairs of 32 turns and of one */
+    for (int e = 0; e < 2; e++)
+        edges[e] = d / 2 * log(r->original_tokens / (e ? 1.0 : 32.0) / (2 * acos(-1))) /
+                   log((double)s->h->rope_base);
+    const double low = fmax(floor(edges[0]), 0), high = fmin(ceil(edges[1]), d - 1);
+    const double stretched = fmin(fmax(((double)i - low) / fmax(high - low, 0.001), 0), 1);
+    return s->position * (pace * (1 - stretched) + pace / factor * stretched);
+}
+
 static inline void slow_rotate(const slow_forward *s, double *x)
 {
     const size_t    half = s->h->head_width / 2;
     enx_tensor_type type;
     float          *factors = slow_tensor(s, -1, "rope_freqs", &type);
     for (size_t i = 0; i < half; i++) {
-        const bool   is_split = s->h->arch == ENX_ARCH_QWEN3;
+        double       length;
+        const bool   is_split = !slow_is_arch(s, "llama");
         const size_t p = is_split ? i : 2 * i, q = is_split ? half + i : 2 * i + 1;
-        const double frequency = pow((double)s->h->rope_base, -2.0 * (double)i / s->h->head_width);
-        const double angle = s->position * frequency / (factors ? (double)factors[i] : 1);
-        const double a = x[p], b = x[q];
+        const double angle = slow_angle(s, i, &length) / (factors ? (double)factors[i] : 1);
+        const double a = x[p] * length, b = x[q] * length;
         x[p] = a * cos(angle) - b * sin(angle);
         x[q] = a * sin(angle) + b * cos(angle);
     }
@@ -107,6 +139,9 @@ static inline void slow_attention(slow_forward *s, int layer, double *out, const
     slow_multiply(s, layer, "attn_q", q, h, q_width, width);
     slow_multiply(s, layer, "attn_k", k, h, kv_width, width);
     slow_multiply(s, layer, "attn_v", v, h, kv_width, width);
+    slow_add_bias(s, layer, "attn_q.bias", q, q_width);
+    slow_add_bias(s, layer, "attn_k.bias", k, kv_width);
+    slow_add_bias(s, layer, "attn_v.bias", v, kv_width);
     for (size_t i = 0; i < s->h->head_count; i++) {
         slow_norm(s, layer, "attn_q_norm", q + i * d, q + i * d, d);
         slow_rotate(s, q + i * d);

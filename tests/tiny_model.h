@@ -26,6 +26,7 @@ typedef struct tiny_options {
     uint32_t        vocab, width, layers, heads, kv_heads, head_width, ffn, context;
     bool            is_head_untied;
     bool            has_rope_factors;
+    const char     *rope_scaling; /* NULL, "linear" or "yarn": stretched by 4 from 16 tokens */
     uint64_t        seed;
     /* For files that must be refused: */
     const char     *without;  /* leave this tensor out */
@@ -69,7 +70,8 @@ static inline void tiny_convert(void *out, const float *x, size_t n, enx_tensor_
     }
 }
 
-/* A matrix of normal numbers, or with rows == 0 a gain around 1. */
+/* A matrix of normal numbers, or with rows == 0 a gain around 1; biases too are around 1, which
+ * none can miss. */
 static inline void tiny_add(tiny_builder *b, const char *name, uint32_t rows, uint32_t cols)
 {
     if (b->o->without && strcmp(name, b->o->without) == 0) return;
@@ -93,24 +95,47 @@ static inline void tiny_add(tiny_builder *b, const char *name, uint32_t rows, ui
 static inline void tiny_add_layer(tiny_builder *b, uint32_t i)
 {
     const tiny_options *o = b->o;
-    const bool          is_qwen3 = !o->arch || strcmp(o->arch, "qwen3") == 0;
+    const char         *arch = o->arch ? o->arch : "qwen3";
+    const bool          is_qwen2 = strcmp(arch, "qwen2") == 0;
+    const bool          is_qwen3 = strcmp(arch, "qwen3") == 0;
     const uint32_t      q = o->heads * o->head_width, kv = o->kv_heads * o->head_width;
     const struct {
         const char *name;
         uint32_t    rows, cols;
+        bool        is_missing;
     } parts[] = {
-        { "attn_norm", 0, o->width },        { "attn_q", q, o->width },
-        { "attn_k", kv, o->width },          { "attn_v", kv, o->width },
-        { "attn_output", o->width, q },      { "ffn_norm", 0, o->width },
-        { "ffn_gate", o->ffn, o->width },    { "ffn_up", o->ffn, o->width },
-        { "ffn_down", o->width, o->ffn },    { "attn_q_norm", 0, o->head_width },
-        { "attn_k_norm", 0, o->head_width },
+        { "attn_norm.weight", 0, o->width, false },
+        { "attn_q.weight", q, o->width, false },
+        { "attn_k.weight", kv, o->width, false },
+        { "attn_v.weight", kv, o->width, false },
+        { "attn_output.weight", o->width, q, false },
+        { "ffn_norm.weight", 0, o->width, false },
+        { "ffn_gate.weight", o->ffn, o->width, false },
+        { "ffn_up.weight", o->ffn, o->width, false },
+        { "ffn_down.weight", o->width, o->ffn, false },
+        { "attn_q_norm.weight", 0, o->head_width, !is_qwen3 },
+        { "attn_k_norm.weight", 0, o->head_width, !is_qwen3 },
+        { "attn_q.bias", 0, q, !is_qwen2 },
+        { "attn_k.bias", 0, kv, !is_qwen2 },
+        { "attn_v.bias", 0, kv, !is_qwen2 },
     };
-    for (size_t p = 0; p < (is_qwen3 ? 11 : 9); p++) {
+    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
         char name[64];
-        snprintf(name, sizeof name, "blk.%u.%s.weight", i, parts[p].name);
+        if (parts[p].is_missing) continue;
+        snprintf(name, sizeof name, "blk.%u.%s", i, parts[p].name);
         tiny_add(b, name, parts[p].rows, parts[p].cols);
     }
+}
+
+static inline void tiny_add_rope_scaling(tiny_builder *b, const char *arch)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s.rope.scaling.type", arch);
+    enx_gguf_add_str(b->writer, name, b->o->rope_scaling);
+    snprintf(name, sizeof name, "%s.rope.scaling.factor", arch);
+    enx_gguf_add_f32(b->writer, name, 4);
+    snprintf(name, sizeof name, "%s.rope.scaling.original_context_length", arch);
+    enx_gguf_add_u32(b->writer, name, 16);
 }
 
 static inline void tiny_add_keys(tiny_builder *b)
@@ -140,6 +165,7 @@ static inline void tiny_add_keys(tiny_builder *b)
     enx_gguf_add_f32(b->writer, name, 1e-6f);
     snprintf(name, sizeof name, "%s.rope.freq_base", arch);
     enx_gguf_add_f32(b->writer, name, 10000);
+    if (o->rope_scaling) tiny_add_rope_scaling(b, arch);
     if (o->key && o->text) enx_gguf_add_str(b->writer, o->key, o->text);
     if (o->key && !o->text) enx_gguf_add_u32(b->writer, o->key, o->key_value);
 }

@@ -151,7 +151,7 @@ static void rotate_heads(enx_forward *f, float *heads, uint32_t count, const flo
     const float *c = f->cosines + position * half, *s = f->sines + position * half;
     for (uint32_t i = 0; i < count; i++, heads += d) {
         if (gain) f->kernels.rmsnorm(heads, heads, gain, d, f->hparams->rms_epsilon);
-        if (f->hparams->arch == ENX_ARCH_QWEN3) f->kernels.rope_halves(heads, c, s, half);
+        if (f->hparams->arch->has_split_rope) f->kernels.rope_halves(heads, c, s, half);
         else f->kernels.rope_pairs(heads, c, s, half);
     }
 }
@@ -175,7 +175,14 @@ static void store_row(enx_forward *f, const enx_row *row, const float *k, const 
     }
 }
 
-/* Norm and rotate queries and keys; put keys and values into the cache. */
+static void add_biases(const enx_forward *f, float *q, float *k, float *v)
+{
+    f->kernels.add(q, f->layer->q_bias, f->q_width);
+    f->kernels.add(k, f->layer->k_bias, f->kv_width);
+    f->kernels.add(v, f->layer->v_bias, f->kv_width);
+}
+
+/* Add biases, norm and rotate queries and keys; put keys and values into the cache. */
 static void place_rows(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward       *f = user;
@@ -184,11 +191,12 @@ static void place_rows(void *user, uint32_t part, uint32_t part_count)
     const span         rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
         float *q = f->q + row * (size_t)f->q_width, *k = f->k + row * (size_t)f->kv_width;
+        float *v = f->v + row * (size_t)f->kv_width;
+        if (hp->arch->has_qkv_bias) add_biases(f, q, k, v);
         rotate_heads(f, q, hp->head_count, f->layer->q_norm, f->rows[row].position);
         rotate_heads(f, k, hp->kv_head_count, f->layer->k_norm, f->rows[row].position);
         for (uint32_t i = 0; i < f->q_width; i++) q[i] *= scale;
-        store_row(f, &f->rows[row], k, f->v + row * (size_t)f->kv_width,
-                  f->halves + part * (size_t)f->kv_width);
+        store_row(f, &f->rows[row], k, v, f->halves + part * (size_t)f->kv_width);
     }
 }
 
@@ -465,15 +473,37 @@ static void carve_all(enx_forward *f, carver *c)
     f->head_acts = carve(c, ENX_FORWARD_HEAD_ROWS * (width / ENX_Q8_BLOCK), sizeof *f->head_acts);
 }
 
+/* The pair that turns `turns` times within the context of training, as a real number. */
+static double pair_of_turns(const enx_hparams *hp, double turns)
+{
+    const double length = hp->rope_scaling.original_tokens / (turns * 2 * M_PI);
+    return hp->head_width * log(length) / (2 * log((double)hp->rope_base));
+}
+
+/* How much of pair i's pace is kept: YaRN keeps pairs that turn 32 times or more, stretches those
+ * that turn less than once, and blends between; linear scaling stretches all. */
+static double kept_pace(const enx_hparams *hp, size_t i)
+{
+    if (!hp->rope_scaling.is_yarn) return 0;
+    const double low = fmax(0, floor(pair_of_turns(hp, 32)));
+    const double high = fmin(hp->head_width - 1, ceil(pair_of_turns(hp, 1)));
+    return 1 - fmin(1, fmax(0, ((double)i - low) / fmax(0.001, high - low)));
+}
+
 static void fill_angles(enx_forward *f)
 {
-    const size_t half = f->hparams->head_width / 2;
+    const enx_hparams      *hp = f->hparams;
+    const enx_rope_scaling *scaling = &hp->rope_scaling;
+    const size_t            half = hp->head_width / 2;
+    const double            size = (double)scaling->attention_factor;
     for (size_t i = 0; i < half; i++) {
-        double frequency = pow(f->hparams->rope_base, -(double)i / (double)half);
+        const double kept = kept_pace(hp, i);
+        double       frequency = pow(hp->rope_base, -(double)i / (double)half);
         if (f->weights->rope_factors) frequency /= (double)f->weights->rope_factors[i];
+        frequency *= kept + (1 - kept) / (double)scaling->factor;
         for (size_t p = 0; p < f->options.context_tokens; p++) {
-            f->cosines[p * half + i] = (float)cos((double)p * frequency);
-            f->sines[p * half + i] = (float)sin((double)p * frequency);
+            f->cosines[p * half + i] = (float)(size * cos((double)p * frequency));
+            f->sines[p * half + i] = (float)(size * sin((double)p * frequency));
         }
     }
 }

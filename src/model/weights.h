@@ -26,8 +26,9 @@ typedef struct enx_matrix {
 typedef struct enx_layer {
     const float *attn_norm; /* [width] */
     enx_matrix   q, k, v;   /* heads * head_width rows */
-    const float *q_norm;    /* [head_width]; NULL: this architecture has none */
-    const float *k_norm;
+    /* Those that the architecture has not are NULL. */
+    const float *q_bias, *k_bias, *v_bias; /* [rows of q, k, v] */
+    const float *q_norm, *k_norm;          /* [head_width] */
     enx_matrix   o;
     const float *ffn_norm; /* [width] */
     enx_matrix   gate, up, down;

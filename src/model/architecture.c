@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* architecture.c - one row an architecture. */
+#include "model/architecture.h"
+
+#include <string.h>
+
+static const enx_architecture architectures[] = {
+    { .name = "llama" },
+    { .name = "qwen2", .has_split_rope = true, .has_qkv_bias = true },
+    { .name = "qwen3", .has_split_rope = true, .has_head_norms = true },
+};
+
+const enx_architecture *enx_architecture_find(const char *name, size_t size_bytes)
+{
+    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++)
+        if (strlen(architectures[i].name) == size_bytes &&
+            memcmp(architectures[i].name, name, size_bytes) == 0)
+            return &architectures[i];
+    return NULL;
+}
