@@ -45,11 +45,32 @@ static inline float *slow_tensor(const slow_forward *s, int layer, const char *p
     return out;
 }
 
+static inline bool slow_is_arch(const slow_forward *s, const char *name)
+{
+    return strcmp(s->h->arch->name, name) == 0;
+}
+
+/* The tensor that holds a matrix; *first: the matrix's first row in it. */
+static inline const char *slow_holder(const slow_forward *s, const char *part, size_t *first)
+{
+    const size_t d = s->h->head_width, q = s->h->head_count * d, kv = s->h->kv_head_count * d;
+    *first = 0;
+    if (!slow_is_arch(s, "phi3")) return part;
+    if (strcmp(part, "attn_k") == 0) *first = q;
+    if (strcmp(part, "attn_v") == 0) *first = q + kv;
+    if (strcmp(part, "ffn_up") == 0) *first = s->h->ffn_width;
+    if (strncmp(part, "ffn_", 4) == 0) return strcmp(part, "ffn_gate") == 0 ? "ffn_up" : part;
+    const bool is_qkv = strncmp(part, "attn_", 5) == 0 && strcmp(part, "attn_output") != 0;
+    return is_qkv ? "attn_qkv" : part;
+}
+
 static inline void slow_multiply(const slow_forward *s, int layer, const char *part, double *out,
                                  const double *x, size_t rows, size_t cols)
 {
     enx_tensor_type type;
-    float          *w = slow_tensor(s, layer, part, &type);
+    size_t          first;
+    const char     *holder = slow_holder(s, part, &first);
+    float          *w = slow_tensor(s, layer, holder, &type);
     double         *in = ENX_MEM_NEW(double, cols);
     for (size_t b = 0; b < cols; b += 32) {
         double most = 0;
@@ -60,7 +81,7 @@ static inline void slow_multiply(const slow_forward *s, int layer, const char *p
     }
     for (size_t r = 0; r < rows; r++) {
         out[r] = 0;
-        for (size_t c = 0; c < cols; c++) out[r] += (double)w[r * cols + c] * in[c];
+        for (size_t c = 0; c < cols; c++) out[r] += (double)w[(first + r) * cols + c] * in[c];
     }
     enx_mem_free(in);
     enx_mem_free(w);
@@ -88,11 +109,6 @@ static inline void slow_add_bias(const slow_forward *s, int layer, const char *p
     enx_mem_free(bias);
 }
 
-static inline bool slow_is_arch(const slow_forward *s, const char *name)
-{
-    return strcmp(s->h->arch->name, name) == 0;
-}
-
 /* The angle of pair i at a position, and the factor of its length. */
 static inline double slow_angle(const slow_forward *s, size_t i, double *length)
 {
@@ -114,7 +130,11 @@ static inline void slow_rotate(const slow_forward *s, double *x)
 {
     const size_t    half = s->h->head_width / 2;
     enx_tensor_type type;
-    float          *factors = slow_tensor(s, -1, "rope_freqs", &type);
+    const bool      is_long = s->h->context_tokens > s->h->rope_scaling.original_tokens;
+    const char     *which = !slow_is_arch(s, "phi3") ? "rope_freqs"
+                            : is_long                ? "rope_factors_long"
+                                                     : "rope_factors_short";
+    float          *factors = slow_tensor(s, -1, which, &type);
     for (size_t i = 0; i < half; i++) {
         double       length;
         const bool   is_split = !slow_is_arch(s, "llama");
@@ -157,14 +177,16 @@ static inline void slow_attention(slow_forward *s, int layer, double *out, const
     for (size_t i = 0; i < s->h->head_count; i++) {
         const size_t shared = i / (s->h->head_count / s->h->kv_head_count) * d;
         double       sum = 0;
-        for (size_t p = 0; p <= s->position; p++) {
+        size_t       from = 0;
+        while (s->position - from >= s->h->window_tokens) from++;
+        for (size_t p = from; p <= s->position; p++) {
             scores[p] = 0;
             for (size_t j = 0; j < d; j++)
                 scores[p] += q[i * d + j] * s->keys[(start + p) * kv_width + shared + j];
             scores[p] = exp(scores[p] / sqrt((double)d));
             sum += scores[p];
         }
-        for (size_t p = 0; p <= s->position; p++)
+        for (size_t p = from; p <= s->position; p++)
             for (size_t j = 0; j < d; j++)
                 a[i * d + j] += scores[p] / sum * s->values[(start + p) * kv_width + shared + j];
     }

@@ -26,6 +26,7 @@ typedef struct tiny_options {
     uint32_t        vocab, width, layers, heads, kv_heads, head_width, ffn, context;
     bool            is_head_untied;
     bool            has_rope_factors;
+    uint32_t        window;       /* of attention; 0: none */
     const char     *rope_scaling; /* NULL, "linear" or "yarn": stretched by 4 from 16 tokens */
     uint64_t        seed;
     /* For files that must be refused: */
@@ -97,6 +98,7 @@ static inline void tiny_add_layer(tiny_builder *b, uint32_t i)
     const tiny_options *o = b->o;
     const char         *arch = o->arch ? o->arch : "qwen3";
     const bool          is_qwen2 = strcmp(arch, "qwen2") == 0;
+    const bool          is_phi3 = strcmp(arch, "phi3") == 0;
     const bool          is_qwen3 = strcmp(arch, "qwen3") == 0;
     const uint32_t      q = o->heads * o->head_width, kv = o->kv_heads * o->head_width;
     const struct {
@@ -105,13 +107,14 @@ static inline void tiny_add_layer(tiny_builder *b, uint32_t i)
         bool        is_missing;
     } parts[] = {
         { "attn_norm.weight", 0, o->width, false },
-        { "attn_q.weight", q, o->width, false },
-        { "attn_k.weight", kv, o->width, false },
-        { "attn_v.weight", kv, o->width, false },
+        { "attn_q.weight", q, o->width, is_phi3 },
+        { "attn_k.weight", kv, o->width, is_phi3 },
+        { "attn_v.weight", kv, o->width, is_phi3 },
+        { "attn_qkv.weight", q + 2 * kv, o->width, !is_phi3 },
         { "attn_output.weight", o->width, q, false },
         { "ffn_norm.weight", 0, o->width, false },
-        { "ffn_gate.weight", o->ffn, o->width, false },
-        { "ffn_up.weight", o->ffn, o->width, false },
+        { "ffn_gate.weight", o->ffn, o->width, is_phi3 },
+        { "ffn_up.weight", o->ffn * (is_phi3 ? 2 : 1), o->width, false },
         { "ffn_down.weight", o->width, o->ffn, false },
         { "attn_q_norm.weight", 0, o->head_width, !is_qwen3 },
         { "attn_k_norm.weight", 0, o->head_width, !is_qwen3 },
@@ -165,6 +168,8 @@ static inline void tiny_add_keys(tiny_builder *b)
     enx_gguf_add_f32(b->writer, name, 1e-6f);
     snprintf(name, sizeof name, "%s.rope.freq_base", arch);
     enx_gguf_add_f32(b->writer, name, 10000);
+    snprintf(name, sizeof name, "%s.attention.sliding_window", arch);
+    if (o->window) enx_gguf_add_u32(b->writer, name, o->window);
     if (o->rope_scaling) tiny_add_rope_scaling(b, arch);
     if (o->key && o->text) enx_gguf_add_str(b->writer, o->key, o->text);
     if (o->key && !o->text) enx_gguf_add_u32(b->writer, o->key, o->key_value);
@@ -181,7 +186,11 @@ static inline enx_status tiny_build(const tiny_options *options, enx_buf *out, e
     for (uint32_t i = 0; i < options->layers; i++) tiny_add_layer(&b, i);
     tiny_add(&b, "output_norm.weight", 0, options->width);
     if (options->is_head_untied) tiny_add(&b, "output.weight", options->vocab, options->width);
-    if (options->has_rope_factors) tiny_add(&b, "rope_freqs.weight", 0, options->head_width / 2);
+    const bool     is_phi3 = options->arch && strcmp(options->arch, "phi3") == 0;
+    const uint32_t half = options->head_width / 2;
+    if (options->has_rope_factors)
+        tiny_add(&b, is_phi3 ? "rope_factors_short.weight" : "rope_freqs.weight", 0, half);
+    if (options->has_rope_factors && is_phi3) tiny_add(&b, "rope_factors_long.weight", 0, half);
     if (options->extra) tiny_add(&b, options->extra, 0, options->width);
     const enx_status status = enx_gguf_writer_finish(b.writer, out, report);
     enx_gguf_writer_close(&b.writer);

@@ -6,6 +6,11 @@
 
 static const enx_architecture architectures[] = {
     { .name = "llama" },
+    { .name = "phi3",
+      .has_split_rope = true,
+      .has_fused = true,
+      .has_two_ranges = true,
+      .has_window = true },
     { .name = "qwen2", .has_split_rope = true, .has_qkv_bias = true },
     { .name = "qwen3", .has_split_rope = true, .has_head_norms = true },
 };

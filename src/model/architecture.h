@@ -16,11 +16,14 @@ typedef struct enx_architecture {
     bool        has_split_rope; /* rotates pairs (i, half + i); otherwise (2i, 2i + 1) */
     bool        has_qkv_bias;   /* added to q, k and v before their rotation */
     bool        has_head_norms; /* RMS norm of each head of q and k before their rotation */
+    bool        has_fused;      /* q, k, v are the rows of one tensor; so are gate and up */
+    bool        has_two_ranges; /* rotation factors for short and for long contexts */
+    bool        has_window;     /* a position may see the latest only, if the file says so */
 } enx_architecture;
 
 /* NULL: unknown.  `name` is not zero-terminated. */
 const enx_architecture *enx_architecture_find(const char *name, size_t size_bytes);
 /* The names, for a sentence that says what works. */
-#define ENX_ARCHITECTURE_NAMES "llama, qwen2 and qwen3"
+#define ENX_ARCHITECTURE_NAMES "llama, phi3, qwen2 and qwen3"
 
 #endif /* ENX_MODEL_ARCHITECTURE_H */

@@ -200,6 +200,18 @@ static void place_rows(void *user, uint32_t part, uint32_t part_count)
     }
 }
 
+/* Keys are read from a whole block on: the first that is seen is `skipped` behind that. */
+typedef struct view {
+    size_t first, skipped, count;
+} view;
+
+static view view_of(const enx_forward *f, const enx_row *row)
+{
+    const size_t end = row->position + 1, window = f->hparams->window_tokens;
+    const size_t seen = end > window ? end - window : 0;
+    return (view){ seen - seen % KEY_BLOCK, seen % KEY_BLOCK, end - seen };
+}
+
 static void attend_rows(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward   *f = user;
@@ -208,17 +220,19 @@ static void attend_rows(void *user, uint32_t part, uint32_t part_count)
     float         *scores = f->scores + part * (f->head_stride / d);
     const span     rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
-        const size_t count = f->rows[row].position + 1;
+        const view see = view_of(f, &f->rows[row]);
         for (uint32_t head = 0; head < f->hparams->head_count; head++) {
             const size_t   at = row * (size_t)f->q_width + head * d;
-            const size_t   cache = cache_at(f, &f->rows[row], head / sharing);
+            const size_t   cache = cache_at(f, &f->rows[row], head / sharing) + see.first * d;
             const bool     is_last = head + 1 == f->hparams->head_count;
             const enx_row *next = &f->rows[is_last && row + 1 < rows.end ? row + 1 : row];
             const size_t   ahead = cache_at(f, next, is_last ? 0 : (head + 1) / sharing);
-            f->kernels.attend_scores(scores, f->q + at, f->keys + cache, d, count,
+            f->kernels.attend_scores(scores, f->q + at, f->keys + cache, d, see.skipped + see.count,
                                      f->values + cache);
-            f->kernels.softmax(scores, count);
-            f->kernels.attend_mix(f->a + at, scores, f->values + cache, d, count, f->keys + ahead);
+            f->kernels.softmax(scores + see.skipped, see.count);
+            f->kernels.attend_mix(f->a + at, scores + see.skipped,
+                                  f->values + cache + see.skipped * d, d, see.count,
+                                  f->keys + ahead);
         }
         quantize_row(f, row, f->a + row * (size_t)f->q_width, f->q_width);
     }
@@ -494,12 +508,15 @@ static void fill_angles(enx_forward *f)
 {
     const enx_hparams      *hp = f->hparams;
     const enx_rope_scaling *scaling = &hp->rope_scaling;
-    const size_t            half = hp->head_width / 2;
-    const double            size = (double)scaling->attention_factor;
+    const bool              is_long = f->options.context_tokens > scaling->original_tokens;
+    const float            *factors =
+        is_long && f->weights->long_factors ? f->weights->long_factors : f->weights->rope_factors;
+    const size_t half = hp->head_width / 2;
+    const double size = (double)scaling->attention_factor;
     for (size_t i = 0; i < half; i++) {
         const double kept = kept_pace(hp, i);
         double       frequency = pow(hp->rope_base, -(double)i / (double)half);
-        if (f->weights->rope_factors) frequency /= (double)f->weights->rope_factors[i];
+        if (factors) frequency /= (double)factors[i];
         frequency *= kept + (1 - kept) / (double)scaling->factor;
         for (size_t p = 0; p < f->options.context_tokens; p++) {
             f->cosines[p * half + i] = (float)(size * cos((double)p * frequency));

@@ -127,7 +127,11 @@ static enx_status read_rope_scaling(const opener *o)
     enx_hparams *h = &o->model->hparams;
     char         key[96];
     enx_gguf_str type;
-    h->rope_scaling = (enx_rope_scaling){ .factor = 1, .attention_factor = 1 };
+    h->rope_scaling = (enx_rope_scaling){ .factor = 1 };
+    const size_key original = { "rope.scaling.original_context_length", ENX_MODEL_CONTEXT_MAX,
+                                h->context_tokens, &h->rope_scaling.original_tokens };
+    ENX_TRY(read_size(o, &original));
+    ENX_TRY(read_real(o, "rope.scaling.attn_factor", 1, &h->rope_scaling.attention_factor));
     snprintf(key, sizeof key, "%s.rope.scaling.type", h->arch->name);
     enx_gguf_value found;
     if (!enx_gguf_find(o->gguf, key, &found)) return ENX_OK;
@@ -138,12 +142,8 @@ static enx_status read_rope_scaling(const opener *o)
         return ENX_FAIL(o->report, UNSUPPORTED, "%s is '%.*s'; none, linear and yarn work", key,
                         (int)(type.size_bytes < 20 ? type.size_bytes : 20), type.data);
     ENX_TRY(read_real(o, "rope.scaling.factor", 0, &h->rope_scaling.factor));
-    if (!h->rope_scaling.is_yarn) return ENX_OK;
-    const size_key original = { "rope.scaling.original_context_length", ENX_MODEL_CONTEXT_MAX,
-                                h->context_tokens, &h->rope_scaling.original_tokens };
-    ENX_TRY(read_size(o, &original));
-    ENX_TRY(read_real(o, "rope.scaling.attn_factor", 1, &h->rope_scaling.attention_factor));
-    h->rope_scaling.attention_factor *= 1 + 0.1f * logf(fmaxf(1, h->rope_scaling.factor));
+    if (h->rope_scaling.is_yarn)
+        h->rope_scaling.attention_factor *= 1 + 0.1f * logf(fmaxf(1, h->rope_scaling.factor));
     return ENX_OK;
 }
 
@@ -166,6 +166,10 @@ static enx_status read_hparams(const opener *o)
     };
     for (size_t i = 0; i < sizeof then / sizeof *then; i++) ENX_TRY(read_size(o, &then[i]));
     ENX_TRY(check_heads(o));
+    h->window_tokens = ENX_MODEL_CONTEXT_MAX;
+    const size_key window = { "attention.sliding_window", ENX_MODEL_CONTEXT_MAX,
+                              ENX_MODEL_CONTEXT_MAX, &h->window_tokens };
+    if (h->arch->has_window) ENX_TRY(read_size(o, &window));
     ENX_TRY(read_rope_scaling(o));
     ENX_TRY(read_real(o, "rope.freq_base", 10000, &h->rope_base));
     return read_real(o, "attention.layer_norm_rms_epsilon", 0, &h->rms_epsilon);
@@ -174,7 +178,18 @@ static enx_status read_hparams(const opener *o)
 /* ---- tensors ----------------------------------------------------------- */
 
 /* Which of the sizes a tensor's rows and columns are. */
-typedef enum extent { ONE, WIDTH, FFN, HEADS, KV_HEADS, HEAD, HALF_HEAD, VOCAB } extent;
+typedef enum extent {
+    ONE,
+    WIDTH,
+    FFN,
+    GATE_UP,
+    HEADS,
+    KV_HEADS,
+    QKV_HEADS,
+    HEAD,
+    HALF_HEAD,
+    VOCAB
+} extent;
 
 static uint32_t extent_of(const enx_hparams *h, extent e)
 {
@@ -185,10 +200,14 @@ static uint32_t extent_of(const enx_hparams *h, extent e)
         return h->width;
     case FFN:
         return h->ffn_width;
+    case GATE_UP:
+        return 2 * h->ffn_width;
     case HEADS:
         return h->head_count * h->head_width;
     case KV_HEADS:
         return h->kv_head_count * h->head_width;
+    case QKV_HEADS:
+        return (h->head_count + 2 * h->kv_head_count) * h->head_width;
     case HEAD:
         return h->head_width;
     case HALF_HEAD:
@@ -200,7 +219,7 @@ static uint32_t extent_of(const enx_hparams *h, extent e)
 }
 
 /* Which architectures have a tensor. */
-typedef enum part_need { ALWAYS, QKV_BIAS, HEAD_NORMS } part_need;
+typedef enum part_need { ALWAYS, APART, FUSED, QKV_BIAS, HEAD_NORMS } part_need;
 
 /* A layer's tensors; those with one row are gains and biases. */
 static const struct layer_part {
@@ -210,9 +229,10 @@ static const struct layer_part {
     size_t      at; /* in enx_layer */
 } layer_parts[] = {
     { "attn_norm.weight", ONE, WIDTH, ALWAYS, offsetof(enx_layer, attn_norm) },
-    { "attn_q.weight", HEADS, WIDTH, ALWAYS, offsetof(enx_layer, q) },
-    { "attn_k.weight", KV_HEADS, WIDTH, ALWAYS, offsetof(enx_layer, k) },
-    { "attn_v.weight", KV_HEADS, WIDTH, ALWAYS, offsetof(enx_layer, v) },
+    { "attn_q.weight", HEADS, WIDTH, APART, offsetof(enx_layer, q) },
+    { "attn_k.weight", KV_HEADS, WIDTH, APART, offsetof(enx_layer, k) },
+    { "attn_v.weight", KV_HEADS, WIDTH, APART, offsetof(enx_layer, v) },
+    { "attn_qkv.weight", QKV_HEADS, WIDTH, FUSED, offsetof(enx_layer, q) },
     { "attn_q.bias", ONE, HEADS, QKV_BIAS, offsetof(enx_layer, q_bias) },
     { "attn_k.bias", ONE, KV_HEADS, QKV_BIAS, offsetof(enx_layer, k_bias) },
     { "attn_v.bias", ONE, KV_HEADS, QKV_BIAS, offsetof(enx_layer, v_bias) },
@@ -220,8 +240,9 @@ static const struct layer_part {
     { "attn_k_norm.weight", ONE, HEAD, HEAD_NORMS, offsetof(enx_layer, k_norm) },
     { "attn_output.weight", WIDTH, HEADS, ALWAYS, offsetof(enx_layer, o) },
     { "ffn_norm.weight", ONE, WIDTH, ALWAYS, offsetof(enx_layer, ffn_norm) },
-    { "ffn_gate.weight", FFN, WIDTH, ALWAYS, offsetof(enx_layer, gate) },
-    { "ffn_up.weight", FFN, WIDTH, ALWAYS, offsetof(enx_layer, up) },
+    { "ffn_gate.weight", FFN, WIDTH, APART, offsetof(enx_layer, gate) },
+    { "ffn_up.weight", FFN, WIDTH, APART, offsetof(enx_layer, up) },
+    { "ffn_up.weight", GATE_UP, WIDTH, FUSED, offsetof(enx_layer, gate) },
     { "ffn_down.weight", WIDTH, FFN, ALWAYS, offsetof(enx_layer, down) },
 };
 enum { LAYER_PARTS = sizeof layer_parts / sizeof *layer_parts, NAME_BYTES = 96 };
@@ -231,6 +252,10 @@ static bool is_needed(const enx_architecture *arch, const struct layer_part *par
     switch (part->need) {
     case ALWAYS:
         return true;
+    case APART:
+        return !arch->has_fused;
+    case FUSED:
+        return arch->has_fused;
     case QKV_BIAS:
         return arch->has_qkv_bias;
     case HEAD_NORMS:
@@ -296,6 +321,26 @@ static enx_status bind_gain(opener *o, const char *name, extent cols, const floa
     return ENX_OK;
 }
 
+/* Rows of a matrix as a matrix of its own. */
+static enx_matrix rows_of_matrix(const enx_matrix *whole, uint32_t first, uint32_t count)
+{
+    enx_matrix rows = *whole;
+    rows.row_count = count;
+    rows.data += first * whole->row_bytes;
+    return rows;
+}
+
+/* q and gate are bound to the fused tensors: give each matrix its rows. */
+static void cut_fused(const enx_hparams *h, enx_layer *l)
+{
+    const uint32_t q = extent_of(h, HEADS), kv = extent_of(h, KV_HEADS);
+    l->k = rows_of_matrix(&l->q, q, kv);
+    l->v = rows_of_matrix(&l->q, q + kv, kv);
+    l->q = rows_of_matrix(&l->q, 0, q);
+    l->up = rows_of_matrix(&l->gate, h->ffn_width, h->ffn_width);
+    l->gate = rows_of_matrix(&l->gate, 0, h->ffn_width);
+}
+
 static enx_status bind_layer(opener *o, uint32_t index)
 {
     uint8_t *layer = (uint8_t *)&o->model->layers[index];
@@ -308,22 +353,43 @@ static enx_status bind_layer(opener *o, uint32_t index)
         if (part->rows == ONE) ENX_TRY(bind_gain(o, name, part->cols, at));
         else ENX_TRY(bind_matrix(o, name, part->rows, part->cols, at));
     }
+    if (o->model->hparams.arch->has_fused) cut_fused(&o->model->hparams, &o->model->layers[index]);
     return ENX_OK;
+}
+
+static const char long_factors[] = "rope_factors_long.weight";
+
+/* Of all contexts, or of the short ones. */
+static const char *rope_factors_name(const enx_architecture *arch)
+{
+    return arch->has_two_ranges ? "rope_factors_short.weight" : "rope_freqs.weight";
+}
+
+static enx_status bind_factors(opener *o)
+{
+    enx_weights *w = &o->model->weights;
+    const char  *name = rope_factors_name(o->model->hparams.arch);
+    const bool   has_long = enx_gguf_tensor_find(o->gguf, long_factors) != NULL;
+    if (has_long) ENX_TRY(bind_gain(o, long_factors, HALF_HEAD, &w->long_factors));
+    if (!has_long && !enx_gguf_tensor_find(o->gguf, name)) return ENX_OK;
+    return bind_gain(o, name, HALF_HEAD, &w->rope_factors);
 }
 
 static bool is_known(const enx_model *model, const enx_gguf_str *name)
 {
     static const char *const others[] = { "token_embd.weight", "output_norm.weight",
-                                          "output.weight", "rope_freqs.weight" };
+                                          "output.weight" };
     char                     text[ENX_GGUF_NAME_BYTES_MAX + 1] = { 0 }, want[NAME_BYTES];
     uint32_t                 layer = 0;
     memcpy(text, name->data, (size_t)name->size_bytes); /* the parser bounds names */
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strcmp(text, others[i]) == 0) return true;
+    if (strcmp(text, long_factors) == 0) return model->hparams.arch->has_two_ranges;
+    if (strcmp(text, rope_factors_name(model->hparams.arch)) == 0) return true;
     if (sscanf(text, "blk.%u.", &layer) != 1 || layer >= model->hparams.layer_count) return false;
     for (size_t i = 0; i < LAYER_PARTS; i++) {
         part_name(want, layer, &layer_parts[i]);
-        if (strcmp(text, want) == 0) return is_needed(model->hparams.arch, &layer_parts[i]);
+        if (strcmp(text, want) == 0 && is_needed(model->hparams.arch, &layer_parts[i])) return true;
     }
     return false;
 }
@@ -363,8 +429,7 @@ static enx_status bind_tensors(opener *o)
     ENX_TRY(bind_matrix(o, "token_embd.weight", VOCAB, WIDTH, &w->embed));
     for (uint32_t i = 0; i < h->layer_count; i++) ENX_TRY(bind_layer(o, i));
     ENX_TRY(bind_gain(o, "output_norm.weight", WIDTH, &w->out_norm));
-    if (enx_gguf_tensor_find(o->gguf, "rope_freqs.weight"))
-        ENX_TRY(bind_gain(o, "rope_freqs.weight", HALF_HEAD, &w->rope_factors));
+    ENX_TRY(bind_factors(o));
     if (h->is_head_tied) w->head = w->embed;
     else ENX_TRY(bind_matrix(o, "output.weight", VOCAB, WIDTH, &w->head));
     w->layers = o->model->layers;
@@ -423,7 +488,7 @@ static enx_status pack_weights(opener *o)
 /* An upper bound, with room for the arena's red zones.  All sizes are below their limits. */
 static uint64_t count_gain_bytes(const enx_hparams *h)
 {
-    uint64_t values = (uint64_t)h->width + h->head_width, arrays = 2;
+    uint64_t values = (uint64_t)h->width + h->head_width, arrays = 3;
     for (size_t i = 0; i < LAYER_PARTS; i++) {
         if (layer_parts[i].rows != ONE || !is_needed(h->arch, &layer_parts[i])) continue;
         values += (uint64_t)h->layer_count * extent_of(h, layer_parts[i].cols);

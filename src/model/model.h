@@ -30,7 +30,7 @@ typedef struct enx_rope_scaling {
     float    factor;           /* positions are divided by it; 1: not stretched */
     float    attention_factor; /* multiplies rotated queries and keys */
     bool     is_yarn;          /* quick pairs keep their pace (Peng et al. 2023, section 3.2) */
-    uint32_t original_tokens;  /* context of training; 0 unless is_yarn */
+    uint32_t original_tokens;  /* context of training */
 } enx_rope_scaling;
 
 typedef struct enx_hparams {
@@ -44,6 +44,7 @@ typedef struct enx_hparams {
     uint32_t kv_head_count;
     uint32_t head_width; /* of one head */
     uint32_t ffn_width;
+    uint32_t window_tokens; /* positions that one sees, itself included */
     float    rms_epsilon;
     float    rope_base;
     bool     is_head_tied;

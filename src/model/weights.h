@@ -40,6 +40,7 @@ typedef struct enx_weights {
     const float     *out_norm;
     enx_matrix       head;         /* the embedding again when the head is tied */
     const float     *rope_factors; /* [head_width / 2] that divide the frequencies; NULL: all 1 */
+    const float     *long_factors; /* the same for contexts above original_tokens, or NULL */
     bool             has_q8;       /* some matrix is Q8_0: activations have to be quantized */
     bool             has_tiles;    /* some matrix is of a type that products do not take */
 } enx_weights;

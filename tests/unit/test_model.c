@@ -94,7 +94,7 @@ static void bad_models_are_refused_with_a_reason(void **state)
     (void)state;
     tiny_options o = tiny_default;
     o.arch = "mamba";
-    assert_refused(&o, ENX_UNSUPPORTED, "'mamba'; llama, qwen2 and qwen3 work");
+    assert_refused(&o, ENX_UNSUPPORTED, "'mamba'; llama, phi3, qwen2 and qwen3 work");
     o = tiny_default;
     o.without = "blk.1.ffn_up.weight";
     assert_refused(&o, ENX_NOTFOUND, "blk.1.ffn_up.weight");
@@ -280,17 +280,47 @@ static void fast_equals_slow_for_every_type_and_architecture(void **state)
                                              ENX_TENSOR_Q8_0 };
     for (size_t level = 0; level < 3; level++)
         for (size_t type = 0; type < 4; type++)
-            for (int variant = 0; variant < 6; variant++) {
-                static const char *const archs[] = { "qwen3", "llama", "qwen2" };
+            for (int variant = 0; variant < 8; variant++) {
+                static const char *const archs[] = { "qwen3", "llama", "qwen2", "phi3" };
                 tiny_options             o = tiny_default;
                 o.type = types[type];
-                o.arch = archs[variant % 3];
-                o.is_head_untied = variant & 2;
-                o.kv_heads = variant & 2 ? 3 : 1;
-                o.has_rope_factors = variant == 4;
+                o.arch = archs[variant % 4];
+                o.is_head_untied = variant >= 4;
+                o.kv_heads = variant >= 4 ? 3 : 1;
+                o.has_rope_factors = variant == 5;
                 assert_like_slow(&o, enx_cpu_detect(levels[level]),
                                  o.type == ENX_TENSOR_Q8_0 ? 0.05 : 0.002);
             }
+}
+
+/* Windows whose first key is on, before and behind the edge of a block of keys; factors for the
+ * context of training (64 is not above it) and beyond it. */
+static void windows_and_two_ranges_equal_the_slow_ones(void **state)
+{
+    (void)state;
+    static const uint32_t windows[] = { 1, 15, 16, 17, 39, 40, 64 };
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        tiny_options o = tiny_default;
+        o.type = ENX_TENSOR_F32;
+        o.arch = "phi3";
+        o.window = windows[i];
+        o.has_rope_factors = true;
+        o.key = "phi3.rope.scaling.original_context_length";
+        o.key_value = i & 1 ? 64 : 63;
+        assert_like_slow(&o, enx_cpu_detect(NULL), 0.002);
+    }
+    tiny_options o = tiny_default;
+    o.arch = "phi3";
+    o.key = "phi3.attention.sliding_window";
+    o.key_value = UINT32_MAX;
+    assert_refused(&o, ENX_LIMIT, o.key);
+    o.key = NULL;
+    o.has_rope_factors = true;
+    o.without = "rope_factors_short.weight";
+    assert_refused(&o, ENX_NOTFOUND, "rope_factors_short.weight");
+    o.without = "rope_factors_long.weight";
+    o.extra = "blk.0.attn_q.weight";
+    assert_refused(&o, ENX_UNSUPPORTED, "blk.0.attn_q.weight");
 }
 
 static void stretched_rotation_equals_the_slow_one(void **state)
@@ -440,6 +470,7 @@ int main(void)
         cmocka_unit_test(running_out_of_memory_leaves_nothing),
         cmocka_unit_test(forward_options_have_limits),
         cmocka_unit_test(fast_equals_slow_for_every_type_and_architecture),
+        cmocka_unit_test(windows_and_two_ranges_equal_the_slow_ones),
         cmocka_unit_test(stretched_rotation_equals_the_slow_one),
         cmocka_unit_test(fast_equals_slow_for_every_quantized_type),
         cmocka_unit_test(quantized_weights_are_not_expanded),
