@@ -50,6 +50,29 @@ static inline bool slow_is_arch(const slow_forward *s, const char *name)
     return strcmp(s->h->arch->name, name) == 0;
 }
 
+static inline bool slow_is_gemma(const slow_forward *s)
+{
+    return slow_is_arch(s, "gemma2") || slow_is_arch(s, "gemma3");
+}
+
+/* Gemma 2: every other layer, from the first; Gemma 3: five of six; Phi 3: all. */
+static inline bool slow_has_window(const slow_forward *s, int layer)
+{
+    if (slow_is_arch(s, "gemma2")) return layer % 2 == 0;
+    if (slow_is_arch(s, "gemma3")) return layer % 6 < 5;
+    return slow_is_arch(s, "phi3");
+}
+
+/* Gemma 2 bends scores ("attn") and logits ("final"). */
+static inline double slow_cap(const slow_forward *s, const char *which, double x)
+{
+    char       key[96];
+    double     cap = 0;
+    enx_report report = { 0 };
+    snprintf(key, sizeof key, "gemma2.%s_logit_softcapping", which);
+    return enx_gguf_read_f64(s->gguf, key, &cap, &report) == ENX_OK ? cap * tanh(x / cap) : NAN;
+}
+
 /* The tensor that holds a matrix; *first: the matrix's first row in it. */
 static inline const char *slow_holder(const slow_forward *s, const char *part, size_t *first)
 {
@@ -110,8 +133,12 @@ static inline void slow_add_bias(const slow_forward *s, int layer, const char *p
 }
 
 /* The angle of pair i at a position, and the factor of its length. */
-static inline double slow_angle(const slow_forward *s, size_t i, double *length)
+static inline double slow_angle(const slow_forward *s, int layer, size_t i, double *length)
 {
+    if (slow_is_arch(s, "gemma3") && slow_has_window(s, layer)) {
+        *length = 1;
+        return s->position * pow(10000, -2.0 * (double)i / s->h->head_width);
+    }
     const enx_rope_scaling *r = &s->h->rope_scaling;
     const double            d = s->h->head_width, factor = (double)r->factor;
     const double            pace = pow((double)s->h->rope_base, -2.0 * (double)i / d);
@@ -126,7 +153,7 @@ static inline double slow_angle(const slow_forward *s, size_t i, double *length)
     return s->position * (pace * (1 - stretched) + pace / factor * stretched);
 }
 
-static inline void slow_rotate(const slow_forward *s, double *x)
+static inline void slow_rotate(const slow_forward *s, int layer, double *x)
 {
     const size_t    half = s->h->head_width / 2;
     enx_tensor_type type;
@@ -139,7 +166,7 @@ static inline void slow_rotate(const slow_forward *s, double *x)
         double       length;
         const bool   is_split = !slow_is_arch(s, "llama");
         const size_t p = is_split ? i : 2 * i, q = is_split ? half + i : 2 * i + 1;
-        const double angle = slow_angle(s, i, &length) / (factors ? (double)factors[i] : 1);
+        const double angle = slow_angle(s, layer, i, &length) / (factors ? (double)factors[i] : 1);
         const double a = x[p] * length, b = x[q] * length;
         x[p] = a * cos(angle) - b * sin(angle);
         x[q] = a * sin(angle) + b * cos(angle);
@@ -164,11 +191,11 @@ static inline void slow_attention(slow_forward *s, int layer, double *out, const
     slow_add_bias(s, layer, "attn_v.bias", v, kv_width);
     for (size_t i = 0; i < s->h->head_count; i++) {
         slow_norm(s, layer, "attn_q_norm", q + i * d, q + i * d, d);
-        slow_rotate(s, q + i * d);
+        slow_rotate(s, layer, q + i * d);
     }
     for (size_t i = 0; i < s->h->kv_head_count; i++) {
         slow_norm(s, layer, "attn_k_norm", k + i * d, k + i * d, d);
-        slow_rotate(s, k + i * d);
+        slow_rotate(s, layer, k + i * d);
     }
     for (size_t i = 0; i < kv_width; i++) {
         k[i] = (double)enx_f32_of_f16(enx_f16_of_f32((float)k[i]));
@@ -178,12 +205,14 @@ static inline void slow_attention(slow_forward *s, int layer, double *out, const
         const size_t shared = i / (s->h->head_count / s->h->kv_head_count) * d;
         double       sum = 0;
         size_t       from = 0;
-        while (s->position - from >= s->h->window_tokens) from++;
+        while (slow_has_window(s, layer) && s->position - from >= s->h->window_tokens) from++;
         for (size_t p = from; p <= s->position; p++) {
             scores[p] = 0;
             for (size_t j = 0; j < d; j++)
                 scores[p] += q[i * d + j] * s->keys[(start + p) * kv_width + shared + j];
-            scores[p] = exp(scores[p] / sqrt((double)d));
+            scores[p] /= sqrt((double)d);
+            if (slow_is_arch(s, "gemma2")) scores[p] = slow_cap(s, "attn", scores[p]);
+            scores[p] = exp(scores[p]);
             sum += scores[p];
         }
         for (size_t p = from; p <= s->position; p++)
@@ -202,7 +231,10 @@ static inline void slow_ffn(const slow_forward *s, int layer, double *out, const
     double      *gate = ENX_MEM_NEW(double, f), *up = ENX_MEM_NEW(double, f);
     slow_multiply(s, layer, "ffn_gate", gate, h, f, width);
     slow_multiply(s, layer, "ffn_up", up, h, f, width);
-    for (size_t i = 0; i < f; i++) gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
+    for (size_t i = 0; i < f; i++) {
+        const double x = gate[i], inner = sqrt(2 / acos(-1)) * (x + 0.044715 * pow(x, 3));
+        gate[i] = (slow_is_gemma(s) ? x / 2 * (1 + tanh(inner)) : x / (1 + exp(-x))) * up[i];
+    }
     slow_multiply(s, layer, "ffn_down", out, gate, width, f);
     enx_mem_free(gate);
     enx_mem_free(up);
@@ -217,17 +249,22 @@ static inline void slow_step(slow_forward *s, uint32_t token, double *logits)
     double         *more = ENX_MEM_NEW(double, width);
     float          *embed = slow_tensor(s, -1, "token_embd", &type);
     for (size_t i = 0; i < width; i++) x[i] = (double)embed[token * width + i];
+    for (size_t i = 0; slow_is_gemma(s) && i < width; i++) x[i] *= sqrt((double)width);
     for (uint32_t layer = 0; layer < s->h->layer_count; layer++) {
         slow_norm(s, (int)layer, "attn_norm", h, x, width);
         slow_attention(s, (int)layer, more, h);
+        slow_norm(s, (int)layer, "post_attention_norm", more, more, width);
         for (size_t i = 0; i < width; i++) x[i] += more[i];
         slow_norm(s, (int)layer, "ffn_norm", h, x, width);
         slow_ffn(s, (int)layer, more, h);
+        slow_norm(s, (int)layer, "post_ffw_norm", more, more, width);
         for (size_t i = 0; i < width; i++) x[i] += more[i];
     }
     slow_norm(s, -1, "output_norm", h, x, width);
     slow_multiply(s, -1, s->h->is_head_tied ? "token_embd" : "output", logits, h, s->h->vocab_count,
                   width);
+    for (uint32_t i = 0; slow_is_arch(s, "gemma2") && i < s->h->vocab_count; i++)
+        logits[i] = slow_cap(s, "final", logits[i]);
     s->position++;
     enx_mem_free(embed);
     enx_mem_free(x);

@@ -99,7 +99,8 @@ static inline void tiny_add_layer(tiny_builder *b, uint32_t i)
     const char         *arch = o->arch ? o->arch : "qwen3";
     const bool          is_qwen2 = strcmp(arch, "qwen2") == 0;
     const bool          is_phi3 = strcmp(arch, "phi3") == 0;
-    const bool          is_qwen3 = strcmp(arch, "qwen3") == 0;
+    const bool          is_gemma = strncmp(arch, "gemma", 5) == 0;
+    const bool          has_head_norms = strcmp(arch, "qwen3") == 0 || strcmp(arch, "gemma3") == 0;
     const uint32_t      q = o->heads * o->head_width, kv = o->kv_heads * o->head_width;
     const struct {
         const char *name;
@@ -116,8 +117,10 @@ static inline void tiny_add_layer(tiny_builder *b, uint32_t i)
         { "ffn_gate.weight", o->ffn, o->width, is_phi3 },
         { "ffn_up.weight", o->ffn * (is_phi3 ? 2 : 1), o->width, false },
         { "ffn_down.weight", o->width, o->ffn, false },
-        { "attn_q_norm.weight", 0, o->head_width, !is_qwen3 },
-        { "attn_k_norm.weight", 0, o->head_width, !is_qwen3 },
+        { "attn_q_norm.weight", 0, o->head_width, !has_head_norms },
+        { "attn_k_norm.weight", 0, o->head_width, !has_head_norms },
+        { "post_attention_norm.weight", 0, o->width, !is_gemma },
+        { "post_ffw_norm.weight", 0, o->width, !is_gemma },
         { "attn_q.bias", 0, q, !is_qwen2 },
         { "attn_k.bias", 0, kv, !is_qwen2 },
         { "attn_v.bias", 0, kv, !is_qwen2 },
@@ -167,9 +170,14 @@ static inline void tiny_add_keys(tiny_builder *b)
     snprintf(name, sizeof name, "%s.attention.layer_norm_rms_epsilon", arch);
     enx_gguf_add_f32(b->writer, name, 1e-6f);
     snprintf(name, sizeof name, "%s.rope.freq_base", arch);
-    enx_gguf_add_f32(b->writer, name, 10000);
+    enx_gguf_add_f32(b->writer, name, strcmp(arch, "gemma3") == 0 ? 1e6f : 10000);
     snprintf(name, sizeof name, "%s.attention.sliding_window", arch);
-    if (o->window) enx_gguf_add_u32(b->writer, name, o->window);
+    if (o->window || strncmp(arch, "gemma", 5) == 0)
+        enx_gguf_add_u32(b->writer, name, o->window ? o->window : o->context);
+    if (strcmp(arch, "gemma2") == 0) { /* so tight that none can miss them */
+        enx_gguf_add_f32(b->writer, "gemma2.attn_logit_softcapping", 1);
+        enx_gguf_add_f32(b->writer, "gemma2.final_logit_softcapping", 2);
+    }
     if (o->rope_scaling) tiny_add_rope_scaling(b, arch);
     if (o->key && o->text) enx_gguf_add_str(b->writer, o->key, o->text);
     if (o->key && !o->text) enx_gguf_add_u32(b->writer, o->key, o->key_value);

@@ -5,6 +5,23 @@
 #include <string.h>
 
 static const enx_architecture architectures[] = {
+    { .name = "gemma2",
+      .has_split_rope = true,
+      .has_window = true,
+      .window_period = 2,
+      .has_post_norms = true,
+      .has_gelu = true,
+      .has_scaled_embedding = true,
+      .has_soft_caps = true },
+    { .name = "gemma3",
+      .has_split_rope = true,
+      .has_head_norms = true,
+      .has_window = true,
+      .window_period = 6,
+      .window_base = 10000,
+      .has_post_norms = true,
+      .has_gelu = true,
+      .has_scaled_embedding = true },
     { .name = "llama" },
     { .name = "phi3",
       .has_split_rope = true,

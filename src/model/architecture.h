@@ -18,12 +18,18 @@ typedef struct enx_architecture {
     bool        has_head_norms; /* RMS norm of each head of q and k before their rotation */
     bool        has_fused;      /* q, k, v are the rows of one tensor; so are gate and up */
     bool        has_two_ranges; /* rotation factors for short and for long contexts */
-    bool        has_window;     /* a position may see the latest only, if the file says so */
+    bool     has_window; /* a position sees the latest only (with a period: the file must tell) */
+    unsigned window_period;  /* each period's last layer sees all; 0: every layer has a window */
+    float    window_base;    /* rope base of the layers with a window; 0: that of the others */
+    bool     has_post_norms; /* what attention and feed-forward return is normed */
+    bool     has_gelu;       /* gates by GELU (its tanh form); otherwise by SiLU */
+    bool     has_scaled_embedding; /* by the root of the width */
+    bool     has_soft_caps;        /* of scores and logits: cap * tanh(x / cap) */
 } enx_architecture;
 
 /* NULL: unknown.  `name` is not zero-terminated. */
 const enx_architecture *enx_architecture_find(const char *name, size_t size_bytes);
 /* The names, for a sentence that says what works. */
-#define ENX_ARCHITECTURE_NAMES "llama, phi3, qwen2 and qwen3"
+#define ENX_ARCHITECTURE_NAMES "gemma2, gemma3, llama, phi3, qwen2 and qwen3"
 
 #endif /* ENX_MODEL_ARCHITECTURE_H */

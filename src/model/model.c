@@ -147,6 +147,15 @@ static enx_status read_rope_scaling(const opener *o)
     return ENX_OK;
 }
 
+/* One over the root of the head's width; but the two largest Gemmas, which no key tells apart from
+ * the others, were trained with the width that the heads would have if they shared the model's. */
+static float query_scale(const enx_hparams *h)
+{
+    const bool is_large = (strcmp(h->arch->name, "gemma2") == 0 && h->layer_count == 46) ||
+                          (strcmp(h->arch->name, "gemma3") == 0 && h->layer_count == 62);
+    return 1 / sqrtf((float)(is_large ? h->width / h->head_count : h->head_width));
+}
+
 static enx_status read_hparams(const opener *o)
 {
     enx_hparams *h = &o->model->hparams;
@@ -168,9 +177,15 @@ static enx_status read_hparams(const opener *o)
     ENX_TRY(check_heads(o));
     h->window_tokens = ENX_MODEL_CONTEXT_MAX;
     const size_key window = { "attention.sliding_window", ENX_MODEL_CONTEXT_MAX,
-                              ENX_MODEL_CONTEXT_MAX, &h->window_tokens };
+                              h->arch->window_period ? 0 : ENX_MODEL_CONTEXT_MAX,
+                              &h->window_tokens };
     if (h->arch->has_window) ENX_TRY(read_size(o, &window));
     ENX_TRY(read_rope_scaling(o));
+    if (h->arch->has_soft_caps) {
+        ENX_TRY(read_real(o, "attn_logit_softcapping", 50, &h->score_cap));
+        ENX_TRY(read_real(o, "final_logit_softcapping", 30, &h->logit_cap));
+    }
+    h->query_scale = query_scale(h);
     ENX_TRY(read_real(o, "rope.freq_base", 10000, &h->rope_base));
     return read_real(o, "attention.layer_norm_rms_epsilon", 0, &h->rms_epsilon);
 }
@@ -219,7 +234,7 @@ static uint32_t extent_of(const enx_hparams *h, extent e)
 }
 
 /* Which architectures have a tensor. */
-typedef enum part_need { ALWAYS, APART, FUSED, QKV_BIAS, HEAD_NORMS } part_need;
+typedef enum part_need { ALWAYS, APART, FUSED, QKV_BIAS, HEAD_NORMS, POST_NORMS } part_need;
 
 /* A layer's tensors; those with one row are gains and biases. */
 static const struct layer_part {
@@ -239,6 +254,8 @@ static const struct layer_part {
     { "attn_q_norm.weight", ONE, HEAD, HEAD_NORMS, offsetof(enx_layer, q_norm) },
     { "attn_k_norm.weight", ONE, HEAD, HEAD_NORMS, offsetof(enx_layer, k_norm) },
     { "attn_output.weight", WIDTH, HEADS, ALWAYS, offsetof(enx_layer, o) },
+    { "post_attention_norm.weight", ONE, WIDTH, POST_NORMS, offsetof(enx_layer, attn_post_norm) },
+    { "post_ffw_norm.weight", ONE, WIDTH, POST_NORMS, offsetof(enx_layer, ffn_post_norm) },
     { "ffn_norm.weight", ONE, WIDTH, ALWAYS, offsetof(enx_layer, ffn_norm) },
     { "ffn_gate.weight", FFN, WIDTH, APART, offsetof(enx_layer, gate) },
     { "ffn_up.weight", FFN, WIDTH, APART, offsetof(enx_layer, up) },
@@ -260,6 +277,8 @@ static bool is_needed(const enx_architecture *arch, const struct layer_part *par
         return arch->has_qkv_bias;
     case HEAD_NORMS:
         return arch->has_head_norms;
+    case POST_NORMS:
+        return arch->has_post_norms;
     }
     return false;
 }

@@ -47,6 +47,9 @@ typedef struct enx_hparams {
     uint32_t window_tokens; /* positions that one sees, itself included */
     float    rms_epsilon;
     float    rope_base;
+    float    query_scale; /* of rotated queries */
+    float    score_cap;   /* 0: none */
+    float    logit_cap;
     bool     is_head_tied;
 
     enx_rope_scaling rope_scaling;

@@ -29,6 +29,8 @@ typedef struct enx_layer {
     /* Those that the architecture has not are NULL. */
     const float *q_bias, *k_bias, *v_bias; /* [rows of q, k, v] */
     const float *q_norm, *k_norm;          /* [head_width] */
+    const float *attn_post_norm;           /* [width] */
+    const float *ffn_post_norm;
     enx_matrix   o;
     const float *ffn_norm; /* [width] */
     enx_matrix   gate, up, down;

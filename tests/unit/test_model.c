@@ -94,7 +94,8 @@ static void bad_models_are_refused_with_a_reason(void **state)
     (void)state;
     tiny_options o = tiny_default;
     o.arch = "mamba";
-    assert_refused(&o, ENX_UNSUPPORTED, "'mamba'; llama, phi3, qwen2 and qwen3 work");
+    assert_refused(&o, ENX_UNSUPPORTED,
+                   "'mamba'; gemma2, gemma3, llama, phi3, qwen2 and qwen3 work");
     o = tiny_default;
     o.without = "blk.1.ffn_up.weight";
     assert_refused(&o, ENX_NOTFOUND, "blk.1.ffn_up.weight");
@@ -280,14 +281,15 @@ static void fast_equals_slow_for_every_type_and_architecture(void **state)
                                              ENX_TENSOR_Q8_0 };
     for (size_t level = 0; level < 3; level++)
         for (size_t type = 0; type < 4; type++)
-            for (int variant = 0; variant < 8; variant++) {
-                static const char *const archs[] = { "qwen3", "llama", "qwen2", "phi3" };
+            for (int variant = 0; variant < 12; variant++) {
+                static const char *const archs[] = { "qwen3", "llama",  "qwen2",
+                                                     "phi3",  "gemma2", "gemma3" };
                 tiny_options             o = tiny_default;
                 o.type = types[type];
-                o.arch = archs[variant % 4];
-                o.is_head_untied = variant >= 4;
-                o.kv_heads = variant >= 4 ? 3 : 1;
-                o.has_rope_factors = variant == 5;
+                o.arch = archs[variant % 6];
+                o.is_head_untied = variant >= 6;
+                o.kv_heads = variant >= 6 ? 3 : 1;
+                o.has_rope_factors = variant == 7;
                 assert_like_slow(&o, enx_cpu_detect(levels[level]),
                                  o.type == ENX_TENSOR_Q8_0 ? 0.05 : 0.002);
             }
@@ -321,6 +323,29 @@ static void windows_and_two_ranges_equal_the_slow_ones(void **state)
     o.without = "rope_factors_long.weight";
     o.extra = "blk.0.attn_q.weight";
     assert_refused(&o, ENX_UNSUPPORTED, "blk.0.attn_q.weight");
+}
+
+/* Seven layers, so that both kinds alternate. */
+static void alternating_windows_equal_the_slow_ones(void **state)
+{
+    (void)state;
+    static const char *const archs[] = { "gemma2", "gemma3" };
+    for (int variant = 0; variant < 4; variant++) {
+        tiny_options o = tiny_default;
+        o.type = ENX_TENSOR_F32;
+        o.arch = archs[variant & 1];
+        o.layers = 7;
+        o.window = 11;
+        o.rope_scaling = variant & 2 ? "linear" : NULL;
+        assert_like_slow(&o, enx_cpu_detect(NULL), 0.002);
+    }
+    tiny_options o = tiny_default;
+    o.arch = "gemma2";
+    o.without = "blk.1.post_ffw_norm.weight";
+    assert_refused(&o, ENX_NOTFOUND, o.without);
+    o.without = NULL;
+    o.key = "gemma2.attention.sliding_window";
+    assert_refused(&o, ENX_FORMAT, o.key);
 }
 
 static void stretched_rotation_equals_the_slow_one(void **state)
@@ -471,6 +496,7 @@ int main(void)
         cmocka_unit_test(forward_options_have_limits),
         cmocka_unit_test(fast_equals_slow_for_every_type_and_architecture),
         cmocka_unit_test(windows_and_two_ranges_equal_the_slow_ones),
+        cmocka_unit_test(alternating_windows_equal_the_slow_ones),
         cmocka_unit_test(stretched_rotation_equals_the_slow_one),
         cmocka_unit_test(fast_equals_slow_for_every_quantized_type),
         cmocka_unit_test(quantized_weights_are_not_expanded),
