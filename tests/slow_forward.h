@@ -32,8 +32,9 @@ static inline float *slow_tensor(const slow_forward *s, int layer, const char *p
 {
     char        name[96];
     enx_kernels k;
-    if (layer >= 0) snprintf(name, sizeof name, "blk.%d.%s.weight", layer, part);
-    else snprintf(name, sizeof name, "%s.weight", part);
+    const char *kind = strstr(part, ".bias") ? "" : ".weight";
+    if (layer >= 0) snprintf(name, sizeof name, "blk.%d.%s%s", layer, part, kind);
+    else snprintf(name, sizeof name, "%s%s", part, kind);
     const enx_gguf_tensor *t = enx_gguf_tensor_find(s->gguf, name);
     if (!t) return NULL;
     const size_t n = (size_t)(t->dims[0] * t->dims[1]);
@@ -44,11 +45,55 @@ static inline float *slow_tensor(const slow_forward *s, int layer, const char *p
     return out;
 }
 
+static inline bool slow_is_arch(const slow_forward *s, const char *name)
+{
+    return strcmp(s->h->arch->name, name) == 0;
+}
+
+static inline bool slow_is_gemma(const slow_forward *s)
+{
+    return slow_is_arch(s, "gemma2") || slow_is_arch(s, "gemma3");
+}
+
+/* Gemma 2: every other layer, from the first; Gemma 3: five of six; Phi 3: all. */
+static inline bool slow_has_window(const slow_forward *s, int layer)
+{
+    if (slow_is_arch(s, "gemma2")) return layer % 2 == 0;
+    if (slow_is_arch(s, "gemma3")) return layer % 6 < 5;
+    return slow_is_arch(s, "phi3");
+}
+
+/* Gemma 2 bends scores ("attn") and logits ("final"). */
+static inline double slow_cap(const slow_forward *s, const char *which, double x)
+{
+    char       key[96];
+    double     cap = 0;
+    enx_report report = { 0 };
+    snprintf(key, sizeof key, "gemma2.%s_logit_softcapping", which);
+    return enx_gguf_read_f64(s->gguf, key, &cap, &report) == ENX_OK ? cap * tanh(x / cap) : NAN;
+}
+
+/* The tensor that holds a matrix; *first: the matrix's first row in it. */
+static inline const char *slow_holder(const slow_forward *s, const char *part, size_t *first)
+{
+    const size_t d = s->h->head_width, q = s->h->head_count * d, kv = s->h->kv_head_count * d;
+    *first = 0;
+    if (!slow_is_arch(s, "phi3")) return part;
+    if (strcmp(part, "attn_k") == 0) *first = q;
+    if (strcmp(part, "attn_v") == 0) *first = q + kv;
+    if (strcmp(part, "ffn_up") == 0) *first = s->h->ffn_width;
+    if (strncmp(part, "ffn_", 4) == 0) return strcmp(part, "ffn_gate") == 0 ? "ffn_up" : part;
+    const bool is_qkv = strncmp(part, "attn_", 5) == 0 && strcmp(part, "attn_output") != 0;
+    return is_qkv ? "attn_qkv" : part;
+}
+
 static inline void slow_multiply(const slow_forward *s, int layer, const char *part, double *out,
                                  const double *x, size_t rows, size_t cols)
 {
     enx_tensor_type type;
-    float          *w = slow_tensor(s, layer, part, &type);
+    size_t          first;
+    const char     *holder = slow_holder(s, part, &first);
+    float          *w = slow_tensor(s, layer, holder, &type);
     double         *in = ENX_MEM_NEW(double, cols);
     for (size_t b = 0; b < cols; b += 32) {
         double most = 0;
@@ -59,7 +104,7 @@ static inline void slow_multiply(const slow_forward *s, int layer, const char *p
     }
     for (size_t r = 0; r < rows; r++) {
         out[r] = 0;
-        for (size_t c = 0; c < cols; c++) out[r] += (double)w[r * cols + c] * in[c];
+        for (size_t c = 0; c < cols; c++) out[r] += (double)w[(first + r) * cols + c] * in[c];
     }
     enx_mem_free(in);
     enx_mem_free(w);
@@ -78,17 +123,51 @@ static inline void slow_norm(const slow_forward *s, int layer, const char *part,
     enx_mem_free(gain);
 }
 
-static inline void slow_rotate(const slow_forward *s, double *x)
+static inline void slow_add_bias(const slow_forward *s, int layer, const char *part, double *x,
+                                 size_t n)
+{
+    enx_tensor_type type;
+    float          *bias = slow_tensor(s, layer, part, &type);
+    for (size_t i = 0; bias && i < n; i++) x[i] += (double)bias[i];
+    enx_mem_free(bias);
+}
+
+/* The angle of pair i at a position, and the factor of its length. */
+static inline double slow_angle(const slow_forward *s, int layer, size_t i, double *length)
+{
+    if (slow_is_arch(s, "gemma3") && slow_has_window(s, layer)) {
+        *length = 1;
+        return s->position * pow(10000, -2.0 * (double)i / s->h->head_width);
+    }
+    const enx_rope_scaling *r = &s->h->rope_scaling;
+    const double            d = s->h->head_width, factor = (double)r->factor;
+    const double            pace = pow((double)s->h->rope_base, -2.0 * (double)i / d);
+    *length = r->is_yarn ? 1 + log(factor) / 10 : 1;
+    if (!r->is_yarn) return s->position * pace / factor;
+    double edges[2]; /* pairs of 32 turns and of one */
+    for (int e = 0; e < 2; e++)
+        edges[e] = d / 2 * log(r->original_tokens / (e ? 1.0 : 32.0) / (2 * acos(-1))) /
+                   log((double)s->h->rope_base);
+    const double low = fmax(floor(edges[0]), 0), high = fmin(ceil(edges[1]), d - 1);
+    const double stretched = fmin(fmax(((double)i - low) / fmax(high - low, 0.001), 0), 1);
+    return s->position * (pace * (1 - stretched) + pace / factor * stretched);
+}
+
+static inline void slow_rotate(const slow_forward *s, int layer, double *x)
 {
     const size_t    half = s->h->head_width / 2;
     enx_tensor_type type;
-    float          *factors = slow_tensor(s, -1, "rope_freqs", &type);
+    const bool      is_long = s->h->context_tokens > s->h->rope_scaling.original_tokens;
+    const char     *which = !slow_is_arch(s, "phi3") ? "rope_freqs"
+                            : is_long                ? "rope_factors_long"
+                                                     : "rope_factors_short";
+    float          *factors = slow_tensor(s, -1, which, &type);
     for (size_t i = 0; i < half; i++) {
-        const bool   is_split = s->h->arch == ENX_ARCH_QWEN3;
+        double       length;
+        const bool   is_split = !slow_is_arch(s, "llama");
         const size_t p = is_split ? i : 2 * i, q = is_split ? half + i : 2 * i + 1;
-        const double frequency = pow((double)s->h->rope_base, -2.0 * (double)i / s->h->head_width);
-        const double angle = s->position * frequency / (factors ? (double)factors[i] : 1);
-        const double a = x[p], b = x[q];
+        const double angle = slow_angle(s, layer, i, &length) / (factors ? (double)factors[i] : 1);
+        const double a = x[p] * length, b = x[q] * length;
         x[p] = a * cos(angle) - b * sin(angle);
         x[q] = a * sin(angle) + b * cos(angle);
     }
@@ -107,13 +186,16 @@ static inline void slow_attention(slow_forward *s, int layer, double *out, const
     slow_multiply(s, layer, "attn_q", q, h, q_width, width);
     slow_multiply(s, layer, "attn_k", k, h, kv_width, width);
     slow_multiply(s, layer, "attn_v", v, h, kv_width, width);
+    slow_add_bias(s, layer, "attn_q.bias", q, q_width);
+    slow_add_bias(s, layer, "attn_k.bias", k, kv_width);
+    slow_add_bias(s, layer, "attn_v.bias", v, kv_width);
     for (size_t i = 0; i < s->h->head_count; i++) {
         slow_norm(s, layer, "attn_q_norm", q + i * d, q + i * d, d);
-        slow_rotate(s, q + i * d);
+        slow_rotate(s, layer, q + i * d);
     }
     for (size_t i = 0; i < s->h->kv_head_count; i++) {
         slow_norm(s, layer, "attn_k_norm", k + i * d, k + i * d, d);
-        slow_rotate(s, k + i * d);
+        slow_rotate(s, layer, k + i * d);
     }
     for (size_t i = 0; i < kv_width; i++) {
         k[i] = (double)enx_f32_of_f16(enx_f16_of_f32((float)k[i]));
@@ -122,14 +204,18 @@ static inline void slow_attention(slow_forward *s, int layer, double *out, const
     for (size_t i = 0; i < s->h->head_count; i++) {
         const size_t shared = i / (s->h->head_count / s->h->kv_head_count) * d;
         double       sum = 0;
-        for (size_t p = 0; p <= s->position; p++) {
+        size_t       from = 0;
+        while (slow_has_window(s, layer) && s->position - from >= s->h->window_tokens) from++;
+        for (size_t p = from; p <= s->position; p++) {
             scores[p] = 0;
             for (size_t j = 0; j < d; j++)
                 scores[p] += q[i * d + j] * s->keys[(start + p) * kv_width + shared + j];
-            scores[p] = exp(scores[p] / sqrt((double)d));
+            scores[p] /= sqrt((double)d);
+            if (slow_is_arch(s, "gemma2")) scores[p] = slow_cap(s, "attn", scores[p]);
+            scores[p] = exp(scores[p]);
             sum += scores[p];
         }
-        for (size_t p = 0; p <= s->position; p++)
+        for (size_t p = from; p <= s->position; p++)
             for (size_t j = 0; j < d; j++)
                 a[i * d + j] += scores[p] / sum * s->values[(start + p) * kv_width + shared + j];
     }
@@ -145,7 +231,10 @@ static inline void slow_ffn(const slow_forward *s, int layer, double *out, const
     double      *gate = ENX_MEM_NEW(double, f), *up = ENX_MEM_NEW(double, f);
     slow_multiply(s, layer, "ffn_gate", gate, h, f, width);
     slow_multiply(s, layer, "ffn_up", up, h, f, width);
-    for (size_t i = 0; i < f; i++) gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
+    for (size_t i = 0; i < f; i++) {
+        const double x = gate[i], inner = sqrt(2 / acos(-1)) * (x + 0.044715 * pow(x, 3));
+        gate[i] = (slow_is_gemma(s) ? x / 2 * (1 + tanh(inner)) : x / (1 + exp(-x))) * up[i];
+    }
     slow_multiply(s, layer, "ffn_down", out, gate, width, f);
     enx_mem_free(gate);
     enx_mem_free(up);
@@ -160,17 +249,22 @@ static inline void slow_step(slow_forward *s, uint32_t token, double *logits)
     double         *more = ENX_MEM_NEW(double, width);
     float          *embed = slow_tensor(s, -1, "token_embd", &type);
     for (size_t i = 0; i < width; i++) x[i] = (double)embed[token * width + i];
+    for (size_t i = 0; slow_is_gemma(s) && i < width; i++) x[i] *= sqrt((double)width);
     for (uint32_t layer = 0; layer < s->h->layer_count; layer++) {
         slow_norm(s, (int)layer, "attn_norm", h, x, width);
         slow_attention(s, (int)layer, more, h);
+        slow_norm(s, (int)layer, "post_attention_norm", more, more, width);
         for (size_t i = 0; i < width; i++) x[i] += more[i];
         slow_norm(s, (int)layer, "ffn_norm", h, x, width);
         slow_ffn(s, (int)layer, more, h);
+        slow_norm(s, (int)layer, "post_ffw_norm", more, more, width);
         for (size_t i = 0; i < width; i++) x[i] += more[i];
     }
     slow_norm(s, -1, "output_norm", h, x, width);
     slow_multiply(s, -1, s->h->is_head_tied ? "token_embd" : "output", logits, h, s->h->vocab_count,
                   width);
+    for (uint32_t i = 0; slow_is_arch(s, "gemma2") && i < s->h->vocab_count; i++)
+        logits[i] = slow_cap(s, "final", logits[i]);
     s->position++;
     enx_mem_free(embed);
     enx_mem_free(x);

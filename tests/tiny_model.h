@@ -26,6 +26,8 @@ typedef struct tiny_options {
     uint32_t        vocab, width, layers, heads, kv_heads, head_width, ffn, context;
     bool            is_head_untied;
     bool            has_rope_factors;
+    uint32_t        window;       /* of attention; 0: none */
+    const char     *rope_scaling; /* NULL, "linear" or "yarn": stretched by 4 from 16 tokens */
     uint64_t        seed;
     /* For files that must be refused: */
     const char     *without;  /* leave this tensor out */
@@ -69,7 +71,8 @@ static inline void tiny_convert(void *out, const float *x, size_t n, enx_tensor_
     }
 }
 
-/* A matrix of normal numbers, or with rows == 0 a gain around 1. */
+/* A matrix of normal numbers, or with rows == 0 a gain around 1; biases too are around 1, which
+ * none can miss. */
 static inline void tiny_add(tiny_builder *b, const char *name, uint32_t rows, uint32_t cols)
 {
     if (b->o->without && strcmp(name, b->o->without) == 0) return;
@@ -93,24 +96,52 @@ static inline void tiny_add(tiny_builder *b, const char *name, uint32_t rows, ui
 static inline void tiny_add_layer(tiny_builder *b, uint32_t i)
 {
     const tiny_options *o = b->o;
-    const bool          is_qwen3 = !o->arch || strcmp(o->arch, "qwen3") == 0;
+    const char         *arch = o->arch ? o->arch : "qwen3";
+    const bool          is_qwen2 = strcmp(arch, "qwen2") == 0;
+    const bool          is_phi3 = strcmp(arch, "phi3") == 0;
+    const bool          is_gemma = strncmp(arch, "gemma", 5) == 0;
+    const bool          has_head_norms = strcmp(arch, "qwen3") == 0 || strcmp(arch, "gemma3") == 0;
     const uint32_t      q = o->heads * o->head_width, kv = o->kv_heads * o->head_width;
     const struct {
         const char *name;
         uint32_t    rows, cols;
+        bool        is_missing;
     } parts[] = {
-        { "attn_norm", 0, o->width },        { "attn_q", q, o->width },
-        { "attn_k", kv, o->width },          { "attn_v", kv, o->width },
-        { "attn_output", o->width, q },      { "ffn_norm", 0, o->width },
-        { "ffn_gate", o->ffn, o->width },    { "ffn_up", o->ffn, o->width },
-        { "ffn_down", o->width, o->ffn },    { "attn_q_norm", 0, o->head_width },
-        { "attn_k_norm", 0, o->head_width },
+        { "attn_norm.weight", 0, o->width, false },
+        { "attn_q.weight", q, o->width, is_phi3 },
+        { "attn_k.weight", kv, o->width, is_phi3 },
+        { "attn_v.weight", kv, o->width, is_phi3 },
+        { "attn_qkv.weight", q + 2 * kv, o->width, !is_phi3 },
+        { "attn_output.weight", o->width, q, false },
+        { "ffn_norm.weight", 0, o->width, false },
+        { "ffn_gate.weight", o->ffn, o->width, is_phi3 },
+        { "ffn_up.weight", o->ffn * (is_phi3 ? 2 : 1), o->width, false },
+        { "ffn_down.weight", o->width, o->ffn, false },
+        { "attn_q_norm.weight", 0, o->head_width, !has_head_norms },
+        { "attn_k_norm.weight", 0, o->head_width, !has_head_norms },
+        { "post_attention_norm.weight", 0, o->width, !is_gemma },
+        { "post_ffw_norm.weight", 0, o->width, !is_gemma },
+        { "attn_q.bias", 0, q, !is_qwen2 },
+        { "attn_k.bias", 0, kv, !is_qwen2 },
+        { "attn_v.bias", 0, kv, !is_qwen2 },
     };
-    for (size_t p = 0; p < (is_qwen3 ? 11 : 9); p++) {
+    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
         char name[64];
-        snprintf(name, sizeof name, "blk.%u.%s.weight", i, parts[p].name);
+        if (parts[p].is_missing) continue;
+        snprintf(name, sizeof name, "blk.%u.%s", i, parts[p].name);
         tiny_add(b, name, parts[p].rows, parts[p].cols);
     }
+}
+
+static inline void tiny_add_rope_scaling(tiny_builder *b, const char *arch)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s.rope.scaling.type", arch);
+    enx_gguf_add_str(b->writer, name, b->o->rope_scaling);
+    snprintf(name, sizeof name, "%s.rope.scaling.factor", arch);
+    enx_gguf_add_f32(b->writer, name, 4);
+    snprintf(name, sizeof name, "%s.rope.scaling.original_context_length", arch);
+    enx_gguf_add_u32(b->writer, name, 16);
 }
 
 static inline void tiny_add_keys(tiny_builder *b)
@@ -139,7 +170,15 @@ static inline void tiny_add_keys(tiny_builder *b)
     snprintf(name, sizeof name, "%s.attention.layer_norm_rms_epsilon", arch);
     enx_gguf_add_f32(b->writer, name, 1e-6f);
     snprintf(name, sizeof name, "%s.rope.freq_base", arch);
-    enx_gguf_add_f32(b->writer, name, 10000);
+    enx_gguf_add_f32(b->writer, name, strcmp(arch, "gemma3") == 0 ? 1e6f : 10000);
+    snprintf(name, sizeof name, "%s.attention.sliding_window", arch);
+    if (o->window || strncmp(arch, "gemma", 5) == 0)
+        enx_gguf_add_u32(b->writer, name, o->window ? o->window : o->context);
+    if (strcmp(arch, "gemma2") == 0) { /* so tight that none can miss them */
+        enx_gguf_add_f32(b->writer, "gemma2.attn_logit_softcapping", 1);
+        enx_gguf_add_f32(b->writer, "gemma2.final_logit_softcapping", 2);
+    }
+    if (o->rope_scaling) tiny_add_rope_scaling(b, arch);
     if (o->key && o->text) enx_gguf_add_str(b->writer, o->key, o->text);
     if (o->key && !o->text) enx_gguf_add_u32(b->writer, o->key, o->key_value);
 }
@@ -155,7 +194,11 @@ static inline enx_status tiny_build(const tiny_options *options, enx_buf *out, e
     for (uint32_t i = 0; i < options->layers; i++) tiny_add_layer(&b, i);
     tiny_add(&b, "output_norm.weight", 0, options->width);
     if (options->is_head_untied) tiny_add(&b, "output.weight", options->vocab, options->width);
-    if (options->has_rope_factors) tiny_add(&b, "rope_freqs.weight", 0, options->head_width / 2);
+    const bool     is_phi3 = options->arch && strcmp(options->arch, "phi3") == 0;
+    const uint32_t half = options->head_width / 2;
+    if (options->has_rope_factors)
+        tiny_add(&b, is_phi3 ? "rope_factors_short.weight" : "rope_freqs.weight", 0, half);
+    if (options->has_rope_factors && is_phi3) tiny_add(&b, "rope_factors_long.weight", 0, half);
     if (options->extra) tiny_add(&b, options->extra, 0, options->width);
     const enx_status status = enx_gguf_writer_finish(b.writer, out, report);
     enx_gguf_writer_close(&b.writer);

@@ -53,7 +53,7 @@ static enx_status describe(const char *path, json_t **out, enx_report *report)
                      "s:i}, s:o, s:f}",
                      "path", path, "name", text_key(loaded.gguf, "general.name"), "about",
                      text_key(loaded.gguf, "general.description"), "architecture",
-                     h->arch == ENX_ARCH_LLAMA ? "llama" : "qwen3", "parameters",
+                     h->arch->name, "parameters",
                      (json_int_t)enx_model_param_count(loaded.model), "weight_bytes",
                      (json_int_t)enx_model_weight_bytes(loaded.model), "types",
                      weights_of(loaded.gguf), "sizes", "vocab", (int)h->vocab_count, "context",

@@ -58,6 +58,8 @@ struct enx_forward {
     uint16_t           *values;
     float              *cosines; /* [context][d / 2] */
     float              *sines;
+    float              *window_cosines; /* of the layers with a window; may be the same arrays */
+    float              *window_sines;
     enx_row            *rows;
     float              *x, *h, *q, *k, *v, *a, *gate, *up;
     enx_act_q8         *acts;
@@ -118,10 +120,12 @@ static void norm_row(enx_forward *f, uint32_t row, const float *gain)
     quantize_row(f, row, h, width);
 }
 
-/* x += what the feed-forward of the layer before left in h. */
-static void add_row(enx_forward *f, uint32_t row)
+/* x += what attention or feed-forward left in h; `gain`: its norm, or NULL. */
+static void add_row(enx_forward *f, uint32_t row, const float *gain)
 {
     const size_t width = f->hparams->width;
+    float       *h = f->h + row * width;
+    if (gain) f->kernels.rmsnorm(h, h, gain, width, f->hparams->rms_epsilon);
     f->kernels.add(f->x + row * width, f->h + row * width, width);
 }
 
@@ -131,6 +135,16 @@ static void embed_row(enx_forward *f, uint32_t row)
     const size_t      n = embed->col_count;
     enx_tensor_to_f32(&f->kernels, embed->type, f->x + row * n,
                       embed->data + f->rows[row].token * embed->row_bytes, n);
+    if (!f->hparams->arch->has_scaled_embedding) return;
+    const float scale = sqrtf((float)n);
+    for (size_t i = 0; i < n; i++) f->x[row * n + i] *= scale;
+}
+
+/* Does the layer that runs see the latest positions only? */
+static bool is_window_layer(const enx_forward *f)
+{
+    const uint32_t period = f->hparams->arch->window_period;
+    return f->hparams->arch->has_window && (period == 0 || (f->layer_index + 1) % period != 0);
 }
 
 static void enter_layer(void *user, uint32_t part, uint32_t part_count)
@@ -139,7 +153,7 @@ static void enter_layer(void *user, uint32_t part, uint32_t part_count)
     const span   rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
         if (f->layer_index == 0) embed_row(f, row);
-        else add_row(f, row);
+        else add_row(f, row, f->layer[-1].ffn_post_norm);
         norm_row(f, row, f->layer->attn_norm);
     }
 }
@@ -148,10 +162,12 @@ static void rotate_heads(enx_forward *f, float *heads, uint32_t count, const flo
                          uint32_t position)
 {
     const size_t d = f->hparams->head_width, half = d / 2;
-    const float *c = f->cosines + position * half, *s = f->sines + position * half;
+    const bool   is_window = is_window_layer(f);
+    const float *c = (is_window ? f->window_cosines : f->cosines) + position * half;
+    const float *s = (is_window ? f->window_sines : f->sines) + position * half;
     for (uint32_t i = 0; i < count; i++, heads += d) {
         if (gain) f->kernels.rmsnorm(heads, heads, gain, d, f->hparams->rms_epsilon);
-        if (f->hparams->arch == ENX_ARCH_QWEN3) f->kernels.rope_halves(heads, c, s, half);
+        if (f->hparams->arch->has_split_rope) f->kernels.rope_halves(heads, c, s, half);
         else f->kernels.rope_pairs(heads, c, s, half);
     }
 }
@@ -175,21 +191,47 @@ static void store_row(enx_forward *f, const enx_row *row, const float *k, const 
     }
 }
 
-/* Norm and rotate queries and keys; put keys and values into the cache. */
+static void add_biases(const enx_forward *f, float *q, float *k, float *v)
+{
+    f->kernels.add(q, f->layer->q_bias, f->q_width);
+    f->kernels.add(k, f->layer->k_bias, f->kv_width);
+    f->kernels.add(v, f->layer->v_bias, f->kv_width);
+}
+
+/* Add biases, norm and rotate queries and keys; put keys and values into the cache. */
 static void place_rows(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward       *f = user;
     const enx_hparams *hp = f->hparams;
-    const float        scale = 1.0f / sqrtf((float)hp->head_width);
     const span         rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
         float *q = f->q + row * (size_t)f->q_width, *k = f->k + row * (size_t)f->kv_width;
+        float *v = f->v + row * (size_t)f->kv_width;
+        if (hp->arch->has_qkv_bias) add_biases(f, q, k, v);
         rotate_heads(f, q, hp->head_count, f->layer->q_norm, f->rows[row].position);
         rotate_heads(f, k, hp->kv_head_count, f->layer->k_norm, f->rows[row].position);
-        for (uint32_t i = 0; i < f->q_width; i++) q[i] *= scale;
-        store_row(f, &f->rows[row], k, f->v + row * (size_t)f->kv_width,
-                  f->halves + part * (size_t)f->kv_width);
+        for (uint32_t i = 0; i < f->q_width; i++) q[i] *= hp->query_scale;
+        store_row(f, &f->rows[row], k, v, f->halves + part * (size_t)f->kv_width);
     }
+}
+
+/* Bend numbers towards at most `cap`; 0: leave them. */
+static void cap_values(float *x, size_t n, float cap)
+{
+    if (cap > 0)
+        for (size_t i = 0; i < n; i++) x[i] = cap * tanhf(x[i] / cap);
+}
+
+/* Keys are read from a whole block on: the first that is seen is `skipped` behind that. */
+typedef struct view {
+    size_t first, skipped, count;
+} view;
+
+static view view_of(const enx_forward *f, const enx_row *row)
+{
+    const size_t end = row->position + 1, window = f->hparams->window_tokens;
+    const size_t seen = is_window_layer(f) && end > window ? end - window : 0;
+    return (view){ seen - seen % KEY_BLOCK, seen % KEY_BLOCK, end - seen };
 }
 
 static void attend_rows(void *user, uint32_t part, uint32_t part_count)
@@ -200,17 +242,20 @@ static void attend_rows(void *user, uint32_t part, uint32_t part_count)
     float         *scores = f->scores + part * (f->head_stride / d);
     const span     rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
-        const size_t count = f->rows[row].position + 1;
+        const view see = view_of(f, &f->rows[row]);
         for (uint32_t head = 0; head < f->hparams->head_count; head++) {
             const size_t   at = row * (size_t)f->q_width + head * d;
-            const size_t   cache = cache_at(f, &f->rows[row], head / sharing);
+            const size_t   cache = cache_at(f, &f->rows[row], head / sharing) + see.first * d;
             const bool     is_last = head + 1 == f->hparams->head_count;
             const enx_row *next = &f->rows[is_last && row + 1 < rows.end ? row + 1 : row];
             const size_t   ahead = cache_at(f, next, is_last ? 0 : (head + 1) / sharing);
-            f->kernels.attend_scores(scores, f->q + at, f->keys + cache, d, count,
+            f->kernels.attend_scores(scores, f->q + at, f->keys + cache, d, see.skipped + see.count,
                                      f->values + cache);
-            f->kernels.softmax(scores, count);
-            f->kernels.attend_mix(f->a + at, scores, f->values + cache, d, count, f->keys + ahead);
+            cap_values(scores + see.skipped, see.count, f->hparams->score_cap);
+            f->kernels.softmax(scores + see.skipped, see.count);
+            f->kernels.attend_mix(f->a + at, scores + see.skipped,
+                                  f->values + cache + see.skipped * d, d, see.count,
+                                  f->keys + ahead);
         }
         quantize_row(f, row, f->a + row * (size_t)f->q_width, f->q_width);
     }
@@ -221,8 +266,17 @@ static void enter_ffn(void *user, uint32_t part, uint32_t part_count)
     enx_forward *f = user;
     const span   rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
-        add_row(f, row);
+        add_row(f, row, f->layer->attn_post_norm);
         norm_row(f, row, f->layer->ffn_norm);
+    }
+}
+
+static void gelu_mul(float *gate, const float *up, size_t n)
+{
+    const float a = 0.797884561f, b = 0.044715f; /* a = sqrt(2 / pi) */
+    for (size_t i = 0; i < n; i++) {
+        const float x = gate[i];
+        gate[i] = 0.5f * x * (1 + tanhf(a * x * (1 + b * x * x))) * up[i];
     }
 }
 
@@ -233,7 +287,8 @@ static void gate_rows(void *user, uint32_t part, uint32_t part_count)
     const span   rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
         float *gate = f->gate + row * n;
-        f->kernels.silu_mul(gate, gate, f->up + row * n, n);
+        if (f->hparams->arch->has_gelu) gelu_mul(gate, f->up + row * n, n);
+        else f->kernels.silu_mul(gate, gate, f->up + row * n, n);
         quantize_row(f, row, gate, n);
     }
 }
@@ -243,7 +298,7 @@ static void leave_layers(void *user, uint32_t part, uint32_t part_count)
     enx_forward *f = user;
     const span   rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
-        add_row(f, row);
+        add_row(f, row, f->layer->ffn_post_norm);
         norm_row(f, row, f->weights->out_norm);
     }
 }
@@ -387,6 +442,7 @@ void enx_forward_logits(enx_forward *f, const uint32_t *hidden, uint32_t count, 
     f->product_rows = count;
     f->product_acts = f->head_acts;
     run_phase(f, multiply_part);
+    cap_values(out, (size_t)count * f->hparams->vocab_count, f->hparams->logit_cap);
 }
 
 void enx_forward_logits_of(enx_forward *f, uint32_t hidden, const uint32_t *ids, uint32_t count,
@@ -400,6 +456,7 @@ void enx_forward_logits_of(enx_forward *f, uint32_t hidden, const uint32_t *ids,
     if (w->type == ENX_TENSOR_Q8_0) {
         f->kernels.dot_rows_q8_0(out, (const void *)w->data, ids, count,
                                  f->acts + hidden * (cols / ENX_Q8_BLOCK), cols);
+        cap_values(out, count, f->hparams->logit_cap);
         return;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -412,6 +469,7 @@ void enx_forward_logits_of(enx_forward *f, uint32_t hidden, const uint32_t *ids,
             f->kernels.matmul_f32(out + i, f->tiles, x, &one);
         }
     }
+    cap_values(out, count, f->hparams->logit_cap);
 }
 
 /* ---- opening ----------------------------------------------------------- */
@@ -448,6 +506,12 @@ static void carve_all(enx_forward *f, carver *c)
     f->values = carve(c, cached, sizeof *f->values);
     f->cosines = carve(c, f->options.context_tokens * half, sizeof *f->cosines);
     f->sines = carve(c, f->options.context_tokens * half, sizeof *f->sines);
+    f->window_cosines = f->cosines;
+    f->window_sines = f->sines;
+    if (hp->arch->window_base > 0) {
+        f->window_cosines = carve(c, f->options.context_tokens * half, sizeof *f->cosines);
+        f->window_sines = carve(c, f->options.context_tokens * half, sizeof *f->sines);
+    }
     f->rows = carve(c, n, sizeof *f->rows);
     f->x = carve(c, n * width, sizeof *f->x);
     f->h = carve(c, n * width, sizeof *f->h);
@@ -465,15 +529,54 @@ static void carve_all(enx_forward *f, carver *c)
     f->head_acts = carve(c, ENX_FORWARD_HEAD_ROWS * (width / ENX_Q8_BLOCK), sizeof *f->head_acts);
 }
 
+/* The pair that turns `turns` times within the context of training, as a real number. */
+static double pair_of_turns(const enx_hparams *hp, double turns)
+{
+    const double length = hp->rope_scaling.original_tokens / (turns * 2 * M_PI);
+    return hp->head_width * log(length) / (2 * log((double)hp->rope_base));
+}
+
+/* How much of pair i's pace is kept: YaRN keeps pairs that turn 32 times or more, stretches those
+ * that turn less than once, and blends between; linear scaling stretches all. */
+static double kept_pace(const enx_hparams *hp, size_t i)
+{
+    if (!hp->rope_scaling.is_yarn) return 0;
+    const double low = fmax(0, floor(pair_of_turns(hp, 32)));
+    const double high = fmin(hp->head_width - 1, ceil(pair_of_turns(hp, 1)));
+    return 1 - fmin(1, fmax(0, ((double)i - low) / fmax(0.001, high - low)));
+}
+
 static void fill_angles(enx_forward *f)
+{
+    const enx_hparams      *hp = f->hparams;
+    const enx_rope_scaling *scaling = &hp->rope_scaling;
+    const bool              is_long = f->options.context_tokens > scaling->original_tokens;
+    const float            *factors =
+        is_long && f->weights->long_factors ? f->weights->long_factors : f->weights->rope_factors;
+    const size_t half = hp->head_width / 2;
+    const double size = (double)scaling->attention_factor;
+    for (size_t i = 0; i < half; i++) {
+        const double kept = kept_pace(hp, i);
+        double       frequency = pow(hp->rope_base, -(double)i / (double)half);
+        if (factors) frequency /= (double)factors[i];
+        frequency *= kept + (1 - kept) / (double)scaling->factor;
+        for (size_t p = 0; p < f->options.context_tokens; p++) {
+            f->cosines[p * half + i] = (float)(size * cos((double)p * frequency));
+            f->sines[p * half + i] = (float)(size * sin((double)p * frequency));
+        }
+    }
+}
+
+/* Layers with a base of their own are neither stretched nor given factors. */
+static void fill_window_angles(enx_forward *f)
 {
     const size_t half = f->hparams->head_width / 2;
     for (size_t i = 0; i < half; i++) {
-        double frequency = pow(f->hparams->rope_base, -(double)i / (double)half);
-        if (f->weights->rope_factors) frequency /= (double)f->weights->rope_factors[i];
+        const double frequency =
+            pow((double)f->hparams->arch->window_base, -(double)i / (double)half);
         for (size_t p = 0; p < f->options.context_tokens; p++) {
-            f->cosines[p * half + i] = (float)cos((double)p * frequency);
-            f->sines[p * half + i] = (float)sin((double)p * frequency);
+            f->window_cosines[p * half + i] = (float)cos((double)p * frequency);
+            f->window_sines[p * half + i] = (float)sin((double)p * frequency);
         }
     }
 }
@@ -539,6 +642,7 @@ enx_status enx_forward_open(enx_forward **out, const enx_forward_options *option
     c = (carver){ .base = f->block };
     carve_all(f, &c);
     fill_angles(f);
+    if (f->hparams->arch->window_base > 0) fill_window_angles(f);
     *out = f;
     return ENX_OK;
 }

@@ -42,19 +42,14 @@ typedef struct opener {
 
 /* ---- sizes ------------------------------------------------------------- */
 
-static const char *arch_name(enx_arch arch) { return arch == ENX_ARCH_QWEN3 ? "qwen3" : "llama"; }
-
-static enx_status read_arch(const enx_gguf *gguf, enx_arch *out, enx_report *report)
+static enx_status read_arch(const enx_gguf *gguf, const enx_architecture **out, enx_report *report)
 {
     enx_gguf_str name;
     ENX_TRY(enx_gguf_read_str(gguf, "general.architecture", &name, report));
-    for (enx_arch arch = ENX_ARCH_LLAMA; arch <= ENX_ARCH_QWEN3; arch++)
-        if (name.size_bytes == strlen(arch_name(arch)) &&
-            memcmp(name.data, arch_name(arch), (size_t)name.size_bytes) == 0) {
-            *out = arch;
-            return ENX_OK;
-        }
-    return ENX_FAIL(report, UNSUPPORTED, "the model's architecture is '%.*s'; llama and qwen3 work",
+    *out = enx_architecture_find(name.data, (size_t)name.size_bytes);
+    if (*out) return ENX_OK;
+    return ENX_FAIL(report, UNSUPPORTED,
+                    "the model's architecture is '%.*s'; " ENX_ARCHITECTURE_NAMES " work",
                     (int)(name.size_bytes < 40 ? name.size_bytes : 40), name.data);
 }
 
@@ -69,7 +64,7 @@ static enx_status read_size(const opener *o, const size_key *want)
 {
     char     key[96];
     uint64_t value = 0;
-    snprintf(key, sizeof key, "%s.%s", arch_name(o->model->hparams.arch), want->key);
+    snprintf(key, sizeof key, "%s.%s", o->model->hparams.arch->name, want->key);
     enx_gguf_value found;
     if (want->missing && !enx_gguf_find(o->gguf, key, &found)) {
         *want->out = want->missing;
@@ -89,7 +84,7 @@ static enx_status read_real(const opener *o, const char *name, double missing, f
     char           key[96];
     double         value = missing;
     enx_gguf_value found;
-    snprintf(key, sizeof key, "%s.%s", arch_name(o->model->hparams.arch), name);
+    snprintf(key, sizeof key, "%s.%s", o->model->hparams.arch->name, name);
     if (missing <= 0 || enx_gguf_find(o->gguf, key, &found))
         ENX_TRY(enx_gguf_read_f64(o->gguf, key, &value, o->report));
     if (!(value > 0) || value > 1e12)
@@ -122,17 +117,43 @@ static enx_status check_heads(const opener *o)
     return ENX_OK;
 }
 
-static enx_status check_rope(const opener *o)
+static bool is_text(const enx_gguf_str *got, const char *want)
 {
+    return got->size_bytes == strlen(want) && memcmp(got->data, want, strlen(want)) == 0;
+}
+
+static enx_status read_rope_scaling(const opener *o)
+{
+    enx_hparams *h = &o->model->hparams;
     char         key[96];
-    enx_gguf_str scaling;
-    snprintf(key, sizeof key, "%s.rope.scaling.type", arch_name(o->model->hparams.arch));
+    enx_gguf_str type;
+    h->rope_scaling = (enx_rope_scaling){ .factor = 1 };
+    const size_key original = { "rope.scaling.original_context_length", ENX_MODEL_CONTEXT_MAX,
+                                h->context_tokens, &h->rope_scaling.original_tokens };
+    ENX_TRY(read_size(o, &original));
+    ENX_TRY(read_real(o, "rope.scaling.attn_factor", 1, &h->rope_scaling.attention_factor));
+    snprintf(key, sizeof key, "%s.rope.scaling.type", h->arch->name);
     enx_gguf_value found;
     if (!enx_gguf_find(o->gguf, key, &found)) return ENX_OK;
-    ENX_TRY(enx_gguf_read_str(o->gguf, key, &scaling, o->report));
-    if (scaling.size_bytes == 4 && memcmp(scaling.data, "none", 4) == 0) return ENX_OK;
-    return ENX_FAIL(o->report, UNSUPPORTED, "%s is '%.*s'; only none works", key,
-                    (int)(scaling.size_bytes < 20 ? scaling.size_bytes : 20), scaling.data);
+    ENX_TRY(enx_gguf_read_str(o->gguf, key, &type, o->report));
+    if (is_text(&type, "none")) return ENX_OK;
+    h->rope_scaling.is_yarn = is_text(&type, "yarn");
+    if (!h->rope_scaling.is_yarn && !is_text(&type, "linear"))
+        return ENX_FAIL(o->report, UNSUPPORTED, "%s is '%.*s'; none, linear and yarn work", key,
+                        (int)(type.size_bytes < 20 ? type.size_bytes : 20), type.data);
+    ENX_TRY(read_real(o, "rope.scaling.factor", 0, &h->rope_scaling.factor));
+    if (h->rope_scaling.is_yarn)
+        h->rope_scaling.attention_factor *= 1 + 0.1f * logf(fmaxf(1, h->rope_scaling.factor));
+    return ENX_OK;
+}
+
+/* One over the root of the head's width; but the two largest Gemmas, which no key tells apart from
+ * the others, were trained with the width that the heads would have if they shared the model's. */
+static float query_scale(const enx_hparams *h)
+{
+    const bool is_large = (strcmp(h->arch->name, "gemma2") == 0 && h->layer_count == 46) ||
+                          (strcmp(h->arch->name, "gemma3") == 0 && h->layer_count == 62);
+    return 1 / sqrtf((float)(is_large ? h->width / h->head_count : h->head_width));
 }
 
 static enx_status read_hparams(const opener *o)
@@ -154,7 +175,17 @@ static enx_status read_hparams(const opener *o)
     };
     for (size_t i = 0; i < sizeof then / sizeof *then; i++) ENX_TRY(read_size(o, &then[i]));
     ENX_TRY(check_heads(o));
-    ENX_TRY(check_rope(o));
+    h->window_tokens = ENX_MODEL_CONTEXT_MAX;
+    const size_key window = { "attention.sliding_window", ENX_MODEL_CONTEXT_MAX,
+                              h->arch->window_period ? 0 : ENX_MODEL_CONTEXT_MAX,
+                              &h->window_tokens };
+    if (h->arch->has_window) ENX_TRY(read_size(o, &window));
+    ENX_TRY(read_rope_scaling(o));
+    if (h->arch->has_soft_caps) {
+        ENX_TRY(read_real(o, "attn_logit_softcapping", 50, &h->score_cap));
+        ENX_TRY(read_real(o, "final_logit_softcapping", 30, &h->logit_cap));
+    }
+    h->query_scale = query_scale(h);
     ENX_TRY(read_real(o, "rope.freq_base", 10000, &h->rope_base));
     return read_real(o, "attention.layer_norm_rms_epsilon", 0, &h->rms_epsilon);
 }
@@ -162,7 +193,18 @@ static enx_status read_hparams(const opener *o)
 /* ---- tensors ----------------------------------------------------------- */
 
 /* Which of the sizes a tensor's rows and columns are. */
-typedef enum extent { ONE, WIDTH, FFN, HEADS, KV_HEADS, HEAD, HALF_HEAD, VOCAB } extent;
+typedef enum extent {
+    ONE,
+    WIDTH,
+    FFN,
+    GATE_UP,
+    HEADS,
+    KV_HEADS,
+    QKV_HEADS,
+    HEAD,
+    HALF_HEAD,
+    VOCAB
+} extent;
 
 static uint32_t extent_of(const enx_hparams *h, extent e)
 {
@@ -173,10 +215,14 @@ static uint32_t extent_of(const enx_hparams *h, extent e)
         return h->width;
     case FFN:
         return h->ffn_width;
+    case GATE_UP:
+        return 2 * h->ffn_width;
     case HEADS:
         return h->head_count * h->head_width;
     case KV_HEADS:
         return h->kv_head_count * h->head_width;
+    case QKV_HEADS:
+        return (h->head_count + 2 * h->kv_head_count) * h->head_width;
     case HEAD:
         return h->head_width;
     case HALF_HEAD:
@@ -187,30 +233,59 @@ static uint32_t extent_of(const enx_hparams *h, extent e)
     return 0;
 }
 
-/* A layer's tensors; those with one row are gains. */
+/* Which architectures have a tensor. */
+typedef enum part_need { ALWAYS, APART, FUSED, QKV_BIAS, HEAD_NORMS, POST_NORMS } part_need;
+
+/* A layer's tensors; those with one row are gains and biases. */
 static const struct layer_part {
     const char *name;
     extent      rows, cols;
-    bool        is_qwen3_only;
+    part_need   need;
     size_t      at; /* in enx_layer */
 } layer_parts[] = {
-    { "attn_norm", ONE, WIDTH, false, offsetof(enx_layer, attn_norm) },
-    { "attn_q", HEADS, WIDTH, false, offsetof(enx_layer, q) },
-    { "attn_k", KV_HEADS, WIDTH, false, offsetof(enx_layer, k) },
-    { "attn_v", KV_HEADS, WIDTH, false, offsetof(enx_layer, v) },
-    { "attn_q_norm", ONE, HEAD, true, offsetof(enx_layer, q_norm) },
-    { "attn_k_norm", ONE, HEAD, true, offsetof(enx_layer, k_norm) },
-    { "attn_output", WIDTH, HEADS, false, offsetof(enx_layer, o) },
-    { "ffn_norm", ONE, WIDTH, false, offsetof(enx_layer, ffn_norm) },
-    { "ffn_gate", FFN, WIDTH, false, offsetof(enx_layer, gate) },
-    { "ffn_up", FFN, WIDTH, false, offsetof(enx_layer, up) },
-    { "ffn_down", WIDTH, FFN, false, offsetof(enx_layer, down) },
+    { "attn_norm.weight", ONE, WIDTH, ALWAYS, offsetof(enx_layer, attn_norm) },
+    { "attn_q.weight", HEADS, WIDTH, APART, offsetof(enx_layer, q) },
+    { "attn_k.weight", KV_HEADS, WIDTH, APART, offsetof(enx_layer, k) },
+    { "attn_v.weight", KV_HEADS, WIDTH, APART, offsetof(enx_layer, v) },
+    { "attn_qkv.weight", QKV_HEADS, WIDTH, FUSED, offsetof(enx_layer, q) },
+    { "attn_q.bias", ONE, HEADS, QKV_BIAS, offsetof(enx_layer, q_bias) },
+    { "attn_k.bias", ONE, KV_HEADS, QKV_BIAS, offsetof(enx_layer, k_bias) },
+    { "attn_v.bias", ONE, KV_HEADS, QKV_BIAS, offsetof(enx_layer, v_bias) },
+    { "attn_q_norm.weight", ONE, HEAD, HEAD_NORMS, offsetof(enx_layer, q_norm) },
+    { "attn_k_norm.weight", ONE, HEAD, HEAD_NORMS, offsetof(enx_layer, k_norm) },
+    { "attn_output.weight", WIDTH, HEADS, ALWAYS, offsetof(enx_layer, o) },
+    { "post_attention_norm.weight", ONE, WIDTH, POST_NORMS, offsetof(enx_layer, attn_post_norm) },
+    { "post_ffw_norm.weight", ONE, WIDTH, POST_NORMS, offsetof(enx_layer, ffn_post_norm) },
+    { "ffn_norm.weight", ONE, WIDTH, ALWAYS, offsetof(enx_layer, ffn_norm) },
+    { "ffn_gate.weight", FFN, WIDTH, APART, offsetof(enx_layer, gate) },
+    { "ffn_up.weight", FFN, WIDTH, APART, offsetof(enx_layer, up) },
+    { "ffn_up.weight", GATE_UP, WIDTH, FUSED, offsetof(enx_layer, gate) },
+    { "ffn_down.weight", WIDTH, FFN, ALWAYS, offsetof(enx_layer, down) },
 };
 enum { LAYER_PARTS = sizeof layer_parts / sizeof *layer_parts, NAME_BYTES = 96 };
 
+static bool is_needed(const enx_architecture *arch, const struct layer_part *part)
+{
+    switch (part->need) {
+    case ALWAYS:
+        return true;
+    case APART:
+        return !arch->has_fused;
+    case FUSED:
+        return arch->has_fused;
+    case QKV_BIAS:
+        return arch->has_qkv_bias;
+    case HEAD_NORMS:
+        return arch->has_head_norms;
+    case POST_NORMS:
+        return arch->has_post_norms;
+    }
+    return false;
+}
+
 static void part_name(char name[NAME_BYTES], uint32_t layer, const struct layer_part *part)
 {
-    snprintf(name, NAME_BYTES, "blk.%u.%s.weight", layer, part->name);
+    snprintf(name, NAME_BYTES, "blk.%u.%s", layer, part->name);
 }
 
 static enx_status find_tensor(opener *o, const char *name, extent rows, extent cols,
@@ -265,35 +340,75 @@ static enx_status bind_gain(opener *o, const char *name, extent cols, const floa
     return ENX_OK;
 }
 
+/* Rows of a matrix as a matrix of its own. */
+static enx_matrix rows_of_matrix(const enx_matrix *whole, uint32_t first, uint32_t count)
+{
+    enx_matrix rows = *whole;
+    rows.row_count = count;
+    rows.data += first * whole->row_bytes;
+    return rows;
+}
+
+/* q and gate are bound to the fused tensors: give each matrix its rows. */
+static void cut_fused(const enx_hparams *h, enx_layer *l)
+{
+    const uint32_t q = extent_of(h, HEADS), kv = extent_of(h, KV_HEADS);
+    l->k = rows_of_matrix(&l->q, q, kv);
+    l->v = rows_of_matrix(&l->q, q + kv, kv);
+    l->q = rows_of_matrix(&l->q, 0, q);
+    l->up = rows_of_matrix(&l->gate, h->ffn_width, h->ffn_width);
+    l->gate = rows_of_matrix(&l->gate, 0, h->ffn_width);
+}
+
 static enx_status bind_layer(opener *o, uint32_t index)
 {
     uint8_t *layer = (uint8_t *)&o->model->layers[index];
     for (size_t i = 0; i < LAYER_PARTS; i++) {
         const struct layer_part *part = &layer_parts[i];
         char                     name[NAME_BYTES];
-        if (part->is_qwen3_only && o->model->hparams.arch != ENX_ARCH_QWEN3) continue;
+        if (!is_needed(o->model->hparams.arch, part)) continue;
         part_name(name, index, part);
         void *at = layer + part->at;
         if (part->rows == ONE) ENX_TRY(bind_gain(o, name, part->cols, at));
         else ENX_TRY(bind_matrix(o, name, part->rows, part->cols, at));
     }
+    if (o->model->hparams.arch->has_fused) cut_fused(&o->model->hparams, &o->model->layers[index]);
     return ENX_OK;
+}
+
+static const char long_factors[] = "rope_factors_long.weight";
+
+/* Of all contexts, or of the short ones. */
+static const char *rope_factors_name(const enx_architecture *arch)
+{
+    return arch->has_two_ranges ? "rope_factors_short.weight" : "rope_freqs.weight";
+}
+
+static enx_status bind_factors(opener *o)
+{
+    enx_weights *w = &o->model->weights;
+    const char  *name = rope_factors_name(o->model->hparams.arch);
+    const bool   has_long = enx_gguf_tensor_find(o->gguf, long_factors) != NULL;
+    if (has_long) ENX_TRY(bind_gain(o, long_factors, HALF_HEAD, &w->long_factors));
+    if (!has_long && !enx_gguf_tensor_find(o->gguf, name)) return ENX_OK;
+    return bind_gain(o, name, HALF_HEAD, &w->rope_factors);
 }
 
 static bool is_known(const enx_model *model, const enx_gguf_str *name)
 {
     static const char *const others[] = { "token_embd.weight", "output_norm.weight",
-                                          "output.weight", "rope_freqs.weight" };
+                                          "output.weight" };
     char                     text[ENX_GGUF_NAME_BYTES_MAX + 1] = { 0 }, want[NAME_BYTES];
     uint32_t                 layer = 0;
     memcpy(text, name->data, (size_t)name->size_bytes); /* the parser bounds names */
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strcmp(text, others[i]) == 0) return true;
+    if (strcmp(text, long_factors) == 0) return model->hparams.arch->has_two_ranges;
+    if (strcmp(text, rope_factors_name(model->hparams.arch)) == 0) return true;
     if (sscanf(text, "blk.%u.", &layer) != 1 || layer >= model->hparams.layer_count) return false;
     for (size_t i = 0; i < LAYER_PARTS; i++) {
         part_name(want, layer, &layer_parts[i]);
-        if (strcmp(text, want) == 0)
-            return !layer_parts[i].is_qwen3_only || model->hparams.arch == ENX_ARCH_QWEN3;
+        if (strcmp(text, want) == 0 && is_needed(model->hparams.arch, &layer_parts[i])) return true;
     }
     return false;
 }
@@ -307,7 +422,7 @@ static enx_status refuse_unknown(const opener *o)
                         "the file has a tensor '%.*s', which a plain %s model of %u layers lacks; "
                         "this variant is not supported",
                         (int)(tensor->name.size_bytes < 80 ? tensor->name.size_bytes : 80),
-                        tensor->name.data, arch_name(o->model->hparams.arch),
+                        tensor->name.data, o->model->hparams.arch->name,
                         o->model->hparams.layer_count);
     }
     return ENX_OK;
@@ -333,8 +448,7 @@ static enx_status bind_tensors(opener *o)
     ENX_TRY(bind_matrix(o, "token_embd.weight", VOCAB, WIDTH, &w->embed));
     for (uint32_t i = 0; i < h->layer_count; i++) ENX_TRY(bind_layer(o, i));
     ENX_TRY(bind_gain(o, "output_norm.weight", WIDTH, &w->out_norm));
-    if (enx_gguf_tensor_find(o->gguf, "rope_freqs.weight"))
-        ENX_TRY(bind_gain(o, "rope_freqs.weight", HALF_HEAD, &w->rope_factors));
+    ENX_TRY(bind_factors(o));
     if (h->is_head_tied) w->head = w->embed;
     else ENX_TRY(bind_matrix(o, "output.weight", VOCAB, WIDTH, &w->head));
     w->layers = o->model->layers;
@@ -390,15 +504,24 @@ static enx_status pack_weights(opener *o)
 
 /* ---- exported ---------------------------------------------------------- */
 
+/* An upper bound, with room for the arena's red zones.  All sizes are below their limits. */
+static uint64_t count_gain_bytes(const enx_hparams *h)
+{
+    uint64_t values = (uint64_t)h->width + h->head_width, arrays = 3;
+    for (size_t i = 0; i < LAYER_PARTS; i++) {
+        if (layer_parts[i].rows != ONE || !is_needed(h->arch, &layer_parts[i])) continue;
+        values += (uint64_t)h->layer_count * extent_of(h, layer_parts[i].cols);
+        arrays += h->layer_count;
+    }
+    return values * sizeof(float) + arrays * 64;
+}
+
 static enx_status open_model(opener *o)
 {
     enx_model *model = o->model;
     ENX_TRY(read_hparams(o));
     const enx_hparams *h = &model->hparams;
-    const uint64_t     gains =
-        (uint64_t)h->layer_count * 2 * (h->width + h->head_width) + h->width + h->head_width;
-    /* Room for the arena's red zones: five gains a layer and two more. */
-    const uint64_t gain_bytes = gains * sizeof(float) + (h->layer_count * 4ull + 2) * 64;
+    const uint64_t     gain_bytes = count_gain_bytes(h);
     model->layers = ENX_MEM_NEW(enx_layer, h->layer_count);
     model->gain_block = enx_mem_new(gain_bytes, 1);
     if (!model->layers || !model->gain_block)

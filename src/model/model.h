@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model.h - what a transformer is: sizes and weights, read from GGUF.
  *
- * Architectures: "llama" (RoPE on interleaved pairs) and "qwen3" (RoPE on half-split pairs,
- * per-head RMS norm of q and k).  Pre-RMSNorm, GQA, SwiGLU, tied or untied head.  Tensor types:
- * all that enx_tensor_type names, in any mixture.  Weights are borrowed from the mapping.
+ * Architectures: those of architecture.h.  Tensor types: all that enx_tensor_type names, in any
+ * mixture.  Weights are borrowed from the mapping.
  *
  * Layer: model.  Thread-safety: immutable after open; may be shared.
  */
@@ -12,6 +11,7 @@
 
 #include "base/status.h"
 #include "gguf/gguf.h"
+#include "model/architecture.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,10 +25,17 @@ enum {
     ENX_MODEL_CONTEXT_MAX = 1 << 20,
 };
 
-typedef enum enx_arch { ENX_ARCH_LLAMA, ENX_ARCH_QWEN3 } enx_arch;
+/* How rotation is stretched over contexts longer than those of training. */
+typedef struct enx_rope_scaling {
+    float    factor;           /* positions are divided by it; 1: not stretched */
+    float    attention_factor; /* multiplies rotated queries and keys */
+    bool     is_yarn;          /* quick pairs keep their pace (Peng et al. 2023, section 3.2) */
+    uint32_t original_tokens;  /* context of training */
+} enx_rope_scaling;
 
 typedef struct enx_hparams {
-    enx_arch arch;
+    const enx_architecture *arch;
+
     uint32_t vocab_count;
     uint32_t context_tokens;
     uint32_t width;
@@ -37,9 +44,15 @@ typedef struct enx_hparams {
     uint32_t kv_head_count;
     uint32_t head_width; /* of one head */
     uint32_t ffn_width;
+    uint32_t window_tokens; /* positions that one sees, itself included */
     float    rms_epsilon;
     float    rope_base;
+    float    query_scale; /* of rotated queries */
+    float    score_cap;   /* 0: none */
+    float    logit_cap;
     bool     is_head_tied;
+
+    enx_rope_scaling rope_scaling;
 } enx_hparams;
 
 typedef struct enx_model enx_model;

@@ -26,8 +26,11 @@ typedef struct enx_matrix {
 typedef struct enx_layer {
     const float *attn_norm; /* [width] */
     enx_matrix   q, k, v;   /* heads * head_width rows */
-    const float *q_norm;    /* [head_width]; NULL: this architecture has none */
-    const float *k_norm;
+    /* Those that the architecture has not are NULL. */
+    const float *q_bias, *k_bias, *v_bias; /* [rows of q, k, v] */
+    const float *q_norm, *k_norm;          /* [head_width] */
+    const float *attn_post_norm;           /* [width] */
+    const float *ffn_post_norm;
     enx_matrix   o;
     const float *ffn_norm; /* [width] */
     enx_matrix   gate, up, down;
@@ -39,6 +42,7 @@ typedef struct enx_weights {
     const float     *out_norm;
     enx_matrix       head;         /* the embedding again when the head is tied */
     const float     *rope_factors; /* [head_width / 2] that divide the frequencies; NULL: all 1 */
+    const float     *long_factors; /* the same for contexts above original_tokens, or NULL */
     bool             has_q8;       /* some matrix is Q8_0: activations have to be quantized */
     bool             has_tiles;    /* some matrix is of a type that products do not take */
 } enx_weights;

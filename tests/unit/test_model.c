@@ -44,7 +44,7 @@ static void sizes_are_read_and_counted(void **state)
     tiny_model m;
     open_or_fail(&m, &tiny_default);
     const enx_hparams *h = enx_model_hparams(m.model);
-    assert_int_equal(h->arch, ENX_ARCH_QWEN3);
+    assert_string_equal(h->arch->name, "qwen3");
     assert_int_equal(h->vocab_count, 101);
     assert_int_equal(h->width, 64);
     assert_int_equal(h->layer_count, 2);
@@ -94,7 +94,8 @@ static void bad_models_are_refused_with_a_reason(void **state)
     (void)state;
     tiny_options o = tiny_default;
     o.arch = "mamba";
-    assert_refused(&o, ENX_UNSUPPORTED, "'mamba'; llama and qwen3 work");
+    assert_refused(&o, ENX_UNSUPPORTED,
+                   "'mamba'; gemma2, gemma3, llama, phi3, qwen2 and qwen3 work");
     o = tiny_default;
     o.without = "blk.1.ffn_up.weight";
     assert_refused(&o, ENX_NOTFOUND, "blk.1.ffn_up.weight");
@@ -115,10 +116,20 @@ static void bad_models_are_refused_with_a_reason(void **state)
     o.arch = "llama";
     o.extra = "blk.0.attn_q_norm.weight";
     assert_refused(&o, ENX_UNSUPPORTED, "blk.0.attn_q_norm.weight");
+    o.arch = "qwen2";
+    assert_refused(&o, ENX_UNSUPPORTED, "blk.0.attn_q_norm.weight");
+    o.extra = NULL;
+    o.without = "blk.1.attn_v.bias";
+    assert_refused(&o, ENX_NOTFOUND, "blk.1.attn_v.bias");
+    o.without = NULL;
+    o.misshape = "blk.1.attn_v.bias";
+    assert_refused(&o, ENX_FORMAT, "blk.1.attn_v.bias");
     o = tiny_default;
     o.key = "qwen3.rope.scaling.type";
+    o.text = "longrope";
+    assert_refused(&o, ENX_UNSUPPORTED, "'longrope'; none, linear and yarn work");
     o.text = "yarn";
-    assert_refused(&o, ENX_UNSUPPORTED, "'yarn'; only none works");
+    assert_refused(&o, ENX_NOTFOUND, "qwen3.rope.scaling.factor");
     o.key = "qwen3.rope.dimension_count";
     o.text = NULL;
     o.key_value = 16;
@@ -270,16 +281,84 @@ static void fast_equals_slow_for_every_type_and_architecture(void **state)
                                              ENX_TENSOR_Q8_0 };
     for (size_t level = 0; level < 3; level++)
         for (size_t type = 0; type < 4; type++)
-            for (int variant = 0; variant < 4; variant++) {
-                tiny_options o = tiny_default;
+            for (int variant = 0; variant < 12; variant++) {
+                static const char *const archs[] = { "qwen3", "llama",  "qwen2",
+                                                     "phi3",  "gemma2", "gemma3" };
+                tiny_options             o = tiny_default;
                 o.type = types[type];
-                o.arch = variant & 1 ? "llama" : NULL;
-                o.is_head_untied = variant & 2;
-                o.kv_heads = variant & 2 ? 3 : 1;
-                o.has_rope_factors = variant == 3;
+                o.arch = archs[variant % 6];
+                o.is_head_untied = variant >= 6;
+                o.kv_heads = variant >= 6 ? 3 : 1;
+                o.has_rope_factors = variant == 7;
                 assert_like_slow(&o, enx_cpu_detect(levels[level]),
                                  o.type == ENX_TENSOR_Q8_0 ? 0.05 : 0.002);
             }
+}
+
+/* Windows whose first key is on, before and behind the edge of a block of keys; factors for the
+ * context of training (64 is not above it) and beyond it. */
+static void windows_and_two_ranges_equal_the_slow_ones(void **state)
+{
+    (void)state;
+    static const uint32_t windows[] = { 1, 15, 16, 17, 39, 40, 64 };
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        tiny_options o = tiny_default;
+        o.type = ENX_TENSOR_F32;
+        o.arch = "phi3";
+        o.window = windows[i];
+        o.has_rope_factors = true;
+        o.key = "phi3.rope.scaling.original_context_length";
+        o.key_value = i & 1 ? 64 : 63;
+        assert_like_slow(&o, enx_cpu_detect(NULL), 0.002);
+    }
+    tiny_options o = tiny_default;
+    o.arch = "phi3";
+    o.key = "phi3.attention.sliding_window";
+    o.key_value = UINT32_MAX;
+    assert_refused(&o, ENX_LIMIT, o.key);
+    o.key = NULL;
+    o.has_rope_factors = true;
+    o.without = "rope_factors_short.weight";
+    assert_refused(&o, ENX_NOTFOUND, "rope_factors_short.weight");
+    o.without = "rope_factors_long.weight";
+    o.extra = "blk.0.attn_q.weight";
+    assert_refused(&o, ENX_UNSUPPORTED, "blk.0.attn_q.weight");
+}
+
+/* Seven layers, so that both kinds alternate. */
+static void alternating_windows_equal_the_slow_ones(void **state)
+{
+    (void)state;
+    static const char *const archs[] = { "gemma2", "gemma3" };
+    for (int variant = 0; variant < 4; variant++) {
+        tiny_options o = tiny_default;
+        o.type = ENX_TENSOR_F32;
+        o.arch = archs[variant & 1];
+        o.layers = 7;
+        o.window = 11;
+        o.rope_scaling = variant & 2 ? "linear" : NULL;
+        assert_like_slow(&o, enx_cpu_detect(NULL), 0.002);
+    }
+    tiny_options o = tiny_default;
+    o.arch = "gemma2";
+    o.without = "blk.1.post_ffw_norm.weight";
+    assert_refused(&o, ENX_NOTFOUND, o.without);
+    o.without = NULL;
+    o.key = "gemma2.attention.sliding_window";
+    assert_refused(&o, ENX_FORMAT, o.key);
+}
+
+static void stretched_rotation_equals_the_slow_one(void **state)
+{
+    (void)state;
+    static const char *const scalings[] = { "linear", "yarn" }, *archs[] = { "llama", "qwen2" };
+    for (int variant = 0; variant < 4; variant++) {
+        tiny_options o = tiny_default;
+        o.type = ENX_TENSOR_F32;
+        o.arch = archs[variant & 1];
+        o.rope_scaling = scalings[variant / 2];
+        assert_like_slow(&o, enx_cpu_detect(NULL), 0.002);
+    }
 }
 
 /* Widths that blocks of 256 divide. */
@@ -416,6 +495,9 @@ int main(void)
         cmocka_unit_test(running_out_of_memory_leaves_nothing),
         cmocka_unit_test(forward_options_have_limits),
         cmocka_unit_test(fast_equals_slow_for_every_type_and_architecture),
+        cmocka_unit_test(windows_and_two_ranges_equal_the_slow_ones),
+        cmocka_unit_test(alternating_windows_equal_the_slow_ones),
+        cmocka_unit_test(stretched_rotation_equals_the_slow_one),
         cmocka_unit_test(fast_equals_slow_for_every_quantized_type),
         cmocka_unit_test(quantized_weights_are_not_expanded),
         cmocka_unit_test(odd_widths_work_without_blocks),
