@@ -38,12 +38,26 @@ typedef struct enx_engine_options {
     const char      *cpu;            /* cap on the kernels, as of enx_cpu_detect; NULL: none */
 } enx_engine_options;
 
+/* Added to the logit of a token; -INFINITY: it never comes. */
+typedef struct enx_bias {
+    uint32_t token;
+    float    value;
+} enx_bias;
+
+/* What each does, and in which order: sampler.h.  The zero value is greedy. */
 typedef struct enx_sampling {
-    float    temperature; /* 0: greedy, ties to the smaller id */
-    uint32_t top_k;       /* 0: off */
-    float    top_p;       /* 0 or 1: off */
-    float    min_p;       /* 0: off */
-    uint64_t seed;
+    float           temperature;    /* 0: the likeliest of what is left, ties to the smaller id */
+    uint32_t        top_k;          /* 0: off */
+    float           typical_p;      /* 0 or 1: off */
+    float           top_p;          /* 0 or 1: off */
+    float           min_p;          /* 0: off */
+    float           repeat_penalty; /* 0 or 1: off; at least 0 */
+    float           frequency_penalty; /* 0: off */
+    float           presence_penalty;  /* 0: off */
+    uint32_t        repeat_last;       /* tokens, of prompt and output, that penalties look at */
+    const enx_bias *biases;            /* borrowed until finished; may be NULL */
+    uint32_t        bias_count;
+    uint64_t        seed;
 } enx_sampling;
 
 typedef enum enx_finish {
