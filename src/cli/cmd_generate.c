@@ -5,14 +5,21 @@
 #include "engine/engine.h"
 #include "text/grammar.h"
 
+#include <errno.h>
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { BIAS_MAX = 1000000, PENALTY_MAX = 100, TEMPERATURE_MAX = 1000 };
+
 typedef struct generate_arguments {
     const char *model, *prompt, *file, *grammar, *what, *language;
-    uint64_t    max_tokens, seed, top_k, threads, level;
-    double      temperature, top_p, min_p;
+    uint64_t    max_tokens, seed, top_k, threads, level, repeat_last;
+    double      temperature, typical_p, top_p, min_p;
+    double      repeat_penalty, frequency_penalty, presence_penalty;
+    cli_list    biases;
     bool        is_special;
 } generate_arguments;
 
@@ -24,6 +31,7 @@ typedef struct generate_state {
     enx_mask    *mask;
     enx_buf      text, answer;
     enx_tokens   prompt;
+    enx_bias     biases[CLI_LIST_MAX];
     bool         is_json;
     json_t      *json; /* the result, made when the generation ends */
     enx_finish   finish;
@@ -92,6 +100,46 @@ static enx_status read_prompt(generate_state *s, const generate_arguments *a, en
     return enx_loaded_prompt(&s->loaded, a->what, &fields, &s->prompt, report);
 }
 
+/* The engine takes a share of 0 for "off"; who writes 0 wants the first one only. */
+static float share_of(double p) { return p > 0 ? (float)p : FLT_MIN; }
+
+static enx_sampling sampling_of(const generate_state *s, const generate_arguments *a)
+{
+    const uint64_t last = a->repeat_last;
+    return (enx_sampling){ .temperature = (float)a->temperature,
+                           .top_k = a->top_k < UINT32_MAX ? (uint32_t)a->top_k : 0,
+                           .typical_p = share_of(a->typical_p),
+                           .top_p = share_of(a->top_p),
+                           .min_p = (float)a->min_p,
+                           .repeat_penalty = (float)a->repeat_penalty,
+                           .frequency_penalty = (float)a->frequency_penalty,
+                           .presence_penalty = (float)a->presence_penalty,
+                           .repeat_last = last < UINT32_MAX ? (uint32_t)last : UINT32_MAX,
+                           .biases = s->biases,
+                           .bias_count = (uint32_t)a->biases.count,
+                           .seed = a->seed };
+}
+
+static enx_status read_biases(enx_bias *out, const cli_list *list, enx_report *report)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const char *text = list->items[i];
+        char       *equal = NULL, *end = NULL;
+        errno = 0;
+        const unsigned long long token = strtoull(text, &equal, 10);
+        const bool has_id = text[0] >= '0' && text[0] <= '9' && *equal == '=' && errno == 0 &&
+                            token < ENX_TOKEN_NONE;
+        const double value = has_id ? strtod(equal + 1, &end) : 0;
+        if (!has_id || end == equal + 1 || *end || !(fabs(value) <= BIAS_MAX || value == -INFINITY))
+            return ENX_FAIL(report, INVALID,
+                            "--logit-bias %s: ID=VALUE is needed, the number of a token and what "
+                            "to add, from -%d to %d, or -inf for never",
+                            text, BIAS_MAX, BIAS_MAX);
+        out[i] = (enx_bias){ .token = (uint32_t)token, .value = (float)value };
+    }
+    return ENX_OK;
+}
+
 static enx_status generate(generate_state *s, const generate_arguments *a, enx_report *report)
 {
     ENX_TRY(enx_loaded_open(&s->loaded, a->model, report));
@@ -106,11 +154,8 @@ static enx_status generate(generate_state *s, const generate_arguments *a, enx_r
                                   .prompt_count = (uint32_t)s->prompt.count,
                                   .max_tokens = (uint32_t)a->max_tokens,
                                   .eos = enx_tokenizer_eos(s->loaded.tokenizer),
-                                  .sampling = { .temperature = (float)a->temperature,
-                                                .top_k = (uint32_t)a->top_k,
-                                                .top_p = (float)a->top_p,
-                                                .min_p = (float)a->min_p,
-                                                .seed = a->seed },
+                                  .tokenizer = s->loaded.tokenizer,
+                                  .sampling = sampling_of(s, a),
                                   .mask = s->mask,
                                   .on_token = on_token,
                                   .user = s };
@@ -122,6 +167,27 @@ static enx_status generate(generate_state *s, const generate_arguments *a, enx_r
     return ENX_OK;
 }
 
+static enx_status check_sampling(const generate_arguments *a, enx_report *report)
+{
+    const struct {
+        const char *name;
+        double      value, min, max;
+    } ranges[] = {
+        { "temp", a->temperature, 0, TEMPERATURE_MAX },
+        { "typical-p", a->typical_p, 0, 1 },
+        { "top-p", a->top_p, 0, 1 },
+        { "min-p", a->min_p, 0, 1 },
+        { "repeat-penalty", a->repeat_penalty, 0.01, PENALTY_MAX },
+        { "frequency-penalty", a->frequency_penalty, -PENALTY_MAX, PENALTY_MAX },
+        { "presence-penalty", a->presence_penalty, -PENALTY_MAX, PENALTY_MAX },
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (ranges[i].value < ranges[i].min || ranges[i].value > ranges[i].max)
+            return ENX_FAIL(report, INVALID, "--%s %g: from %g to %g is possible", ranges[i].name,
+                            ranges[i].value, ranges[i].min, ranges[i].max);
+    return ENX_OK;
+}
+
 static enx_status check_numbers(const generate_arguments *a, enx_report *report)
 {
     if (!a->model) return ENX_FAIL(report, INVALID, "-m MODEL is missing");
@@ -129,9 +195,7 @@ static enx_status check_numbers(const generate_arguments *a, enx_report *report)
         return ENX_FAIL(report, INVALID, "-n: from 1 to %d", ENX_ENGINE_CONTEXT_MAX);
     if (a->threads > ENX_POOL_THREADS_MAX)
         return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
-    if (a->temperature < 0 || a->top_p < 0 || a->top_p > 1 || a->min_p < 0 || a->min_p > 1)
-        return ENX_FAIL(report, INVALID, "--temp is from 0 on, --top-p and --min-p from 0 to 1");
-    return ENX_OK;
+    return check_sampling(a, report);
 }
 
 static void close_state(generate_state *s)
@@ -149,7 +213,12 @@ static void close_state(generate_state *s)
 
 int cmd_generate(int argc, char **argv)
 {
-    generate_arguments a = { .max_tokens = 128, .seed = 1 };
+    generate_arguments a = { .max_tokens = 128,
+                             .seed = 1,
+                             .typical_p = 1,
+                             .top_p = 1,
+                             .repeat_penalty = 1,
+                             .repeat_last = 64 };
     const cli_option   options[] = {
           { "model", 'm', CLI_TEXT, &a.model, "MODEL", "a GGUF file" },
           { "prompt", 'p', CLI_TEXT, &a.prompt, "TEXT", "what to continue" },
@@ -159,6 +228,18 @@ int cmd_generate(int argc, char **argv)
           { "top-k", '\0', CLI_UINT, &a.top_k, "K", "only the K likeliest" },
           { "top-p", '\0', CLI_REAL, &a.top_p, "P", "only the likeliest with P in all" },
           { "min-p", '\0', CLI_REAL, &a.min_p, "P", "only those with P of the likeliest's chance" },
+          { "typical-p", '\0', CLI_REAL, &a.typical_p, "P",
+            "only those of nearly mean surprise, P in all" },
+          { "repeat-penalty", '\0', CLI_REAL, &a.repeat_penalty, "X",
+            "divide the logits of recent tokens (1: off)" },
+          { "frequency-penalty", '\0', CLI_REAL, &a.frequency_penalty, "X",
+            "... take X off for each time (0: off)" },
+          { "presence-penalty", '\0', CLI_REAL, &a.presence_penalty, "X",
+            "... take X off once (0: off)" },
+          { "repeat-last", '\0', CLI_UINT, &a.repeat_last, "N",
+            "recent: the last N of prompt and text (64)" },
+          { "logit-bias", '\0', CLI_LIST, &a.biases, "ID=VALUE",
+            "add to a token's logit; -inf: never" },
           { "seed", '\0', CLI_UINT, &a.seed, "S", "of chance (1)" },
           { "grammar", '\0', CLI_TEXT, &a.grammar, "FILE",
             "a GBNF grammar that the text must match" },
@@ -186,6 +267,7 @@ int cmd_generate(int argc, char **argv)
     if (status == ENX_OK && args.is_help) return 0;
     s.is_json = args.is_json;
     if (status == ENX_OK) status = check_numbers(&a, &report);
+    if (status == ENX_OK) status = read_biases(s.biases, &a.biases, &report);
     cli_catch_interrupts();
     if (status == ENX_OK) status = generate(&s, &a, &report);
     if (status == ENX_OK && args.is_json) cli_print_json(json_incref(s.json));

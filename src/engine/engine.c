@@ -94,11 +94,17 @@ static void finish(slot *s, enx_finish how)
     s->finish = how;
 }
 
+static bool is_end(const enx_request *r, uint32_t token)
+{
+    return token == r->eos || (r->tokenizer && token < enx_tokenizer_count(r->tokenizer) &&
+                               enx_tokenizer_is_end(r->tokenizer, token));
+}
+
 /* Settle output `scored`: remember it, tell the mask and the listener, see whether that was all. */
 static void settle(slot *s, uint32_t token, float logprob, uint32_t best)
 {
     const bool is_sampled = s->scored >= s->request.forced_count;
-    const bool is_eos = token == s->request.eos;
+    const bool is_eos = is_end(&s->request, token);
     s->logprobs[s->scored] = logprob;
     s->best[s->scored] = best;
     s->has_allowed = false;

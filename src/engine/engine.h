@@ -95,18 +95,20 @@ typedef void (*enx_generation_fn)(void *owner, const enx_generation *generation)
 typedef void (*enx_token_fn)(void *user, uint32_t token, float logprob);
 
 typedef struct enx_request {
-    const uint32_t *prompt; /* borrowed for the call of submit; at least one token */
-    uint32_t        prompt_count;
-    const uint32_t *forced; /* the output's given beginning, scored too; may be NULL */
-    uint32_t        forced_count;
-    uint32_t        max_tokens; /* sampled ones at most; 0 only scores the forced */
-    uint32_t        eos;        /* ENX_TOKEN_NONE: none; with a mask, the tokenizer's.  Ends a
-                                   forced output too */
-    enx_sampling    sampling;
-    enx_mask       *mask;     /* borrowed until finished; NULL: everything goes.  Reset by the
-                                 engine; forced tokens are stepped through it too */
-    enx_token_fn    on_token; /* may be NULL */
-    void           *user;
+    const uint32_t      *prompt; /* borrowed for the call of submit; at least one token */
+    uint32_t             prompt_count;
+    const uint32_t      *forced; /* the output's given beginning, scored too; may be NULL */
+    uint32_t             forced_count;
+    uint32_t             max_tokens; /* sampled ones at most; 0 only scores the forced */
+    uint32_t             eos;        /* ENX_TOKEN_NONE: none; with a mask, the tokenizer's.  Ends a
+                                        forced output too */
+    const enx_tokenizer *tokenizer;  /* borrowed until finished; its end tokens count as eos too;
+                                        NULL: eos alone does */
+    enx_sampling         sampling;
+    enx_mask            *mask;     /* borrowed until finished; NULL: everything goes.  Reset by the
+                                      engine; forced tokens are stepped through it too */
+    enx_token_fn         on_token; /* may be NULL */
+    void                *user;
 } enx_request;
 
 /* ENX_NOMEM with the size that was needed; ENX_LIMIT. */
