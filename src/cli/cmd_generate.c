@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "engine/engine.h"
 #include "text/grammar.h"
+#include "text/stopper.h"
 
 #include <errno.h>
 #include <float.h>
@@ -19,7 +20,7 @@ typedef struct generate_arguments {
     uint64_t    max_tokens, seed, top_k, threads, level, repeat_last;
     double      temperature, typical_p, top_p, min_p;
     double      repeat_penalty, frequency_penalty, presence_penalty;
-    cli_list    biases;
+    cli_list    biases, stops;
     bool        is_special;
 } generate_arguments;
 
@@ -30,6 +31,10 @@ typedef struct generate_state {
     enx_grammar *grammar;
     enx_mask    *mask;
     enx_buf      text, answer;
+    enx_stopper  stopper;
+    enx_status   status;      /* of writing the answer */
+    size_t       shown_bytes; /* of the answer */
+    uint32_t     token_count; /* of the output, up to the one that completed a stop text */
     enx_tokens   prompt;
     enx_bias     biases[CLI_LIST_MAX];
     bool         is_json;
@@ -39,29 +44,43 @@ typedef struct generate_state {
 
 static const char *const finish_words[] = { "stop", "length", "stuck", "canceled" };
 
+/* Print what the answer has got. */
+static void show(generate_state *s)
+{
+    if (s->is_json || s->shown_bytes == s->answer.size_bytes) return;
+    fwrite(s->answer.data + s->shown_bytes, 1, s->answer.size_bytes - s->shown_bytes, stdout);
+    fflush(stdout);
+    s->shown_bytes = s->answer.size_bytes;
+}
+
+/* The engine may give more tokens in the step in which a stop text is complete. */
 static void on_token(void *user, uint32_t token, float logprob)
 {
     generate_state *s = user;
     (void)logprob;
-    if (s->is_json || enx_tokenizer_is_control(s->loaded.tokenizer, token)) return;
+    if (s->stopper.is_stopped || s->status != ENX_OK) return;
+    s->token_count++;
+    if (enx_tokenizer_is_control(s->loaded.tokenizer, token)) return;
     const enx_gguf_str bytes = enx_tokenizer_bytes(s->loaded.tokenizer, token);
-    fwrite(bytes.data, 1, bytes.size_bytes, stdout);
-    fflush(stdout);
+    s->status = enx_stopper_push(&s->stopper, bytes.data, bytes.size_bytes, &s->answer);
+    show(s);
 }
 
 static void on_done(void *owner, const enx_generation *g)
 {
     generate_state *s = owner;
     json_t         *tokens = json_array(), *logprobs = json_array();
-    s->finish = g->finish;
-    for (uint32_t i = 0; i < g->token_count; i++)
+    const uint32_t  end = s->stopper.is_stopped ? 0 : g->has_eos;
+    s->finish = s->stopper.is_stopped ? ENX_FINISH_STOP : g->finish;
+    for (uint32_t i = 0; i < s->token_count; i++)
         json_array_append_new(tokens, json_integer(g->tokens[i]));
-    for (uint32_t i = 0; i < g->token_count + g->has_eos; i++)
+    for (uint32_t i = 0; i < s->token_count + end; i++)
         json_array_append_new(logprobs, json_real((double)g->logprobs[i]));
-    (void)!enx_loaded_decode(&s->loaded, g->tokens, g->token_count, &s->answer);
+    if (s->status == ENX_OK) s->status = enx_stopper_finish(&s->stopper, &s->answer);
+    show(s);
     s->json = json_pack("{s:o, s:o, s:o, s:s, s:{s:I, s:I, s:I}}", "text",
                         cli_json_text(enx_buf_text(&s->answer), s->answer.size_bytes), "tokens",
-                        tokens, "logprobs", logprobs, "finish", finish_words[g->finish], "usage",
+                        tokens, "logprobs", logprobs, "finish", finish_words[s->finish], "usage",
                         "tokens_in", (json_int_t)g->usage.tokens_in, "tokens_cached",
                         (json_int_t)g->usage.tokens_cached, "tokens_out",
                         (json_int_t)g->usage.tokens_out);
@@ -159,8 +178,13 @@ static enx_status generate(generate_state *s, const generate_arguments *a, enx_r
                                   .mask = s->mask,
                                   .on_token = on_token,
                                   .user = s };
-    ENX_TRY(enx_engine_submit(s->engine, &request, NULL, report));
-    while (!s->json && !cli_is_interrupted()) enx_engine_step(s->engine, on_done, s);
+    uint64_t          id = 0;
+    ENX_TRY(enx_engine_submit(s->engine, &request, &id, report));
+    while (!s->json && !cli_is_interrupted()) {
+        if (s->stopper.is_stopped || s->status != ENX_OK) enx_engine_cancel(s->engine, id);
+        enx_engine_step(s->engine, on_done, s);
+    }
+    if (s->status != ENX_OK) return ENX_FAIL(report, NOMEM, "no memory for the answer");
     if (!s->json) return ENX_FAIL(report, CANCELED, "interrupted");
     if (s->finish == ENX_FINISH_STUCK)
         fprintf(stderr, "enxame generate: the grammar allowed no token; the text ends early\n");
@@ -239,7 +263,8 @@ int cmd_generate(int argc, char **argv)
           { "repeat-last", '\0', CLI_UINT, &a.repeat_last, "N",
             "recent: the last N of prompt and text (64)" },
           { "logit-bias", '\0', CLI_LIST, &a.biases, "ID=VALUE",
-            "add to a token's logit; -inf: never" },
+            "add to a token's logit, -inf: never; may be repeated" },
+          { "stop", '\0', CLI_LIST, &a.stops, "TEXT", "end before this text; may be repeated" },
           { "seed", '\0', CLI_UINT, &a.seed, "S", "of chance (1)" },
           { "grammar", '\0', CLI_TEXT, &a.grammar, "FILE",
             "a GBNF grammar that the text must match" },
@@ -268,6 +293,10 @@ int cmd_generate(int argc, char **argv)
     s.is_json = args.is_json;
     if (status == ENX_OK) status = check_numbers(&a, &report);
     if (status == ENX_OK) status = read_biases(s.biases, &a.biases, &report);
+    if (status == ENX_OK) {
+        status = enx_stopper_init(&s.stopper, a.stops.items, a.stops.count, &report);
+        if (status != ENX_OK) enx_report_wrap(&report, "--stop");
+    }
     cli_catch_interrupts();
     if (status == ENX_OK) status = generate(&s, &a, &report);
     if (status == ENX_OK && args.is_json) cli_print_json(json_incref(s.json));
