@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_generate.c - enxame generate: continue a text by one model. */
 #include "backend/loaded.h"
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "engine/engine.h"
 #include "text/grammar.h"
@@ -13,13 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BIAS_MAX = 1000000, PENALTY_MAX = 100, TEMPERATURE_MAX = 1000 };
+enum { BIAS_MAX = 1000000, PENALTY_MAX = 100, TEMPERATURE_MAX = 1000, TOP_MAX = 20 };
 
 typedef struct generate_arguments {
     const char *model, *prompt, *file, *grammar, *what, *language;
     uint64_t    max_tokens, seed, top_k, threads, level, repeat_last;
     double      temperature, typical_p, top_p, min_p;
     double      repeat_penalty, frequency_penalty, presence_penalty;
+    uint64_t    top_count;
     cli_list    biases, stops;
     bool        is_special;
 } generate_arguments;
@@ -31,6 +33,8 @@ typedef struct generate_state {
     enx_grammar *grammar;
     enx_mask    *mask;
     enx_buf      text, answer;
+    enx_likely  *top; /* owned, [max_tokens][top_count] */
+    uint32_t     top_count;
     enx_stopper  stopper;
     enx_status   status;      /* of writing the answer */
     size_t       shown_bytes; /* of the answer */
@@ -66,6 +70,24 @@ static void on_token(void *user, uint32_t token, float logprob)
     show(s);
 }
 
+static json_t *json_of_top(const generate_state *s, uint32_t place_count)
+{
+    json_t *places = json_array();
+    for (uint32_t i = 0; i < place_count; i++) {
+        const enx_likely *top = s->top + (size_t)i * s->top_count;
+        json_t           *place = json_array();
+        for (uint32_t k = 0; k < s->top_count && top[k].token != ENX_TOKEN_NONE; k++) {
+            const enx_gguf_str bytes = enx_tokenizer_bytes(s->loaded.tokenizer, top[k].token);
+            json_array_append_new(place,
+                                  json_pack("{s:I, s:o, s:f}", "token", (json_int_t)top[k].token,
+                                            "text", cli_json_text(bytes.data, bytes.size_bytes),
+                                            "logprob", (double)top[k].logprob));
+        }
+        json_array_append_new(places, place);
+    }
+    return places;
+}
+
 static void on_done(void *owner, const enx_generation *g)
 {
     generate_state *s = owner;
@@ -84,6 +106,7 @@ static void on_done(void *owner, const enx_generation *g)
                         "tokens_in", (json_int_t)g->usage.tokens_in, "tokens_cached",
                         (json_int_t)g->usage.tokens_cached, "tokens_out",
                         (json_int_t)g->usage.tokens_out);
+    if (s->top) json_object_set_new(s->json, "top_logprobs", json_of_top(s, s->token_count + end));
 }
 
 static enx_status open_grammar(generate_state *s, const char *path, enx_report *report)
@@ -165,6 +188,9 @@ static enx_status generate(generate_state *s, const generate_arguments *a, enx_r
     ENX_TRY(read_prompt(s, a, report));
     if (a->grammar) ENX_TRY(open_grammar(s, a->grammar, report));
     ENX_TRY(enx_pool_open(&s->pool, (uint32_t)a->threads, report));
+    s->top_count = (uint32_t)a->top_count;
+    if (s->top_count) s->top = ENX_MEM_NEW(enx_likely, a->max_tokens * s->top_count);
+    if (s->top_count && !s->top) return ENX_FAIL(report, NOMEM, "no memory for --logprobs");
     const enx_engine_options options = {
         .model = s->loaded.model, .cpu = getenv("ENX_CPU"), .slot_count = 1, .pool = s->pool
     };
@@ -176,6 +202,8 @@ static enx_status generate(generate_state *s, const generate_arguments *a, enx_r
                                   .tokenizer = s->loaded.tokenizer,
                                   .sampling = sampling_of(s, a),
                                   .mask = s->mask,
+                                  .top = s->top,
+                                  .top_count = s->top_count,
                                   .on_token = on_token,
                                   .user = s };
     uint64_t          id = 0;
@@ -219,12 +247,14 @@ static enx_status check_numbers(const generate_arguments *a, enx_report *report)
         return ENX_FAIL(report, INVALID, "-n: from 1 to %d", ENX_ENGINE_CONTEXT_MAX);
     if (a->threads > ENX_POOL_THREADS_MAX)
         return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
+    if (a->top_count > TOP_MAX) return ENX_FAIL(report, INVALID, "--logprobs: at most %d", TOP_MAX);
     return check_sampling(a, report);
 }
 
 static void close_state(generate_state *s)
 {
     json_decref(s->json);
+    enx_mem_free(s->top);
     enx_engine_close(&s->engine);
     enx_pool_close(&s->pool);
     enx_mask_close(&s->mask);
@@ -264,6 +294,8 @@ int cmd_generate(int argc, char **argv)
             "recent: the last N of prompt and text (64)" },
           { "logit-bias", '\0', CLI_LIST, &a.biases, "ID=VALUE",
             "add to a token's logit, -inf: never; may be repeated" },
+          { "logprobs", '\0', CLI_UINT, &a.top_count, "K",
+            "with --json: the K likeliest at each place" },
           { "stop", '\0', CLI_LIST, &a.stops, "TEXT", "end before this text; may be repeated" },
           { "seed", '\0', CLI_UINT, &a.seed, "S", "of chance (1)" },
           { "grammar", '\0', CLI_TEXT, &a.grammar, "FILE",

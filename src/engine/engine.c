@@ -126,6 +126,15 @@ static void settle(slot *s, uint32_t token, float logprob, uint32_t best)
     if (s->scored == output_max(s)) finish(s, ENX_FINISH_LENGTH);
 }
 
+/* Remember the likeliest of a place that is not forced, for who wants to know. */
+static void list_top(const enx_engine *e, const slot *s, const enx_candidates *candidates)
+{
+    const enx_request *r = &s->request;
+    if (!r->top || s->scored < r->forced_count) return;
+    enx_sampler_top(e->kernels, candidates,
+                    r->top + (size_t)(s->scored - r->forced_count) * r->top_count, r->top_count);
+}
+
 /* Settle the outputs at which the mask leaves no choice; then know what it allows next. */
 static void advance(const enx_engine *e, slot *s)
 {
@@ -141,7 +150,11 @@ static void advance(const enx_engine *e, slot *s)
         }
         if (count == 0 || (is_forced && s->tokens[s->request.prompt_count + s->scored] != ids[0]))
             finish(s, ENX_FINISH_STUCK);
-        else settle(s, ids[0], 0, ids[0]);
+        else {
+            const float certain = 0;
+            list_top(e, s, &(enx_candidates){ &certain, ids, 1 });
+            settle(s, ids[0], 0, ids[0]);
+        }
     }
 }
 
@@ -290,6 +303,7 @@ static void settle_place(const enx_engine *e, const place *p)
         choice.logprob = enx_sampler_logprob(e->kernels, p->logits, p->count, choice.index);
         choice.best_index = e->kernels->argmax(p->logits, p->count);
     } else {
+        list_top(e, s, &candidates);
         choice = sample(e, s, &candidates);
     }
     const uint32_t token = p->ids ? p->ids[choice.index] : (uint32_t)choice.index;

@@ -38,6 +38,13 @@ typedef struct enx_engine_options {
     const char      *cpu;            /* cap on the kernels, as of enx_cpu_detect; NULL: none */
 } enx_engine_options;
 
+/* A token that could have come, with the natural log of its probability among those the mask
+ * allowed, at temperature 1, before the chain of samplers.  ENX_TOKEN_NONE: fewer were allowed. */
+typedef struct enx_likely {
+    uint32_t token;
+    float    logprob;
+} enx_likely;
+
 /* Added to the logit of a token; -INFINITY: it never comes. */
 typedef struct enx_bias {
     uint32_t token;
@@ -105,10 +112,13 @@ typedef struct enx_request {
     const enx_tokenizer *tokenizer;  /* borrowed until finished; its end tokens count as eos too;
                                         NULL: eos alone does */
     enx_sampling         sampling;
-    enx_mask            *mask;     /* borrowed until finished; NULL: everything goes.  Reset by the
-                                      engine; forced tokens are stepped through it too */
-    enx_token_fn         on_token; /* may be NULL */
-    void                *user;
+    enx_mask            *mask; /* borrowed until finished; NULL: everything goes.  Reset by the
+                                  engine; forced tokens are stepped through it too */
+    enx_likely  *top; /* [max_tokens][top_count], borrowed until finished: the likeliest at each
+                         sampled place, eos included, in falling order; NULL: not wanted */
+    uint32_t     top_count;
+    enx_token_fn on_token; /* may be NULL */
+    void        *user;
 } enx_request;
 
 /* ENX_NOMEM with the size that was needed; ENX_LIMIT. */

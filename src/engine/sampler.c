@@ -202,6 +202,22 @@ size_t enx_candidates_find(const enx_candidates *c, uint32_t token)
     return low < c->count && c->ids[low] == token ? low : c->count;
 }
 
+/* By insertion: top_count is small, and few candidates get past the last. */
+void enx_sampler_top(const enx_kernels *kernels, const enx_candidates *c, enx_likely *top,
+                     size_t top_count)
+{
+    const float all = kernels->log_sum_exp(c->logits, c->count);
+    size_t      filled = 0;
+    for (size_t i = 0; i < c->count && top_count > 0; i++) {
+        if (filled == top_count && !(c->logits[i] > top[filled - 1].logprob)) continue;
+        size_t at = filled < top_count ? filled++ : filled - 1;
+        for (; at > 0 && c->logits[i] > top[at - 1].logprob; at--) top[at] = top[at - 1];
+        top[at] = (enx_likely){ c->ids ? c->ids[i] : (uint32_t)i, c->logits[i] };
+    }
+    for (size_t i = 0; i < filled; i++) top[i].logprob = fminf(top[i].logprob - all, 0);
+    for (size_t i = filled; i < top_count; i++) top[i] = (enx_likely){ ENX_TOKEN_NONE, -INFINITY };
+}
+
 float enx_sampler_logprob(const enx_kernels *kernels, const float *logits, size_t count,
                           size_t index)
 {

@@ -56,6 +56,10 @@ enx_choice enx_sampler_pick(const enx_kernels *kernels, const enx_sampling *samp
 /* The index of a token among the candidates; count: it is not there. */
 size_t enx_candidates_find(const enx_candidates *candidates, uint32_t token);
 
+/* The `top_count` most likely before the chain, in falling order. */
+void enx_sampler_top(const enx_kernels *kernels, const enx_candidates *candidates, enx_likely *top,
+                     size_t top_count);
+
 /* The natural log of the probability of candidate `index`; at most 0. */
 float enx_sampler_logprob(const enx_kernels *kernels, const float *logits, size_t count,
                           size_t index);

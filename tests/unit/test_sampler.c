@@ -294,6 +294,25 @@ static void a_banned_token_never_comes_unless_all_are(void **state)
     assert_int_equal(pick(&s, logits, 3, 0).index, 1);
 }
 
+static void the_top_falls_and_ties_go_to_the_earlier(void **state)
+{
+    (void)state;
+    const float          logits[] = { 1, 3, -2, 3, 2 };
+    const uint32_t       ids[] = { 10, 20, 30, 40, 50 }, want[] = { 20, 40, 50, 10, 30 };
+    const enx_candidates c = { logits, ids, 5 };
+    for (size_t k = 0; k <= 7; k++) {
+        enx_likely top[8] = { [7] = { 99, 1 } };
+        enx_sampler_top(&kernels, &c, top, k);
+        for (size_t i = 0; i < k; i++) {
+            assert_int_equal(top[i].token, i < 5 ? want[i] : ENX_TOKEN_NONE);
+            if (i >= 5) continue;
+            const float all = enx_sampler_logprob(&kernels, logits, 5, want[i] / 10 - 1);
+            assert_true(fabs((double)(top[i].logprob - all)) < 1e-6);
+        }
+        assert_int_equal(top[7].token, 99);
+    }
+}
+
 static void next_to_no_temperature_is_greedy(void **state)
 {
     (void)state;
@@ -313,6 +332,7 @@ int main(void)
         cmocka_unit_test(a_single_candidate_is_certain),
         cmocka_unit_test(the_chain_is_what_its_slow_form_says),
         cmocka_unit_test(a_banned_token_never_comes_unless_all_are),
+        cmocka_unit_test(the_top_falls_and_ties_go_to_the_earlier),
         cmocka_unit_test(next_to_no_temperature_is_greedy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
