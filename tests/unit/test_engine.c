@@ -728,6 +728,9 @@ static void biases_and_penalties_move_the_output_and_any_end_token_ends_it(void 
     assert_int_equal(r.tokens[3], 'q');
 
     request.sampling = (enx_sampling){ .biases = &bias, .bias_count = 1 };
+    enx_likely top[4][2] = { 0 };
+    request.top = top[0];
+    request.top_count = 2;
     request.tokenizer = tokenizer;
     bias.token = EOS;
     assert_int_equal(enx_engine_submit(engine, &request, NULL, NULL), ENX_OK);
@@ -736,6 +739,10 @@ static void biases_and_penalties_move_the_output_and_any_end_token_ends_it(void 
     assert_int_equal(r.count, 0);
     assert_true(r.has_eos);
     assert_int_equal(r.finish, ENX_FINISH_STOP);
+
+    assert_int_equal(top[0][0].token, r.best[0]); /* the end's place too; before the bias */
+    assert_true(top[0][0].logprob >= top[0][1].logprob && top[0][1].logprob < 0);
+    assert_int_equal(top[1][0].token, 0);
 
     bias.token = VOCAB;
     assert_int_equal(enx_engine_submit(engine, &request, NULL, NULL), ENX_INVALID);
