@@ -73,10 +73,11 @@ struct enx_engine {
     uint64_t           memory_bytes;
     slot              *slots;     /* owned, [slot_count] */
     uint32_t          *token_mem; /* owned, three arrays of [slot_count][context] */
-    uint32_t *id_mem;    /* owned, [HEAD_ROWS + 1][vocab]: allowed tokens, the last for order */
-    float    *logit_mem; /* owned, [HEAD_ROWS + 1][vocab]: the last for weights */
-    enx_row  *rows;      /* owned, [batch] */
-    want     *wants;     /* owned, [batch] */
+    uint32_t *id_mem;       /* owned, [HEAD_ROWS + 1][vocab]: allowed tokens, the last for order */
+    float    *logit_mem;    /* owned, [HEAD_ROWS + 1][vocab]: the last for weights */
+    float    *adjusted_mem; /* owned, [vocab]: logits after biases and penalties */
+    enx_row  *rows;         /* owned, [batch] */
+    want     *wants;        /* owned, [batch] */
 };
 
 /* ---- one sequence ------------------------------------------------------ */
@@ -93,11 +94,17 @@ static void finish(slot *s, enx_finish how)
     s->finish = how;
 }
 
+static bool is_end(const enx_request *r, uint32_t token)
+{
+    return token == r->eos || (r->tokenizer && token < enx_tokenizer_count(r->tokenizer) &&
+                               enx_tokenizer_is_end(r->tokenizer, token));
+}
+
 /* Settle output `scored`: remember it, tell the mask and the listener, see whether that was all. */
 static void settle(slot *s, uint32_t token, float logprob, uint32_t best)
 {
     const bool is_sampled = s->scored >= s->request.forced_count;
-    const bool is_eos = token == s->request.eos;
+    const bool is_eos = is_end(&s->request, token);
     s->logprobs[s->scored] = logprob;
     s->best[s->scored] = best;
     s->has_allowed = false;
@@ -119,6 +126,15 @@ static void settle(slot *s, uint32_t token, float logprob, uint32_t best)
     if (s->scored == output_max(s)) finish(s, ENX_FINISH_LENGTH);
 }
 
+/* Remember the likeliest of a place that is not forced, for who wants to know. */
+static void list_top(const enx_engine *e, const slot *s, const enx_candidates *candidates)
+{
+    const enx_request *r = &s->request;
+    if (!r->top || s->scored < r->forced_count) return;
+    enx_sampler_top(e->kernels, candidates,
+                    r->top + (size_t)(s->scored - r->forced_count) * r->top_count, r->top_count);
+}
+
 /* Settle the outputs at which the mask leaves no choice; then know what it allows next. */
 static void advance(const enx_engine *e, slot *s)
 {
@@ -134,7 +150,11 @@ static void advance(const enx_engine *e, slot *s)
         }
         if (count == 0 || (is_forced && s->tokens[s->request.prompt_count + s->scored] != ids[0]))
             finish(s, ENX_FINISH_STUCK);
-        else settle(s, ids[0], 0, ids[0]);
+        else {
+            const float certain = 0;
+            list_top(e, s, &(enx_candidates){ &certain, ids, 1 });
+            settle(s, ids[0], 0, ids[0]);
+        }
     }
 }
 
@@ -248,26 +268,34 @@ static void compute_logits(const enx_engine *e, place *places, uint32_t place_co
     }
 }
 
-/* The index of `token` among the allowed ones; place.count: it is not there. */
-static uint32_t find_allowed(const place *p, uint32_t token)
+/* The row of id_mem and logit_mem that no place uses. */
+static size_t scratch_at(const enx_engine *e)
 {
-    if (!p->ids) return token;
-    uint32_t low = 0, high = p->count;
-    while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
-        if (p->ids[middle] < token) low = middle + 1;
-        else high = middle;
-    }
-    return low < p->count && p->ids[low] == token ? low : p->count;
+    return (size_t)ENX_FORWARD_HEAD_ROWS * e->vocab_count;
+}
+
+/* Choose among the candidates of a place that is not forced. */
+static enx_choice sample(const enx_engine *e, const slot *s, const enx_candidates *candidates)
+{
+    const enx_sampling *sampling = &s->request.sampling;
+    const uint32_t      last = sampling->repeat_last < s->count ? sampling->repeat_last : s->count;
+    const enx_sampler_scratch scratch = { .order = e->id_mem + scratch_at(e),
+                                          .weights = e->logit_mem + scratch_at(e),
+                                          .adjusted = e->adjusted_mem };
+    enx_rng                   rng = enx_rng_open(sampling->seed, s->scored);
+    return enx_sampler_pick(e->kernels, sampling, candidates, s->tokens + s->count - last, last,
+                            enx_rng_unit(&rng), &scratch);
 }
 
 static void settle_place(const enx_engine *e, const place *p)
 {
-    slot          *s = p->s;
-    const uint32_t output = s->scored;
-    enx_choice     choice = { 0 };
+    slot                *s = p->s;
+    const uint32_t       output = s->scored;
+    const enx_candidates candidates = { p->logits, p->ids, p->count };
+    enx_choice           choice = { 0 };
     if (output < s->request.forced_count) {
-        choice.index = find_allowed(p, s->tokens[s->request.prompt_count + output]);
+        choice.index =
+            enx_candidates_find(&candidates, s->tokens[s->request.prompt_count + output]);
         if (choice.index == p->count) {
             finish(s, ENX_FINISH_STUCK);
             return;
@@ -275,10 +303,8 @@ static void settle_place(const enx_engine *e, const place *p)
         choice.logprob = enx_sampler_logprob(e->kernels, p->logits, p->count, choice.index);
         choice.best_index = e->kernels->argmax(p->logits, p->count);
     } else {
-        const size_t scratch = (size_t)ENX_FORWARD_HEAD_ROWS * e->vocab_count;
-        enx_rng      rng = enx_rng_open(s->request.sampling.seed, output);
-        choice = enx_sampler_pick(e->kernels, &s->request.sampling, p->logits, p->count,
-                                  enx_rng_unit(&rng), e->id_mem + scratch, e->logit_mem + scratch);
+        list_top(e, s, &candidates);
+        choice = sample(e, s, &candidates);
     }
     const uint32_t token = p->ids ? p->ids[choice.index] : (uint32_t)choice.index;
     const uint32_t best = p->ids ? p->ids[choice.best_index] : (uint32_t)choice.best_index;
@@ -364,7 +390,10 @@ static enx_status check_request(const enx_engine *e, const enx_request *r, enx_r
                         "prompt and output need %llu tokens at least, the context holds %u",
                         (unsigned long long)needed, e->options.context_tokens);
     ENX_TRY(check_tokens(e, "prompt", r->prompt, r->prompt_count, report));
-    return check_tokens(e, "forced output", r->forced, r->forced_count, report);
+    ENX_TRY(check_tokens(e, "forced output", r->forced, r->forced_count, report));
+    for (uint32_t i = 0; i < r->sampling.bias_count; i++)
+        ENX_TRY(check_tokens(e, "logit bias", &r->sampling.biases[i].token, 1, report));
+    return ENX_OK;
 }
 
 enx_status enx_engine_submit(enx_engine *e, const enx_request *request, uint64_t *id,
@@ -446,9 +475,11 @@ static enx_status take_memory(enx_engine *e, enx_report *report)
     e->token_mem = take(e, 3 * slots * context, sizeof *e->token_mem);
     e->id_mem = take(e, candidates, sizeof *e->id_mem);
     e->logit_mem = take(e, candidates, sizeof *e->logit_mem);
+    e->adjusted_mem = take(e, e->vocab_count, sizeof *e->adjusted_mem);
     e->rows = take(e, e->options.batch_tokens, sizeof *e->rows);
     e->wants = take(e, e->options.batch_tokens, sizeof *e->wants);
-    if (!e->slots || !e->token_mem || !e->id_mem || !e->logit_mem || !e->rows || !e->wants)
+    if (!e->slots || !e->token_mem || !e->id_mem || !e->logit_mem || !e->adjusted_mem || !e->rows ||
+        !e->wants)
         return ENX_FAIL(report, NOMEM,
                         "no memory for %llu KiB of sequences and logits; "
                         "ask for fewer slots or a shorter context",
@@ -499,6 +530,7 @@ void enx_engine_close(enx_engine **handle)
     enx_mem_free(e->token_mem);
     enx_mem_free(e->id_mem);
     enx_mem_free(e->logit_mem);
+    enx_mem_free(e->adjusted_mem);
     enx_mem_free(e->rows);
     enx_mem_free(e->wants);
     enx_mem_free(e);

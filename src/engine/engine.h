@@ -38,12 +38,33 @@ typedef struct enx_engine_options {
     const char      *cpu;            /* cap on the kernels, as of enx_cpu_detect; NULL: none */
 } enx_engine_options;
 
+/* A token that could have come, with the natural log of its probability among those the mask
+ * allowed, at temperature 1, before the chain of samplers.  ENX_TOKEN_NONE: fewer were allowed. */
+typedef struct enx_likely {
+    uint32_t token;
+    float    logprob;
+} enx_likely;
+
+/* Added to the logit of a token; -INFINITY: it never comes. */
+typedef struct enx_bias {
+    uint32_t token;
+    float    value;
+} enx_bias;
+
+/* What each does, and in which order: sampler.h.  The zero value is greedy. */
 typedef struct enx_sampling {
-    float    temperature; /* 0: greedy, ties to the smaller id */
-    uint32_t top_k;       /* 0: off */
-    float    top_p;       /* 0 or 1: off */
-    float    min_p;       /* 0: off */
-    uint64_t seed;
+    float           temperature;    /* 0: the likeliest of what is left, ties to the smaller id */
+    uint32_t        top_k;          /* 0: off */
+    float           typical_p;      /* 0 or 1: off */
+    float           top_p;          /* 0 or 1: off */
+    float           min_p;          /* 0: off */
+    float           repeat_penalty; /* 0 or 1: off; at least 0 */
+    float           frequency_penalty; /* 0: off */
+    float           presence_penalty;  /* 0: off */
+    uint32_t        repeat_last;       /* tokens, of prompt and output, that penalties look at */
+    const enx_bias *biases;            /* borrowed until finished; may be NULL */
+    uint32_t        bias_count;
+    uint64_t        seed;
 } enx_sampling;
 
 typedef enum enx_finish {
@@ -81,18 +102,23 @@ typedef void (*enx_generation_fn)(void *owner, const enx_generation *generation)
 typedef void (*enx_token_fn)(void *user, uint32_t token, float logprob);
 
 typedef struct enx_request {
-    const uint32_t *prompt; /* borrowed for the call of submit; at least one token */
-    uint32_t        prompt_count;
-    const uint32_t *forced; /* the output's given beginning, scored too; may be NULL */
-    uint32_t        forced_count;
-    uint32_t        max_tokens; /* sampled ones at most; 0 only scores the forced */
-    uint32_t        eos;        /* ENX_TOKEN_NONE: none; with a mask, the tokenizer's.  Ends a
-                                   forced output too */
-    enx_sampling    sampling;
-    enx_mask       *mask;     /* borrowed until finished; NULL: everything goes.  Reset by the
-                                 engine; forced tokens are stepped through it too */
-    enx_token_fn    on_token; /* may be NULL */
-    void           *user;
+    const uint32_t      *prompt; /* borrowed for the call of submit; at least one token */
+    uint32_t             prompt_count;
+    const uint32_t      *forced; /* the output's given beginning, scored too; may be NULL */
+    uint32_t             forced_count;
+    uint32_t             max_tokens; /* sampled ones at most; 0 only scores the forced */
+    uint32_t             eos;        /* ENX_TOKEN_NONE: none; with a mask, the tokenizer's.  Ends a
+                                        forced output too */
+    const enx_tokenizer *tokenizer;  /* borrowed until finished; its end tokens count as eos too;
+                                        NULL: eos alone does */
+    enx_sampling         sampling;
+    enx_mask            *mask; /* borrowed until finished; NULL: everything goes.  Reset by the
+                                  engine; forced tokens are stepped through it too */
+    enx_likely  *top; /* [max_tokens][top_count], borrowed until finished: the likeliest at each
+                         sampled place, eos included, in falling order; NULL: not wanted */
+    uint32_t     top_count;
+    enx_token_fn on_token; /* may be NULL */
+    void        *user;
 } enx_request;
 
 /* ENX_NOMEM with the size that was needed; ENX_LIMIT. */

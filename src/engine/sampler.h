@@ -1,10 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sampler.h - from the logits of some candidates to one of them.
  *
- * Filters first, then temperature: top-k keeps the k most likely; top-p the fewest most likely
- * that hold that share of probability; min-p those at least that share of the most likely one.
- * What remains is drawn at the temperature.  Ties go to the earlier candidate, so the choice is a
- * function of the arguments alone.
+ * A chain, each link at work on what the one before has left, with the names, order and meaning
+ * that llama.cpp's samplers have made common:
+ *
+ *   bias        + value for each token that has one
+ *   penalties   for a token that is n > 0 times among the recent ones: logit / repeat_penalty
+ *               above 0, else * repeat_penalty; then - n * frequency_penalty - presence_penalty
+ *   top-k       the k most likely
+ *   typical-p   those whose surprise is nearest to the mean surprise (the entropy), the fewest
+ *               that hold more than that share of probability
+ *   top-p       the most likely, the fewest that hold at least that share
+ *   min-p       those at least that share as likely as the most likely one
+ *   temperature logits / temperature; then the draw
+ *
+ * Shares are of the probability of what is left, at temperature 1.  A logit of -INFINITY never
+ * comes; when all are, the bias and penalties are not heeded.  Every filter leaves one candidate at
+ * least.  Ties go to the earlier candidate, so the choice is a function of the arguments alone.
+ *
+ * Source: Holtzman et al. 2020 (top-p); Meister et al. 2023 (typical-p); Keskar et al. 2019
+ * (repeat_penalty).
  *
  * Layer: engine.  Thread-safety: no shared state; scratch belongs to the caller.
  */
@@ -14,17 +29,36 @@
 #include "engine/engine.h"
 #include "kernels/kernels.h"
 
+typedef struct enx_candidates {
+    const float    *logits; /* [count], finite */
+    const uint32_t *ids;    /* [count] their tokens, rising; NULL: token i is candidate i */
+    size_t          count;  /* at least 1 */
+} enx_candidates;
+
+typedef struct enx_sampler_scratch { /* [count] each; untouched when the choice is plain greedy */
+    uint32_t *order;
+    float    *weights;
+    float    *adjusted;
+} enx_sampler_scratch;
+
 typedef struct enx_choice {
     size_t index;      /* of the candidate that was drawn */
-    size_t best_index; /* of the most likely one */
-    float  logprob;    /* of `index` among all candidates, at temperature 1; at most 0 */
+    size_t best_index; /* of the most likely one before the chain */
+    float  logprob;    /* of `index` among all candidates before the chain; at most 0 */
 } enx_choice;
 
-/* logits [count], count >= 1.  `draw` in [0, 1) decides; unused when temperature is 0.
- * order and weights [count] are scratch, untouched when temperature is 0. */
+/* `recent` [recent_count] are the tokens that penalties look at.  `draw` in [0, 1) decides; unused
+ * when temperature is 0. */
 enx_choice enx_sampler_pick(const enx_kernels *kernels, const enx_sampling *sampling,
-                            const float *logits, size_t count, double draw, uint32_t *order,
-                            float *weights);
+                            const enx_candidates *candidates, const uint32_t *recent,
+                            size_t recent_count, double draw, const enx_sampler_scratch *scratch);
+
+/* The index of a token among the candidates; count: it is not there. */
+size_t enx_candidates_find(const enx_candidates *candidates, uint32_t token);
+
+/* The `top_count` most likely before the chain, in falling order. */
+void enx_sampler_top(const enx_kernels *kernels, const enx_candidates *candidates, enx_likely *top,
+                     size_t top_count);
 
 /* The natural log of the probability of candidate `index`; at most 0. */
 float enx_sampler_logprob(const enx_kernels *kernels, const float *logits, size_t count,

@@ -698,6 +698,57 @@ static void every_level_of_the_processor_generates(void **state)
     }
 }
 
+static void biases_and_penalties_move_the_output_and_any_end_token_ends_it(void **state)
+{
+    (void)state;
+    enx_engine    *engine = open_engine((enx_engine_options){ .slot_count = 1 });
+    result         r = { 0 };
+    const uint32_t start[] = { 'a', 'b' };
+    enx_bias       bias = { 'q', 1000 };
+    enx_request    request = { .prompt = start,
+                               .prompt_count = 2,
+                               .max_tokens = 4,
+                               .eos = ENX_TOKEN_NONE,
+                               .sampling = { .biases = &bias, .bias_count = 1 },
+                               .user = &r };
+    assert_int_equal(enx_engine_submit(engine, &request, NULL, NULL), ENX_OK);
+    while (enx_engine_step(engine, collect, NULL)) {
+    }
+    assert_int_equal(r.count, 4);
+    for (uint32_t i = 0; i < 4; i++) assert_int_equal(r.tokens[i], 'q');
+
+    request.sampling.presence_penalty = 5000; /* q once, then what is not recent */
+    request.sampling.repeat_last = 2;
+    assert_int_equal(enx_engine_submit(engine, &request, NULL, NULL), ENX_OK);
+    while (enx_engine_step(engine, collect, NULL)) {
+    }
+    assert_int_equal(r.tokens[0], 'q');
+    assert_int_not_equal(r.tokens[1], 'q');
+    assert_int_not_equal(r.tokens[2], 'q');
+    assert_int_equal(r.tokens[3], 'q');
+
+    request.sampling = (enx_sampling){ .biases = &bias, .bias_count = 1 };
+    enx_likely top[4][2] = { 0 };
+    request.top = top[0];
+    request.top_count = 2;
+    request.tokenizer = tokenizer;
+    bias.token = EOS;
+    assert_int_equal(enx_engine_submit(engine, &request, NULL, NULL), ENX_OK);
+    while (enx_engine_step(engine, collect, NULL)) {
+    }
+    assert_int_equal(r.count, 0);
+    assert_true(r.has_eos);
+    assert_int_equal(r.finish, ENX_FINISH_STOP);
+
+    assert_int_equal(top[0][0].token, r.best[0]); /* the end's place too; before the bias */
+    assert_true(top[0][0].logprob >= top[0][1].logprob && top[0][1].logprob < 0);
+    assert_int_equal(top[1][0].token, 0);
+
+    bias.token = VOCAB;
+    assert_int_equal(enx_engine_submit(engine, &request, NULL, NULL), ENX_INVALID);
+    enx_engine_close(&engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -719,6 +770,7 @@ int main(void)
         cmocka_unit_test(running_out_of_memory_at_open_leaves_nothing),
         cmocka_unit_test(options_have_limits_and_defaults),
         cmocka_unit_test(every_level_of_the_processor_generates),
+        cmocka_unit_test(biases_and_penalties_move_the_output_and_any_end_token_ends_it),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }
