@@ -3,7 +3,7 @@
  * weights read from the file by name.
  *
  * It rounds where the fast one stores less than a double: keys and values to f16, and with Q8_0
- * weights the input of each product to int8 in blocks of 32.
+ * weights the input of each product to int8 in blocks of 32; nowhere when is_exact is set.
  *
  * Layer: tests.  Thread-safety: no shared state.
  */
@@ -25,6 +25,7 @@ typedef struct slow_forward {
     const enx_hparams *h;
     double            *keys, *values; /* [layer][position][kv width] */
     uint32_t           position;
+    bool               is_exact; /* set after slow_open */
 } slow_forward;
 
 static inline float *slow_tensor(const slow_forward *s, int layer, const char *part,
@@ -95,12 +96,12 @@ static inline void slow_multiply(const slow_forward *s, int layer, const char *p
     const char     *holder = slow_holder(s, part, &first);
     float          *w = slow_tensor(s, layer, holder, &type);
     double         *in = ENX_MEM_NEW(double, cols);
+    const bool      is_rounded = type == ENX_TENSOR_Q8_0 && !s->is_exact;
     for (size_t b = 0; b < cols; b += 32) {
         double most = 0;
         for (size_t i = b; i < cols && i < b + 32; i++) most = fmax(most, fabs(x[i]));
         for (size_t i = b; i < cols && i < b + 32; i++)
-            in[i] = type == ENX_TENSOR_Q8_0 && most > 0 ? nearbyint(x[i] * 127 / most) * most / 127
-                                                        : x[i];
+            in[i] = is_rounded && most > 0 ? nearbyint(x[i] * 127 / most) * most / 127 : x[i];
     }
     for (size_t r = 0; r < rows; r++) {
         out[r] = 0;
@@ -197,7 +198,7 @@ static inline void slow_attention(slow_forward *s, int layer, double *out, const
         slow_norm(s, layer, "attn_k_norm", k + i * d, k + i * d, d);
         slow_rotate(s, layer, k + i * d);
     }
-    for (size_t i = 0; i < kv_width; i++) {
+    for (size_t i = 0; i < kv_width && !s->is_exact; i++) {
         k[i] = (double)enx_f32_of_f16(enx_f16_of_f32((float)k[i]));
         v[i] = (double)enx_f32_of_f16(enx_f16_of_f32((float)v[i]));
     }

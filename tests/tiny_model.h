@@ -28,14 +28,17 @@ typedef struct tiny_options {
     bool            has_rope_factors;
     uint32_t        window;       /* of attention; 0: none */
     const char     *rope_scaling; /* NULL, "linear" or "yarn": stretched by 4 from 16 tokens */
+    bool            is_calm; /* weights as large as in trained models, not to amplify rounding */
     uint64_t        seed;
+    /* Adds keys of its own, of a vocabulary for example; NULL: none. */
+    enx_status (*add_keys)(enx_gguf_writer *writer, uint32_t vocab, enx_report *report);
     /* For files that must be refused: */
-    const char     *without;  /* leave this tensor out */
-    const char     *misshape; /* give this tensor one row too many */
-    const char     *extra;    /* add a tensor of this name */
-    const char     *key;      /* add an integer key; a string key when `text` is set */
-    uint32_t        key_value;
-    const char     *text;
+    const char *without;  /* leave this tensor out */
+    const char *misshape; /* give this tensor one row too many */
+    const char *extra;    /* add a tensor of this name */
+    const char *key;      /* add an integer key; a string key when `text` is set */
+    uint32_t    key_value;
+    const char *text;
 } tiny_options;
 
 /* 2 layers, 3 heads that share 1 key head: every size is different. */
@@ -71,6 +74,16 @@ static inline void tiny_convert(void *out, const float *x, size_t n, enx_tensor_
     }
 }
 
+/* The standard deviation of a matrix.  Calm: each keeps the size of its input, the branches of all
+ * layers together add as much as one, and logits spread by about 2. */
+static inline double tiny_spread(const tiny_options *o, const char *name, uint32_t cols)
+{
+    const double keeps = 1 / sqrt(cols);
+    if (!o->is_calm) return 1.5 * keeps;
+    if (strstr(name, "attn_output") || strstr(name, "ffn_down")) return keeps / sqrt(2 * o->layers);
+    return strstr(name, "blk") ? keeps : 2 * keeps;
+}
+
 /* A matrix of normal numbers, or with rows == 0 a gain around 1; biases too are around 1, which
  * none can miss. */
 static inline void tiny_add(tiny_builder *b, const char *name, uint32_t rows, uint32_t cols)
@@ -80,14 +93,14 @@ static inline void tiny_add(tiny_builder *b, const char *name, uint32_t rows, ui
     if (b->o->misshape && strcmp(name, b->o->misshape) == 0) rows = (rows ? rows : 1) + 1;
     const size_t   n = (size_t)(rows ? rows : 1) * cols;
     const uint64_t dims[2] = { cols, rows };
+    const double   spread = tiny_spread(b->o, name, cols);
     float         *x = ENX_MEM_NEW(float, n);
     void          *data = enx_mem_new((rows ? rows : 1), enx_tensor_row_bytes(type, cols));
     for (size_t i = 0; i < n; i++)
-        x[i] = (float)(rows ? enx_rng_normal(&b->rng) * 1.5 / sqrt(cols)
-                            : 1 + 0.2 * enx_rng_normal(&b->rng));
+        x[i] = (float)(rows ? enx_rng_normal(&b->rng) * spread : 1 + 0.2 * enx_rng_normal(&b->rng));
     tiny_convert(data, x, n, type);
     const quant_layout *layout = quant_layout_of(type);
-    if (layout) quant_fill(layout, data, n, 1.5f / sqrtf((float)cols), &b->rng);
+    if (layout) quant_fill(layout, data, n, (float)spread, &b->rng);
     enx_mem_free(x);
     enx_gguf_add_tensor(b->writer, name, type, rows ? 2 : 1, dims, data);
     b->data[b->data_count++] = data;
@@ -190,6 +203,7 @@ static inline enx_status tiny_build(const tiny_options *options, enx_buf *out, e
     enx_buf_init(out, (size_t)1 << 30);
     ENX_TRY(enx_gguf_writer_open(&b.writer, report));
     tiny_add_keys(&b);
+    if (options->add_keys) ENX_TRY(options->add_keys(b.writer, options->vocab, report));
     tiny_add(&b, "token_embd.weight", options->vocab, options->width);
     for (uint32_t i = 0; i < options->layers; i++) tiny_add_layer(&b, i);
     tiny_add(&b, "output_norm.weight", 0, options->width);

@@ -273,9 +273,8 @@ static uint32_t find_named_prefix(const enx_tokenizer *tokenizer, const char *te
     return ENX_TOKEN_NONE;
 }
 
-static enx_status encode_special(const enx_tokenizer *tokenizer, const char *text,
-                                 size_t size_bytes, bool is_added, enx_tokens *out,
-                                 long_scratch *scratch)
+static enx_status encode_named(const enx_tokenizer *tokenizer, const char *text, size_t size_bytes,
+                               bool is_added, enx_tokens *out, long_scratch *scratch)
 {
     size_t plain = 0;
     for (size_t at = 0; at < size_bytes;) {
@@ -299,9 +298,7 @@ enx_status enx_tokenizer_encode(const enx_tokenizer *tokenizer, const char *text
     const size_t     count_before = out->count;
     long_scratch     scratch = { .heap = NULL };
     const enx_status status =
-        parse_special || tokenizer->spm
-            ? encode_special(tokenizer, text, size_bytes, !parse_special, out, &scratch)
-            : encode_plain(tokenizer, text, size_bytes, out, &scratch);
+        encode_named(tokenizer, text, size_bytes, !parse_special, out, &scratch);
     enx_mem_free(scratch.heap);
     if (status == ENX_OK) return ENX_OK;
     out->count = count_before;

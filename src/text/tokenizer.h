@@ -65,17 +65,17 @@ typedef struct enx_vocab {
     const bool         *is_control;
     uint32_t            token_count;
     const uint32_t (*merges)[2];
-    uint32_t     merge_count;
-    const char  *pre;
-    uint32_t     eos; /* ENX_TOKEN_NONE: none */
+    uint32_t              merge_count;
+    const char           *pre;
+    uint32_t              eos; /* ENX_TOKEN_NONE: none */
     /* What only files of other makers have; all may be left zero. */
-    const bool  *is_added; /* also found by name when specials are parsed, but printed as text */
-    bool         has_bos;  /* bos belongs before the first text of a sequence */
-    uint32_t     bos;
+    const bool           *is_added; /* found by name in every text; printed as text */
+    bool                  has_bos;  /* bos belongs before the first text of a sequence */
+    uint32_t              bos;
     /* SentencePiece BPE where scores is not NULL: tokens are then as in the file (U+2581 for a
      * space, <0xXX> for a byte), types is needed, and merges, pre, is_control and is_added are not
-     * looked at.  Added tokens are found in every text, as their makers mean it. */
-    const float *scores;
+     * looked at. */
+    const float          *scores;
     const enx_token_type *types;
     bool                  has_space_prefix;
     uint32_t              unknown; /* ENX_TOKEN_NONE: none */
@@ -100,8 +100,8 @@ enx_gguf_str enx_tokenizer_bytes(const enx_tokenizer *tokenizer, uint32_t id);
  * by name. */
 uint32_t enx_tokenizer_find(const enx_tokenizer *tokenizer, const char *bytes, size_t size_bytes);
 
-/* Append the tokens of `text` to `out`.  parse_special: names of control and added tokens in the
- * text become their ids, the longest first (for trusted prompts only: never for user text).
+/* Append the tokens of `text` to `out`.  parse_special: names of control tokens in the text,
+ * too, become their ids, the longest first (for trusted prompts only: never for user text).
  * Thread-safe: all scratch is local or in `out`.  ENX_LIMIT when out is full, ENX_NOMEM: then
  * `out` is as before. */
 ENX_MUST_USE enx_status enx_tokenizer_encode(const enx_tokenizer *tokenizer, const char *text,

@@ -382,7 +382,7 @@ static void names_become_ids_only_when_asked_longest_first(void **state)
     ASSERT_IDS(tokenizer, "a<|im_end|><|im_en<think>", true, 'a', whole, part, '_', 'e', 'n',
                added);
     ASSERT_IDS(tokenizer, "<|im", false, '<', '|', 'i', 'm');
-    ASSERT_IDS(tokenizer, "<think>", false, '<', 't', 'h', 'i', 'n', 'k', '>');
+    ASSERT_IDS(tokenizer, "<|im<think>", false, '<', '|', 'i', 'm', added); /* in every text */
     ASSERT_IDS(tokenizer, "<|i", true, '<', '|', 'i');
     assert_true(enx_tokenizer_is_control(tokenizer, whole));
     assert_false(enx_tokenizer_is_control(tokenizer, added));
