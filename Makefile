@@ -16,6 +16,7 @@ help:
 	@echo "make demo     install what is missing, build, and run the demonstration job"
 	@echo "make test     every test; one suite: make test SUITE=unit"
 	@echo "make bench    measure this machine"
+	@echo "make conformance  compare with llama.cpp and other peers, installed outside the tree"
 	@echo "make soak     the long tests, and the others $(ROUNDS) times over (ROUNDS=)"
 	@echo "make asan     the tests under AddressSanitizer and UBSan (clang)"
 	@echo "make tsan     the tests with threads under ThreadSanitizer (clang)"
@@ -41,6 +42,9 @@ test: build
 
 bench: build
 	@meson test -C $(BUILD) --no-rebuild --benchmark --verbose
+
+conformance: build
+	@BUILD=$(BUILD) scripts/conformance
 
 soak: build
 	@$(TESTS) -C $(BUILD) --suite soak --timeout-multiplier 10
@@ -76,4 +80,4 @@ format: deps-full
 clean:
 	rm -rf build build-asan build-tsan build-fuzz
 
-.PHONY: help deps deps-full build demo test bench soak asan tsan fuzz format clean
+.PHONY: help deps deps-full build demo test bench conformance soak asan tsan fuzz format clean
