@@ -16,11 +16,15 @@ const tokens = ids.split(",").map(Number);
 const llama = await getLlama({ gpu: false, logLevel: LlamaLogLevel.error, build: "never" });
 const model = await llama.loadModel({ modelPath: model_path });
 const context = await model.createContext({
-    contextSize: tokens.length + 8, batchSize: tokens.length, flashAttention: false,
-    experimentalKvCacheKeyType: cache, experimentalKvCacheValueType: cache,
+    contextSize: tokens.length + 8,
+    batchSize: tokens.length,
+    flashAttention: false,
+    experimentalKvCacheKeyType: cache,
+    experimentalKvCacheValueType: cache,
 });
-const output = await context.getSequence().controlledEvaluate(
-    tokens.map((token) => [token, { generateNext: { logits: true } }]));
+const output = await context
+    .getSequence()
+    .controlledEvaluate(tokens.map((token) => [token, { generateNext: { logits: true } }]));
 for (const place of output) {
     const logits = new Float64Array(place.next.logits.size);
     for (const [token, value] of place.next.logits) logits[token] = value;

@@ -11,7 +11,9 @@ const { Template } = await import(pathToFileURL(require.resolve("@huggingface/ji
 process.env.TZ = "UTC";
 const Clock = Date;
 globalThis.Date = class extends Clock {
-    constructor(...when) { super(...(when.length ? when : [1721952000000])); }
+    constructor(...when) {
+        super(...(when.length ? when : [1721952000000]));
+    }
 };
 
 for (const line of readFileSync(0, "utf8").split("\n").filter(Boolean)) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// llama.cpp's tokens of the texts on stdin, each with a zero byte behind it: a line of ids for each.
+// llama.cpp's tokens of the texts on stdin, each with a zero byte behind it: a line of ids each.
 //
 //     node peer_tokens.mjs MODEL.gguf < TEXTS
 import { createRequire } from "node:module";
