@@ -6,7 +6,6 @@
 // F16, F32: the type in which it keeps keys and values.
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { writeSync } from "node:fs";
 
 const require = createRequire(process.env.ENXAME_PEERS + "/package.json");
 const { getLlama, LlamaLogLevel } = await import(pathToFileURL(require.resolve("node-llama-cpp")));
@@ -25,11 +24,11 @@ const context = await model.createContext({
 const output = await context
     .getSequence()
     .controlledEvaluate(tokens.map((token) => [token, { generateNext: { logits: true } }]));
-for (const place of output) {
+const parts = output.map((place) => {
     const logits = new Float64Array(place.next.logits.size);
     for (const [token, value] of place.next.logits) logits[token] = value;
     const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
     const sum = Math.log(logits.reduce((a, b) => a + Math.exp(b - most), 0)) + most;
-    writeSync(1, Buffer.from(Float32Array.from(logits, (x) => x - sum).buffer));
-}
-process.exit(0);
+    return Buffer.from(Float32Array.from(logits, (x) => x - sum).buffer);
+});
+process.stdout.write(Buffer.concat(parts), () => process.exit(0));
