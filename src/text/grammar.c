@@ -2,7 +2,9 @@
 /* grammar.c - GBNF: parsed into elements, matched by a set of stacks.
  *
  * A rule is alternatives of elements; groups and repetitions become rules without a name:
- *     x*  is  h ::= x h |        x?  is  h ::= x |        x{2,3}  is  x x h,  h ::= x |
+ *     x*  is  h ::= x h |        x?  is  h ::= x |        x+  is  x x*
+ * x{m,n} is an element of its own, a loop over the rule h ::= x, and counts: on a stack its place
+ * has a word below it, how many of x have begun.
  *
  * A stack holds the places to go on at, innermost last; the last is always at a character class,
  * or the stack is empty and the output may end.  A character moves every stack whose class has it,
@@ -29,7 +31,8 @@ enum {
     ELEMENTS_MAX = 1 << 15,
     RANGES_MAX = 1 << 15,
     NAME_BYTES_MAX = 64,
-    REPEAT_MAX = 256,
+    LOOPS_MAX = 4096,
+    ENDLESS = UINT16_MAX, /* the most of a loop without one */
     NEST_MAX = 64,
     SEQUENCE_MAX = 4096, /* elements of one rule while it is read */
     CODE_POINT_MAX = 0x10FFFF,
@@ -38,12 +41,16 @@ enum {
     NEED_NONE = UINT16_MAX, /* cannot be finished */
 };
 
-typedef enum element_kind { STOP, OR, RULE, CLASS } element_kind;
+typedef enum element_kind { STOP, OR, RULE, CLASS, LOOP } element_kind;
 
 typedef struct element {
     uint16_t kind;
-    uint16_t index; /* of the rule or class */
+    uint16_t index; /* of the rule, class or loop */
 } element;
+
+typedef struct loop {
+    uint16_t rule, least, most; /* or ENDLESS */
+} loop;
 
 typedef struct range {
     uint32_t first, last;
@@ -67,12 +74,13 @@ typedef struct rule {
 struct enx_grammar {
     enx_automaton automaton; /* first: the automaton's self is the grammar */
     uint32_t      root;
-    uint32_t      rule_count, element_count, class_count, range_count;
+    uint32_t      rule_count, element_count, class_count, range_count, loop_count;
     rule          rules[ENX_GRAMMAR_RULES_MAX];
     element       elements[ELEMENTS_MAX];
     uint16_t      needs[ELEMENTS_MAX]; /* the least depth to finish from here on, itself included */
     class classes[ELEMENTS_MAX];
     range ranges[RANGES_MAX];
+    loop  loops[LOOPS_MAX];
 };
 
 /* ---- Reading GBNF ------------------------------------------------------------------------- */
@@ -338,41 +346,46 @@ static enx_status define_rule(reader *r, uint32_t index, const element *items, u
     return ENX_OK;
 }
 
-/* h ::= x <then> |  where x is the sequence's end from `from` on, and <then> is rule `then` unless
- * UINT32_MAX, or h itself when `is_loop`. */
-static enx_status optional_rule(reader *r, const element *x, uint32_t count, bool is_loop,
-                                uint32_t then, uint32_t *index)
+/* h ::= x tail, where x is the sequence's end from `from` on; the sequence loses it. */
+static enx_status new_group(reader *r, sequence *s, uint32_t from, const element *tail,
+                            uint32_t tail_count, uint32_t *index)
 {
-    element *items = ENX_MEM_NEW(element, (size_t)count + 2);
-    if (!items) return ENX_FAIL(r->report, NOMEM, "no memory for a grammar");
-    enx_status status = new_rule(r, "", 0, index);
-    if (status == ENX_OK) {
-        uint32_t n = count;
-        memcpy(items, x, count * sizeof *x);
-        if (is_loop) then = *index;
-        r->grammar->rules[*index].is_loop = is_loop;
-        if (then != UINT32_MAX) items[n++] = (element){ RULE, (uint16_t)then };
-        items[n++] = (element){ OR, 0 };
-        status = define_rule(r, *index, items, n);
-    }
-    enx_mem_free(items);
-    return status;
+    ENX_TRY(new_rule(r, "", 0, index));
+    for (uint32_t i = 0; i < tail_count; i++)
+        ENX_TRY(push_element(r, s, tail[i].kind, tail[i].kind == RULE ? *index : 0));
+    ENX_TRY(define_rule(r, *index, s->items + from, s->count - from));
+    s->count = from;
+    return ENX_OK;
+}
+
+static enx_status count_loop(reader *r, sequence *s, uint32_t from, uint32_t least, uint32_t most)
+{
+    enx_grammar *g = r->grammar;
+    uint32_t     body;
+    if (g->loop_count == LOOPS_MAX) return fail_at(r, ENX_LIMIT, "too many repetitions");
+    ENX_TRY(new_group(r, s, from, NULL, 0, &body));
+    g->loops[g->loop_count] = (loop){ (uint16_t)body, (uint16_t)least, (uint16_t)most };
+    return push_element(r, s, LOOP, g->loop_count++);
 }
 
 static enx_status repeat(reader *r, sequence *s, uint32_t from, uint32_t least, uint32_t most)
 {
-    const uint32_t count = s->count - from;
-    uint32_t       tail = UINT32_MAX;
+    static const element again[] = { { RULE, 0 }, { OR, 0 } };
+    const uint32_t       count = s->count - from;
+    uint32_t             body;
     if (count == 0) return fail_at(r, ENX_FORMAT, "nothing stands before the repetition");
-    if (most == UINT32_MAX) ENX_TRY(optional_rule(r, s->items + from, count, true, 0, &tail));
-    else
-        for (uint32_t i = least; i < most; i++)
-            ENX_TRY(optional_rule(r, s->items + from, count, false, tail, &tail));
-    if (least == 0) s->count = from;
-    for (uint32_t i = 1; i < least; i++)
-        for (uint32_t k = 0; k < count; k++)
-            ENX_TRY(push_element(r, s, s->items[from + k].kind, s->items[from + k].index));
-    return tail == UINT32_MAX ? ENX_OK : push_element(r, s, RULE, tail);
+    if (least == 0 && most == 1) {
+        ENX_TRY(new_group(r, s, from, again + 1, 1, &body));
+        return push_element(r, s, RULE, body);
+    }
+    if (least > 1 || most != ENDLESS) return count_loop(r, s, from, least, most);
+    for (uint32_t i = 0; i < least * count; i++) {
+        const element e = s->items[from + i];
+        ENX_TRY(push_element(r, s, e.kind, e.index));
+    }
+    ENX_TRY(new_group(r, s, s->count - count, again, 2, &body));
+    r->grammar->rules[body].is_loop = true;
+    return push_element(r, s, RULE, body);
 }
 
 static enx_status read_number(reader *r, uint32_t *out)
@@ -380,7 +393,8 @@ static enx_status read_number(reader *r, uint32_t *out)
     if (peek(r) < '0' || peek(r) > '9') return fail_at(r, ENX_FORMAT, "a number is expected");
     for (*out = 0; peek(r) >= '0' && peek(r) <= '9'; r->at++) {
         *out = *out * 10 + (uint32_t)(peek(r) - '0');
-        if (*out > REPEAT_MAX) return fail_at(r, ENX_LIMIT, "at most 256 repetitions");
+        if (*out > ENX_GRAMMAR_REPEAT_MAX)
+            return fail_at(r, ENX_LIMIT, "at most 65534 repetitions are counted");
     }
     return ENX_OK;
 }
@@ -388,14 +402,14 @@ static enx_status read_number(reader *r, uint32_t *out)
 static enx_status read_repetition(reader *r, sequence *s, uint32_t from)
 {
     const char c = peek(r);
-    uint32_t   least = c == '+', most = c == '?' ? 1 : UINT32_MAX;
+    uint32_t   least = c == '+', most = c == '?' ? 1 : ENDLESS;
     r->at++;
     if (c == '{') {
         ENX_TRY(read_number(r, &least));
         most = least;
         if (peek(r) == ',') {
             r->at++;
-            most = UINT32_MAX;
+            most = ENDLESS;
             if (peek(r) != '}') ENX_TRY(read_number(r, &most));
         }
         if (peek(r) != '}') return fail_at(r, ENX_FORMAT, "} is expected");
@@ -503,12 +517,23 @@ static uint32_t next_alternative(const enx_grammar *g, uint32_t at)
 
 /* ---- Judging the whole --------------------------------------------------------------------- */
 
+/* The rule of a rule's or loop's element. */
+static uint32_t rule_of(const enx_grammar *g, element e)
+{
+    return e.kind == LOOP ? g->loops[e.index].rule : e.index;
+}
+
+static bool is_nullable(const enx_grammar *g, element e)
+{
+    if (e.kind == CLASS) return false;
+    return g->rules[rule_of(g, e)].is_nullable || (e.kind == LOOP && g->loops[e.index].least == 0);
+}
+
 /* Can the elements from `at` to the end of their alternative be nothing? */
 static bool rest_is_nullable(const enx_grammar *g, uint32_t at)
 {
     for (; g->elements[at].kind != STOP && g->elements[at].kind != OR; at++)
-        if (g->elements[at].kind == CLASS || !g->rules[g->elements[at].index].is_nullable)
-            return false;
+        if (!is_nullable(g, g->elements[at])) return false;
     return true;
 }
 
@@ -518,12 +543,12 @@ static void find_nullable(enx_grammar *g)
         changed = false;
         for (uint32_t i = 0; i < g->rule_count; i++) {
             if (g->rules[i].is_nullable) continue;
-            bool is_nullable = false;
-            for (uint32_t at = g->rules[i].first; !is_nullable && at != UINT32_MAX;
+            bool can_be_nothing = false;
+            for (uint32_t at = g->rules[i].first; !can_be_nothing && at != UINT32_MAX;
                  at = next_alternative(g, at))
-                is_nullable = rest_is_nullable(g, at);
-            g->rules[i].is_nullable = is_nullable;
-            changed = changed || is_nullable;
+                can_be_nothing = rest_is_nullable(g, at);
+            g->rules[i].is_nullable = can_be_nothing;
+            changed = changed || can_be_nothing;
         }
     }
 }
@@ -541,9 +566,10 @@ static bool leads_to_itself(const enx_grammar *g, uint32_t index, uint8_t *marks
         else if (may_be_first) {
             /* A loop that comes back to its own end is the same stack again: harmless. */
             const bool is_own_end = g->rules[index].is_loop && e.kind == RULE && e.index == index;
-            if (e.kind == RULE && !is_own_end && leads_to_itself(g, e.index, marks, depth + 1))
+            if (e.kind != CLASS && !is_own_end &&
+                leads_to_itself(g, rule_of(g, e), marks, depth + 1))
                 return true;
-            may_be_first = e.kind == RULE && g->rules[e.index].is_nullable;
+            may_be_first = is_nullable(g, e);
         }
     }
     marks[index] = 2;
@@ -558,11 +584,14 @@ static uint32_t need_of(const enx_grammar *g, uint32_t at)
     const uint32_t rest = g->needs[at + 1];
     if (rest == NEED_NONE) return NEED_NONE;
     if (e.kind == CLASS) return rest > 1 ? rest : 1;
-    uint32_t inside = g->rules[e.index].need;
+    const bool     is_loop = e.kind == LOOP;
+    const uint32_t own = is_loop ? 2 : 1;
+    uint32_t       inside = g->rules[rule_of(g, e)].need;
+    if (is_loop && g->loops[e.index].least == 0) inside = 0; /* it can be left out */
     if (inside == NEED_NONE) return NEED_NONE;
-    inside += rest > 0; /* the place to come back to stays below */
+    inside += is_loop ? 2 : rest > 0; /* the place to come back to stays below */
     const uint32_t need = inside > rest ? inside : rest;
-    return need > 1 ? need : 1;
+    return need > own ? need : own;
 }
 
 /* From below: a rule is as cheap as its cheapest alternative, once all it needs is known. */
@@ -713,8 +742,40 @@ static bool push_place(const enx_grammar *g, stack *s, uint32_t place)
 {
     if (g->elements[place].kind == STOP || g->elements[place].kind == OR) return true;
     if (s->depth + g->needs[place] > ENX_GRAMMAR_DEPTH_MAX) return false;
+    if (g->elements[place].kind == LOOP) s->places[s->depth++] = 0;
     s->places[s->depth++] = (uint16_t)place;
     return true;
+}
+
+static void open_stack(opening *o, const stack *from);
+
+static void open_alternatives(opening *o, const stack *below, uint32_t index)
+{
+    const enx_grammar *g = o->grammar;
+    for (uint32_t at = g->rules[index].first; at != UINT32_MAX; at = next_alternative(g, at)) {
+        stack here;
+        memcpy(&here, below, used_bytes(below));
+        if (push_place(g, &here, at)) open_stack(o, &here);
+    }
+}
+
+/* `below`: without the loop's place, its count on top.  Leaving comes first: where what repeats
+ * can be nothing, each round is a new stack until there is no room (3). */
+static void open_loop(opening *o, stack *below, uint32_t place)
+{
+    const loop    *l = &o->grammar->loops[o->grammar->elements[place].index];
+    const uint32_t count = below->places[--below->depth];
+    if (count >= l->least || o->grammar->rules[l->rule].is_nullable) {
+        stack after;
+        memcpy(&after, below, used_bytes(below));
+        if (push_place(o->grammar, &after, place + 1u)) open_stack(o, &after);
+    }
+    if (count >= l->most) return;
+    /* Past the least, rounds without a most need no telling apart. */
+    const bool is_told = l->most != ENDLESS || count < l->least;
+    below->places[below->depth++] = (uint16_t)(is_told ? count + 1 : count);
+    below->places[below->depth++] = (uint16_t)place;
+    open_alternatives(o, below, l->rule);
 }
 
 /* Open the rule on top until a class is there.  At most ENX_GRAMMAR_STACKS_MAX deep: each call
@@ -740,12 +801,8 @@ static void open_stack(opening *o, const stack *from)
     stack below;
     memcpy(&below, from, used_bytes(from));
     below.depth--;
-    if (!push_place(g, &below, place + 1u)) return;
-    for (uint32_t at = g->rules[e.index].first; at != UINT32_MAX; at = next_alternative(g, at)) {
-        stack here;
-        memcpy(&here, &below, used_bytes(&below));
-        if (push_place(g, &here, at)) open_stack(o, &here);
-    }
+    if (e.kind == LOOP) open_loop(o, &below, place);
+    else if (push_place(g, &below, place + 1u)) open_alternatives(o, &below, e.index);
 }
 
 /* The characters that begin with the partial bytes: [first, last]; false: none does. */

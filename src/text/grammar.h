@@ -2,7 +2,8 @@
 /* grammar.h - GBNF grammars as an automaton for masks.
  *
  * The notation of llama.cpp's grammars: rules `name ::= …`, literals "…" with escapes, classes
- * [a-z] and [^…] over Unicode characters, `.`, groups, | alternatives, * + ? {m,n}, # comments.
+ * [a-z] and [^…] over Unicode characters, `.`, groups, | alternatives, * + ? {m,n} (which count up
+ * to ENX_GRAMMAR_REPEAT_MAX), # comments.
  * The first character of the output is matched by the rule `root`.
  *
  * A state is a set of at most ENX_GRAMMAR_STACKS_MAX stacks of positions, each at most
@@ -22,6 +23,7 @@
 enum {
     ENX_GRAMMAR_BYTES_MAX = 1 << 20,
     ENX_GRAMMAR_RULES_MAX = 4096,
+    ENX_GRAMMAR_REPEAT_MAX = UINT16_MAX - 1,
     ENX_GRAMMAR_STACKS_MAX = 512,
     ENX_GRAMMAR_DEPTH_MAX = 60,
 };

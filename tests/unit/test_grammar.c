@@ -65,6 +65,55 @@ static void repetitions(void **state)
     check("root ::= \"a\"{2,}", LIST("aa", "aaaaa"), LIST("a"));
     check("root ::= \"a\"{0,1} \"b\"", LIST("b", "ab"), LIST("aab"));
     check("root ::= (\"x\" (\"y\" \"z\"?)*)?", LIST("", "x", "xyyzy"), LIST("y", "xz"));
+    check("root ::= (\"a\" root){0,3} \"b\"", LIST("b", "abb", "aabbb", "ababb"), LIST("", "ab"));
+    check("root ::= (\"a\"?){2,3}", LIST("", "a", "aaa"), LIST("aaaa", "b"));
+    check("root ::= (\"a\"*){700} \"b\"", LIST("b", "aaab"), LIST("", "a"));
+    check("root ::= (\"a\"{2}){1,2}{2}", LIST("aaaa", "aaaaaaaa"), LIST("aa", "aaa", "aaaaa"));
+}
+
+/* x{m,n} against m times x and n - m times x? behind it, on all short texts. */
+static void counting_is_writing_out(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = { "\"a\"", "(\"ab\" | \"a\")", "(\"a\"? \"b\")",
+                                          "(\"a\"{2} | \"b\")" };
+    for (size_t body = 0; body < sizeof bodies / sizeof *bodies; body++)
+        for (int least = 0; least <= 3; least++)
+            for (int most = least ? least : 1; most <= 4; most++) {
+                char counted[64], written[256] = "root ::= \"\" ";
+                snprintf(counted, sizeof counted, "root ::= %s{%d,%d}", bodies[body], least, most);
+                for (int i = 0; i < most; i++) {
+                    strncat(written, bodies[body], sizeof written - strlen(written) - 1);
+                    strncat(written, i < least ? " " : "? ", sizeof written - strlen(written) - 1);
+                }
+                enx_grammar *one = open_grammar(counted), *other = open_grammar(written);
+                for (unsigned word = 0; word < 1u << 8; word++) {
+                    char text[8] = { 0 };
+                    for (unsigned bits = word + 2, i = 0; bits > 1; bits >>= 1)
+                        text[i++] = bits & 1 ? 'a' : 'b';
+                    text[7] = '\0';
+                    if (follows(one, text) != follows(other, text))
+                        fail_msg("%s and %s disagree on %s", counted, written, text);
+                }
+                enx_grammar_close(&one);
+                enx_grammar_close(&other);
+            }
+}
+
+static void counts_are_large(void **state)
+{
+    (void)state;
+    enx_grammar *grammar = open_grammar("root ::= \"<\" [a-z]{3,60000} \">\"");
+    char        *text = enx_mem_new(1, 60004);
+    for (size_t count = 59999; count <= 60001; count++) {
+        memset(text, 'x', 60003);
+        text[0] = '<';
+        text[count + 1] = '>';
+        text[count + 2] = '\0';
+        assert_int_equal(follows(grammar, text), count <= 60000);
+    }
+    enx_mem_free(text);
+    enx_grammar_close(&grammar);
 }
 
 static void classes_are_of_characters(void **state)
@@ -265,7 +314,9 @@ static void bad_grammars_are_named_with_their_place(void **state)
         { "root = \"a\"", ENX_FORMAT, "::= is expected" },
         { "root ::= *", ENX_FORMAT, "expected" },
         { "root ::= \"a\"{3,2}", ENX_FORMAT, "backwards" },
-        { "root ::= \"a\"{9999}", ENX_LIMIT, "repetitions" },
+        { "root ::= \"a\"{65535}", ENX_LIMIT, "repetitions" },
+        { "root ::= (\"a\" root){1,4}", ENX_FORMAT, "finish the rule root" },
+        { "root ::= (\"a\"? root){0,4}", ENX_FORMAT, "begins with itself" },
         { "root ::= \"\\q\"", ENX_FORMAT, "unknown escape" },
         { "root ::= [z-a]", ENX_FORMAT, "backwards" },
         { "root ::= []", ENX_FORMAT, "no character" },
@@ -313,6 +364,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(literals_and_alternatives),
         cmocka_unit_test(repetitions),
+        cmocka_unit_test(counting_is_writing_out),
+        cmocka_unit_test(counts_are_large),
         cmocka_unit_test(classes_are_of_characters),
         cmocka_unit_test(json_is_recursive),
         cmocka_unit_test(plans_are_in_their_grammar),
