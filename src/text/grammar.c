@@ -673,11 +673,12 @@ typedef struct stack {
 
 /* Stacks one behind the other, each its depth and its places; the empty one is `has_end`. */
 typedef struct grammar_state {
-    uint8_t  partial[4];
+    uint8_t  partial[4]; /* the first bytes of a character that is not known yet */
     uint8_t  partial_count;
+    uint8_t  rest_count; /* last bytes that are still to come of one that the stacks are past */
     bool     has_end;
     uint16_t word_count;
-    uint16_t words[ENX_MASK_STATE_BYTES_MAX / 2 - 4];
+    uint16_t words[ENX_MASK_STATE_BYTES_MAX / 2 - 5];
 } grammar_state;
 
 _Static_assert(sizeof(grammar_state) <= ENX_MASK_STATE_BYTES_MAX, "a state must fit");
@@ -805,8 +806,15 @@ static void open_stack(opening *o, const stack *from)
     else if (push_place(g, &below, place + 1u)) open_alternatives(o, &below, e.index);
 }
 
-/* The characters that begin with the partial bytes: [first, last]; false: none does. */
-static bool partial_span(const grammar_state *s, uint32_t *first, uint32_t *last, bool *is_whole)
+/* The characters that begin with the partial bytes. */
+typedef struct span {
+    uint32_t first, last;
+    int      left;     /* bytes that are missing */
+    bool     is_whole; /* whatever continuation bytes follow, it is UTF-8, or a surrogate */
+} span;
+
+/* false: none begins so. */
+static bool partial_span(const grammar_state *s, span *out)
 {
     const uint8_t lead = s->partial[0];
     const int     more = lead < 0x80   ? 0
@@ -821,28 +829,32 @@ static bool partial_span(const grammar_state *s, uint32_t *first, uint32_t *last
         if ((s->partial[i] & 0xC0) != 0x80) return false;
         point = point << 6 | (s->partial[i] & 0x3Fu);
     }
-    const int left = more + 1 - s->partial_count;
-    *first = point << 6 * left;
-    *last = *first + (left ? (1u << 6 * left) - 1 : 0);
     static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
-    if (*first < least[more]) *first = least[more];
-    if (*last > CODE_POINT_MAX) *last = CODE_POINT_MAX;
-    *is_whole = left == 0;
-    return *first <= *last && !(*first >= 0xD800 && *last <= 0xDFFF);
+    out->left = more + 1 - s->partial_count;
+    out->first = point << 6 * out->left;
+    out->last = out->first + (out->left ? (1u << 6 * out->left) - 1 : 0);
+    out->is_whole = out->first >= least[more] && out->last <= CODE_POINT_MAX;
+    if (out->first < least[more]) out->first = least[more];
+    if (out->last > CODE_POINT_MAX) out->last = CODE_POINT_MAX;
+    return out->first <= out->last &&
+           !(out->first >= SURROGATE_FIRST && out->last <= SURROGATE_LAST);
 }
 
-/* Does the class have a character in [first, last]? */
-static bool class_meets(const enx_grammar *g, uint32_t index, uint32_t first, uint32_t last)
+enum meeting { APART, OVERLAPPING, WITHIN };
+
+/* How [first, last] lies to the characters of a class. */
+static enum meeting meet_class(const class *c, const enx_grammar *g, const span *of)
 {
-    const class *c = &g->classes[index];
-    const range *ranges = g->ranges + c->first_range;
-    uint32_t     low = 0, high = c->range_count; /* the first range that ends at `first` or later */
+    const uint32_t first = of->first, last = of->last;
+    const range   *ranges = g->ranges + c->first_range;
+    uint32_t low = 0, high = c->range_count; /* the first range that ends at `first` or later */
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
         if (ranges[middle].last < first) low = middle + 1;
         else high = middle;
     }
-    return low < c->range_count && ranges[low].first <= last;
+    if (low == c->range_count || ranges[low].first > last) return APART;
+    return ranges[low].first <= first && ranges[low].last >= last ? WITHIN : OVERLAPPING;
 }
 
 static const class *class_on_top(const enx_grammar *g, const uint16_t *words)
@@ -850,14 +862,19 @@ static const class *class_on_top(const enx_grammar *g, const uint16_t *words)
     return &g->classes[g->elements[words[words[0]]].index];
 }
 
-/* Some stack must have a character that begins so. */
-static bool can_begin(const enx_grammar *g, const grammar_state *s, uint32_t first, uint32_t last)
+/* Does some stack have a character of the span?  And can each say already whether it has the one
+ * that will come?  Then they move now: what differs in the bytes to come makes no other state. */
+static bool can_begin(const enx_grammar *g, const grammar_state *s, const span *of,
+                      bool *is_settled)
 {
+    bool can = false;
+    *is_settled = of->is_whole;
     for (uint32_t at = 0; at < s->word_count; at += 1u + s->words[at]) {
-        const uint16_t *words = s->words + at;
-        if (class_meets(g, g->elements[words[words[0]]].index, first, last)) return true;
+        const enum meeting m = meet_class(class_on_top(g, s->words + at), g, of);
+        can = can || m != APART;
+        *is_settled = *is_settled && m != OVERLAPPING;
     }
-    return false;
+    return can;
 }
 
 static void begin_opening(opening *o, const enx_grammar *g, grammar_state *s)
@@ -867,34 +884,44 @@ static void begin_opening(opening *o, const enx_grammar *g, grammar_state *s)
     o->stack_count = 0;
     memset(s->partial, 0, sizeof s->partial); /* equal states have equal bytes */
     s->partial_count = 0;
+    s->rest_count = 0;
     s->word_count = 0;
     s->has_end = false;
 }
 
-static bool grammar_step(const enx_automaton *self, void *state, uint8_t byte)
+/* Every stack that has the characters of the span on top goes past them. */
+static void move_stacks(const enx_grammar *g, grammar_state *s, const span *of)
 {
-    const enx_grammar *g = (const enx_grammar *)(const void *)self;
-    grammar_state     *s = state;
-    uint32_t           first, last;
-    bool               is_whole;
-    ENX_CHECK(s->partial_count < sizeof s->partial);
-    s->partial[s->partial_count++] = byte;
-    if (!partial_span(s, &first, &last, &is_whole)) return false;
-    if (!can_begin(g, s, first, last)) return false;
-    if (!is_whole) return true;
     opening        o;
     uint16_t       before[sizeof s->words / sizeof s->words[0]];
     const uint32_t word_count = s->word_count;
     memcpy(before, s->words, word_count * sizeof *before);
     begin_opening(&o, g, s);
     for (uint32_t at = 0; at < word_count; at += 1u + before[at]) {
+        if (meet_class(class_on_top(g, before + at), g, of) == APART) continue;
         stack next;
         memcpy(&next, before + at, (1u + before[at]) * sizeof *before);
         const uint16_t place = next.places[--next.depth];
-        if (class_meets(g, g->elements[place].index, first, first) &&
-            push_place(g, &next, place + 1u))
-            open_stack(&o, &next);
+        if (push_place(g, &next, place + 1u)) open_stack(&o, &next);
     }
+    s->rest_count = (uint8_t)of->left;
+}
+
+static bool grammar_step(const enx_automaton *self, void *state, uint8_t byte)
+{
+    const enx_grammar *g = (const enx_grammar *)(const void *)self;
+    grammar_state     *s = state;
+    span               of;
+    bool               is_settled;
+    if (s->rest_count > 0) {
+        s->rest_count--;
+        return (byte & 0xC0) == 0x80;
+    }
+    ENX_CHECK(s->partial_count < sizeof s->partial);
+    s->partial[s->partial_count++] = byte;
+    if (!partial_span(s, &of) || !can_begin(g, s, &of, &is_settled)) return false;
+    if (!is_settled) return true;
+    move_stacks(g, s, &of);
     return s->word_count > 0 || s->has_end;
 }
 
@@ -913,14 +940,14 @@ static bool grammar_may_end(const enx_automaton *self, const void *state)
 {
     (void)self;
     const grammar_state *s = state;
-    return s->partial_count == 0 && s->has_end;
+    return s->partial_count == 0 && s->rest_count == 0 && s->has_end;
 }
 
 static void grammar_next_bytes(const enx_automaton *self, const void *state, uint64_t bytes[4])
 {
     const enx_grammar   *g = (const enx_grammar *)(const void *)self;
     const grammar_state *s = state;
-    if (s->partial_count > 0) {
+    if (s->partial_count > 0 || s->rest_count > 0) {
         bytes[2] = UINT64_MAX; /* 80..BF: inside a character */
         return;
     }
@@ -951,7 +978,8 @@ enx_status enx_grammar_open(enx_grammar **out, const char *text, size_t size_byt
                                     .step = grammar_step,
                                     .may_end = grammar_may_end,
                                     .next_bytes = grammar_next_bytes,
-                                    .used_bytes = grammar_used_bytes };
+                                    .used_bytes = grammar_used_bytes,
+                                    .has_returns = true };
     reader r = {
         .grammar = g, .text = text, .at = text, .end = text + size_bytes, .report = report
     };

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "text/dfa.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 enum { TRIE_NODES_MAX = 1 << 24, STATE_ALIGN_BYTES = 16 };
 
 /* Children are nodes[first_child .. + child_count) in byte order, and their bytes lie side by
- * side in labels[], so that scanning them touches few lines.  Breadth first. */
+ * side in labels[], so that scanning them touches few lines.  What is below a node comes before
+ * what is below its later siblings: a walk over everything goes forward through memory. */
 typedef struct node {
     uint32_t first_child, child_count;
     uint32_t first_id, id_count; /* tokens that end here: ids[first_id .. + id_count) */
@@ -97,6 +99,19 @@ static void settle_node(enx_trie *trie, uint32_t node_index, uint32_t depth, con
     }
 }
 
+/* Siblings on the way down that are still to be settled. */
+typedef struct span {
+    uint32_t at, end;
+} span;
+
+static uint32_t longest_bytes(const entry *entries, uint32_t count)
+{
+    uint32_t longest = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (entries[i].size_bytes > longest) longest = entries[i].size_bytes;
+    return longest;
+}
+
 static enx_status build_trie(enx_trie *trie, const entry *entries, uint32_t count,
                              enx_report *report)
 {
@@ -105,23 +120,31 @@ static enx_status build_trie(enx_trie *trie, const entry *entries, uint32_t coun
         return ENX_FAIL(report, LIMIT,
                         "trie: the vocabulary makes %llu nodes, at most %d are taken",
                         (unsigned long long)node_count, (int)TRIE_NODES_MAX);
+    trie->depth = longest_bytes(entries, count);
+    span *path = ENX_MEM_NEW(span, (size_t)trie->depth + 1);
     trie->nodes = ENX_MEM_NEW(node, node_count);
     trie->labels = ENX_MEM_NEW(uint8_t, node_count);
     trie->ids = ENX_MEM_NEW(uint32_t, (size_t)count + 1);
-    if (!trie->nodes || !trie->labels || !trie->ids)
+    if (!path || !trie->nodes || !trie->labels || !trie->ids) {
+        enx_mem_free(path);
         return ENX_FAIL(report, NOMEM, "trie: no memory for %llu nodes",
                         (unsigned long long)node_count);
+    }
     for (uint32_t i = 0; i < count; i++) trie->ids[i] = entries[i].id;
     trie->id_count = count;
     trie->nodes[0] = (node){ .id_count = count };
     trie->node_count = 1;
-    uint32_t depth = 0;
-    for (uint32_t first = 0, end = 1; first < end; depth++) {
-        for (uint32_t i = first; i < end; i++) settle_node(trie, i, depth, entries);
-        first = end;
-        end = trie->node_count;
+    path[0] = (span){ 0, 1 };
+    for (uint32_t depth = 0; depth != UINT32_MAX;) {
+        if (path[depth].at == path[depth].end) {
+            depth--;
+            continue;
+        }
+        const uint32_t here = path[depth].at++, first = trie->node_count;
+        settle_node(trie, here, depth, entries);
+        if (trie->node_count > first) path[++depth] = (span){ first, trie->node_count };
     }
-    trie->depth = depth - 1;
+    enx_mem_free(path);
     ENX_CHECK(trie->node_count == node_count);
     return ENX_OK;
 }
@@ -162,6 +185,7 @@ typedef struct frame {
     uint32_t child, child_end; /* still to visit */
     uint64_t bytes[4];         /* worth trying */
     size_t   state_bytes;      /* used */
+    uint16_t number;           /* of the state, where there is a table */
 } frame;
 
 /* What was allowed in a state met before: inside a long string it comes again and again. */
@@ -171,10 +195,11 @@ typedef struct answer {
     uint64_t *bits;       /* [vocab words] */
 } answer;
 
-enum { ANSWERS = 4 };
+enum { ANSWERS_FEW = 4, ANSWERS_MAX = 32 };
 
 typedef struct answers {
-    answer   rows[ANSWERS];
+    answer   rows[ANSWERS_MAX];
+    uint32_t count; /* of the rows in use */
     uint32_t oldest;
 } answers;
 
@@ -187,6 +212,7 @@ struct enx_mask {
     frame               *frames;       /* [depth + 1] */
     size_t               word_count;   /* of each set of tokens */
     answers             *answers;
+    enx_dfa             *dfa; /* NULL: the automaton's states do not come back */
     bool                 has_ended;
 };
 
@@ -203,7 +229,8 @@ static size_t used_bytes(const enx_mask *mask, const void *state)
 
 static bool open_answers(enx_mask *mask)
 {
-    for (int i = 0; i < ANSWERS; i++) {
+    mask->answers->count = mask->automaton->has_returns ? ANSWERS_MAX : ANSWERS_FEW;
+    for (uint32_t i = 0; i < mask->answers->count; i++) {
         answer *row = &mask->answers->rows[i];
         row->state = enx_mem_new(1, mask->stride_bytes);
         row->bits = ENX_MEM_NEW(uint64_t, mask->word_count);
@@ -233,6 +260,13 @@ enx_status enx_mask_open(enx_mask **out, const enx_automaton *automaton, const e
         return ENX_FAIL(report, NOMEM, "mask: no memory for %zu states of %zu bytes", depth + 2,
                         automaton->state_bytes);
     }
+    if (automaton->has_returns) {
+        const enx_status status = enx_dfa_open(&mask->dfa, automaton, report);
+        if (status != ENX_OK) {
+            enx_mask_close(&mask);
+            return status;
+        }
+    }
     enx_mask_reset(mask);
     *out = mask;
     return ENX_OK;
@@ -243,11 +277,12 @@ void enx_mask_close(enx_mask **mask)
     if (!*mask) return;
     enx_mem_free((*mask)->states);
     enx_mem_free((*mask)->frames);
-    for (int i = 0; (*mask)->answers && i < ANSWERS; i++) {
+    for (uint32_t i = 0; (*mask)->answers && i < (*mask)->answers->count; i++) {
         enx_mem_free((*mask)->answers->rows[i].state);
         enx_mem_free((*mask)->answers->rows[i].bits);
     }
     enx_mem_free((*mask)->answers);
+    enx_dfa_close(&(*mask)->dfa);
     enx_mem_free(*mask);
     *mask = NULL;
 }
@@ -268,6 +303,14 @@ static void enter_node(const enx_mask *mask, uint32_t depth, const node *here)
     if (mask->automaton->next_bytes)
         mask->automaton->next_bytes(mask->automaton, state_at(mask, depth), new->bytes);
     else memset(new->bytes, 0xFF, sizeof new->bytes);
+}
+
+static void add_tokens(const enx_trie *trie, const node *here, uint64_t *bits)
+{
+    for (uint32_t i = 0; i < here->id_count; i++) {
+        const uint32_t id = trie->ids[here->first_id + i];
+        bits[id >> 6] |= UINT64_C(1) << (id & 63);
+    }
 }
 
 /* Set the bits of all tokens that the automaton can read from its current state. */
@@ -292,12 +335,57 @@ static void walk_trie(const enx_mask *mask, uint64_t *bits)
         memcpy(state_at(mask, depth + 1), state_at(mask, depth), at->state_bytes);
         if (!automaton->step(automaton, state_at(mask, depth + 1), trie->labels[child])) continue;
         const node *here = &trie->nodes[child];
-        for (uint32_t i = 0; i < here->id_count; i++) {
-            const uint32_t id = trie->ids[here->first_id + i];
-            bits[id >> 6] |= UINT64_C(1) << (id & 63);
-        }
+        add_tokens(trie, here, bits);
         if (here->child_count > 0) enter_node(mask, ++depth, here);
     }
+}
+
+/* The same walk where the automaton has a table; false: the table is full, `bits` are not whole. */
+static bool walk_by_number(const enx_mask *mask, uint64_t *bits)
+{
+    const enx_trie *trie = mask->trie;
+    enx_dfa        *dfa = mask->dfa;
+    uint32_t        depth = 0;
+    frame          *at = &mask->frames[0];
+    const node     *root = &trie->nodes[0];
+    *at = (frame){ .child = root->first_child, .child_end = root->first_child + root->child_count };
+    at->number = enx_dfa_number(dfa, state_at(mask, 0));
+    if (at->number == ENX_DFA_FULL) return false;
+    for (;;) {
+        if (at->child == at->child_end) {
+            if (depth-- == 0) return true;
+            at--;
+            continue;
+        }
+        const uint32_t child = at->child++;
+        const uint8_t  label = trie->labels[child];
+        uint16_t       next = enx_dfa_row(dfa, at->number)[label];
+        if (next == ENX_DFA_UNKNOWN) next = enx_dfa_step(dfa, at->number, label);
+        if (next == ENX_DFA_FULL) return false;
+        if (next == ENX_DFA_REFUSED) continue;
+        const node *here = &trie->nodes[child];
+        add_tokens(trie, here, bits);
+        if (here->child_count == 0) continue;
+        depth++;
+        at++;
+        at->child = here->first_child;
+        at->child_end = here->first_child + here->child_count;
+        at->number = next;
+    }
+}
+
+static void find_allowed(const enx_mask *mask, uint64_t *bits)
+{
+    const size_t size_bytes = mask->word_count * sizeof *bits;
+    memset(bits, 0, size_bytes);
+    if (mask->dfa) {
+        if (walk_by_number(mask, bits)) return;
+        enx_dfa_clear(mask->dfa);
+        memset(bits, 0, size_bytes);
+        if (walk_by_number(mask, bits)) return;
+        memset(bits, 0, size_bytes);
+    }
+    walk_trie(mask, bits);
 }
 
 /* The answer for the current state, kept or new in place of the oldest. */
@@ -305,15 +393,14 @@ static const uint64_t *find_answer(const enx_mask *mask)
 {
     const void  *state = state_at(mask, 0);
     const size_t size_bytes = used_bytes(mask, state);
-    for (int i = 0; i < ANSWERS; i++) {
+    for (uint32_t i = 0; i < mask->answers->count; i++) {
         const answer *row = &mask->answers->rows[i];
         if (row->size_bytes == size_bytes && memcmp(row->state, state, size_bytes) == 0)
             return row->bits;
     }
     answer *new = &mask->answers->rows[mask->answers->oldest];
-    mask->answers->oldest = (mask->answers->oldest + 1) % ANSWERS;
-    memset(new->bits, 0, mask->word_count * sizeof *new->bits);
-    walk_trie(mask, new->bits);
+    mask->answers->oldest = (mask->answers->oldest + 1) % mask->answers->count;
+    find_allowed(mask, new->bits);
     const uint32_t eos = enx_tokenizer_eos(mask->tokenizer);
     if (eos != ENX_TOKEN_NONE && mask->automaton->may_end(mask->automaton, state))
         new->bits[eos >> 6] |= UINT64_C(1) << (eos & 63);

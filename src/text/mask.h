@@ -36,6 +36,8 @@ struct enx_automaton {
     /* How many bytes of the state are in use, for states that are mostly empty: the rest need not
      * be copied.  States that agree in them are the same.  NULL: all of state_bytes. */
     size_t (*used_bytes)(const enx_automaton *self, const void *state);
+    /* Do the same states come back often?  Then masks remember steps (dfa.h) and more answers. */
+    bool has_returns;
 };
 
 /* All tokens' bytes as a prefix tree (children in byte order), built once per tokenizer. */
