@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "engine/engine.h"
 #include "text/grammar.h"
+#include "text/schema.h"
 #include "text/stopper.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 enum { BIAS_MAX = 1000000, PENALTY_MAX = 100, TEMPERATURE_MAX = 1000, TOP_MAX = 20 };
 
 typedef struct generate_arguments {
-    const char *model, *prompt, *file, *grammar, *what, *language;
+    const char *model, *prompt, *file, *grammar, *schema, *what, *language;
     uint64_t    max_tokens, seed, top_k, threads, level, repeat_last;
     double      temperature, typical_p, top_p, min_p;
     double      repeat_penalty, frequency_penalty, presence_penalty;
@@ -109,14 +110,27 @@ static void on_done(void *owner, const enx_generation *g)
     if (s->top) json_object_set_new(s->json, "top_logprobs", json_of_top(s, s->token_count + end));
 }
 
-static enx_status open_grammar(generate_state *s, const char *path, enx_report *report)
+static enx_status read_grammar(enx_grammar **out, const char *path, bool is_schema,
+                               enx_report *report)
 {
-    enx_buf text;
+    enx_buf text, rules;
     enx_buf_init(&text, ENX_GRAMMAR_BYTES_MAX);
-    enx_status status = cli_read(&text, path, report);
+    enx_buf_init(&rules, ENX_GRAMMAR_BYTES_MAX);
+    const enx_buf *grammar = is_schema ? &rules : &text;
+    enx_status     status = cli_read(&text, path, report);
+    if (status == ENX_OK && is_schema)
+        status = enx_schema_to_grammar(enx_buf_text(&text), text.size_bytes, &rules, report);
     if (status == ENX_OK)
-        status = enx_grammar_open(&s->grammar, enx_buf_text(&text), text.size_bytes, report);
+        status = enx_grammar_open(out, enx_buf_text(grammar), grammar->size_bytes, report);
+    enx_buf_deinit(&rules);
     enx_buf_deinit(&text);
+    return status;
+}
+
+static enx_status open_grammar(generate_state *s, const char *path, bool is_schema,
+                               enx_report *report)
+{
+    const enx_status status = read_grammar(&s->grammar, path, is_schema, report);
     if (status != ENX_OK) {
         enx_report_wrap(report, "%s", path);
         return status;
@@ -186,7 +200,8 @@ static enx_status generate(generate_state *s, const generate_arguments *a, enx_r
 {
     ENX_TRY(enx_loaded_open(&s->loaded, a->model, report));
     ENX_TRY(read_prompt(s, a, report));
-    if (a->grammar) ENX_TRY(open_grammar(s, a->grammar, report));
+    if (a->grammar) ENX_TRY(open_grammar(s, a->grammar, false, report));
+    if (a->schema) ENX_TRY(open_grammar(s, a->schema, true, report));
     ENX_TRY(enx_pool_open(&s->pool, (uint32_t)a->threads, report));
     s->top_count = (uint32_t)a->top_count;
     if (s->top_count) s->top = ENX_MEM_NEW(enx_likely, a->max_tokens * s->top_count);
@@ -247,6 +262,8 @@ static enx_status check_numbers(const generate_arguments *a, enx_report *report)
         return ENX_FAIL(report, INVALID, "-n: from 1 to %d", ENX_ENGINE_CONTEXT_MAX);
     if (a->threads > ENX_POOL_THREADS_MAX)
         return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
+    if (a->grammar && a->schema)
+        return ENX_FAIL(report, INVALID, "give --grammar or --json-schema, not both");
     if (a->top_count > TOP_MAX) return ENX_FAIL(report, INVALID, "--logprobs: at most %d", TOP_MAX);
     return check_sampling(a, report);
 }
@@ -300,6 +317,8 @@ int cmd_generate(int argc, char **argv)
           { "seed", '\0', CLI_UINT, &a.seed, "S", "of chance (1)" },
           { "grammar", '\0', CLI_TEXT, &a.grammar, "FILE",
             "a GBNF grammar that the text must match" },
+          { "json-schema", '\0', CLI_TEXT, &a.schema, "FILE",
+            "... or a JSON Schema: the text is JSON that is valid by it" },
           { "what", '\0', CLI_TEXT, &a.what, "CLASS",
             "ask by the model's own prompt: restore, scout…" },
           { "language", '\0', CLI_TEXT, &a.language, "TAG", "... with this language" },
