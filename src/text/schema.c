@@ -51,8 +51,8 @@ static const char prelude[] =
     "character ::= [^\\x00-\\x1F\\x22\\x5C] | \"\\\\\" (unicode | [\\x22\\x5C/bfnrt])\n"
     "plain ::= [^\\x00-\\x1F\\x22\\x5C]\n"
     "string ::= \"\\\"\" character* \"\\\"\"\n"
-    "integer ::= \"-\"? (\"0\" | [1-9] [0-9]{0,17})\n"
-    "number ::= integer (\".\" [0-9]{1,16})? ([eE] [-+]? [0-9]{1,2})?\n"
+    "integer ::= \"-\"? (\"0\" | [1-9] [0-9]{0,14})\n"
+    "number ::= integer (\".\" [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?\n"
     "boolean ::= \"true\" | \"false\"\n"
     "object ::= \"{\" space (member (\",\" space member)* space)? \"}\"\n"
     "member ::= string \":\" space value\n"
@@ -309,7 +309,13 @@ static enx_status add_number(compiler *c, const json_t *schema, bool is_whole, e
     enum { BOUNDS = sizeof bounds / sizeof *bounds };
     enx_schema_range range = { .least = INT64_MIN + 1, .most = INT64_MAX, .multiple = 1 };
     bool             is_bounded = json_object_get(schema, "multipleOf") != NULL;
+    double           greatest = 0;
+    for (size_t i = 0; i < BOUNDS; i++)
+        greatest = fmax(greatest, fabs(json_number_value(json_object_get(schema, bounds[i]))));
     range.decimals = is_whole ? 0 : ENX_SCHEMA_DECIMALS_MAX;
+    while (range.decimals > 0 &&
+           greatest * pow(10, range.decimals + 1) > pow(10, ENX_SCHEMA_DIGITS_MAX))
+        range.decimals--;
     ENX_TRY(read_multiple(c, schema, is_whole, &range));
     for (size_t i = 0; i < BOUNDS; i++) {
         is_bounded = is_bounded || json_object_get(schema, bounds[i]);

@@ -37,7 +37,7 @@ typedef struct enx_schema_range {
 } enx_schema_range;
 
 enum {
-    ENX_SCHEMA_DIGITS_MAX = 18,   /* of a bounded number, in all */
+    ENX_SCHEMA_DIGITS_MAX = 15,   /* of a bounded number, in all: a double holds them */
     ENX_SCHEMA_MULTIPLE_MAX = 50, /* without the zeros at its end */
     ENX_SCHEMA_DECIMALS_MAX = 6,
 };

