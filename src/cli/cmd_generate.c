@@ -268,6 +268,16 @@ static enx_status check_numbers(const generate_arguments *a, enx_report *report)
     return check_sampling(a, report);
 }
 
+static enx_status check_arguments(generate_state *s, const generate_arguments *a,
+                                  enx_report *report)
+{
+    ENX_TRY(check_numbers(a, report));
+    ENX_TRY(read_biases(s->biases, &a->biases, report));
+    const enx_status status = enx_stopper_init(&s->stopper, a->stops.items, a->stops.count, report);
+    if (status != ENX_OK) enx_report_wrap(report, "--stop");
+    return status;
+}
+
 static void close_state(generate_state *s)
 {
     json_decref(s->json);
@@ -342,12 +352,7 @@ int cmd_generate(int argc, char **argv)
     enx_status status = cli_parse(&spec, &args, argc, argv, &report);
     if (status == ENX_OK && args.is_help) return 0;
     s.is_json = args.is_json;
-    if (status == ENX_OK) status = check_numbers(&a, &report);
-    if (status == ENX_OK) status = read_biases(s.biases, &a.biases, &report);
-    if (status == ENX_OK) {
-        status = enx_stopper_init(&s.stopper, a.stops.items, a.stops.count, &report);
-        if (status != ENX_OK) enx_report_wrap(&report, "--stop");
-    }
+    if (status == ENX_OK) status = check_arguments(&s, &a, &report);
     cli_catch_interrupts();
     if (status == ENX_OK) status = generate(&s, &a, &report);
     if (status == ENX_OK && args.is_json) cli_print_json(json_incref(s.json));

@@ -374,17 +374,31 @@ static enx_status add_array(compiler *c, const json_t *schema, enx_buf *body)
     return enx_buf_append_text(body, count ? " space \"]\"" : " \"]\"");
 }
 
+static int append_bytes(const char *bytes, size_t size_bytes, void *buf)
+{
+    return enx_buf_append(buf, bytes, size_bytes) == ENX_OK ? 0 : -1;
+}
+
+static enx_status add_constant(const compiler *c, const json_t *value, enx_buf *body)
+{
+    enx_buf text;
+    enx_buf_init(&text, body->max_bytes);
+    const int failed =
+        json_dump_callback(value, append_bytes, &text, JSON_ENCODE_ANY | JSON_COMPACT);
+    enx_status status = failed ? SCHEMA_FAIL(&c->w, NOMEM, "no memory for a constant") : ENX_OK;
+    if (!failed) status = enx_schema_add_literal(body, enx_buf_text(&text), text.size_bytes);
+    enx_buf_deinit(&text);
+    return status;
+}
+
 /* ---- Objects -------------------------------------------------------------------------------- */
 
 /* A property's name as JSON spells it, quotation marks included. */
-static enx_status add_name(const char *name, enx_buf *body)
+static enx_status add_name(const compiler *c, const char *name, enx_buf *body)
 {
-    json_t *text = json_string(name);
-    char   *spelled = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
+    json_t          *text = json_string(name);
+    const enx_status status = add_constant(c, text, body);
     json_decref(text);
-    if (!spelled) return ENX_NOMEM;
-    const enx_status status = enx_schema_add_literal(body, spelled, strlen(spelled));
-    free(spelled);
     return status;
 }
 
@@ -513,7 +527,7 @@ static enx_status rule_of_member(compiler *c, const char *name, const json_t *sc
     leave(c, before);
     ENX_TRY(status);
     enx_buf_init(&body, c->w.out->max_bytes);
-    status = add_name(name, &body);
+    status = add_name(c, name, &body);
     *rule = c->w.rule_count++;
     if (status == ENX_OK)
         status = enx_buf_printf(c->w.out, "r%u ::= %s \":\" space r%u\n", *rule,
@@ -771,15 +785,6 @@ static bool has_type(const json_t *types, const json_t *value)
     json_decref(own);
     json_decref(number);
     return has;
-}
-
-static enx_status add_constant(const compiler *c, const json_t *value, enx_buf *body)
-{
-    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    if (!text) return SCHEMA_FAIL(&c->w, NOMEM, "no memory for a constant");
-    const enx_status status = enx_schema_add_literal(body, text, strlen(text));
-    free(text);
-    return status;
 }
 
 static enx_status add_constants(const compiler *c, const json_t *values, const json_t *types,

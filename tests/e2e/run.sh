@@ -72,6 +72,19 @@ printf 'olá' | "$enxame" tokenize "$work/models/lead.gguf" --json > "$work/out"
 json "$work/out" 'd["ids"] == list("olá".encode())'
 expect 0 "$enxame" generate -m "$work/models/lead.gguf" -p abc -n 5 --json
 json "$work/out" 'len(d["tokens"]) <= 5 and d["usage"]["tokens_out"] == len(d["logprobs"])'
+expect 0 "$enxame" generate -m "$work/models/lead.gguf" -p abc -n 3 --logprobs 4 --json
+json "$work/out" 'all(len(place) == 4 for place in d["top_logprobs"])'
+echo '{"type": "object", "properties": {"n": {"type": "integer", "minimum": 10, "maximum": 42},
+    "when": {"type": "string", "format": "date"}}, "required": ["n", "when"]}' > "$work/schema"
+for seed in 1 2 3; do
+    expect 0 "$enxame" generate -m "$work/models/lead.gguf" -p abc -n 120 --temp 1 --seed $seed \
+        --json-schema "$work/schema"
+    json "$work/out" '10 <= d["n"] <= 42 and len(d["when"]) == 10 and len(d) == 2'
+done
+expect 64 "$enxame" generate -m "$work/models/lead.gguf" -p a --json-schema x --grammar y
+echo '{"items": {"not": {}}}' > "$work/schema"
+expect 69 "$enxame" generate -m "$work/models/lead.gguf" -p a --json-schema "$work/schema"
+says "/items: not is not supported"
 expect 0 "$enxame" perplexity -m "$work/models/lead.gguf" -f "$work/in.txt" --json
 json "$work/out" 'd["perplexity"] > 1 and d["tokens"] > 10'
 expect 0 "$enxame" quantize "$work/models/lead.gguf" "$work/small.gguf" q4_0 --json
