@@ -22,8 +22,9 @@ typedef struct generate_arguments {
     uint64_t    max_tokens, seed, top_k, threads, level, repeat_last;
     double      temperature, typical_p, top_p, min_p;
     double      repeat_penalty, frequency_penalty, presence_penalty;
-    uint64_t    top_count;
-    cli_list    biases, stops;
+    double      dry_multiplier, dry_base;
+    uint64_t    dry_allowed, dry_last, top_count;
+    cli_list    biases, stops, breakers;
     bool        is_special;
 } generate_arguments;
 
@@ -42,6 +43,8 @@ typedef struct generate_state {
     uint32_t     token_count; /* of the output, up to the one that completed a stop text */
     enx_tokens   prompt;
     enx_bias     biases[CLI_LIST_MAX];
+    uint32_t    *breakers; /* owned, [breaker_count] tokens that DRY does not go across */
+    uint32_t     breaker_count;
     bool         is_json;
     json_t      *json; /* the result, made when the generation ends */
     enx_finish   finish;
@@ -159,6 +162,29 @@ static enx_status read_prompt(generate_state *s, const generate_arguments *a, en
 /* The engine takes a share of 0 for "off"; who writes 0 wants the first one only. */
 static float share_of(double p) { return p > 0 ? (float)p : FLT_MIN; }
 
+static bool has_text(enx_gguf_str token, const char *text)
+{
+    return memmem(token.data, token.size_bytes, text, strlen(text)) != NULL;
+}
+
+/* The tokens that have one of the texts in them. */
+static enx_status list_breakers(generate_state *s, const cli_list *given, enx_report *report)
+{
+    static const char *const usual[] = { "\n", ":", "\"", "*" };
+    const char *const       *texts = given->count ? given->items : usual;
+    const size_t             text_count = given->count ? given->count : 4;
+    const uint32_t           count = (uint32_t)enx_tokenizer_count(s->loaded.tokenizer);
+    s->breakers = ENX_MEM_NEW(uint32_t, count);
+    if (!s->breakers) return ENX_FAIL(report, NOMEM, "no memory for --dry-breaker");
+    for (uint32_t id = 0; id < count; id++) {
+        bool is_breaker = enx_tokenizer_is_control(s->loaded.tokenizer, id);
+        for (size_t i = 0; i < text_count && !is_breaker; i++)
+            is_breaker = has_text(enx_tokenizer_bytes(s->loaded.tokenizer, id), texts[i]);
+        if (is_breaker) s->breakers[s->breaker_count++] = id;
+    }
+    return ENX_OK;
+}
+
 static enx_sampling sampling_of(const generate_state *s, const generate_arguments *a)
 {
     const uint64_t last = a->repeat_last;
@@ -173,6 +199,12 @@ static enx_sampling sampling_of(const generate_state *s, const generate_argument
                            .repeat_last = last < UINT32_MAX ? (uint32_t)last : UINT32_MAX,
                            .biases = s->biases,
                            .bias_count = (uint32_t)a->biases.count,
+                           .dry_multiplier = (float)a->dry_multiplier,
+                           .dry_base = (float)a->dry_base,
+                           .dry_allowed = (uint32_t)a->dry_allowed,
+                           .dry_last = (uint32_t)a->dry_last,
+                           .dry_breakers = s->breakers,
+                           .dry_breaker_count = s->breaker_count,
                            .seed = a->seed };
 }
 
@@ -202,6 +234,7 @@ static enx_status generate(generate_state *s, const generate_arguments *a, enx_r
     ENX_TRY(read_prompt(s, a, report));
     if (a->grammar) ENX_TRY(open_grammar(s, a->grammar, false, report));
     if (a->schema) ENX_TRY(open_grammar(s, a->schema, true, report));
+    if (a->dry_multiplier > 0) ENX_TRY(list_breakers(s, &a->breakers, report));
     ENX_TRY(enx_pool_open(&s->pool, (uint32_t)a->threads, report));
     s->top_count = (uint32_t)a->top_count;
     if (s->top_count) s->top = ENX_MEM_NEW(enx_likely, a->max_tokens * s->top_count);
@@ -247,6 +280,10 @@ static enx_status check_sampling(const generate_arguments *a, enx_report *report
         { "repeat-penalty", a->repeat_penalty, 0.01, PENALTY_MAX },
         { "frequency-penalty", a->frequency_penalty, -PENALTY_MAX, PENALTY_MAX },
         { "presence-penalty", a->presence_penalty, -PENALTY_MAX, PENALTY_MAX },
+        { "dry-multiplier", a->dry_multiplier, 0, PENALTY_MAX },
+        { "dry-base", a->dry_base, 1, PENALTY_MAX },
+        { "dry-allowed", (double)a->dry_allowed, 1, ENX_ENGINE_CONTEXT_MAX },
+        { "dry-last", (double)a->dry_last, 0, ENX_ENGINE_CONTEXT_MAX },
     };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         if (ranges[i].value < ranges[i].min || ranges[i].value > ranges[i].max)
@@ -282,6 +319,7 @@ static void close_state(generate_state *s)
 {
     json_decref(s->json);
     enx_mem_free(s->top);
+    enx_mem_free(s->breakers);
     enx_engine_close(&s->engine);
     enx_pool_close(&s->pool);
     enx_mask_close(&s->mask);
@@ -292,6 +330,62 @@ static void close_state(generate_state *s)
     enx_loaded_close(&s->loaded);
 }
 
+enum { OPTIONS_MAX = 40 };
+
+/* Fill `out`; returns how many. */
+static size_t list_options(generate_arguments *a, cli_option out[OPTIONS_MAX])
+{
+    const cli_option options[] = {
+        { "model", 'm', CLI_TEXT, &a->model, "MODEL", "a GGUF file" },
+        { "prompt", 'p', CLI_TEXT, &a->prompt, "TEXT", "what to continue" },
+        { "file", 'f', CLI_TEXT, &a->file, "FILE", "... from a file (default: standard input)" },
+        { "tokens", 'n', CLI_UINT, &a->max_tokens, "N", "at most so many tokens (128)" },
+        { "temp", '\0', CLI_REAL, &a->temperature, "T", "0: always the likeliest token (0)" },
+        { "top-k", '\0', CLI_UINT, &a->top_k, "K", "only the K likeliest" },
+        { "top-p", '\0', CLI_REAL, &a->top_p, "P", "only the likeliest with P in all" },
+        { "min-p", '\0', CLI_REAL, &a->min_p, "P", "only those with P of the likeliest's chance" },
+        { "typical-p", '\0', CLI_REAL, &a->typical_p, "P",
+          "only those of nearly mean surprise, P in all" },
+        { "repeat-penalty", '\0', CLI_REAL, &a->repeat_penalty, "X",
+          "divide the logits of recent tokens (1: off)" },
+        { "frequency-penalty", '\0', CLI_REAL, &a->frequency_penalty, "X",
+          "... take X off for each time (0: off)" },
+        { "presence-penalty", '\0', CLI_REAL, &a->presence_penalty, "X",
+          "... take X off once (0: off)" },
+        { "repeat-last", '\0', CLI_UINT, &a->repeat_last, "N",
+          "recent: the last N of prompt and text (64)" },
+        { "dry-multiplier", '\0', CLI_REAL, &a->dry_multiplier, "X",
+          "DRY: take X off what goes on with a repetition (0: off)" },
+        { "dry-base", '\0', CLI_REAL, &a->dry_base, "B",
+          "... times B for each further token of it (1.75)" },
+        { "dry-allowed", '\0', CLI_UINT, &a->dry_allowed, "N",
+          "... from N repeated tokens on (2)" },
+        { "dry-last", '\0', CLI_UINT, &a->dry_last, "N",
+          "... looking at the last N tokens (0: all)" },
+        { "dry-breaker", '\0', CLI_LIST, &a->breakers, "TEXT",
+          "... never across this; may be given often (line break : \" *)" },
+        { "logit-bias", '\0', CLI_LIST, &a->biases, "ID=VALUE",
+          "add to a token's logit, -inf: never; may be repeated" },
+        { "logprobs", '\0', CLI_UINT, &a->top_count, "K",
+          "with --json: the K likeliest at each place" },
+        { "stop", '\0', CLI_LIST, &a->stops, "TEXT", "end before this text; may be repeated" },
+        { "seed", '\0', CLI_UINT, &a->seed, "S", "of chance (1)" },
+        { "grammar", '\0', CLI_TEXT, &a->grammar, "FILE",
+          "a GBNF grammar that the text must match" },
+        { "json-schema", '\0', CLI_TEXT, &a->schema, "FILE",
+          "... or a JSON Schema: the text is JSON that is valid by it" },
+        { "what", '\0', CLI_TEXT, &a->what, "CLASS",
+          "ask by the model's own prompt: restore, scout…" },
+        { "language", '\0', CLI_TEXT, &a->language, "TAG", "... with this language" },
+        { "level", '\0', CLI_UINT, &a->level, "L", "... and this level of damage, 1 to 3" },
+        { "special", '\0', CLI_FLAG, &a->is_special, NULL, "names of control words are tokens" },
+        { "threads", '\0', CLI_UINT, &a->threads, "N", "default: one per core" },
+    };
+    _Static_assert(sizeof options / sizeof *options <= OPTIONS_MAX, "room for all");
+    memcpy(out, options, sizeof options);
+    return sizeof options / sizeof *options;
+}
+
 int cmd_generate(int argc, char **argv)
 {
     generate_arguments a = { .max_tokens = 128,
@@ -299,53 +393,21 @@ int cmd_generate(int argc, char **argv)
                              .typical_p = 1,
                              .top_p = 1,
                              .repeat_penalty = 1,
-                             .repeat_last = 64 };
-    const cli_option   options[] = {
-          { "model", 'm', CLI_TEXT, &a.model, "MODEL", "a GGUF file" },
-          { "prompt", 'p', CLI_TEXT, &a.prompt, "TEXT", "what to continue" },
-          { "file", 'f', CLI_TEXT, &a.file, "FILE", "... from a file (default: standard input)" },
-          { "tokens", 'n', CLI_UINT, &a.max_tokens, "N", "at most so many tokens (128)" },
-          { "temp", '\0', CLI_REAL, &a.temperature, "T", "0: always the likeliest token (0)" },
-          { "top-k", '\0', CLI_UINT, &a.top_k, "K", "only the K likeliest" },
-          { "top-p", '\0', CLI_REAL, &a.top_p, "P", "only the likeliest with P in all" },
-          { "min-p", '\0', CLI_REAL, &a.min_p, "P", "only those with P of the likeliest's chance" },
-          { "typical-p", '\0', CLI_REAL, &a.typical_p, "P",
-            "only those of nearly mean surprise, P in all" },
-          { "repeat-penalty", '\0', CLI_REAL, &a.repeat_penalty, "X",
-            "divide the logits of recent tokens (1: off)" },
-          { "frequency-penalty", '\0', CLI_REAL, &a.frequency_penalty, "X",
-            "... take X off for each time (0: off)" },
-          { "presence-penalty", '\0', CLI_REAL, &a.presence_penalty, "X",
-            "... take X off once (0: off)" },
-          { "repeat-last", '\0', CLI_UINT, &a.repeat_last, "N",
-            "recent: the last N of prompt and text (64)" },
-          { "logit-bias", '\0', CLI_LIST, &a.biases, "ID=VALUE",
-            "add to a token's logit, -inf: never; may be repeated" },
-          { "logprobs", '\0', CLI_UINT, &a.top_count, "K",
-            "with --json: the K likeliest at each place" },
-          { "stop", '\0', CLI_LIST, &a.stops, "TEXT", "end before this text; may be repeated" },
-          { "seed", '\0', CLI_UINT, &a.seed, "S", "of chance (1)" },
-          { "grammar", '\0', CLI_TEXT, &a.grammar, "FILE",
-            "a GBNF grammar that the text must match" },
-          { "json-schema", '\0', CLI_TEXT, &a.schema, "FILE",
-            "... or a JSON Schema: the text is JSON that is valid by it" },
-          { "what", '\0', CLI_TEXT, &a.what, "CLASS",
-            "ask by the model's own prompt: restore, scout…" },
-          { "language", '\0', CLI_TEXT, &a.language, "TAG", "... with this language" },
-          { "level", '\0', CLI_UINT, &a.level, "L", "... and this level of damage, 1 to 3" },
-          { "special", '\0', CLI_FLAG, &a.is_special, NULL, "names of control words are tokens" },
-          { "threads", '\0', CLI_UINT, &a.threads, "N", "default: one per core" },
-    };
-    const cli_spec spec = { "generate -m MODEL -p TEXT [options]",
-                            "Continue a text by one model.",
-                            "enxame generate -m models/lead.gguf --what restore -p 'ola mundo'",
-                            options,
-                            sizeof options / sizeof *options,
-                            0,
-                            0 };
-    cli_args       args;
-    enx_report     report = { 0 };
-    generate_state s = { 0 };
+                             .repeat_last = 64,
+                             .dry_base = 1.75,
+                             .dry_allowed = 2 };
+    cli_option         options[OPTIONS_MAX];
+    const size_t       option_count = list_options(&a, options);
+    const cli_spec     spec = { "generate -m MODEL -p TEXT [options]",
+                                "Continue a text by one model.",
+                                "enxame generate -m models/lead.gguf --what restore -p 'ola mundo'",
+                                options,
+                                option_count,
+                                0,
+                                0 };
+    cli_args           args;
+    enx_report         report = { 0 };
+    generate_state     s = { 0 };
     enx_buf_init(&s.text, CLI_TEXT_BYTES_MAX);
     enx_buf_init(&s.answer, CLI_TEXT_BYTES_MAX);
     enx_tokens_init(&s.prompt, ENX_ENGINE_CONTEXT_MAX);

@@ -277,13 +277,12 @@ static size_t scratch_at(const enx_engine *e)
 /* Choose among the candidates of a place that is not forced. */
 static enx_choice sample(const enx_engine *e, const slot *s, const enx_candidates *candidates)
 {
-    const enx_sampling *sampling = &s->request.sampling;
-    const uint32_t      last = sampling->repeat_last < s->count ? sampling->repeat_last : s->count;
+    const enx_sampling       *sampling = &s->request.sampling;
     const enx_sampler_scratch scratch = { .order = e->id_mem + scratch_at(e),
                                           .weights = e->logit_mem + scratch_at(e),
                                           .adjusted = e->adjusted_mem };
     enx_rng                   rng = enx_rng_open(sampling->seed, s->scored);
-    return enx_sampler_pick(e->kernels, sampling, candidates, s->tokens + s->count - last, last,
+    return enx_sampler_pick(e->kernels, sampling, candidates, s->tokens, s->count,
                             enx_rng_unit(&rng), &scratch);
 }
 

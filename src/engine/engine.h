@@ -64,6 +64,12 @@ typedef struct enx_sampling {
     uint32_t        repeat_last;       /* tokens, of prompt and output, that penalties look at */
     const enx_bias *biases;            /* borrowed until finished; may be NULL */
     uint32_t        bias_count;
+    float           dry_multiplier;    /* 0: off */
+    float           dry_base;          /* at least 1 */
+    uint32_t        dry_allowed;       /* tokens that may be repeated for nothing; at least 1 */
+    uint32_t        dry_last;          /* tokens that it looks at; 0: all */
+    const uint32_t *dry_breakers;      /* rising tokens that no repetition goes across; borrowed */
+    uint32_t        dry_breaker_count; /* until finished */
     uint64_t        seed;
 } enx_sampling;
 

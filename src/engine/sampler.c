@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+enum { DRY_LENGTH_MAX = 128 };
+
 /* ---- taking the first of an order ------------------------------------------------------------ */
 
 static bool is_before(const float *keys, uint32_t a, uint32_t b)
@@ -79,18 +81,63 @@ static void penalize(const enx_sampling *s, const enx_candidates *c, const uint3
     }
 }
 
-/* The logits after biases and penalties. */
-static const float *adjust(const enx_sampling *s, const enx_candidates *c, const uint32_t *recent,
-                           size_t recent_count, const enx_sampler_scratch *scratch)
+static bool is_breaker(const enx_sampling *s, uint32_t token)
 {
-    const bool penalizes = recent_count > 0 && has_penalty(s);
-    if (s->bias_count == 0 && !penalizes) return c->logits;
+    const enx_candidates breakers = { .ids = s->dry_breakers, .count = s->dry_breaker_count };
+    return breakers.count && enx_candidates_find(&breakers, token) < breakers.count;
+}
+
+/* How many of the last tokens also stand before place `at`; none across a breaker. */
+static uint32_t repeated_before(const enx_sampling *s, const uint32_t *past, size_t past_count,
+                                size_t at)
+{
+    uint32_t length = 0;
+    while (length < at && length < DRY_LENGTH_MAX &&
+           past[at - 1 - length] == past[past_count - 1 - length] &&
+           !is_breaker(s, past[at - 1 - length]))
+        length++;
+    return length;
+}
+
+/* order serves to keep the longest repetition that each candidate would go on with. */
+static void discourage_repetition(const enx_sampling *s, const enx_candidates *c,
+                                  const uint32_t *past, size_t past_count, uint32_t *order,
+                                  float *adjusted)
+{
+    const uint32_t allowed = s->dry_allowed ? s->dry_allowed : 1;
+    memset(order, 0, c->count * sizeof *order);
+    for (size_t at = allowed; at < past_count; at++) {
+        const uint32_t length = repeated_before(s, past, past_count, at);
+        if (length < allowed || is_breaker(s, past[at])) continue;
+        const size_t index = enx_candidates_find(c, past[at]);
+        if (index < c->count && length > order[index]) order[index] = length;
+    }
+    for (size_t i = 0; i < c->count; i++)
+        if (order[i] > 0)
+            adjusted[i] -= (float)fmin((double)s->dry_multiplier *
+                                           pow((double)s->dry_base, order[i] - allowed),
+                                       (double)FLT_MAX / 2);
+}
+
+/* The logits after biases and penalties. */
+static const float *adjust(const enx_sampling *s, const enx_candidates *c, const uint32_t *past,
+                           size_t past_count, const enx_sampler_scratch *scratch)
+{
+    const size_t recent_count = s->repeat_last < past_count ? s->repeat_last : past_count;
+    const size_t dry_count = s->dry_last && s->dry_last < past_count ? s->dry_last : past_count;
+    const bool   penalizes = recent_count > 0 && has_penalty(s), is_dry = s->dry_multiplier > 0;
+    if (s->bias_count == 0 && !penalizes && !is_dry) return c->logits;
     memcpy(scratch->adjusted, c->logits, c->count * sizeof *c->logits);
     for (uint32_t i = 0; i < s->bias_count; i++) {
         const size_t index = enx_candidates_find(c, s->biases[i].token);
         if (index < c->count) scratch->adjusted[index] += s->biases[i].value;
     }
-    if (penalizes) penalize(s, c, recent, recent_count, scratch->order, scratch->adjusted);
+    if (penalizes)
+        penalize(s, c, past + past_count - recent_count, recent_count, scratch->order,
+                 scratch->adjusted);
+    if (is_dry)
+        discourage_repetition(s, c, past + past_count - dry_count, dry_count, scratch->order,
+                              scratch->adjusted);
     for (size_t i = 0; i < c->count; i++)
         if (scratch->adjusted[i] > -INFINITY) return scratch->adjusted;
     return c->logits;
@@ -170,11 +217,11 @@ static size_t draw_one(const enx_kernels *kernels, float temperature, const floa
 /* ---- exported -------------------------------------------------------------------------------- */
 
 enx_choice enx_sampler_pick(const enx_kernels *kernels, const enx_sampling *sampling,
-                            const enx_candidates *c, const uint32_t *recent, size_t recent_count,
+                            const enx_candidates *c, const uint32_t *past, size_t past_count,
                             double draw, const enx_sampler_scratch *scratch)
 {
     ENX_CHECK(c->count > 0);
-    const float *logits = adjust(sampling, c, recent, recent_count, scratch);
+    const float *logits = adjust(sampling, c, past, past_count, scratch);
     const size_t best = kernels->argmax(c->logits, c->count);
     size_t       index = best;
     /* Only typical-p can lose the most likely one. */

@@ -7,6 +7,8 @@
  *   bias        + value for each token that has one
  *   penalties   for a token that is n > 0 times among the recent ones: logit / repeat_penalty
  *               above 0, else * repeat_penalty; then - n * frequency_penalty - presence_penalty
+ *   DRY         for a token that would make the last n tokens, n >= dry_allowed, and itself a
+ *               repetition of an earlier stretch: - dry_multiplier * dry_base ^ (n - dry_allowed)
  *   top-k       the k most likely
  *   typical-p   those whose surprise is nearest to the mean surprise (the entropy), the fewest
  *               that hold more than that share of probability
@@ -15,11 +17,11 @@
  *   temperature logits / temperature; then the draw
  *
  * Shares are of the probability of what is left, at temperature 1.  A logit of -INFINITY never
- * comes; when all are, the bias and penalties are not heeded.  Every filter leaves one candidate at
- * least.  Ties go to the earlier candidate, so the choice is a function of the arguments alone.
+ * comes; when all are, the biases and penalties are not heeded.  Every filter leaves one candidate
+ * at least.  Ties go to the earlier candidate, so the choice is a function of the arguments alone.
  *
  * Source: Holtzman et al. 2020 (top-p); Meister et al. 2023 (typical-p); Keskar et al. 2019
- * (repeat_penalty).
+ * (repeat_penalty); DRY is by p-e-w, oobabooga/text-generation-webui pull request 5677.
  *
  * Layer: engine.  Thread-safety: no shared state; scratch belongs to the caller.
  */
@@ -47,11 +49,11 @@ typedef struct enx_choice {
     float  logprob;    /* of `index` among all candidates before the chain; at most 0 */
 } enx_choice;
 
-/* `recent` [recent_count] are the tokens that penalties look at.  `draw` in [0, 1) decides; unused
- * when temperature is 0. */
+/* `past` [past_count] is prompt and output so far: penalties look at its end.  `draw` in [0, 1)
+ * decides; unused when temperature is 0. */
 enx_choice enx_sampler_pick(const enx_kernels *kernels, const enx_sampling *sampling,
-                            const enx_candidates *candidates, const uint32_t *recent,
-                            size_t recent_count, double draw, const enx_sampler_scratch *scratch);
+                            const enx_candidates *candidates, const uint32_t *past,
+                            size_t past_count, double draw, const enx_sampler_scratch *scratch);
 
 /* The index of a token among the candidates; count: it is not there. */
 size_t enx_candidates_find(const enx_candidates *candidates, uint32_t token);

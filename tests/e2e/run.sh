@@ -74,6 +74,11 @@ expect 0 "$enxame" generate -m "$work/models/lead.gguf" -p abc -n 5 --json
 json "$work/out" 'len(d["tokens"]) <= 5 and d["usage"]["tokens_out"] == len(d["logprobs"])'
 expect 0 "$enxame" generate -m "$work/models/lead.gguf" -p abc -n 3 --logprobs 4 --json
 json "$work/out" 'all(len(place) == 4 for place in d["top_logprobs"])'
+expect 0 "$enxame" generate -m "$work/models/lead.gguf" -p abc -n 60
+cp "$work/out" "$work/plain"
+expect 0 "$enxame" generate -m "$work/models/lead.gguf" -p abc -n 60 --dry-multiplier 20
+cmp -s "$work/out" "$work/plain" && fail "DRY changes nothing in a text that repeats itself"
+expect 64 "$enxame" generate -m "$work/models/lead.gguf" -p abc --dry-multiplier 1 --dry-base 0
 echo '{"type": "object", "properties": {"n": {"type": "integer", "minimum": 10, "maximum": 42},
     "when": {"type": "string", "format": "date"}}, "required": ["n", "when"]}' > "$work/schema"
 for seed in 1 2 3; do

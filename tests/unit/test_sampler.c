@@ -174,11 +174,40 @@ static void keep_min_p(reference *r, double p)
     normalize(r);
 }
 
-static reference reference_of(const enx_sampling *s, const enx_candidates *c,
-                              const uint32_t *recent, size_t recent_count)
+/* The longest stretch at the end of `past` that an earlier place has before it, and then `token`:
+ * lengths are tried one by one. */
+static uint32_t longest_repetition(const enx_sampling *s, const uint32_t *past, size_t past_count,
+                                   uint32_t token)
 {
-    reference r = { .count = c->count };
-    bool      is_any = false;
+    uint32_t longest = 0;
+    for (size_t at = 0; at < past_count; at++)
+        for (uint32_t length = 1; past[at] == token && length <= at; length++) {
+            bool is_same = token != s->dry_breakers[0] && token != s->dry_breakers[1];
+            for (uint32_t k = 1; k <= length; k++)
+                is_same = is_same && past[at - k] == past[past_count - k] &&
+                          past[at - k] != s->dry_breakers[0] && past[at - k] != s->dry_breakers[1];
+            if (is_same && length > longest) longest = length;
+        }
+    return longest;
+}
+
+static double dry_penalty(const enx_sampling *s, const uint32_t *past, size_t past_count,
+                          uint32_t token)
+{
+    if (s->dry_multiplier <= 0) return 0;
+    const size_t   count = s->dry_last && s->dry_last < past_count ? s->dry_last : past_count;
+    const uint32_t length = longest_repetition(s, past + past_count - count, count, token);
+    if (length < s->dry_allowed) return 0;
+    return (double)s->dry_multiplier * pow((double)s->dry_base, length - s->dry_allowed);
+}
+
+static reference reference_of(const enx_sampling *s, const enx_candidates *c, const uint32_t *past,
+                              size_t past_count)
+{
+    const size_t    recent_count = s->repeat_last < past_count ? s->repeat_last : past_count;
+    const uint32_t *recent = past + past_count - recent_count;
+    reference       r = { .count = c->count };
+    bool            is_any = false;
     for (size_t i = 0; i < c->count; i++) {
         const uint32_t token = c->ids ? c->ids[i] : (uint32_t)i;
         double         n = 0, repeat = s->repeat_penalty > 0 ? (double)s->repeat_penalty : 1;
@@ -190,6 +219,7 @@ static reference reference_of(const enx_sampling *s, const enx_candidates *c,
             r.logit[i] = r.logit[i] > 0 ? r.logit[i] / repeat : r.logit[i] * repeat;
             r.logit[i] -= n * (double)s->frequency_penalty + (double)s->presence_penalty;
         }
+        r.logit[i] -= dry_penalty(s, past, past_count, token);
         r.is_in[i] = r.logit[i] > -INFINITY;
         is_any = is_any || r.is_in[i];
     }
@@ -253,7 +283,8 @@ static void the_chain_is_what_its_slow_form_says(void **state)
         const enx_candidates c = { logits, is_masked ? ids : NULL, count };
         const size_t         recent_count = (size_t)enx_rng_below(&rng, RECENT_MAX);
         for (size_t i = 0; i < recent_count; i++)
-            recent[i] = (uint32_t)enx_rng_below(&rng, REF_MAX);
+            recent[i] = (uint32_t)enx_rng_below(&rng, round % 3 ? 3 : REF_MAX) * 3 + 1;
+        const uint32_t breakers[] = { 4, 31 };
         const enx_bias biases[] = {
             { (uint32_t)enx_rng_below(&rng, REF_MAX), 3 },
             { (uint32_t)enx_rng_below(&rng, REF_MAX), -INFINITY },
@@ -268,7 +299,14 @@ static void the_chain_is_what_its_slow_form_says(void **state)
                                  .frequency_penalty = one_of(&rng, adds, 5),
                                  .presence_penalty = one_of(&rng, adds, 5),
                                  .biases = biases,
-                                 .bias_count = (uint32_t)enx_rng_below(&rng, 4) };
+                                 .bias_count = (uint32_t)enx_rng_below(&rng, 4),
+                                 .repeat_last = (uint32_t)enx_rng_below(&rng, RECENT_MAX),
+                                 .dry_multiplier = (float)enx_rng_below(&rng, 3) * 0.4f,
+                                 .dry_base = 1.2f,
+                                 .dry_allowed = 1 + (uint32_t)enx_rng_below(&rng, 4),
+                                 .dry_last = (uint32_t)enx_rng_below(&rng, RECENT_MAX),
+                                 .dry_breakers = breakers,
+                                 .dry_breaker_count = 2 };
         const reference    r = reference_of(&s, &c, recent, recent_count);
         if (r.is_close) close_count++;
         else assert_as_reference(&r, &s, &c, recent, recent_count);
