@@ -64,20 +64,10 @@ static void score_exactly(const enx_gguf *gguf, const enx_hparams *hparams, uint
     enx_mem_free(logits);
 }
 
-static enx_status run(const char *path, uint32_t count, uint32_t greedy, bool is_exact,
-                      enx_report *report)
+static enx_status score_fast(const enx_model *model, uint32_t count, uint32_t greedy,
+                             enx_report *report)
 {
-    enx_model_file file = { 0 };
-    enx_model     *model = NULL;
-    enx_forward   *forward = NULL;
-    ENX_TRY(enx_model_file_open(&file, path, report));
-    ENX_TRY(enx_model_open(&model, file.gguf, report));
-    if (is_exact) {
-        score_exactly(file.gguf, enx_model_hparams(model), count);
-        enx_model_close(&model);
-        enx_model_file_close(&file);
-        return ENX_OK;
-    }
+    enx_forward              *forward = NULL;
     const enx_forward_options options = { .model = model,
                                           .slot_count = 1,
                                           .context_tokens = count + greedy,
@@ -85,19 +75,34 @@ static enx_status run(const char *path, uint32_t count, uint32_t greedy, bool is
                                           .cpu_flags = enx_cpu_detect(getenv("ENX_CPU")) };
     ENX_TRY(enx_forward_open(&forward, &options, report));
     const uint32_t vocab = enx_model_hparams(model)->vocab_count;
-    float         *logits = malloc(vocab * sizeof *logits);
-    if (!logits) return ENX_FAIL(report, NOMEM, "no memory for logits");
+    float         *logits = ENX_MEM_NEW(float, vocab);
+    if (!logits) {
+        enx_forward_close(&forward);
+        return ENX_FAIL(report, NOMEM, "no memory for logits");
+    }
     score(forward, count, vocab, logits);
     for (uint32_t i = 0; i < greedy; i++) {
         const uint32_t token = (uint32_t)enx_forward_kernels(forward)->argmax(logits, vocab);
         fwrite(&token, sizeof token, 1, stdout);
         run_row(forward, &(enx_row){ token, 0, count + i, true }, logits);
     }
-    free(logits);
+    enx_mem_free(logits);
     enx_forward_close(&forward);
+    return ENX_OK;
+}
+
+static enx_status run(const char *path, uint32_t count, uint32_t greedy, bool is_exact,
+                      enx_report *report)
+{
+    enx_model_file file = { 0 };
+    enx_model     *model = NULL;
+    enx_status     status = enx_model_file_open(&file, path, report);
+    if (status == ENX_OK) status = enx_model_open(&model, file.gguf, report);
+    if (status == ENX_OK && is_exact) score_exactly(file.gguf, enx_model_hparams(model), count);
+    if (status == ENX_OK && !is_exact) status = score_fast(model, count, greedy, report);
     enx_model_close(&model);
     enx_model_file_close(&file);
-    return ENX_OK;
+    return status;
 }
 
 int main(int argc, char **argv)

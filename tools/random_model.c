@@ -19,14 +19,13 @@
 typedef struct shape {
     const char *name;
     uint32_t    vocab, width, layers, heads, kv_heads, head_width, ffn, context;
-    bool        is_head_untied;
 } shape;
 
 static const shape shapes[] = {
-    { "small", 512, 256, 6, 4, 2, 64, 768, 512, false },
-    { "135m", 49152, 576, 30, 9, 3, 64, 1536, 2048, false },
-    { "0.5b", 151936, 896, 24, 14, 2, 64, 4864, 4096, false },
-    { "1b", 128256, 2048, 16, 32, 8, 64, 8192, 8192, false },
+    { "small", 512, 256, 6, 4, 2, 64, 768, 512 },
+    { "135m", 49152, 576, 30, 9, 3, 64, 1536, 2048 },
+    { "0.5b", 151936, 896, 24, 14, 2, 64, 4864, 4096 },
+    { "1b", 128256, 2048, 16, 32, 8, 64, 8192, 8192 },
 };
 
 static const shape *find_shape(const char *name)
@@ -105,6 +104,11 @@ int main(int argc, char **argv)
         else return usage();
         if (!s) return usage();
     }
+    const enx_architecture *architecture = enx_architecture_find(argv[1], strlen(argv[1]));
+    if (!architecture) {
+        fprintf(stderr, "random_model: %s: there are " ENX_ARCHITECTURE_NAMES "\n", argv[1]);
+        return 64;
+    }
     o.arch = argv[1];
     o.vocab = s->vocab;
     o.width = s->width;
@@ -114,9 +118,8 @@ int main(int argc, char **argv)
     o.head_width = s->head_width;
     o.ffn = s->ffn;
     o.context = s->context;
-    o.is_head_untied = s->is_head_untied;
-    if (strncmp(o.arch, "gemma", 5) == 0 || strcmp(o.arch, "phi3") == 0)
-        o.window = strcmp(o.arch, "phi3") == 0 ? s->context : s->context / 8;
+    if (architecture->has_window)
+        o.window = architecture->window_period ? s->context / 8 : s->context;
     enx_report report = { 0 };
     enx_buf    bytes;
     enx_status status = tiny_build(&o, &bytes, &report);

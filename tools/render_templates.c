@@ -47,7 +47,10 @@ int main(void)
         enx_buf    out;
         json_t    *job = json_loadb(line, (size_t)size, 0, NULL);
         enx_buf_init(&out, TEXT_BYTES_MAX);
-        if (!json_is_string(json_object_get(job, "template"))) return 64;
+        if (!json_is_string(json_object_get(job, "template"))) {
+            fprintf(stderr, "render_templates: a line has no template\n");
+            return 64;
+        }
         if (render(job, &out, &report) == ENX_OK) print("text", enx_buf_text(&out), out.size_bytes);
         else print("error", report.text, strlen(report.text));
         enx_buf_deinit(&out);
