@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench_mask.c - what a grammar's mask costs at each token of a text.
  *
- *     bench_mask FILE.gguf GRAMMAR TEXT
+ *     bench_mask FILE.gguf GRAMMAR TEXT     a grammar named .json is a JSON Schema
  *
  * One CSV line: tokens of the vocabulary, tokens of the text, then microseconds of processor time
- * a token: the mean of a first pass, its worst, the mean of the tenth pass (what a server's next
- * answer of the same form pays).
+ * a token (medians of five runs are in results/mask.csv): the mean of a first pass, its worst, the
+ * mean of the tenth pass (what a server's next answer of the same form pays).
  */
 #include "base/mem.h"
 #include "plat/clock.h"
 #include "plat/file.h"
 #include "text/grammar.h"
+#include "text/schema.h"
 #include "text/vocab_gguf.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { PASSES = 10 };
 
@@ -26,6 +28,24 @@ static void fail(const enx_report *report)
 {
     fprintf(stderr, "bench_mask: %s\n", report->text);
     exit(EXIT_FAILURE);
+}
+
+static enx_status open_rules(enx_grammar **out, const char *path, enx_report *report)
+{
+    enx_file     file = { 0 };
+    enx_buf      rules;
+    const size_t name_bytes = strlen(path);
+    const bool   is_schema = name_bytes > 5 && strcmp(path + name_bytes - 5, ".json") == 0;
+    enx_buf_init(&rules, ENX_GRAMMAR_BYTES_MAX);
+    enx_status status = enx_file_map(&file, path, report);
+    if (status == ENX_OK && is_schema)
+        status = enx_schema_to_grammar((const char *)file.bytes, file.size_bytes, &rules, report);
+    else if (status == ENX_OK) status = enx_buf_append(&rules, file.bytes, file.size_bytes);
+    if (status == ENX_OK)
+        status = enx_grammar_open(out, enx_buf_text(&rules), rules.size_bytes, report);
+    enx_buf_deinit(&rules);
+    enx_file_unmap(&file);
+    return status;
 }
 
 static cost walk_text(enx_mask *mask, const enx_tokens *text, uint32_t *ids)
@@ -63,7 +83,7 @@ static void measure(const enx_tokenizer *tokenizer, enx_mask *mask, const enx_to
 int main(int argc, char **argv)
 {
     enx_report     report = { 0 };
-    enx_file       file = { 0 }, rules = { 0 }, words = { 0 };
+    enx_file       file = { 0 }, words = { 0 };
     enx_gguf      *gguf = NULL;
     enx_tokenizer *tokenizer = NULL;
     enx_trie      *trie = NULL;
@@ -79,10 +99,8 @@ int main(int argc, char **argv)
         enx_gguf_open(&gguf, file.bytes, file.size_bytes, &report) != ENX_OK ||
         enx_tokenizer_open(&tokenizer, gguf, &report) != ENX_OK ||
         enx_trie_open(&trie, tokenizer, &report) != ENX_OK ||
-        enx_file_map(&rules, argv[2], &report) != ENX_OK ||
         enx_file_map(&words, argv[3], &report) != ENX_OK ||
-        enx_grammar_open(&grammar, (const char *)rules.bytes, rules.size_bytes, &report) !=
-            ENX_OK ||
+        open_rules(&grammar, argv[2], &report) != ENX_OK ||
         enx_tokenizer_encode(tokenizer, (const char *)words.bytes, words.size_bytes, false, &text,
                              &report) != ENX_OK ||
         enx_mask_open(&mask, enx_grammar_automaton(grammar), trie, tokenizer, &report) != ENX_OK)
@@ -92,7 +110,6 @@ int main(int argc, char **argv)
     enx_grammar_close(&grammar);
     enx_tokens_deinit(&text);
     enx_file_unmap(&words);
-    enx_file_unmap(&rules);
     enx_trie_close(&trie);
     enx_tokenizer_close(&tokenizer);
     enx_gguf_close(&gguf);
