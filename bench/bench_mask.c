@@ -33,17 +33,12 @@ static void fail(const enx_report *report)
 static enx_status open_rules(enx_grammar **out, const char *path, enx_report *report)
 {
     enx_file     file = { 0 };
-    enx_buf      rules;
     const size_t name_bytes = strlen(path);
     const bool   is_schema = name_bytes > 5 && strcmp(path + name_bytes - 5, ".json") == 0;
-    enx_buf_init(&rules, ENX_GRAMMAR_BYTES_MAX);
-    enx_status status = enx_file_map(&file, path, report);
-    if (status == ENX_OK && is_schema)
-        status = enx_schema_to_grammar((const char *)file.bytes, file.size_bytes, &rules, report);
-    else if (status == ENX_OK) status = enx_buf_append(&rules, file.bytes, file.size_bytes);
+    enx_status   status = enx_file_map(&file, path, report);
     if (status == ENX_OK)
-        status = enx_grammar_open(out, enx_buf_text(&rules), rules.size_bytes, report);
-    enx_buf_deinit(&rules);
+        status = (is_schema ? enx_schema_open : enx_grammar_open)(out, (const char *)file.bytes,
+                                                                  file.size_bytes, report);
     enx_file_unmap(&file);
     return status;
 }

@@ -113,31 +113,19 @@ static void on_done(void *owner, const enx_generation *g)
     if (s->top) json_object_set_new(s->json, "top_logprobs", json_of_top(s, s->token_count + end));
 }
 
-static enx_status read_grammar(enx_grammar **out, const char *path, bool is_schema,
-                               enx_report *report)
-{
-    enx_buf text, rules;
-    enx_buf_init(&text, ENX_GRAMMAR_BYTES_MAX);
-    enx_buf_init(&rules, ENX_GRAMMAR_BYTES_MAX);
-    const enx_buf *grammar = is_schema ? &rules : &text;
-    enx_status     status = cli_read(&text, path, report);
-    if (status == ENX_OK && is_schema)
-        status = enx_schema_to_grammar(enx_buf_text(&text), text.size_bytes, &rules, report);
-    if (status == ENX_OK)
-        status = enx_grammar_open(out, enx_buf_text(grammar), grammar->size_bytes, report);
-    enx_buf_deinit(&rules);
-    enx_buf_deinit(&text);
-    return status;
-}
-
 static enx_status open_grammar(generate_state *s, const char *path, bool is_schema,
                                enx_report *report)
 {
-    const enx_status status = read_grammar(&s->grammar, path, is_schema, report);
-    if (status != ENX_OK) {
-        enx_report_wrap(report, "%s", path);
-        return status;
+    enx_buf text;
+    enx_buf_init(&text, ENX_GRAMMAR_BYTES_MAX);
+    enx_status status = cli_read(&text, path, report);
+    if (status == ENX_OK) {
+        status = (is_schema ? enx_schema_open : enx_grammar_open)(&s->grammar, enx_buf_text(&text),
+                                                                  text.size_bytes, report);
+        if (status != ENX_OK) enx_report_wrap(report, "%s", path);
     }
+    enx_buf_deinit(&text);
+    ENX_TRY(status);
     return enx_mask_open(&s->mask, enx_grammar_automaton(s->grammar), s->loaded.trie,
                          s->loaded.tokenizer, report);
 }
@@ -172,8 +160,8 @@ static enx_status list_breakers(generate_state *s, const cli_list *given, enx_re
 {
     static const char *const usual[] = { "\n", ":", "\"", "*" };
     const char *const       *texts = given->count ? given->items : usual;
-    const size_t             text_count = given->count ? given->count : 4;
-    const uint32_t           count = (uint32_t)enx_tokenizer_count(s->loaded.tokenizer);
+    const size_t   text_count = given->count ? given->count : sizeof usual / sizeof *usual;
+    const uint32_t count = (uint32_t)enx_tokenizer_count(s->loaded.tokenizer);
     s->breakers = ENX_MEM_NEW(uint32_t, count);
     if (!s->breakers) return ENX_FAIL(report, NOMEM, "no memory for --dry-breaker");
     for (uint32_t id = 0; id < count; id++) {

@@ -377,14 +377,12 @@ static bool walk_by_number(const enx_mask *mask, uint64_t *bits)
 static void find_allowed(const enx_mask *mask, uint64_t *bits)
 {
     const size_t size_bytes = mask->word_count * sizeof *bits;
-    memset(bits, 0, size_bytes);
-    if (mask->dfa) {
+    for (int tries = 0; mask->dfa && tries < 2; tries++) { /* again in an empty table */
+        memset(bits, 0, size_bytes);
         if (walk_by_number(mask, bits)) return;
         enx_dfa_clear(mask->dfa);
-        memset(bits, 0, size_bytes);
-        if (walk_by_number(mask, bits)) return;
-        memset(bits, 0, size_bytes);
     }
+    memset(bits, 0, size_bytes);
     walk_trie(mask, bits);
 }
 

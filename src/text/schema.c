@@ -22,11 +22,12 @@
 enum {
     SCHEMAS_MAX = 4096,
     NEST_MAX = 64,
+    MULTIPLE_MAX = 1000000000,
     NAME_BYTES_MAX = 256, /* of a property where others may come too */
 };
 
-/* jansson counts references in values that are only read. */
-#define MUTABLE(value) ((json_t *)(uintptr_t)(value))
+/* Decimal fractions are not exact in a double: what differs by less is the same. */
+static const double ROUNDING = 1e-9;
 
 typedef struct known {
     const json_t *schema;
@@ -35,10 +36,8 @@ typedef struct known {
 
 typedef struct compiler {
     enx_schema_writer w;
-    const json_t     *root;
     known            *known; /* [SCHEMAS_MAX] schemas that have a rule */
     unsigned          known_count;
-    json_t           *merged; /* array that keeps schemas that are not in the file */
     int               depth;
 } compiler;
 
@@ -144,27 +143,27 @@ static void leave(compiler *c, size_t before)
 
 static enx_status check_keywords(const compiler *c, const json_t *schema)
 {
-    static const char *const refused[] = {
-        "not",
-        "if",
-        "then",
-        "else",
-        "dependentRequired",
-        "dependencies",
-        "contains",
-        "minContains",
-        "maxContains",
-        "dependentSchemas",
-        "propertyNames",
-        "$dynamicRef",
-        "$recursiveRef",
-        "patternProperties",
-    };
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        if (json_object_get(schema, refused[i]))
-            return SCHEMA_FAIL(&c->w, UNSUPPORTED, "%s is not supported", refused[i]);
-    if (json_is_true(json_object_get(schema, "uniqueItems")))
-        return SCHEMA_FAIL(&c->w, UNSUPPORTED, "uniqueItems is not supported");
+    const bool  has_values = json_object_get(schema, "const") || json_object_get(schema, "enum");
+    const char *key;
+    json_t     *value;
+    json_object_foreach (MUTABLE(schema), key, value) {
+        const bool is_off = strcmp(key, "uniqueItems") == 0 && json_is_false(value);
+        const bool is_value =
+            strcmp(key, "const") == 0 || strcmp(key, "enum") == 0 || strcmp(key, "type") == 0;
+        switch (enx_schema_keyword_of(key)) {
+        case ENX_SCHEMA_REFUSED:
+            if (is_off) break;
+            return SCHEMA_FAIL(&c->w, UNSUPPORTED, "%s is not supported", key);
+        case ENX_SCHEMA_HELD:
+            if (!has_values || is_value) break;
+            return SCHEMA_FAIL(&c->w, UNSUPPORTED,
+                               "%s beside enum or const is not supported; leave the values out "
+                               "that it forbids",
+                               key);
+        case ENX_SCHEMA_NOTE:
+            break;
+        }
+    }
     return ENX_OK;
 }
 
@@ -241,7 +240,7 @@ static unsigned decimals_of(double value)
 {
     unsigned decimals = 0;
     for (double scale = 1; decimals < ENX_SCHEMA_DECIMALS_MAX; decimals++, scale *= 10)
-        if (fabs(value * scale - nearbyint(value * scale)) <= 1e-9 * fabs(value * scale)) break;
+        if (fabs(value * scale - nearbyint(value * scale)) <= ROUNDING * fabs(value * scale)) break;
     return decimals;
 }
 
@@ -250,7 +249,7 @@ static int64_t units_of(double value, unsigned decimals, bool is_least, bool is_
 {
     const double scaled = value * pow(10, decimals), near = nearbyint(scaled);
     if (fabs(scaled) > 1e18) return scaled > 0 ? INT64_MAX : INT64_MIN;
-    if (fabs(scaled - near) <= 1e-9 * fabs(scaled))
+    if (fabs(scaled - near) <= ROUNDING * fabs(scaled))
         return (int64_t)near + (is_exclusive ? (is_least ? 1 : -1) : 0);
     return (int64_t)(is_least ? ceil(scaled) : floor(scaled));
 }
@@ -270,16 +269,6 @@ static enx_status bound(const compiler *c, const json_t *schema, const char *nam
     return ENX_OK;
 }
 
-static uint64_t common_divisor(uint64_t a, uint64_t b)
-{
-    while (b) {
-        const uint64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* Numbers that are multiples have the multiple's decimals; among whole ones only some are. */
 static enx_status read_multiple(const compiler *c, const json_t *schema, bool is_whole,
                                 enx_schema_range *range)
@@ -291,14 +280,16 @@ static enx_status read_multiple(const compiler *c, const json_t *schema, bool is
         return SCHEMA_FAIL(&c->w, FORMAT, "multipleOf: a number above 0 is needed");
     const unsigned decimals = decimals_of(multiple);
     const double   scale = pow(10, decimals), units = nearbyint(multiple * scale);
-    if (units > 1e9 || fabs(multiple * scale - units) > 1e-9 * units)
-        return SCHEMA_FAIL(&c->w, UNSUPPORTED, "multipleOf: at most 1e9 and %d decimals",
-                           ENX_SCHEMA_DECIMALS_MAX);
+    if (units > MULTIPLE_MAX || fabs(multiple * scale - units) > ROUNDING * units)
+        return SCHEMA_FAIL(&c->w, UNSUPPORTED, "multipleOf: at most %d and %d decimals",
+                           MULTIPLE_MAX, ENX_SCHEMA_DECIMALS_MAX);
     range->multiple = (uint64_t)units;
     range->decimals = decimals;
     if (!is_whole) return ENX_OK;
-    range->multiple /= common_divisor(range->multiple, (uint64_t)scale);
-    range->decimals = 0;
+    /* The least multiple that is whole: without the factors of the scale, which are 2 and 5. */
+    for (; range->decimals > 0; range->decimals--)
+        if (range->multiple % 5 == 0) range->multiple /= 5;
+        else if (range->multiple % 2 == 0) range->multiple /= 2;
     return ENX_OK;
 }
 
@@ -475,8 +466,8 @@ static enx_status rule_of_others(compiler *c, const json_t *properties, unsigned
     const char  *name;
     json_t      *value;
     if (!n.items) return SCHEMA_FAIL(&c->w, NOMEM, "no memory for names");
-    json_object_foreach(MUTABLE(properties), name, value) if (is_plain(name)) n.items[n.count++] =
-        name;
+    json_object_foreach (MUTABLE(properties), name, value)
+        if (is_plain(name)) n.items[n.count++] = name;
     qsort(n.items, n.count, sizeof *n.items, compare_texts);
     const enx_status status = other_names(c, &n, 0, n.count, 0, rule);
     enx_mem_free(n.items);
@@ -487,8 +478,7 @@ static bool is_required(const json_t *schema, const char *name)
 {
     const json_t *required = json_object_get(schema, "required"), *item;
     size_t        i;
-    json_array_foreach(required, i, item)
-    {
+    json_array_foreach (required, i, item) {
         const char *text = json_string_value(item);
         if (text && strcmp(text, name) == 0) return true;
     }
@@ -503,8 +493,7 @@ static enx_status list_members(compiler *c, const json_t *schema, json_t *member
     size_t        i;
     if (json_object_update(members, MUTABLE(properties)) != 0 && properties)
         return SCHEMA_FAIL(&c->w, FORMAT, "properties: an object is needed");
-    json_array_foreach(json_object_get(schema, "required"), i, item)
-    {
+    json_array_foreach (json_object_get(schema, "required"), i, item) {
         const char *name = json_string_value(item);
         if (!name) return SCHEMA_FAIL(&c->w, FORMAT, "required: a list of texts is needed");
         if (json_object_get(members, name)) continue;
@@ -588,7 +577,8 @@ static enx_status add_object(compiler *c, const json_t *schema, enx_buf *body)
     size_t      i = 0;
     const char *name;
     json_t     *value;
-    json_object_foreach(members, name, value) if (listed) listed[i++] = name;
+    json_object_foreach (members, name, value)
+        if (listed) listed[i++] = name;
     while (i-- > 0 && status == ENX_OK) {
         unsigned   member = 0;
         const bool is_needed = is_required(schema, listed[i]);
@@ -612,161 +602,6 @@ static enx_status add_object(compiler *c, const json_t *schema, enx_buf *body)
     return status;
 }
 
-/* ---- References and merging ----------------------------------------------------------------- */
-
-/* One step of a JSON pointer from `at`, in *name with its escapes taken back. */
-static bool read_step(const char **at, char *name, size_t name_bytes)
-{
-    size_t count = 0;
-    for (++*at; **at && **at != '/'; ++*at) {
-        char         c = **at;
-        unsigned int code;
-        if (c == '~') c = *++*at == '1' ? '/' : '~';
-        else if (c == '%' && sscanf(*at + 1, "%2x", &code) == 1) {
-            c = (char)code;
-            *at += 2;
-        }
-        if (count + 1 >= name_bytes || !**at) return false;
-        name[count++] = c;
-    }
-    name[count] = '\0';
-    return true;
-}
-
-static enx_status find_reference(const compiler *c, const char *text, const json_t **out)
-{
-    const char *at = text + 1;
-    char        name[ENX_SCHEMA_PATH_BYTES];
-    *out = c->root;
-    if (text[0] != '#' || (*at && *at != '/'))
-        return SCHEMA_FAIL(&c->w, UNSUPPORTED,
-                           "$ref %s: only references within the schema (#/…) "
-                           "are supported",
-                           text);
-    while (*out && *at == '/') {
-        if (!read_step(&at, name, sizeof name)) *out = NULL;
-        else if (json_is_array(*out)) *out = json_array_get(*out, (size_t)strtoul(name, NULL, 10));
-        else *out = json_object_get(*out, name);
-    }
-    return *out ? ENX_OK : SCHEMA_FAIL(&c->w, NOTFOUND, "$ref %s: there is no such place", text);
-}
-
-/* Does anything but `name` limit what is valid? */
-static bool has_beside(const json_t *schema, const char *name)
-{
-    static const char *const notes[] = {
-        "title",     "description", "default",  "examples",     "example",    "$comment",
-        "$schema",   "$id",         "$defs",    "$anchor",      "deprecated", "readOnly",
-        "writeOnly", "definitions", "nullable", "discriminator"
-    };
-    const char *key;
-    json_t     *value;
-    json_object_foreach(MUTABLE(schema), key, value)
-    {
-        bool is_note = strcmp(key, name) == 0;
-        for (size_t i = 0; !is_note && i < sizeof notes / sizeof *notes; i++)
-            is_note = strcmp(key, notes[i]) == 0;
-        if (!is_note) return true;
-    }
-    return false;
-}
-
-static bool is_in_list(const json_t *list, const json_t *wanted)
-{
-    const json_t *item;
-    size_t        i;
-    if (!json_is_array(list)) return json_equal(list, wanted);
-    json_array_foreach(list, i, item) if (json_equal(item, wanted)) return true;
-    return false;
-}
-
-/* What is in both of two lists (or single values), for type and enum. */
-static json_t *in_both(const json_t *a, const json_t *b)
-{
-    json_t       *both = json_array();
-    const json_t *item;
-    size_t        i;
-    if (!json_is_array(a) && is_in_list(b, a)) json_array_append(both, MUTABLE(a));
-    json_array_foreach(a, i, item) if (is_in_list(b, item)) json_array_append(both, MUTABLE(item));
-    return both;
-}
-
-/* Add one keyword of another schema that must hold too. */
-static enx_status merge_keyword(compiler *c, json_t *into, const char *key, json_t *value)
-{
-    json_t *own = json_object_get(into, key);
-    int     failed = 0;
-    if (!own) failed = json_object_set(into, key, value);
-    else if (json_equal(own, value)) return ENX_OK;
-    else if (strcmp(key, "required") == 0) {
-        json_t *all = json_copy(own);
-        failed = json_array_extend(all, value) | json_object_set_new(into, key, all);
-    } else if (strcmp(key, "type") == 0 || strcmp(key, "enum") == 0) {
-        failed = json_object_set_new(into, key, in_both(own, value));
-    } else if (strcmp(key, "properties") == 0 || strcmp(key, "$defs") == 0) {
-        json_t     *all = json_copy(own), *item;
-        const char *name;
-        json_object_foreach(value, name, item)
-        {
-            json_t *other = json_object_get(all, name);
-            failed |= !other ? json_object_set(all, name, item)
-                             : json_object_set_new(all, name,
-                                                   json_pack("{s:[O,O]}", "allOf", other, item));
-        }
-        failed |= json_object_set_new(into, key, all);
-    } else {
-        return SCHEMA_FAIL(&c->w, UNSUPPORTED,
-                           "%s is said twice, differently, by what must hold "
-                           "together",
-                           key);
-    }
-    return failed ? SCHEMA_FAIL(&c->w, NOMEM, "no memory to merge schemas") : ENX_OK;
-}
-
-static enx_status resolve(compiler *c, const json_t *schema, int hops, const json_t **out);
-
-static enx_status merge(compiler *c, json_t *into, const json_t *schema, int hops)
-{
-    const char *key;
-    json_t     *value;
-    ENX_TRY(resolve(c, schema, hops + 1, &schema));
-    if (json_is_true(schema)) return ENX_OK;
-    if (!json_is_object(schema)) return SCHEMA_FAIL(&c->w, INVALID, "nothing is valid here");
-    json_object_foreach(MUTABLE(schema), key, value) ENX_TRY(merge_keyword(c, into, key, value));
-    return ENX_OK;
-}
-
-/* A copy of the schema without one keyword, kept until the end. */
-static json_t *copy_without(compiler *c, const json_t *schema, const char *key)
-{
-    json_t *copy = json_copy(MUTABLE(schema));
-    json_object_del(copy, key);
-    return json_array_append_new(c->merged, copy) == 0 ? copy : NULL;
-}
-
-/* Follow $ref and merge allOf until neither is left. */
-static enx_status resolve(compiler *c, const json_t *schema, int hops, const json_t **out)
-{
-    const json_t *target = NULL, *part;
-    size_t        i;
-    *out = schema;
-    if (hops > NEST_MAX) return SCHEMA_FAIL(&c->w, LIMIT, "$ref and allOf lead to themselves");
-    const json_t *reference = json_object_get(schema, "$ref");
-    const json_t *all = json_object_get(schema, "allOf");
-    if (!reference && !all) return ENX_OK;
-    if (reference && !json_is_string(reference))
-        return SCHEMA_FAIL(&c->w, FORMAT, "$ref: a text is needed");
-    if (reference) ENX_TRY(find_reference(c, json_string_value(reference), &target));
-    if (target && !has_beside(schema, "$ref")) return resolve(c, target, hops + 1, out);
-    if (json_array_size(all) == 1 && !has_beside(schema, "allOf"))
-        return resolve(c, json_array_get(all, 0), hops + 1, out);
-    json_t *into = copy_without(c, schema, target ? "$ref" : "allOf");
-    if (!into) return SCHEMA_FAIL(&c->w, NOMEM, "no memory to merge schemas");
-    if (target) ENX_TRY(merge(c, into, target, hops));
-    else json_array_foreach(all, i, part) ENX_TRY(merge(c, into, part, hops));
-    return resolve(c, into, hops + 1, out);
-}
-
 /* ---- Forms ---------------------------------------------------------------------------------- */
 
 static const char *type_of(const json_t *value)
@@ -780,46 +615,47 @@ static const char *type_of(const json_t *value)
 static bool has_type(const json_t *types, const json_t *value)
 {
     json_t    *own = json_string(type_of(value)), *number = json_string("number");
-    const bool has =
-        !types || is_in_list(types, own) || (json_is_integer(value) && is_in_list(types, number));
+    const bool has = !types || enx_schema_is_listed(types, own) ||
+                     (json_is_integer(value) && enx_schema_is_listed(types, number));
     json_decref(own);
     json_decref(number);
     return has;
 }
 
-static enx_status add_constants(const compiler *c, const json_t *values, const json_t *types,
-                                enx_buf *body)
+/* Those of const and enum that are in both and of the type. */
+static enx_status add_values(const compiler *c, const json_t *schema, enx_buf *body)
 {
-    const json_t *value;
+    const json_t *types = json_object_get(schema, "type"), *value;
+    const json_t *constant = json_object_get(schema, "const");
+    const json_t *values = json_object_get(schema, "enum");
     size_t        i;
     bool          is_any = false;
-    if (!json_is_array(values)) return SCHEMA_FAIL(&c->w, FORMAT, "enum: a list is needed");
-    json_array_foreach(values, i, value)
-    {
-        if (!has_type(types, value)) continue;
+    if (values && !json_is_array(values))
+        return SCHEMA_FAIL(&c->w, FORMAT, "enum: a list is needed");
+    if (!values && has_type(types, constant)) return add_constant(c, constant, body);
+    json_array_foreach (values, i, value) {
+        if (!has_type(types, value) || (constant && !json_equal(constant, value))) continue;
         if (is_any) ENX_TRY(enx_buf_append_text(body, " | "));
         ENX_TRY(add_constant(c, value, body));
         is_any = true;
     }
-    return is_any ? ENX_OK : SCHEMA_FAIL(&c->w, INVALID, "enum: none of its values can be valid");
+    return is_any ? ENX_OK
+                  : SCHEMA_FAIL(&c->w, INVALID, "none of the values of enum or const can be valid");
 }
 
 /* anyOf, and oneOf, which is not told apart from it; what stands beside holds for each. */
 static enx_status add_choice(compiler *c, const json_t *schema, const char *key, enx_buf *body)
 {
     const json_t *choices = json_object_get(schema, key), *choice;
-    const bool    is_alone = !has_beside(schema, key);
     size_t        i;
     if (json_array_size(choices) == 0)
         return SCHEMA_FAIL(&c->w, FORMAT, "%s: a list of schemas is needed", key);
-    json_array_foreach(choices, i, choice)
-    {
+    json_array_foreach (choices, i, choice) {
         unsigned     rule;
         const size_t before = enter(c, key);
         enter_index(c, i);
-        json_t    *both = is_alone ? NULL : copy_without(c, schema, key);
-        enx_status status = both ? merge(c, both, choice, 0) : ENX_OK;
-        if (status == ENX_OK) status = rule_of(c, both ? both : choice, &rule);
+        enx_status status = enx_schema_choose(&c->w, schema, key, choice, &choice);
+        if (status == ENX_OK) status = rule_of(c, choice, &rule);
         leave(c, before);
         ENX_TRY(status);
         ENX_TRY(enx_buf_printf(body, "%sr%u", i ? " | " : "", rule));
@@ -879,8 +715,7 @@ static enx_status add_types(compiler *c, const json_t *schema, enx_buf *body)
     if (json_is_string(types)) return add_type(c, schema, json_string_value(types), body);
     if (json_array_size(types) == 0)
         return SCHEMA_FAIL(&c->w, INVALID, "type: no type is left that could be valid");
-    json_array_foreach(types, i, type)
-    {
+    json_array_foreach (types, i, type) {
         if (!json_is_string(type)) return SCHEMA_FAIL(&c->w, FORMAT, "type: texts are needed");
         if (i) ENX_TRY(enx_buf_append_text(body, " | "));
         ENX_TRY(add_type(c, schema, json_string_value(type), body));
@@ -890,16 +725,14 @@ static enx_status add_types(compiler *c, const json_t *schema, enx_buf *body)
 
 static enx_status add_schema(compiler *c, const json_t *schema, enx_buf *body)
 {
-    ENX_TRY(resolve(c, schema, 0, &schema));
+    ENX_TRY(enx_schema_resolve(&c->w, schema, &schema));
     if (json_is_true(schema)) return enx_buf_append_text(body, "value");
     if (json_is_false(schema)) return SCHEMA_FAIL(&c->w, INVALID, "nothing is valid here");
     if (!json_is_object(schema))
         return SCHEMA_FAIL(&c->w, FORMAT, "a schema is an object, true or false");
     ENX_TRY(check_keywords(c, schema));
-    const json_t *constant = json_object_get(schema, "const");
-    const json_t *values = json_object_get(schema, "enum");
-    if (constant) return add_constant(c, constant, body);
-    if (values) return add_constants(c, values, json_object_get(schema, "type"), body);
+    if (json_object_get(schema, "const") || json_object_get(schema, "enum"))
+        return add_values(c, schema, body);
     if (json_object_get(schema, "anyOf")) return add_choice(c, schema, "anyOf", body);
     if (json_object_get(schema, "oneOf")) return add_choice(c, schema, "oneOf", body);
     return add_types(c, schema, body);
@@ -928,29 +761,49 @@ static enx_status rule_of(compiler *c, const json_t *schema, unsigned *rule)
     return status;
 }
 
-enx_status enx_schema_to_grammar(const char *json, size_t size_bytes, enx_buf *out,
-                                 enx_report *report)
+/* GBNF whose `root` is the schema's values. */
+static enx_status write_grammar(const json_t *root, enx_buf *out, enx_report *report)
+{
+    compiler c = { .w = { .out = out, .root = root, .merged = json_array(), .report = report },
+                   .known = ENX_MEM_NEW(known, SCHEMAS_MAX) };
+    unsigned rule = 0;
+    /* What a full buffer cannot say; other failures say their own. */
+    ENX_FAIL(report, LIMIT, "schema: its grammar is larger than %zu bytes", out->max_bytes);
+    enx_status status = c.known && c.w.merged ? enx_buf_append_text(out, prelude) : ENX_NOMEM;
+    if (status == ENX_OK) status = rule_of(&c, root, &rule);
+    if (status == ENX_OK) status = enx_buf_printf(out, "root ::= r%u\n", rule);
+    if (status == ENX_NOMEM) ENX_FAIL(report, NOMEM, "no memory for a schema");
+    json_decref(c.w.merged);
+    enx_mem_free(c.known);
+    return status;
+}
+
+/* A rule that only repeats itself is the one fault that a schema's grammar can have. */
+static enx_status open_grammar(enx_grammar **out, const enx_buf *rules, enx_report *report)
+{
+    const enx_status status = enx_grammar_open(out, enx_buf_text(rules), rules->size_bytes, report);
+    if (status == ENX_FORMAT)
+        return ENX_FAIL(report, INVALID,
+                        "schema: a reference leads back to itself and nothing on the way can end "
+                        "it; make a property optional, or allow null");
+    if (status == ENX_LIMIT) enx_report_wrap(report, "schema: it is too large");
+    return status;
+}
+
+enx_status enx_schema_open(enx_grammar **out, const char *json, size_t size_bytes,
+                           enx_report *report)
 {
     ENX_CHECK(out && (json || size_bytes == 0));
     json_error_t error;
+    enx_buf      rules;
     json_t *root = json_loadb(json, size_bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!root)
         return ENX_FAIL(report, FORMAT, "schema, line %d, column %d: %s", error.line, error.column,
                         error.text);
-    compiler   c = { .w = { .out = out, .report = report },
-                     .root = root,
-                     .known = ENX_MEM_NEW(known, SCHEMAS_MAX),
-                     .merged = json_array() };
-    unsigned   rule = 0;
-    enx_status status = c.known && c.merged ? enx_buf_append_text(out, prelude) : ENX_NOMEM;
-    if (status == ENX_OK) status = rule_of(&c, root, &rule);
-    if (status == ENX_OK) status = enx_buf_printf(out, "root ::= r%u\n", rule);
-    if (status == ENX_NOMEM) ENX_FAIL(report, NOMEM, "no memory for a schema");
-    if (status == ENX_LIMIT && out->size_bytes + 1024 > out->max_bytes)
-        ENX_FAIL(report, LIMIT, "the schema makes a grammar of more than %zu bytes",
-                 out->max_bytes);
-    json_decref(c.merged);
-    enx_mem_free(c.known);
+    enx_buf_init(&rules, ENX_GRAMMAR_BYTES_MAX);
+    enx_status status = write_grammar(root, &rules, report);
+    if (status == ENX_OK) status = open_grammar(out, &rules, report);
+    enx_buf_deinit(&rules);
     json_decref(root);
     return status;
 }

@@ -164,6 +164,8 @@ enx_status enx_schema_add_range(enx_schema_writer *w, const enx_schema_range *ra
     if (least < 0)
         ENX_TRY(add_side(&c, most < 0 ? (uint64_t)-most : 1, (uint64_t)-least, "\"-\" ", body,
                          &is_possible));
-    if (!is_possible) return SCHEMA_FAIL(w, INVALID, "no number lies between these bounds");
+    if (!is_possible)
+        return SCHEMA_FAIL(w, INVALID, "no number of at most %d digits lies between these bounds",
+                           ENX_SCHEMA_DIGITS_MAX);
     return enx_buf_append_text(body, ")");
 }

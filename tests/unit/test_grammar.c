@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "outputs.h"
+
 static enx_grammar *open_grammar(const char *text)
 {
     enx_grammar *grammar = NULL;
@@ -23,27 +25,12 @@ static enx_grammar *open_grammar(const char *text)
     return grammar;
 }
 
-static bool follows(const enx_grammar *grammar, const char *output)
-{
-    static char          state[ENX_MASK_STATE_BYTES_MAX];
-    const enx_automaton *automaton = enx_grammar_automaton(grammar);
-    automaton->start(automaton, state);
-    for (size_t i = 0; output[i]; i++)
-        if (!automaton->step(automaton, state, (uint8_t)output[i])) return false;
-    return automaton->may_end(automaton, state);
-}
-
 static void check(const char *text, const char *const *good, const char *const *bad)
 {
     enx_grammar *grammar = open_grammar(text);
-    for (; *good; good++)
-        if (!follows(grammar, *good)) fail_msg("%s refuses \"%s\"", text, *good);
-    for (; *bad; bad++)
-        if (follows(grammar, *bad)) fail_msg("%s accepts \"%s\"", text, *bad);
+    assert_outputs(grammar, text, good, bad);
     enx_grammar_close(&grammar);
 }
-
-#define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 static void literals_and_alternatives(void **state)
 {

