@@ -180,6 +180,12 @@ static json_t *join_lists(const json_t *a, const json_t *b)
     return NULL;
 }
 
+static bool can_join(const char *key, const json_t *value)
+{
+    if (strcmp(key, "required") == 0 || strcmp(key, "enum") == 0) return json_is_array(value);
+    return strcmp(key, "properties") != 0 || json_is_object(value);
+}
+
 /* Add one keyword of another schema that must hold too. */
 static enx_status merge_keyword(enx_schema_writer *w, json_t *into, const char *key, json_t *value)
 {
@@ -187,6 +193,9 @@ static enx_status merge_keyword(enx_schema_writer *w, json_t *into, const char *
     json_t       *both;
     if (!own) both = json_incref(value);
     else if (json_equal(own, value)) return ENX_OK;
+    else if (!can_join(key, own) || !can_join(key, value))
+        return SCHEMA_FAIL(w, FORMAT, "%s: %s is needed", key,
+                           strcmp(key, "properties") == 0 ? "an object" : "a list");
     else if (strcmp(key, "required") == 0) both = join_lists(own, value);
     else if (strcmp(key, "type") == 0) both = types_in_both(own, value);
     else if (strcmp(key, "enum") == 0) both = in_both(own, value);

@@ -292,6 +292,7 @@ static void errors_name_the_place(void **state)
         { "{\"allOf\":[{\"maximum\":3},{\"maximum\":4}]}", ENX_UNSUPPORTED, "said twice" },
         { "{\"type\":\"integer\",\"minimum\":1e19}", ENX_INVALID, "15 digits" },
         { "{\"anyOf\":[]}", ENX_FORMAT, "anyOf" },
+        { "{\"allOf\":[{\"required\":\"a\"},{\"required\":[\"b\"]}]}", ENX_FORMAT, "a list" },
         { "{\"a\":1,\"a\":2}", ENX_FORMAT, "duplicate" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
