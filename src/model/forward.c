@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forward.c - the transformer, one batch at a time.
  *
- * Read run_layers() first: a layer is nine phases, and each phase is one function that works on a
- * range of rows or a range of outputs.  Between two phases all threads meet.
+ * Read run_layers() first: a layer is a row of phases, and each phase is one function that works on
+ * a range of rows or a range of outputs.  Between two phases all threads meet.
  *
  *   x [rows][width]           the residual stream
  *   h [rows][width]           x normed; also the outputs of attention and feed-forward
  *   q [rows][heads * d]       k, v [rows][kv_heads * d]; d is the width of a head
  *   a [rows][heads * d]       what the heads gathered
- *   gate, up [rows][ffn]
- *   acts [rows][blocks]       the input of the next products, quantized
+ *   gate, up [visits][ffn]
+ *   acts [visits][blocks]     the input of the next products, quantized
+ *
+ * Where a feed-forward is made of experts, each row visits the few that its router prefers.  Visits
+ * of one expert lie together, in the order of their rows, so that each expert's weights are read
+ * once for all its visitors.  Without experts, each row is its own visit.
  *
  * Keys and values are f16.  Per slot, layer and key head:
  *
@@ -18,7 +22,8 @@
  *
  * (1) Each output number is summed by one kernel call in an order of its own, so cutting rows or
  *     outputs among threads changes nothing.
- * (2) In the last layer only rows that want a hidden state go on after their keys and values are
+ * (2) A row adds up its experts' answers in the order in which its router ranks them.
+ * (3) In the last layer only rows that want a hidden state go on after their keys and values are
  *     stored: nobody reads the others.
  */
 #include "model/forward.h"
@@ -31,12 +36,15 @@
 #include <math.h>
 #include <string.h>
 
-enum { PRODUCTS_MAX = 3, KEY_BLOCK = 16, TILE_ROWS = 16, CARVE_ALIGN_BYTES = 64 };
+enum { PRODUCTS_MIN = 3, KEY_BLOCK = 16, TILE_ROWS = 16, CARVE_ALIGN_BYTES = 64 };
 
+/* out [rows][w.row_count] = x [rows][w.col_count] times w. */
 typedef struct product {
-    const enx_matrix *w;
+    enx_matrix        w;
     const float      *x;
+    const enx_act_q8 *acts; /* x, quantized */
     float            *out;
+    uint32_t          rows;
 } product;
 
 struct enx_forward {
@@ -52,7 +60,8 @@ struct enx_forward {
     size_t              head_stride; /* of keys and values, in numbers */
     size_t              layer_stride;
     size_t              slot_stride;
-    void               *block; /* owned: everything below */
+    size_t              score_stride; /* of one thread */
+    void               *block;        /* owned: everything below */
     uint64_t            block_bytes;
     uint16_t           *keys;
     uint16_t           *values;
@@ -63,20 +72,27 @@ struct enx_forward {
     enx_row            *rows;
     float              *x, *h, *q, *k, *v, *a, *gate, *up;
     enx_act_q8         *acts;
-    float              *tiles;     /* [threads][TILE_ROWS][widest row]; none when not needed */
-    float              *scores;    /* [threads][context, rounded up] */
-    uint16_t           *halves;    /* [threads][kv_width] */
-    enx_act_q8         *head_acts; /* [ENX_FORWARD_HEAD_ROWS][blocks of width] */
-    float              *head_x;    /* [ENX_FORWARD_HEAD_ROWS][width] */
+    /* Experts only; see route_rows() and sort_visits(). */
+    float              *router;        /* [rows][experts]: how much a row prefers each */
+    uint32_t           *chosen;        /* [rows][used]: experts, then the places of the visits */
+    float              *shares;        /* [rows][used], add up to 1 */
+    uint32_t           *visit_experts; /* [visits] */
+    uint32_t           *first_visits;  /* [experts + 1] */
+    float              *visit_x;    /* [visits][width]: what experts see, then what they answer */
+    enx_act_q8         *visit_acts; /* [visits][blocks of width] */
+    float              *tiles;      /* [threads][TILE_ROWS][widest row]; none when not needed */
+    float              *scores;     /* [threads][context, rounded up] */
+    uint16_t           *halves;     /* [threads][kv_width] */
+    enx_act_q8         *head_acts;  /* [ENX_FORWARD_HEAD_ROWS][blocks of width] */
+    float              *head_x;     /* [ENX_FORWARD_HEAD_ROWS][width] */
 
     /* The phase that runs. */
-    uint32_t          row_count;
-    uint32_t          layer_index;
-    const enx_layer  *layer;
-    product           products[PRODUCTS_MAX];
-    uint32_t          product_count;
-    uint32_t          product_rows;
-    const enx_act_q8 *product_acts;
+    uint32_t         row_count;
+    uint32_t         layer_index;
+    uint32_t         visit_count;
+    const enx_layer *layer;
+    product         *products; /* [PRODUCTS_MIN, or a gate and an up for each expert] */
+    uint32_t         product_count;
 };
 
 /* ---- phases ------------------------------------------------------------ */
@@ -143,7 +159,7 @@ static void embed_row(enx_forward *f, uint32_t row)
 /* Does the layer that runs see the latest positions only? */
 static bool is_window_layer(const enx_forward *f)
 {
-    const uint32_t period = f->hparams->arch->window_period;
+    const uint32_t period = f->hparams->window_period;
     return f->hparams->arch->has_window && (period == 0 || (f->layer_index + 1) % period != 0);
 }
 
@@ -161,12 +177,15 @@ static void enter_layer(void *user, uint32_t part, uint32_t part_count)
 static void rotate_heads(enx_forward *f, float *heads, uint32_t count, const float *gain,
                          uint32_t position)
 {
-    const size_t d = f->hparams->head_width, half = d / 2;
-    const bool   is_window = is_window_layer(f);
-    const float *c = (is_window ? f->window_cosines : f->cosines) + position * half;
-    const float *s = (is_window ? f->window_sines : f->sines) + position * half;
+    const size_t   d = f->hparams->head_width, half = f->hparams->rope_width / 2;
+    const bool     is_window = is_window_layer(f);
+    const unsigned still = f->hparams->arch->still_period;
+    const bool     is_still = still > 0 && (f->layer_index + 1) % still == 0;
+    const float   *c = (is_window ? f->window_cosines : f->cosines) + position * half;
+    const float   *s = (is_window ? f->window_sines : f->sines) + position * half;
     for (uint32_t i = 0; i < count; i++, heads += d) {
         if (gain) f->kernels.rmsnorm(heads, heads, gain, d, f->hparams->rms_epsilon);
+        if (is_still) continue;
         if (f->hparams->arch->has_split_rope) f->kernels.rope_halves(heads, c, s, half);
         else f->kernels.rope_pairs(heads, c, s, half);
     }
@@ -234,12 +253,20 @@ static view view_of(const enx_forward *f, const enx_row *row)
     return (view){ seen - seen % KEY_BLOCK, seen % KEY_BLOCK, end - seen };
 }
 
+/* Scores to weights; a head's sink is one more score, whose weight nothing receives. */
+static void weigh(const enx_forward *f, uint32_t head, float *scores, size_t count)
+{
+    cap_values(scores, count, f->hparams->score_cap);
+    if (f->layer->sinks) scores[count] = f->layer->sinks[head];
+    f->kernels.softmax(scores, count + (f->layer->sinks != NULL));
+}
+
 static void attend_rows(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward   *f = user;
     const size_t   d = f->hparams->head_width;
     const uint32_t sharing = f->hparams->head_count / f->hparams->kv_head_count;
-    float         *scores = f->scores + part * (f->head_stride / d);
+    float         *scores = f->scores + part * f->score_stride;
     const span     rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
         const view see = view_of(f, &f->rows[row]);
@@ -251,8 +278,7 @@ static void attend_rows(void *user, uint32_t part, uint32_t part_count)
             const size_t   ahead = cache_at(f, next, is_last ? 0 : (head + 1) / sharing);
             f->kernels.attend_scores(scores, f->q + at, f->keys + cache, d, see.skipped + see.count,
                                      f->values + cache);
-            cap_values(scores + see.skipped, see.count, f->hparams->score_cap);
-            f->kernels.softmax(scores + see.skipped, see.count);
+            weigh(f, head, scores + see.skipped, see.count);
             f->kernels.attend_mix(f->a + at, scores + see.skipped,
                                   f->values + cache + see.skipped * d, d, see.count,
                                   f->keys + ahead);
@@ -266,6 +292,8 @@ static void enter_ffn(void *user, uint32_t part, uint32_t part_count)
     enx_forward *f = user;
     const span   rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
+        const size_t width = f->hparams->width;
+        if (f->layer->o_bias) f->kernels.add(f->h + row * width, f->layer->o_bias, width);
         add_row(f, row, f->layer->attn_post_norm);
         norm_row(f, row, f->layer->ffn_norm);
     }
@@ -280,16 +308,40 @@ static void gelu_mul(float *gate, const float *up, size_t n)
     }
 }
 
-static void gate_rows(void *user, uint32_t part, uint32_t part_count)
+static float clamp(float x, float most) { return fminf(fmaxf(x, -most), most); }
+
+static void clamped_mul(float *gate, const float *up, size_t n)
 {
-    enx_forward *f = user;
-    const size_t n = f->hparams->ffn_width;
-    const span   rows = rows_of(f, part, part_count);
-    for (uint32_t row = rows.first; row < rows.end; row++) {
-        float *gate = f->gate + row * n;
-        if (f->hparams->arch->has_gelu) gelu_mul(gate, f->up + row * n, n);
-        else f->kernels.silu_mul(gate, gate, f->up + row * n, n);
-        quantize_row(f, row, gate, n);
+    const float most = 7, slope = 1.702f;
+    for (size_t i = 0; i < n; i++) {
+        const float x = fminf(gate[i], most);
+        gate[i] = x / (1 + expf(-slope * x)) * (1 + clamp(up[i], most));
+    }
+}
+
+static void gate_visits(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward   *f = user;
+    const size_t   n = f->hparams->ffn_width;
+    const uint32_t end = cut(f->visit_count, part + 1, part_count);
+    for (uint32_t visit = cut(f->visit_count, part, part_count); visit < end; visit++) {
+        float *gate = f->gate + visit * n, *up = f->up + visit * n;
+        if (f->layer->gate_bias) {
+            f->kernels.add(gate, f->layer->gate_bias + f->visit_experts[visit] * n, n);
+            f->kernels.add(up, f->layer->up_bias + f->visit_experts[visit] * n, n);
+        }
+        switch (f->hparams->arch->gate) {
+        case ENX_GATE_SILU:
+            f->kernels.silu_mul(gate, gate, up, n);
+            break;
+        case ENX_GATE_GELU:
+            gelu_mul(gate, up, n);
+            break;
+        case ENX_GATE_CLAMPED:
+            clamped_mul(gate, up, n);
+            break;
+        }
+        quantize_row(f, visit, gate, n);
     }
 }
 
@@ -309,9 +361,9 @@ static void leave_layers(void *user, uint32_t part, uint32_t part_count)
 static void multiply_tiles(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
                            float *tile)
 {
-    const enx_matrix *w = p->w;
+    const enx_matrix *w = &p->w;
     enx_matmul_shape  shape = { .col_count = w->col_count,
-                                .batch_count = f->product_rows,
+                                .batch_count = p->rows,
                                 .out_stride = w->row_count };
     for (uint32_t row = first; row < first + count; row += TILE_ROWS) {
         const uint32_t left = first + count - row;
@@ -326,20 +378,19 @@ static void multiply_tiles(const enx_forward *f, const product *p, uint32_t firs
 static void multiply(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
                      float *tile)
 {
-    const enx_matrix      *w = p->w;
+    const enx_matrix      *w = &p->w;
     const size_t           cols = w->col_count;
-    const enx_matmul_shape shape = { .row_count = count,
-                                     .col_count = cols,
-                                     .batch_count = f->product_rows,
-                                     .out_stride = w->row_count };
-    float                 *out = p->out + first;
-    const void            *rows = w->data + first * w->row_bytes;
+    const enx_matmul_shape shape = {
+        .row_count = count, .col_count = cols, .batch_count = p->rows, .out_stride = w->row_count
+    };
+    float      *out = p->out + first;
+    const void *rows = w->data + first * w->row_bytes;
     if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out, rows, p->x, &shape);
     else if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out, rows, p->x, &shape);
     else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out, rows, p->x, &shape);
     else if (w->type == ENX_TENSOR_Q8_0)
         f->kernels.matmul_pack_q8(out, w->packed + first / ENX_PACK_ROWS * (cols / ENX_Q8_BLOCK),
-                                  f->product_acts, &shape);
+                                  p->acts, &shape);
     else multiply_tiles(f, p, first, count, tile);
 }
 
@@ -347,7 +398,7 @@ static void multiply_part(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward *f = user;
     for (uint32_t i = 0; i < f->product_count; i++) {
-        const uint32_t rows = f->products[i].w->row_count;
+        const uint32_t rows = f->products[i].w.row_count;
         const uint32_t groups = (rows + ENX_PACK_ROWS - 1) / ENX_PACK_ROWS;
         const uint32_t first = cut(groups, part, part_count) * ENX_PACK_ROWS;
         const uint32_t end = cut(groups, part + 1, part_count) * ENX_PACK_ROWS;
@@ -357,13 +408,127 @@ static void multiply_part(void *user, uint32_t part, uint32_t part_count)
     }
 }
 
+/* Products of all rows. */
 static void run_products(enx_forward *f, const product *products, uint32_t count)
 {
-    memcpy(f->products, products, count * sizeof *products);
+    for (uint32_t i = 0; i < count; i++) {
+        f->products[i] = products[i];
+        f->products[i].acts = f->acts;
+        f->products[i].rows = f->row_count;
+    }
     f->product_count = count;
-    f->product_rows = f->row_count;
-    f->product_acts = f->acts;
     run_phase(f, multiply_part);
+}
+
+/* ---- experts ----------------------------------------------------------- */
+
+/* For each row the experts it likes best, the best first, and their shares: softmax over these. */
+static void route_rows(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward   *f = user;
+    const uint32_t experts = f->hparams->expert_count, used = f->hparams->expert_used_count;
+    const span     rows = rows_of(f, part, part_count);
+    for (uint32_t row = rows.first; row < rows.end; row++) {
+        float *likes = f->router + row * (size_t)experts;
+        float *shares = f->shares + row * (size_t)used;
+        if (f->layer->router_bias) f->kernels.add(likes, f->layer->router_bias, experts);
+        for (uint32_t i = 0; i < used; i++) {
+            const size_t best = f->kernels.argmax(likes, experts);
+            f->chosen[row * used + i] = (uint32_t)best;
+            shares[i] = likes[best];
+            likes[best] = -INFINITY;
+        }
+        f->kernels.softmax(shares, used);
+    }
+}
+
+/* A counting sort: from the experts that rows chose to the places of their visits. */
+static void sort_visits(enx_forward *f)
+{
+    const uint32_t experts = f->hparams->expert_count;
+    const uint32_t visits = f->row_count * f->hparams->expert_used_count;
+    memset(f->first_visits, 0, (experts + 1) * sizeof *f->first_visits);
+    for (uint32_t i = 0; i < visits; i++) f->first_visits[f->chosen[i] + 1]++;
+    for (uint32_t e = 0; e < experts; e++) f->first_visits[e + 1] += f->first_visits[e];
+    for (uint32_t i = 0; i < visits; i++) {
+        const uint32_t expert = f->chosen[i], place = f->first_visits[expert]++;
+        f->visit_experts[place] = expert;
+        f->chosen[i] = place;
+    }
+    /* Each start has moved to the next one's. */
+    memmove(f->first_visits + 1, f->first_visits, experts * sizeof *f->first_visits);
+    f->first_visits[0] = 0;
+    f->visit_count = visits;
+}
+
+static void send_rows(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward   *f = user;
+    const size_t   width = f->hparams->width, blocks = width / ENX_Q8_BLOCK;
+    const uint32_t used = f->hparams->expert_used_count;
+    const span     rows = rows_of(f, part, part_count);
+    for (uint32_t i = rows.first * used; i < rows.end * used; i++) {
+        const uint32_t row = i / used, place = f->chosen[i];
+        memcpy(f->visit_x + place * width, f->h + row * width, width * sizeof *f->h);
+        if (f->weights->has_q8)
+            memcpy(f->visit_acts + place * blocks, f->acts + row * blocks,
+                   blocks * sizeof *f->acts);
+    }
+}
+
+/* One product for each expert that has visitors; from x and acts, of rows `cols` wide, to out. */
+static void add_expert_products(enx_forward *f, const enx_matrix *w, const float *x,
+                                const enx_act_q8 *acts, float *out)
+{
+    for (uint32_t e = 0; e < f->hparams->expert_count; e++) {
+        const size_t   first = f->first_visits[e];
+        const uint32_t rows = f->first_visits[e + 1] - f->first_visits[e];
+        if (rows == 0) continue;
+        f->products[f->product_count++] =
+            (product){ .w = enx_matrix_of_expert(w, e),
+                       .x = x + first * w->col_count,
+                       .acts = acts + first * (w->col_count / ENX_Q8_BLOCK),
+                       .out = out + first * w->row_count,
+                       .rows = rows };
+    }
+}
+
+static void mix_visits(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward   *f = user;
+    const size_t   width = f->hparams->width;
+    const uint32_t used = f->hparams->expert_used_count;
+    const span     rows = rows_of(f, part, part_count);
+    for (uint32_t row = rows.first; row < rows.end; row++) {
+        float *h = f->h + row * width;
+        memset(h, 0, width * sizeof *h);
+        for (uint32_t i = row * used; i < (row + 1) * used; i++) {
+            float      *answer = f->visit_x + f->chosen[i] * width;
+            const float share = f->shares[i];
+            if (f->layer->down_bias)
+                f->kernels.add(answer, f->layer->down_bias + f->visit_experts[f->chosen[i]] * width,
+                               width);
+            for (size_t j = 0; j < width; j++) h[j] += share * answer[j];
+        }
+    }
+}
+
+static void run_experts(enx_forward *f)
+{
+    const enx_layer *l = f->layer;
+    run_products(f, &(product){ .w = l->router, .x = f->h, .out = f->router }, 1);
+    run_phase(f, route_rows);
+    sort_visits(f);
+    run_phase(f, send_rows);
+    f->product_count = 0;
+    add_expert_products(f, &l->gate, f->visit_x, f->visit_acts, f->gate);
+    add_expert_products(f, &l->up, f->visit_x, f->visit_acts, f->up);
+    run_phase(f, multiply_part);
+    run_phase(f, gate_visits);
+    f->product_count = 0;
+    add_expert_products(f, &l->down, f->gate, f->acts, f->visit_x);
+    run_phase(f, multiply_part);
+    run_phase(f, mix_visits);
 }
 
 /* ---- the layers -------------------------------------------------------- */
@@ -385,6 +550,17 @@ static void drop_rows(enx_forward *f)
     f->row_count = kept;
 }
 
+static void run_dense(enx_forward *f)
+{
+    const enx_layer *l = f->layer;
+    const product    gate_up[] = { { .w = l->gate, .x = f->h, .out = f->gate },
+                                   { .w = l->up, .x = f->h, .out = f->up } };
+    run_products(f, gate_up, 2);
+    f->visit_count = f->row_count;
+    run_phase(f, gate_visits);
+    run_products(f, &(product){ .w = l->down, .x = f->gate, .out = f->h }, 1);
+}
+
 static void run_layers(enx_forward *f)
 {
     for (uint32_t i = 0; i < f->hparams->layer_count; i++) {
@@ -392,21 +568,19 @@ static void run_layers(enx_forward *f)
         f->layer_index = i;
 
         run_phase(f, enter_layer);
-        const product qkv[] = { { &l->q, f->h, f->q },
-                                { &l->k, f->h, f->k },
-                                { &l->v, f->h, f->v } };
+        const product qkv[] = { { .w = l->q, .x = f->h, .out = f->q },
+                                { .w = l->k, .x = f->h, .out = f->k },
+                                { .w = l->v, .x = f->h, .out = f->v } };
         run_products(f, qkv, 3);
         run_phase(f, place_rows);
         if (i + 1 == f->hparams->layer_count) drop_rows(f);
         if (f->row_count == 0) return;
         run_phase(f, attend_rows);
-        run_products(f, &(product){ &l->o, f->a, f->h }, 1);
+        run_products(f, &(product){ .w = l->o, .x = f->a, .out = f->h }, 1);
 
         run_phase(f, enter_ffn);
-        const product gate_up[] = { { &l->gate, f->h, f->gate }, { &l->up, f->h, f->up } };
-        run_products(f, gate_up, 2);
-        run_phase(f, gate_rows);
-        run_products(f, &(product){ &l->down, f->gate, f->h }, 1);
+        if (f->hparams->expert_count) run_experts(f);
+        else run_dense(f);
     }
     run_phase(f, leave_layers);
 }
@@ -437,10 +611,8 @@ void enx_forward_logits(enx_forward *f, const uint32_t *hidden, uint32_t count, 
             memcpy(f->head_acts + i * blocks, f->acts + hidden[i] * blocks,
                    blocks * sizeof *f->acts);
     }
-    f->products[0] = (product){ &f->weights->head, f->head_x, out };
+    f->products[0] = (product){ f->weights->head, f->head_x, f->head_acts, out, count };
     f->product_count = 1;
-    f->product_rows = count;
-    f->product_acts = f->head_acts;
     run_phase(f, multiply_part);
     cap_values(out, (size_t)count * f->hparams->vocab_count, f->hparams->logit_cap);
 }
@@ -496,19 +668,40 @@ static void *carve(carver *c, uint64_t count, uint64_t size_bytes)
     return out;
 }
 
+static void carve_experts(enx_forward *f, carver *c, uint64_t visits)
+{
+    const uint64_t experts = f->hparams->expert_count, width = f->hparams->width;
+    f->router = carve(c, f->options.batch_tokens * experts, sizeof *f->router);
+    f->chosen = carve(c, visits, sizeof *f->chosen);
+    f->shares = carve(c, visits, sizeof *f->shares);
+    f->visit_experts = carve(c, visits, sizeof *f->visit_experts);
+    f->first_visits = carve(c, experts + 1, sizeof *f->first_visits);
+    f->visit_x = carve(c, visits * width, sizeof *f->visit_x);
+    f->visit_acts =
+        carve(c, f->weights->has_q8 ? visits * (width / ENX_Q8_BLOCK) : 0, sizeof *f->visit_acts);
+}
+
+/* Have layers with a window a rotation of their own? */
+static bool has_window_angles(const enx_forward *f)
+{
+    return f->hparams->window_rope_base != f->hparams->rope_base ||
+           f->hparams->arch->window_base > 0;
+}
+
 static void carve_all(enx_forward *f, carver *c)
 {
     const enx_hparams *hp = f->hparams;
     const uint64_t     n = f->options.batch_tokens, width = hp->width, ffn = hp->ffn_width;
     const uint64_t     cached = (uint64_t)f->options.slot_count * f->slot_stride;
-    const uint64_t     half = hp->head_width / 2;
+    const uint64_t     half = hp->rope_width / 2, experts = hp->expert_count;
+    const uint64_t     used = experts ? hp->expert_used_count : 1, visits = n * used;
     f->keys = carve(c, cached, sizeof *f->keys);
     f->values = carve(c, cached, sizeof *f->values);
     f->cosines = carve(c, f->options.context_tokens * half, sizeof *f->cosines);
     f->sines = carve(c, f->options.context_tokens * half, sizeof *f->sines);
     f->window_cosines = f->cosines;
     f->window_sines = f->sines;
-    if (hp->arch->window_base > 0) {
+    if (has_window_angles(f)) {
         f->window_cosines = carve(c, f->options.context_tokens * half, sizeof *f->cosines);
         f->window_sines = carve(c, f->options.context_tokens * half, sizeof *f->sines);
     }
@@ -519,11 +712,14 @@ static void carve_all(enx_forward *f, carver *c)
     f->k = carve(c, n * f->kv_width, sizeof *f->k);
     f->v = carve(c, n * f->kv_width, sizeof *f->v);
     f->a = carve(c, n * f->q_width, sizeof *f->a);
-    f->gate = carve(c, n * ffn, sizeof *f->gate);
-    f->up = carve(c, n * ffn, sizeof *f->up);
-    f->acts = carve(c, n * f->act_blocks, sizeof *f->acts);
+    f->gate = carve(c, visits * ffn, sizeof *f->gate);
+    f->up = carve(c, visits * ffn, sizeof *f->up);
+    f->acts = carve(c, visits * f->act_blocks, sizeof *f->acts);
+    f->products =
+        carve(c, 2 * experts > PRODUCTS_MIN ? 2 * experts : PRODUCTS_MIN, sizeof *f->products);
+    if (experts) carve_experts(f, c, visits);
     f->tiles = carve(c, f->thread_count * (uint64_t)f->tile_values, sizeof *f->tiles);
-    f->scores = carve(c, f->thread_count * (f->head_stride / hp->head_width), sizeof *f->scores);
+    f->scores = carve(c, f->thread_count * f->score_stride, sizeof *f->scores);
     f->halves = carve(c, (uint64_t)f->thread_count * f->kv_width, sizeof *f->halves);
     f->head_x = carve(c, ENX_FORWARD_HEAD_ROWS * width, sizeof *f->head_x);
     f->head_acts = carve(c, ENX_FORWARD_HEAD_ROWS * (width / ENX_Q8_BLOCK), sizeof *f->head_acts);
@@ -533,7 +729,7 @@ static void carve_all(enx_forward *f, carver *c)
 static double pair_of_turns(const enx_hparams *hp, double turns)
 {
     const double length = hp->rope_scaling.original_tokens / (turns * 2 * M_PI);
-    return hp->head_width * log(length) / (2 * log((double)hp->rope_base));
+    return hp->rope_width * log(length) / (2 * log((double)hp->rope_base));
 }
 
 /* How much of pair i's pace is kept: YaRN keeps pairs that turn 32 times or more, stretches those
@@ -542,7 +738,7 @@ static double kept_pace(const enx_hparams *hp, size_t i)
 {
     if (!hp->rope_scaling.is_yarn) return 0;
     const double low = fmax(0, floor(pair_of_turns(hp, 32)));
-    const double high = fmin(hp->head_width - 1, ceil(pair_of_turns(hp, 1)));
+    const double high = fmin(hp->rope_width - 1, ceil(pair_of_turns(hp, 1)));
     return 1 - fmin(1, fmax(0, ((double)i - low) / fmax(0.001, high - low)));
 }
 
@@ -553,7 +749,7 @@ static void fill_angles(enx_forward *f)
     const bool              is_long = f->options.context_tokens > scaling->original_tokens;
     const float            *factors =
         is_long && f->weights->long_factors ? f->weights->long_factors : f->weights->rope_factors;
-    const size_t half = hp->head_width / 2;
+    const size_t half = hp->rope_width / 2;
     const double size = (double)scaling->attention_factor;
     for (size_t i = 0; i < half; i++) {
         const double kept = kept_pace(hp, i);
@@ -570,10 +766,10 @@ static void fill_angles(enx_forward *f)
 /* Layers with a base of their own are neither stretched nor given factors. */
 static void fill_window_angles(enx_forward *f)
 {
-    const size_t half = f->hparams->head_width / 2;
+    const size_t half = f->hparams->rope_width / 2;
     for (size_t i = 0; i < half; i++) {
         const double frequency =
-            pow((double)f->hparams->arch->window_base, -(double)i / (double)half);
+            pow((double)f->hparams->window_rope_base, -(double)i / (double)half);
         for (size_t p = 0; p < f->options.context_tokens; p++) {
             f->window_cosines[p * half + i] = (float)cos((double)p * frequency);
             f->window_sines[p * half + i] = (float)sin((double)p * frequency);
@@ -608,6 +804,7 @@ static void set_sizes(enx_forward *f)
     f->head_stride = context * hp->head_width;
     f->layer_stride = f->head_stride * hp->kv_head_count;
     f->slot_stride = f->layer_stride * hp->layer_count;
+    f->score_stride = context + KEY_BLOCK; /* one more for a sink */
     size_t widest = hp->width > hp->ffn_width ? hp->width : hp->ffn_width;
     if (f->q_width > widest) widest = f->q_width;
     f->tile_values = f->weights->has_tiles ? widest * TILE_ROWS : 0;
@@ -642,7 +839,7 @@ enx_status enx_forward_open(enx_forward **out, const enx_forward_options *option
     c = (carver){ .base = f->block };
     carve_all(f, &c);
     fill_angles(f);
-    if (f->hparams->arch->window_base > 0) fill_window_angles(f);
+    if (has_window_angles(f)) fill_window_angles(f);
     *out = f;
     return ENX_OK;
 }

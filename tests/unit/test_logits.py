@@ -18,6 +18,7 @@ PLACES, VOCAB = 24, 512
 # inputs of 8 bits.
 MODELS = [("llama", "F32", 0.01), ("qwen2", "F32", 0.01), ("qwen3", "F32", 0.01),
           ("phi3", "F32", 0.01), ("gemma2", "F32", 0.01), ("gemma3", "F32", 0.01),
+          ("smollm3", "F32", 0.01), ("qwen3moe", "F32", 0.01), ("gpt-oss", "F32", 0.01),
           ("llama", "BF16", 0.01), ("llama", "Q8_0", 0.25), ("llama", "Q4_K", 0.05),
           ("llama", "Q6_K", 0.02), ("llama", "MXFP4", 0.05)]
 
