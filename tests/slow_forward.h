@@ -2,8 +2,8 @@
 /* slow_forward.h - the transformer again, slow and obvious: one sequence, plain loops, doubles,
  * weights read from the file by name.
  *
- * It rounds where the fast one stores less than a double: keys and values to f16, and with Q8_0
- * weights the input of each product to int8 in blocks of 32; nowhere when is_exact is set.
+ * It rounds where the fast one stores less than a double: keys and values to f16, and with weights
+ * in blocks the input of each product to int8 in blocks of as many; nowhere when is_exact is set.
  *
  * Layer: tests.  Thread-safety: no shared state.
  */
@@ -97,13 +97,16 @@ static inline void slow_multiply_nth(const slow_forward *s, int layer, const cha
     size_t          first;
     const char     *holder = slow_holder(s, part, &first);
     first += index * rows;
-    float     *w = slow_tensor(s, layer, holder, &type);
-    double    *in = ENX_MEM_NEW(double, cols);
-    const bool is_rounded = type == ENX_TENSOR_Q8_0 && !s->is_exact;
-    for (size_t b = 0; b < cols; b += 32) {
+    float          *w = slow_tensor(s, layer, holder, &type);
+    double         *in = ENX_MEM_NEW(double, cols);
+    const enx_quant quant = enx_quant_of(type);
+    const bool      is_quantized = type == ENX_TENSOR_Q8_0 || quant != ENX_QUANT_COUNT;
+    const bool      is_rounded = is_quantized && !s->is_exact;
+    const size_t    block = enx_quant_is_large(quant) ? 256 : 32;
+    for (size_t b = 0; b < cols; b += block) {
         double most = 0;
-        for (size_t i = b; i < cols && i < b + 32; i++) most = fmax(most, fabs(x[i]));
-        for (size_t i = b; i < cols && i < b + 32; i++)
+        for (size_t i = b; i < cols && i < b + block; i++) most = fmax(most, fabs(x[i]));
+        for (size_t i = b; i < cols && i < b + block; i++)
             in[i] = is_rounded && most > 0 ? nearbyint(x[i] * 127 / most) * most / 127 : x[i];
     }
     for (size_t r = 0; r < rows; r++) {

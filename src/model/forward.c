@@ -38,13 +38,19 @@
 
 enum { PRODUCTS_MIN = 3, KEY_BLOCK = 16, TILE_ROWS = 16, CARVE_ALIGN_BYTES = 64 };
 
+/* Rows of activations quantized in blocks of 32 and of 256, each where some matrix wants it. */
+typedef struct acts {
+    enx_act_q8 *small;
+    enx_act_k  *large;
+} acts;
+
 /* out [rows][w.row_count] = x [rows][w.col_count] times w. */
 typedef struct product {
-    enx_matrix        w;
-    const float      *x;
-    const enx_act_q8 *acts; /* x, quantized */
-    float            *out;
-    uint32_t          rows;
+    enx_matrix   w;
+    const float *x;
+    acts         acts; /* x, quantized */
+    float       *out;
+    uint32_t     rows;
 } product;
 
 struct enx_forward {
@@ -55,8 +61,8 @@ struct enx_forward {
     uint32_t            thread_count;
     uint32_t            q_width;
     uint32_t            kv_width;
-    size_t              act_blocks;  /* of one row */
-    size_t              tile_values; /* of one thread */
+    size_t              widest;      /* columns of any matrix */
+    size_t              tile_bytes;  /* of one thread */
     size_t              head_stride; /* of keys and values, in numbers */
     size_t              layer_stride;
     size_t              slot_stride;
@@ -71,7 +77,7 @@ struct enx_forward {
     float              *window_sines;
     enx_row            *rows;
     float              *x, *h, *q, *k, *v, *a, *gate, *up;
-    enx_act_q8         *acts;
+    acts                acts;
     /* Experts only; see route_rows() and sort_visits(). */
     float              *router;        /* [rows][experts]: how much a row prefers each */
     uint32_t           *chosen;        /* [rows][used]: experts, then the places of the visits */
@@ -79,11 +85,11 @@ struct enx_forward {
     uint32_t           *visit_experts; /* [visits] */
     uint32_t           *first_visits;  /* [experts + 1] */
     float              *visit_x;    /* [visits][width]: what experts see, then what they answer */
-    enx_act_q8         *visit_acts; /* [visits][blocks of width] */
-    float              *tiles;      /* [threads][TILE_ROWS][widest row]; none when not needed */
-    float              *scores;     /* [threads][context, rounded up] */
+    acts                visit_acts; /* [visits][blocks of width] */
+    uint8_t            *tiles;      /* [threads][tile_bytes]: TILE_ROWS rows of plain blocks */
+    float              *scores;     /* [threads][score_stride] */
     uint16_t           *halves;     /* [threads][kv_width] */
-    enx_act_q8         *head_acts;  /* [ENX_FORWARD_HEAD_ROWS][blocks of width] */
+    acts                head_acts;  /* [ENX_FORWARD_HEAD_ROWS][blocks of width] */
     float              *head_x;     /* [ENX_FORWARD_HEAD_ROWS][width] */
 
     /* The phase that runs. */
@@ -121,11 +127,33 @@ static span rows_of(const enx_forward *f, uint32_t part, uint32_t part_count)
     return (span){ cut(f->row_count, part, part_count), cut(f->row_count, part + 1, part_count) };
 }
 
+/* From row `row` on, rows being n numbers wide. */
+static acts acts_from(acts all, size_t row, size_t n)
+{
+    return (acts){ all.small + row * (n / ENX_Q8_BLOCK), all.large + row * (n / ENX_K_BLOCK) };
+}
+
+static bool wants_small(const enx_forward *f, size_t n)
+{
+    return f->weights->has_acts && n % ENX_Q8_BLOCK == 0;
+}
+
+static bool wants_large(const enx_forward *f, size_t n)
+{
+    return f->weights->has_acts_k && n % ENX_K_BLOCK == 0;
+}
+
 static void quantize_row(enx_forward *f, uint32_t row, const float *x, size_t n)
 {
-    const size_t blocks = n / ENX_Q8_BLOCK;
-    if (f->weights->has_q8 && n % ENX_Q8_BLOCK == 0)
-        f->kernels.act_from_f32(f->acts + row * blocks, x, n);
+    const acts out = acts_from(f->acts, row, n);
+    if (wants_small(f, n)) f->kernels.act_from_f32(out.small, x, n);
+    if (wants_large(f, n)) f->kernels.act_k_from_f32(out.large, x, n);
+}
+
+static void copy_acts(const enx_forward *f, acts to, acts from, size_t n)
+{
+    if (wants_small(f, n)) memcpy(to.small, from.small, n / ENX_Q8_BLOCK * sizeof *to.small);
+    if (wants_large(f, n)) memcpy(to.large, from.large, n / ENX_K_BLOCK * sizeof *to.large);
 }
 
 static void norm_row(enx_forward *f, uint32_t row, const float *gain)
@@ -357,26 +385,35 @@ static void leave_layers(void *user, uint32_t part, uint32_t part_count)
 
 /* ---- products ---------------------------------------------------------- */
 
-/* Products with weights that no product takes: a few rows become floats, all inputs meet them. */
-static void multiply_tiles(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
-                           float *tile)
+/* Products with weights in small blocks: a few rows become plain ones, all inputs meet them.  For
+ * one input a row at a time is enough, and stays in the nearest cache. */
+static void multiply_plain(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
+                           uint8_t *tile)
 {
     const enx_matrix *w = &p->w;
+    const enx_quant   quant = enx_quant_of(w->type);
+    const bool        is_large = enx_quant_is_large(quant);
+    const size_t      large_bytes = w->col_count / ENX_K_BLOCK * sizeof(enx_plain_k);
+    const size_t      small_bytes = w->col_count / ENX_SMALL_BLOCK * sizeof(enx_plain_32);
+    const size_t      plain_bytes = is_large ? large_bytes : small_bytes;
+    const uint32_t    rows_max = p->rows == 1 ? 1 : TILE_ROWS;
     enx_matmul_shape  shape = { .col_count = w->col_count,
                                 .batch_count = p->rows,
                                 .out_stride = w->row_count };
-    for (uint32_t row = first; row < first + count; row += TILE_ROWS) {
+    for (uint32_t row = first; row < first + count; row += rows_max) {
         const uint32_t left = first + count - row;
-        shape.row_count = left < TILE_ROWS ? left : TILE_ROWS;
-        enx_tensor_to_f32(&f->kernels, w->type, tile, w->data + row * w->row_bytes,
-                          shape.row_count * shape.col_count);
-        f->kernels.matmul_f32(p->out + row, tile, p->x, &shape);
+        shape.row_count = left < rows_max ? left : rows_max;
+        for (uint32_t i = 0; i < shape.row_count; i++)
+            f->kernels.plain_from_quant[quant](tile + i * plain_bytes,
+                                               w->data + (row + i) * w->row_bytes, w->col_count);
+        if (is_large) f->kernels.matmul_plain_k(p->out + row, (void *)tile, p->acts.large, &shape);
+        else f->kernels.matmul_plain_32(p->out + row, (void *)tile, p->acts.small, &shape);
     }
 }
 
 /* Outputs [first, first + count) of one product; first is a multiple of ENX_PACK_ROWS. */
 static void multiply(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
-                     float *tile)
+                     uint8_t *tile)
 {
     const enx_matrix      *w = &p->w;
     const size_t           cols = w->col_count;
@@ -390,8 +427,8 @@ static void multiply(const enx_forward *f, const product *p, uint32_t first, uin
     else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out, rows, p->x, &shape);
     else if (w->type == ENX_TENSOR_Q8_0)
         f->kernels.matmul_pack_q8(out, w->packed + first / ENX_PACK_ROWS * (cols / ENX_Q8_BLOCK),
-                                  p->acts, &shape);
-    else multiply_tiles(f, p, first, count, tile);
+                                  p->acts.small, &shape);
+    else multiply_plain(f, p, first, count, tile);
 }
 
 static void multiply_part(void *user, uint32_t part, uint32_t part_count)
@@ -404,7 +441,7 @@ static void multiply_part(void *user, uint32_t part, uint32_t part_count)
         const uint32_t end = cut(groups, part + 1, part_count) * ENX_PACK_ROWS;
         const uint32_t last = end < rows ? end : rows;
         if (first < last)
-            multiply(f, &f->products[i], first, last - first, f->tiles + part * f->tile_values);
+            multiply(f, &f->products[i], first, last - first, f->tiles + part * f->tile_bytes);
     }
 }
 
@@ -464,21 +501,19 @@ static void sort_visits(enx_forward *f)
 static void send_rows(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward   *f = user;
-    const size_t   width = f->hparams->width, blocks = width / ENX_Q8_BLOCK;
+    const size_t   width = f->hparams->width;
     const uint32_t used = f->hparams->expert_used_count;
     const span     rows = rows_of(f, part, part_count);
     for (uint32_t i = rows.first * used; i < rows.end * used; i++) {
         const uint32_t row = i / used, place = f->chosen[i];
         memcpy(f->visit_x + place * width, f->h + row * width, width * sizeof *f->h);
-        if (f->weights->has_q8)
-            memcpy(f->visit_acts + place * blocks, f->acts + row * blocks,
-                   blocks * sizeof *f->acts);
+        copy_acts(f, acts_from(f->visit_acts, place, width), acts_from(f->acts, row, width), width);
     }
 }
 
 /* One product for each expert that has visitors; from x and acts, of rows `cols` wide, to out. */
-static void add_expert_products(enx_forward *f, const enx_matrix *w, const float *x,
-                                const enx_act_q8 *acts, float *out)
+static void add_expert_products(enx_forward *f, const enx_matrix *w, const float *x, acts quantized,
+                                float *out)
 {
     for (uint32_t e = 0; e < f->hparams->expert_count; e++) {
         const size_t   first = f->first_visits[e];
@@ -487,7 +522,7 @@ static void add_expert_products(enx_forward *f, const enx_matrix *w, const float
         f->products[f->product_count++] =
             (product){ .w = enx_matrix_of_expert(w, e),
                        .x = x + first * w->col_count,
-                       .acts = acts + first * (w->col_count / ENX_Q8_BLOCK),
+                       .acts = acts_from(quantized, first, w->col_count),
                        .out = out + first * w->row_count,
                        .rows = rows };
     }
@@ -602,14 +637,13 @@ uint32_t enx_forward_run(enx_forward *f, const enx_row *rows, uint32_t row_count
 
 void enx_forward_logits(enx_forward *f, const uint32_t *hidden, uint32_t count, float *out)
 {
-    const size_t width = f->hparams->width, blocks = width / ENX_Q8_BLOCK;
+    const size_t width = f->hparams->width;
     ENX_CHECK(count <= ENX_FORWARD_HEAD_ROWS);
     for (uint32_t i = 0; i < count; i++) {
         ENX_CHECK(hidden[i] < f->row_count);
         memcpy(f->head_x + i * width, f->h + hidden[i] * width, width * sizeof *f->h);
-        if (f->weights->has_q8)
-            memcpy(f->head_acts + i * blocks, f->acts + hidden[i] * blocks,
-                   blocks * sizeof *f->acts);
+        copy_acts(f, acts_from(f->head_acts, i, width), acts_from(f->acts, hidden[i], width),
+                  width);
     }
     f->products[0] = (product){ f->weights->head, f->head_x, f->head_acts, out, count };
     f->product_count = 1;
@@ -623,22 +657,20 @@ void enx_forward_logits_of(enx_forward *f, uint32_t hidden, const uint32_t *ids,
     const enx_matrix      *w = &f->weights->head;
     const size_t           cols = w->col_count;
     const float           *x = f->h + hidden * cols;
+    const acts             quantized = acts_from(f->acts, hidden, cols);
     const enx_matmul_shape one = { 1, cols, 1, 1 };
     ENX_CHECK(hidden < f->row_count);
-    if (w->type == ENX_TENSOR_Q8_0) {
-        f->kernels.dot_rows_q8_0(out, (const void *)w->data, ids, count,
-                                 f->acts + hidden * (cols / ENX_Q8_BLOCK), cols);
-        cap_values(out, count, f->hparams->logit_cap);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
+    if (w->type == ENX_TENSOR_Q8_0)
+        f->kernels.dot_rows_q8_0(out, (const void *)w->data, ids, count, quantized.small, cols);
+    for (uint32_t i = 0; i < count && w->type != ENX_TENSOR_Q8_0; i++) {
         const void *row = w->data + ids[i] * w->row_bytes;
+        product     p = { *w, x, quantized, out + i, 1 };
         if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out + i, row, x, &one);
         else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out + i, row, x, &one);
         else if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out + i, row, x, &one);
         else {
-            enx_tensor_to_f32(&f->kernels, w->type, f->tiles, row, cols);
-            f->kernels.matmul_f32(out + i, f->tiles, x, &one);
+            p.w.data = row;
+            multiply_plain(f, &p, 0, 1, f->tiles);
         }
     }
     cap_values(out, count, f->hparams->logit_cap);
@@ -668,6 +700,15 @@ static void *carve(carver *c, uint64_t count, uint64_t size_bytes)
     return out;
 }
 
+static acts carve_acts(const enx_forward *f, carver *c, uint64_t rows, uint64_t width)
+{
+    const enx_weights *w = f->weights;
+    acts               out;
+    out.small = carve(c, w->has_acts ? rows * (width / ENX_Q8_BLOCK) : 0, sizeof *out.small);
+    out.large = carve(c, w->has_acts_k ? rows * (width / ENX_K_BLOCK) : 0, sizeof *out.large);
+    return out;
+}
+
 static void carve_experts(enx_forward *f, carver *c, uint64_t visits)
 {
     const uint64_t experts = f->hparams->expert_count, width = f->hparams->width;
@@ -677,8 +718,7 @@ static void carve_experts(enx_forward *f, carver *c, uint64_t visits)
     f->visit_experts = carve(c, visits, sizeof *f->visit_experts);
     f->first_visits = carve(c, experts + 1, sizeof *f->first_visits);
     f->visit_x = carve(c, visits * width, sizeof *f->visit_x);
-    f->visit_acts =
-        carve(c, f->weights->has_q8 ? visits * (width / ENX_Q8_BLOCK) : 0, sizeof *f->visit_acts);
+    f->visit_acts = carve_acts(f, c, visits, width);
 }
 
 /* Have layers with a window a rotation of their own? */
@@ -714,15 +754,15 @@ static void carve_all(enx_forward *f, carver *c)
     f->a = carve(c, n * f->q_width, sizeof *f->a);
     f->gate = carve(c, visits * ffn, sizeof *f->gate);
     f->up = carve(c, visits * ffn, sizeof *f->up);
-    f->acts = carve(c, visits * f->act_blocks, sizeof *f->acts);
+    f->acts = carve_acts(f, c, visits, f->widest);
     f->products =
         carve(c, 2 * experts > PRODUCTS_MIN ? 2 * experts : PRODUCTS_MIN, sizeof *f->products);
     if (experts) carve_experts(f, c, visits);
-    f->tiles = carve(c, f->thread_count * (uint64_t)f->tile_values, sizeof *f->tiles);
+    f->tiles = carve(c, f->thread_count, f->tile_bytes);
     f->scores = carve(c, f->thread_count * f->score_stride, sizeof *f->scores);
     f->halves = carve(c, (uint64_t)f->thread_count * f->kv_width, sizeof *f->halves);
     f->head_x = carve(c, ENX_FORWARD_HEAD_ROWS * width, sizeof *f->head_x);
-    f->head_acts = carve(c, ENX_FORWARD_HEAD_ROWS * (width / ENX_Q8_BLOCK), sizeof *f->head_acts);
+    f->head_acts = carve_acts(f, c, ENX_FORWARD_HEAD_ROWS, width);
 }
 
 /* The pair that turns `turns` times within the context of training, as a real number. */
@@ -805,10 +845,9 @@ static void set_sizes(enx_forward *f)
     f->layer_stride = f->head_stride * hp->kv_head_count;
     f->slot_stride = f->layer_stride * hp->layer_count;
     f->score_stride = context + KEY_BLOCK; /* one more for a sink */
-    size_t widest = hp->width > hp->ffn_width ? hp->width : hp->ffn_width;
-    if (f->q_width > widest) widest = f->q_width;
-    f->tile_values = f->weights->has_tiles ? widest * TILE_ROWS : 0;
-    f->act_blocks = f->weights->has_q8 ? widest / ENX_Q8_BLOCK : 0;
+    f->widest = hp->width > hp->ffn_width ? hp->width : hp->ffn_width;
+    if (f->q_width > f->widest) f->widest = f->q_width;
+    f->tile_bytes = (f->widest / ENX_K_BLOCK + 1) * sizeof(enx_plain_k) * TILE_ROWS;
     f->thread_count = f->options.pool ? enx_pool_thread_count(f->options.pool) : 1;
 }
 

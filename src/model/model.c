@@ -437,8 +437,10 @@ static enx_status bind_matrix(opener *o, const char *name, extents want, enx_mat
                          .col_count = (uint32_t)tensor->dims[0],
                          .row_bytes = enx_tensor_row_bytes(tensor->type, tensor->dims[0]),
                          .data = tensor->data };
-    if (tensor->type == ENX_TENSOR_Q8_0) o->model->weights.has_q8 = true;
-    if (enx_tensor_is_tiled(tensor->type)) o->model->weights.has_tiles = true;
+    const enx_quant quant = enx_quant_of(tensor->type);
+    const bool      is_small = quant != ENX_QUANT_COUNT && !enx_quant_is_large(quant);
+    if (is_small || tensor->type == ENX_TENSOR_Q8_0) o->model->weights.has_acts = true;
+    if (enx_quant_is_large(quant)) o->model->weights.has_acts_k = true;
     return ENX_OK;
 }
 

@@ -3,8 +3,8 @@
  *
  * Matrices stay where the file is mapped.  Those of Q8_0 that enter products are also laid out
  * once, at open, as matmul_pack_q8 wants them (1.125 bytes a weight); the mapped ones remain the
- * reference and serve the products with few rows.  Those of the smaller types (Q4_0, Q4_K, ...) are
- * turned into floats a few rows at a time while they are multiplied.  Gains are copied to f32.
+ * reference and serve the products with few rows.  Those of the smaller types (Q4_0, Q4_K, ...)
+ * become plain blocks a few rows at a time while they are multiplied.  Gains are copied to f32.
  *
  * Layer: model.  Thread-safety: immutable after open; may be shared.
  */
@@ -50,8 +50,9 @@ typedef struct enx_weights {
     enx_matrix       head;         /* the embedding again when the head is tied */
     const float     *rope_factors; /* [rope_width / 2] that divide the frequencies; NULL: all 1 */
     const float     *long_factors; /* the same for contexts above original_tokens, or NULL */
-    bool             has_q8;       /* some matrix is Q8_0: activations have to be quantized */
-    bool             has_tiles;    /* some matrix is of a type that products do not take */
+    /* What products want: */
+    bool has_acts;   /* some matrix is in blocks of 32: activations have to be quantized so */
+    bool has_acts_k; /* some matrix is in blocks of 256 */
 } enx_weights;
 
 const enx_weights *enx_model_weights(const enx_model *model);

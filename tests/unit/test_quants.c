@@ -30,10 +30,10 @@ static void sizes_agree_with_the_files(void **state)
         assert_int_equal(l->quant, i);
         assert_int_equal(enx_tensor_row_bytes(l->type, 3u * l->values), 3 * l->size_bytes);
         assert_int_equal(enx_tensor_row_bytes(l->type, l->values + 16u), 0);
-        assert_true(enx_tensor_is_tiled(l->type));
+        assert_int_equal(enx_quant_of(l->type), i);
     }
-    assert_false(enx_tensor_is_tiled(ENX_TENSOR_Q8_0));
-    assert_false(enx_tensor_is_tiled(ENX_TENSOR_F32));
+    assert_int_equal(enx_quant_of(ENX_TENSOR_Q8_0), ENX_QUANT_COUNT);
+    assert_int_equal(enx_quant_of(ENX_TENSOR_F32), ENX_QUANT_COUNT);
 }
 
 /* Bits that anybody can make: the upper byte of a linear congruential generator.  Scales keep a

@@ -192,8 +192,8 @@ function logits() {
     console.log(
         "What keeps the numbers apart: both store keys and values as f16 by default. With f32 " +
             "ones llama.cpp and the exact pass agree to a few 1e-5 (but for Gemma, whose GELU it " +
-            "reads from a table of f16). With quantized weights llama.cpp rounds the inputs of " +
-            "products to 8 bits; enxame does so for Q8_0 only. llama.cpp leaves Phi 3's sliding " +
+            "reads from a table of f16). With quantized weights both round the inputs " +
+            "of products to 8 bits. llama.cpp leaves Phi 3's sliding " +
             "window out; the model here has one as long as its context.\n",
     );
 }
