@@ -18,7 +18,7 @@
 
 enum {
     CLI_LIST_MAX = 256,
-    CLI_OPTIONS_MAX = 32,
+    CLI_OPTIONS_MAX = 40,
     CLI_PATH_BYTES_MAX = 4096,
     CLI_TEXT_BYTES_MAX = 64 << 20, /* of a text that is read whole: 64 MiB */
 };
