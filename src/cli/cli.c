@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/nearest.h"
 #include "plat/file.h"
+#include "text/utf8.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -164,7 +165,9 @@ static bool has_printed_json;
 int cli_fail(const char *command, const cli_args *args, enx_status status, const enx_report *report)
 {
     const char *text = report->text[0] ? report->text : enx_status_text(status);
-    fprintf(stderr, "enxame %s: %s\n", command, text);
+    fprintf(stderr, "enxame %s: ", command);
+    cli_write_text(stderr, text, strlen(text));
+    fputc('\n', stderr);
     if (args->is_json && !has_printed_json) /* one object, whatever happens */
         cli_print_json(json_pack("{s:{s:s, s:o, s:i}}", "error", "status", enx_status_text(status),
                                  "text", cli_json_text(text, strlen(text)), "exit_code",
@@ -218,6 +221,23 @@ enx_status cli_json_append(enx_buf *out, const json_t *json)
 }
 
 json_t *cli_json_usd(uint64_t usd_nano) { return json_real((double)usd_nano * 1e-9); }
+
+void cli_write_text(FILE *out, const char *text, size_t size_bytes)
+{
+    static const char replacement[] = "\xEF\xBF\xBD";
+    if (!isatty(fileno(out))) {
+        fwrite(text, 1, size_bytes, out);
+        return;
+    }
+    for (size_t at = 0; at < size_bytes;) {
+        uint32_t     c = 0;
+        const size_t size = enx_utf8_decode(text + at, size_bytes - at, &c);
+        const bool   is_control = (c < ' ' && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
+        if (is_control || c == ENX_UTF8_INVALID) fputs(replacement, out);
+        else fwrite(text + at, 1, size, out);
+        at += size;
+    }
+}
 
 /* ---- Files ---------------------------------------------------------------------------------- */
 
@@ -299,6 +319,12 @@ void cli_absolute_path(char out[CLI_PATH_BYTES_MAX], const char *path)
     if (size >= CLI_PATH_BYTES_MAX) out[0] = '\0'; /* opening it fails, by name */
 }
 
+bool cli_is_yaml(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
 /* ---- Interrupts ----------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupt_count;
@@ -317,3 +343,28 @@ void cli_catch_interrupts(void)
 }
 
 bool cli_is_interrupted(void) { return interrupt_count > 0; }
+
+static volatile sig_atomic_t was_interrupted, is_ending;
+
+static void on_pause(int number)
+{
+    if (number == SIGINT) was_interrupted = 1;
+    else is_ending = 1;
+}
+
+void cli_count_interrupts(void)
+{
+    const struct sigaction action = { .sa_handler = on_pause };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+bool cli_take_interrupt(void)
+{
+    const bool was = was_interrupted;
+    was_interrupted = 0;
+    return was;
+}
+
+bool cli_is_ending(void) { return is_ending; }

@@ -15,6 +15,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum {
     CLI_LIST_MAX = 256,
@@ -78,6 +79,10 @@ json_t                 *cli_json_usd(uint64_t usd_nano);
 /* Append it, compact. */
 ENX_MUST_USE enx_status cli_json_append(enx_buf *out, const json_t *json);
 
+/* Write text that a model or a file gave.  On a terminal control characters but line breaks and
+ * tabs are shown as U+FFFD: text must not command it. */
+void cli_write_text(FILE *out, const char *text, size_t size_bytes);
+
 /* Append the whole content of `path` ("-": standard input). */
 ENX_MUST_USE enx_status cli_read(enx_buf *out, const char *path, enx_report *report);
 
@@ -90,15 +95,25 @@ ENX_MUST_USE enx_status cli_swarm_path(char out[CLI_PATH_BYTES_MAX], const char 
                                        enx_report *report);
 /* As realpath does, but the last part need not exist. */
 void                    cli_absolute_path(char out[CLI_PATH_BYTES_MAX], const char *path);
+/* Is this the name of a swarm file, ".yaml" or ".yml"? */
+bool                    cli_is_yaml(const char *path);
 
 /* Set by the first SIGINT or SIGTERM after cli_catch_interrupts(); a second one ends the process.
  */
 void cli_catch_interrupts(void);
 bool cli_is_interrupted(void);
 
+/* For who goes on after an interrupt: SIGINT is counted and never ends the process. */
+void cli_count_interrupts(void);
+/* Was there a SIGINT since the last call? */
+bool cli_take_interrupt(void);
+/* Was there a SIGTERM or SIGHUP? */
+bool cli_is_ending(void);
+
 /* The commands, one a file. */
 int cmd_bill(int argc, char **argv);
 int cmd_cancel(int argc, char **argv);
+int cmd_chat(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_generate(int argc, char **argv);

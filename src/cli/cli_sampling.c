@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "text/schema.h"
 #include "text/stopper.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ void cli_sampling_deinit(cli_sampling *s)
 {
     enx_mem_free(s->breaker_ids);
     s->breaker_ids = NULL;
+    enx_grammar_close(&s->rules);
 }
 
 size_t cli_sampling_options(cli_sampling *s, cli_option *out)
@@ -65,6 +67,10 @@ size_t cli_sampling_options(cli_sampling *s, cli_option *out)
           "add to a token's logit, -inf: never; may be repeated" },
         { "stop", '\0', CLI_LIST, &s->stops, "TEXT", "end before this text; may be repeated" },
         { "seed", '\0', CLI_UINT, &s->seed, "S", "of chance (1)" },
+        { "grammar", '\0', CLI_TEXT, &s->grammar, "FILE",
+          "a GBNF grammar that the text must match" },
+        { "json-schema", '\0', CLI_TEXT, &s->schema, "FILE",
+          "... or a JSON Schema: the text is JSON that is valid by it" },
     };
     const size_t count = sizeof options / sizeof *options;
     ENX_CHECK(count <= CLI_SAMPLING_OPTIONS);
@@ -107,6 +113,8 @@ static enx_status check_stops(const cli_list *stops, enx_report *report)
 
 enx_status cli_sampling_check(cli_sampling *s, enx_report *report)
 {
+    if (s->grammar && s->schema)
+        return ENX_FAIL(report, INVALID, "give --grammar or --json-schema, not both");
     ENX_TRY(check_ranges(s, report));
     ENX_TRY(check_stops(&s->stops, report));
     for (size_t i = 0; i < s->biases.count; i++) {
@@ -178,4 +186,34 @@ enx_status cli_sampling_get(cli_sampling *s, const enx_tokenizer *tokenizer, enx
                            .dry_breaker_count = s->breaker_count,
                            .seed = s->seed };
     return ENX_OK;
+}
+
+static enx_status parse_rules(cli_sampling *s, const char *path, const enx_buf *text,
+                              enx_report *report)
+{
+    const enx_status status = (s->schema ? enx_schema_open : enx_grammar_open)(
+        &s->rules, enx_buf_text(text), text->size_bytes, report);
+    if (status != ENX_OK) enx_report_wrap(report, "%s", path);
+    return status;
+}
+
+enx_status cli_sampling_read_rules(cli_sampling *s, enx_report *report)
+{
+    enx_buf     text;
+    const char *path = s->grammar ? s->grammar : s->schema;
+    if (!path || s->rules) return ENX_OK;
+    enx_buf_init(&text, ENX_GRAMMAR_BYTES_MAX);
+    enx_status status = cli_read(&text, path, report);
+    if (status == ENX_OK) status = parse_rules(s, path, &text, report);
+    enx_buf_deinit(&text);
+    return status;
+}
+
+enx_status cli_sampling_open_mask(const cli_sampling *s, const enx_loaded *loaded, enx_mask **out,
+                                  enx_report *report)
+{
+    *out = NULL;
+    if (!s->rules) return ENX_OK;
+    return enx_mask_open(out, enx_grammar_automaton(s->rules), loaded->trie, loaded->tokenizer,
+                         report);
 }

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_generate.c - enxame generate: continue a text by one model. */
-#include "backend/loaded.h"
 #include "base/mem.h"
 #include "cli/cli_answer.h"
 #include "cli/cli_sampling.h"
-#include "text/grammar.h"
-#include "text/schema.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +11,7 @@
 enum { TOP_MAX = 20, ANSWERS_MAX = 64 };
 
 typedef struct generate_arguments {
-    const char  *model, *prompt, *file, *grammar, *schema, *what, *language;
+    const char  *model, *prompt, *file, *what, *language;
     uint64_t     max_tokens, context, threads, level, top_count, answer_count;
     bool         is_special;
     cli_sampling sampling;
@@ -32,16 +29,15 @@ typedef struct sample {
 } sample;
 
 typedef struct generate_state {
-    enx_loaded   loaded;
-    enx_pool    *pool;
-    enx_engine  *engine;
-    enx_grammar *grammar;
-    enx_buf      text;
-    enx_tokens   prompt;
-    sample      *samples; /* owned, [sample_count] */
-    uint32_t     sample_count, done_count;
-    uint32_t     top_count;
-    bool         is_json;
+    enx_loaded  loaded;
+    enx_pool   *pool;
+    enx_engine *engine;
+    enx_buf     text;
+    enx_tokens  prompt;
+    sample     *samples; /* owned, [sample_count] */
+    uint32_t    sample_count, done_count;
+    uint32_t    top_count;
+    bool        is_json;
 } generate_state;
 
 static const char *const finish_words[] = { "stop", "length", "stuck", "canceled" };
@@ -52,7 +48,7 @@ static void show(sample *one)
     size_t size = 0;
     if (!one->is_live) return;
     const char *news = cli_answer_take_news(&one->answer, &size);
-    fwrite(news, 1, size, stdout);
+    cli_write_text(stdout, news, size);
     if (size) fflush(stdout);
 }
 
@@ -106,21 +102,6 @@ static void on_done(void *owner, const enx_generation *g)
     if (one->top) json_object_set_new(one->json, "top_logprobs", json_of_top(s, one, places));
 }
 
-static enx_status open_grammar(generate_state *s, const char *path, bool is_schema,
-                               enx_report *report)
-{
-    enx_buf text;
-    enx_buf_init(&text, ENX_GRAMMAR_BYTES_MAX);
-    enx_status status = cli_read(&text, path, report);
-    if (status == ENX_OK) {
-        status = (is_schema ? enx_schema_open : enx_grammar_open)(&s->grammar, enx_buf_text(&text),
-                                                                  text.size_bytes, report);
-        if (status != ENX_OK) enx_report_wrap(report, "%s", path);
-    }
-    enx_buf_deinit(&text);
-    return status;
-}
-
 static enx_status read_prompt(generate_state *s, const generate_arguments *a, enx_report *report)
 {
     if (a->prompt && a->file)
@@ -142,9 +123,7 @@ static enx_status open_sample(const generate_state *s, const generate_arguments 
                               enx_report *report)
 {
     ENX_TRY(cli_answer_init(&one->answer, s->loaded.tokenizer, &a->sampling.stops, report));
-    if (s->grammar)
-        ENX_TRY(enx_mask_open(&one->mask, enx_grammar_automaton(s->grammar), s->loaded.trie,
-                              s->loaded.tokenizer, report));
+    ENX_TRY(cli_sampling_open_mask(&a->sampling, &s->loaded, &one->mask, report));
     if (s->top_count == 0) return ENX_OK;
     one->top = ENX_MEM_NEW(enx_likely, a->max_tokens * s->top_count);
     return one->top ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for --logprobs");
@@ -197,8 +176,7 @@ static enx_status generate(generate_state *s, generate_arguments *a, enx_report 
 {
     ENX_TRY(enx_loaded_open(&s->loaded, a->model, report));
     ENX_TRY(read_prompt(s, a, report));
-    if (a->grammar) ENX_TRY(open_grammar(s, a->grammar, false, report));
-    if (a->schema) ENX_TRY(open_grammar(s, a->schema, true, report));
+    ENX_TRY(cli_sampling_read_rules(&a->sampling, report));
     s->top_count = (uint32_t)a->top_count;
     s->samples = ENX_MEM_NEW(sample, a->answer_count);
     if (!s->samples) return ENX_FAIL(report, NOMEM, "no memory for the answers");
@@ -225,8 +203,6 @@ static enx_status check_arguments(generate_arguments *a, enx_report *report)
         return ENX_FAIL(report, INVALID, "--context: at most %d", ENX_ENGINE_CONTEXT_MAX);
     if (a->threads > ENX_POOL_THREADS_MAX)
         return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
-    if (a->grammar && a->schema)
-        return ENX_FAIL(report, INVALID, "give --grammar or --json-schema, not both");
     if (a->top_count > TOP_MAX) return ENX_FAIL(report, INVALID, "--logprobs: at most %d", TOP_MAX);
     return cli_sampling_check(&a->sampling, report);
 }
@@ -250,7 +226,7 @@ static void print_text(const generate_state *s)
     for (uint32_t i = 0; i < s->sample_count && s->sample_count > 1; i++) {
         const enx_buf *text = &s->samples[i].answer.text;
         printf("%s--- seed %llu\n", i ? "\n" : "", (unsigned long long)s->samples[i].seed);
-        fwrite(enx_buf_text(text), 1, text->size_bytes, stdout);
+        cli_write_text(stdout, enx_buf_text(text), text->size_bytes);
     }
     putchar('\n');
 }
@@ -266,7 +242,6 @@ static void close_state(generate_state *s)
         cli_answer_deinit(&s->samples[i].answer);
     }
     enx_mem_free(s->samples);
-    enx_grammar_close(&s->grammar);
     enx_tokens_deinit(&s->prompt);
     enx_buf_deinit(&s->text);
     enx_loaded_close(&s->loaded);
@@ -288,10 +263,6 @@ static size_t list_options(generate_arguments *a, cli_option out[OPTIONS_MAX])
     const cli_option last[] = {
         { "logprobs", '\0', CLI_UINT, &a->top_count, "K",
           "with --json: the K likeliest at each place" },
-        { "grammar", '\0', CLI_TEXT, &a->grammar, "FILE",
-          "a GBNF grammar that the text must match" },
-        { "json-schema", '\0', CLI_TEXT, &a->schema, "FILE",
-          "... or a JSON Schema: the text is JSON that is valid by it" },
         { "what", '\0', CLI_TEXT, &a->what, "CLASS",
           "ask by the model's own prompt: restore, scout…" },
         { "language", '\0', CLI_TEXT, &a->language, "TAG", "... with this language" },
