@@ -98,6 +98,23 @@ static enx_status set_value(const cli_option *o, const char *text, enx_report *r
     return ENX_OK;
 }
 
+enx_status cli_set_number(const cli_option *options, size_t count, const char *name,
+                          const char *text, enx_report *report)
+{
+    const char *names[CLI_OPTIONS_MAX];
+    size_t      name_count = 0;
+    ENX_CHECK(count <= CLI_OPTIONS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const cli_option *o = &options[i];
+        if (o->kind != CLI_UINT && o->kind != CLI_REAL) continue;
+        if (strcmp(o->name, name) == 0) return set_value(o, text, report);
+        names[name_count++] = o->name;
+    }
+    const char *near = enx_nearest(name, names, name_count);
+    return ENX_FAIL(report, INVALID, "%s is nothing to set%s%s%s", name,
+                    near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 /* Read the option at argv[*at]; *at ends on its last word. */
 static enx_status parse_option(const cli_spec *spec, cli_args *args, int argc, char **argv, int *at,
                                enx_report *report)
@@ -237,6 +254,18 @@ void cli_write_text(FILE *out, const char *text, size_t size_bytes)
         else fwrite(text + at, 1, size, out);
         at += size;
     }
+}
+
+bool cli_is_live(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+bool cli_has_color(void)
+{
+    const char *plain = getenv("NO_COLOR");
+    return cli_is_live() && !(plain && plain[0]);
 }
 
 /* ---- Files ---------------------------------------------------------------------------------- */

@@ -65,6 +65,11 @@ typedef struct cli_args {
 ENX_MUST_USE enx_status cli_parse(const cli_spec *spec, cli_args *args, int argc, char **argv,
                                   enx_report *report);
 
+/* Give a number among the options a value from text, as --name does: for words that come later.
+ * ENX_INVALID: no such number, with the nearest name; no number. */
+ENX_MUST_USE enx_status cli_set_number(const cli_option *options, size_t count, const char *name,
+                                       const char *text, enx_report *report);
+
 /* Tell why on stderr (and as {"error": ...} on stdout for machines); returns the exit code. */
 int cli_fail(const char *command, const cli_args *args, enx_status status,
              const enx_report *report);
@@ -82,6 +87,10 @@ ENX_MUST_USE enx_status cli_json_append(enx_buf *out, const json_t *json);
 /* Write text that a model or a file gave.  On a terminal control characters but line breaks and
  * tabs are shown as U+FFFD: text must not command it. */
 void cli_write_text(FILE *out, const char *text, size_t size_bytes);
+
+/* Is stderr a terminal that can be drawn on, and may it be in color?  (NO_COLOR and TERM say.) */
+bool cli_is_live(void);
+bool cli_has_color(void);
 
 /* Append the whole content of `path` ("-": standard input). */
 ENX_MUST_USE enx_status cli_read(enx_buf *out, const char *path, enx_report *report);

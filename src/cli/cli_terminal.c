@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli_terminal.c - libedit, with a reader of keys of our own.
+ *
+ * The reader is where everything outside of a line comes in:
+ *
+ * (1) Signals end its wait: SIGINT and the signals that end the program end the line, after which
+ *     libedit puts the terminal back; SIGWINCH draws the line again; SIGTSTP puts the terminal
+ *     back, stops, and takes it again when the process goes on.
+ * (2) A paste arrives between two marks, which the terminal is asked to send.  It is taken whole
+ *     when the first mark comes, without control characters, and handed on as if it were typed;
+ *     only that a line break in it is told apart from Enter. */
+#include "cli/cli_terminal.h"
+
+#ifndef HAVE_LIBEDIT
+
+cli_terminal *cli_terminal_open(void) { return NULL; }
+
+void cli_terminal_close(cli_terminal **terminal) { (void)terminal; }
+
+enx_status cli_terminal_read(cli_terminal *terminal, const char *prompt, enx_buf *line,
+                             cli_editor_kind *kind)
+{
+    (void)terminal, (void)prompt, (void)line, (void)kind;
+    return ENX_UNSUPPORTED;
+}
+
+void cli_terminal_remember(cli_terminal *terminal, const char *line) { (void)terminal, (void)line; }
+
+#else
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "text/utf8.h"
+
+#include <errno.h>
+#include <histedit.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PASTE_ON    "\033[?2004h"
+#define PASTE_OFF   "\033[?2004l"
+#define PASTE_BEGIN "\033[200~"
+#define PASTE_END   "\033[201~"
+
+struct cli_terminal {
+    EditLine   *edit;
+    History    *history;
+    const char *prompt;
+    enx_buf     pasted; /* what a paste has brought */
+    size_t      pasted_at;
+    bool        was_pasted; /* the line's end */
+    bool        is_plain;   /* the terminal knows no marks */
+};
+
+static volatile sig_atomic_t was_resized, wants_stop;
+
+static void note_signal(int number)
+{
+    if (number == SIGWINCH) was_resized = 1;
+    else wants_stop = 1;
+}
+
+/* ---- Keys ----------------------------------------------------------------------------------- */
+
+/* Stop as the shell asked, and come back to the same line. */
+static void stop(cli_terminal *t)
+{
+    const struct sigaction plain = { .sa_handler = SIG_DFL };
+    struct sigaction       kept;
+    wants_stop = 0;
+    el_set(t->edit, EL_PREP_TERM, 0);
+    sigaction(SIGTSTP, &plain, &kept);
+    raise(SIGTSTP);
+    sigaction(SIGTSTP, &kept, NULL);
+    el_set(t->edit, EL_PREP_TERM, 1);
+    el_set(t->edit, EL_REFRESH);
+}
+
+/* 1 a byte, 0 the end, -1 a failure or a signal that ends the line. */
+static ssize_t read_byte(cli_terminal *t, char *byte)
+{
+    if (t->pasted_at < t->pasted.size_bytes) {
+        *byte = t->pasted.data[t->pasted_at++];
+        t->was_pasted = *byte == '\n';
+        return 1;
+    }
+    t->was_pasted = false;
+    for (;;) {
+        const ssize_t size = read(STDIN_FILENO, byte, 1);
+        if (size >= 0 || errno != EINTR) return size;
+        if (was_resized) {
+            was_resized = 0;
+            el_resize(t->edit);
+        } else if (wants_stop) {
+            stop(t);
+        } else {
+            return -1;
+        }
+    }
+}
+
+static int read_key(EditLine *edit, wchar_t *key)
+{
+    cli_terminal *t = NULL;
+    char          bytes[ENX_UTF8_BYTES_MAX];
+    uint32_t      character = 0;
+    size_t        size = 0;
+    el_get(edit, EL_CLIENTDATA, &t);
+    do {
+        const ssize_t count = read_byte(t, &bytes[size]);
+        if (count <= 0) return (int)count;
+        size++;
+    } while (enx_utf8_complete_prefix(bytes, size) < size);
+    enx_utf8_decode(bytes, size, &character);
+    *key = character == ENX_UTF8_INVALID ? (wchar_t)0xFFFD : (wchar_t)character;
+    return 1;
+}
+
+/* The marks and the text between them; false: it is too long, or there is no more input. */
+static bool read_paste(cli_terminal *t)
+{
+    static const char end[] = PASTE_END;
+    size_t            matched = 0;
+    char              byte, before = '\0';
+    while (end[matched]) {
+        if (read(STDIN_FILENO, &byte, 1) != 1) {
+            if (errno == EINTR && !cli_is_ending()) continue;
+            return false;
+        }
+        matched = byte == end[matched] ? matched + 1 : byte == end[0];
+        if (matched > 0) continue;
+        const bool is_second = byte == '\n' && before == '\r';
+        before = byte;
+        if (byte == '\r') byte = '\n';
+        const bool is_control = (uint8_t)byte < ' ' && byte != '\n' && byte != '\t';
+        if (is_control || byte == '\x7F' || is_second) continue;
+        if (enx_buf_append(&t->pasted, &byte, 1) != ENX_OK) return false;
+    }
+    return true;
+}
+
+static unsigned char take_paste(EditLine *edit, int key)
+{
+    cli_terminal *t = NULL;
+    (void)key;
+    el_get(edit, EL_CLIENTDATA, &t);
+    enx_buf_clear(&t->pasted);
+    t->pasted_at = 0;
+    return read_paste(t) ? CC_NORM : CC_ERROR;
+}
+
+static char *prompt_of(EditLine *edit)
+{
+    cli_terminal *t = NULL;
+    el_get(edit, EL_CLIENTDATA, &t);
+    return (char *)(uintptr_t)t->prompt;
+}
+
+/* ---- Lines ---------------------------------------------------------------------------------- */
+
+static void set_up(cli_terminal *t)
+{
+    el_set(t->edit, EL_CLIENTDATA, t);
+    el_set(t->edit, EL_PROMPT, prompt_of);
+    el_set(t->edit, EL_EDITOR, "emacs");
+    el_set(t->edit, EL_SIGNAL, 0);
+    el_set(t->edit, EL_GETCFN, read_key);
+    el_set(t->edit, EL_ADDFN, "enxame-paste", "Take what is pasted", take_paste);
+    el_set(t->edit, EL_BIND, PASTE_BEGIN, "enxame-paste", NULL);
+    el_set(t->edit, EL_BIND, "^I", "ed-insert", NULL);
+    el_set(t->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    if (!t->history) return;
+    HistEvent event;
+    history(t->history, &event, H_SETSIZE, CLI_EDITOR_LINES_MAX);
+    history(t->history, &event, H_SETUNIQUE, 1);
+    el_set(t->edit, EL_HIST, history, t->history);
+}
+
+cli_terminal *cli_terminal_open(void)
+{
+    const char *term = getenv("TERM");
+    /* libedit asks the locale how wide a character is, and which it can show */
+    if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
+    cli_terminal *t = ENX_MEM_NEW(cli_terminal, 1);
+    if (!t) return NULL;
+    t->is_plain = !term || strcmp(term, "dumb") == 0;
+    t->prompt = "";
+    enx_buf_init(&t->pasted, CLI_EDITOR_LINE_BYTES_MAX);
+    t->history = history_init();
+    t->edit = el_init("enxame", stdin, stderr, stderr);
+    if (!t->edit) {
+        cli_terminal_close(&t);
+        return NULL;
+    }
+    set_up(t);
+    return t;
+}
+
+void cli_terminal_close(cli_terminal **terminal)
+{
+    cli_terminal *t = *terminal;
+    if (!t) return;
+    if (t->edit) el_end(t->edit);
+    if (t->history) history_end(t->history);
+    enx_buf_deinit(&t->pasted);
+    enx_mem_free(t);
+    *terminal = NULL;
+}
+
+static void ask_for_marks(const cli_terminal *t, const char *sequence)
+{
+    if (t->is_plain) return;
+    fputs(sequence, stderr);
+    fflush(stderr);
+}
+
+enx_status cli_terminal_read(cli_terminal *t, const char *prompt, enx_buf *line,
+                             cli_editor_kind *kind)
+{
+    const struct sigaction action = { .sa_handler = note_signal };
+    struct sigaction       kept[2];
+    int                    count = 0;
+    sigaction(SIGWINCH, &action, &kept[0]);
+    sigaction(SIGTSTP, &action, &kept[1]);
+    t->prompt = prompt;
+    ask_for_marks(t, PASTE_ON);
+    const char *text = el_gets(t->edit, &count);
+    const bool  is_interrupted = cli_take_interrupt();
+    ask_for_marks(t, PASTE_OFF);
+    sigaction(SIGWINCH, &kept[0], NULL);
+    sigaction(SIGTSTP, &kept[1], NULL);
+    if (is_interrupted || cli_is_ending() || !text || count <= 0) {
+        *kind = is_interrupted && !cli_is_ending() ? CLI_EDITOR_INTERRUPT : CLI_EDITOR_END;
+        enx_buf_clear(&t->pasted);
+        t->pasted_at = 0;
+        fputc('\n', stderr);
+        return ENX_OK;
+    }
+    *kind = t->was_pasted ? CLI_EDITOR_PASTED : CLI_EDITOR_LINE;
+    return enx_buf_append(line, text, (size_t)count - (text[count - 1] == '\n'));
+}
+
+void cli_terminal_remember(cli_terminal *t, const char *line)
+{
+    HistEvent event;
+    if (t->history && line[0]) history(t->history, &event, H_ENTER, line);
+}
+
+#endif
