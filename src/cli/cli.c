@@ -389,11 +389,8 @@ void cli_count_interrupts(void)
     sigaction(SIGHUP, &action, NULL);
 }
 
-bool cli_take_interrupt(void)
-{
-    const bool was = was_interrupted;
-    was_interrupted = 0;
-    return was;
-}
+bool cli_was_interrupted(void) { return was_interrupted; }
+
+void cli_forget_interrupts(void) { was_interrupted = 0; }
 
 bool cli_is_ending(void) { return is_ending; }

@@ -114,8 +114,9 @@ bool cli_is_interrupted(void);
 
 /* For who goes on after an interrupt: SIGINT is counted and never ends the process. */
 void cli_count_interrupts(void);
-/* Was there a SIGINT since the last call? */
-bool cli_take_interrupt(void);
+/* Was there a SIGINT, since they were forgotten? */
+bool cli_was_interrupted(void);
+void cli_forget_interrupts(void);
 /* Was there a SIGTERM or SIGHUP? */
 bool cli_is_ending(void);
 

@@ -93,11 +93,11 @@ static void show_cost(const cli_chat *c, const char *what, const cli_chat_cost *
     char           money[CLI_MONEY_BYTES];
     /* the first token comes with the prompt's last */
     const uint64_t written = cost->usage.tokens_out ? cost->usage.tokens_out - 1 : 0;
-    fprintf(stderr, "%s[%s%llu read, %llu cached, %llu written; %.1f and %.1f tokens/s", dim(c),
+    fprintf(stderr, "%s[%s%llu tokens read at %.1f/s, %llu cached, %llu written at %.1f/s", dim(c),
             what, (unsigned long long)cost->usage.tokens_in,
+            rate(cost->usage.tokens_in, cost->read_us),
             (unsigned long long)cost->usage.tokens_cached,
-            (unsigned long long)cost->usage.tokens_out, rate(cost->usage.tokens_in, cost->read_us),
-            rate(written, cost->write_us));
+            (unsigned long long)cost->usage.tokens_out, rate(written, cost->write_us));
     if (c->has_price) fprintf(stderr, "; %s", cli_money(money, cost->usd_nano));
     fprintf(stderr, "]%s\n", bright(c));
 }
@@ -111,17 +111,19 @@ static uint32_t room_of(const cli_chat *c)
     return c->max_tokens && c->max_tokens < most ? (uint32_t)c->max_tokens : most;
 }
 
-/* Forget the oldest exchanges until the prompt fits. */
+/* Forget the oldest exchanges when the prompt leaves no room; then until it fills half of the
+ * context, for after that everything is read again, which should not happen at every turn. */
 static enx_status make_prompt(cli_chat *c, enx_tokens *prompt, bool *is_thinking,
                               enx_report *report)
 {
     const uint32_t context = enx_engine_context_tokens(c->engine);
     const int64_t  now_s = (int64_t)(enx_clock_wall_us() / US_PER_S);
-    uint32_t       dropped = 0;
-    do {
+    uint32_t       most = context - room_of(c), dropped = 0;
+    for (;; most = context / 2, dropped++) {
         prompt->count = 0;
         ENX_TRY(enx_chat_prompt(c->chat, c->talk.messages, now_s, prompt, is_thinking, report));
-    } while (prompt->count + room_of(c) > context && cli_talk_drop_oldest(&c->talk) && ++dropped);
+        if (prompt->count <= most || !cli_talk_drop_oldest(&c->talk)) break;
+    }
     if (prompt->count >= context)
         return ENX_FAIL(report, LIMIT,
                         "the question needs %zu tokens with its frame, the context holds %u and "
@@ -129,8 +131,9 @@ static enx_status make_prompt(cli_chat *c, enx_tokens *prompt, bool *is_thinking
                         prompt->count, context);
     c->forgotten_count += dropped;
     if (dropped)
-        note(c, "[the context of %u tokens is full: the oldest %u of the exchanges %s forgotten]",
-             context, dropped, dropped == 1 ? "is" : "are");
+        note(c,
+             "[the context of %u tokens is full: the oldest exchanges are forgotten, %u of them]",
+             context, dropped);
     return ENX_OK;
 }
 
@@ -224,10 +227,11 @@ static enx_status run(cli_chat *c, const enx_tokens *prompt, bool is_thinking, e
     uint64_t id = 0;
     ENX_TRY(start(c, prompt, is_thinking, &id, report));
     while (!c->is_done) {
-        if (cli_take_interrupt() || cli_is_ending()) c->was_stopped = true;
+        if (cli_was_interrupted() || cli_is_ending()) c->was_stopped = true;
         if (c->was_stopped || cli_answer_is_over(&c->answer)) enx_engine_cancel(c->engine, id);
         enx_engine_step(c->engine, on_done, c);
     }
+    cli_forget_interrupts();
     settle(c);
     end_line(c);
     explain_end(c);

@@ -2,9 +2,9 @@
 /* cli_chat.h - a conversation with one model: questions in, answers on the screen.
  *
  * What the model has read and written stays in its memory of keys and values; of the next prompt
- * only what is new is read.  When the context is full, whole exchanges are forgotten, the oldest
- * first: as long as the prompt leaves less than the room for an answer (max_tokens, but at most a
- * quarter of the context).  The system prompt and the last question are never forgotten.
+ * only what is new is read.  When a prompt leaves less of the context than the room for an answer
+ * (max_tokens, but at most a quarter), the oldest exchanges are forgotten until the rest fills half
+ * of it.  The system prompt and the last question are never forgotten.
  *
  * Answers go to stdout, the rest (thoughts, notes, figures) to stderr.
  *

@@ -116,16 +116,14 @@ static enx_status read_plain(enx_buf *line, cli_editor_kind *kind)
         const char c = (char)byte;
         ENX_TRY(enx_buf_append(line, &c, 1));
     }
-    if (byte == '\n') return ENX_OK;
-    if (ferror(stdin) && errno == EINTR) {
-        clearerr(stdin);
-        enx_buf_clear(line);
+    if (cli_was_interrupted() || cli_is_ending()) {
         *kind = cli_is_ending() ? CLI_EDITOR_END : CLI_EDITOR_INTERRUPT;
-        (void)cli_take_interrupt();
+        cli_forget_interrupts();
+        clearerr(stdin);
         return ENX_OK;
     }
     if (ferror(stdin)) return ENX_IO;
-    if (line->size_bytes == 0) *kind = CLI_EDITOR_END;
+    if (byte == EOF && line->size_bytes == 0) *kind = CLI_EDITOR_END;
     return ENX_OK;
 }
 
@@ -133,7 +131,6 @@ enx_status cli_editor_read(cli_editor *e, const char *prompt, enx_buf *line, cli
                            enx_report *report)
 {
     enx_buf_clear(line);
-    (void)cli_take_interrupt(); /* it was meant for what is over */
     if (!e->terminal && isatty(STDIN_FILENO)) {
         fputs(prompt, stderr);
         fflush(stderr);

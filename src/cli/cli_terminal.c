@@ -3,9 +3,10 @@
  *
  * The reader is where everything outside of a line comes in:
  *
- * (1) Signals end its wait: SIGINT and the signals that end the program end the line, after which
- *     libedit puts the terminal back; SIGWINCH draws the line again; SIGTSTP puts the terminal
- *     back, stops, and takes it again when the process goes on.
+ * (1) Signals come while it waits, and at no other time: they are blocked until then.  SIGINT and
+ *     those that end the program end the line, after which libedit puts the terminal back; SIGWINCH
+ *     draws the line again; SIGTSTP puts the terminal back, stops, and takes it again when the
+ *     process goes on.
  * (2) A paste arrives between two marks, which the terminal is asked to send.  It is taken whole
  *     when the first mark comes, without control characters, and handed on as if it were typed;
  *     only that a line break in it is told apart from Enter. */
@@ -36,6 +37,7 @@ void cli_terminal_remember(cli_terminal *terminal, const char *line) { (void)ter
 #include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +55,7 @@ struct cli_terminal {
     enx_buf     pasted; /* what a paste has brought */
     size_t      pasted_at;
     bool        was_pasted; /* the line's end */
+    sigset_t    open;       /* signals that come in while it waits for a key */
     bool        is_plain;   /* the terminal knows no marks */
 };
 
@@ -71,36 +74,41 @@ static void stop(cli_terminal *t)
 {
     const struct sigaction plain = { .sa_handler = SIG_DFL };
     struct sigaction       kept;
+    sigset_t               blocked;
     wants_stop = 0;
     el_set(t->edit, EL_PREP_TERM, 0);
     sigaction(SIGTSTP, &plain, &kept);
     raise(SIGTSTP);
+    sigprocmask(SIG_SETMASK, &t->open, &blocked); /* here it stops */
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
     sigaction(SIGTSTP, &kept, NULL);
     el_set(t->edit, EL_PREP_TERM, 1);
     el_set(t->edit, EL_REFRESH);
 }
 
 /* 1 a byte, 0 the end, -1 a failure or a signal that ends the line. */
-static ssize_t read_byte(cli_terminal *t, char *byte)
+static ssize_t wait_for_byte(cli_terminal *t, char *byte)
 {
-    if (t->pasted_at < t->pasted.size_bytes) {
-        *byte = t->pasted.data[t->pasted_at++];
-        t->was_pasted = *byte == '\n';
-        return 1;
-    }
-    t->was_pasted = false;
+    struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
     for (;;) {
-        const ssize_t size = read(STDIN_FILENO, byte, 1);
-        if (size >= 0 || errno != EINTR) return size;
+        if (cli_was_interrupted() || cli_is_ending()) return -1;
         if (was_resized) {
             was_resized = 0;
             el_resize(t->edit);
-        } else if (wants_stop) {
-            stop(t);
-        } else {
-            return -1;
         }
+        if (wants_stop) stop(t);
+        if (ppoll(&input, 1, NULL, &t->open) > 0) return read(STDIN_FILENO, byte, 1);
+        if (errno != EINTR) return -1;
     }
+}
+
+static ssize_t read_byte(cli_terminal *t, char *byte)
+{
+    t->was_pasted = false;
+    if (t->pasted_at == t->pasted.size_bytes) return wait_for_byte(t, byte);
+    *byte = t->pasted.data[t->pasted_at++];
+    t->was_pasted = *byte == '\n';
+    return 1;
 }
 
 static int read_key(EditLine *edit, wchar_t *key)
@@ -120,24 +128,19 @@ static int read_key(EditLine *edit, wchar_t *key)
     return 1;
 }
 
-/* The marks and the text between them; false: it is too long, or there is no more input. */
+/* The text up to the second mark; false: it is too long, or does not come. */
 static bool read_paste(cli_terminal *t)
 {
     static const char end[] = PASTE_END;
     size_t            matched = 0;
-    char              byte, before = '\0';
+    char              byte;
     while (end[matched]) {
-        if (read(STDIN_FILENO, &byte, 1) != 1) {
-            if (errno == EINTR && !cli_is_ending()) continue;
-            return false;
-        }
+        if (wait_for_byte(t, &byte) != 1) return false;
         matched = byte == end[matched] ? matched + 1 : byte == end[0];
         if (matched > 0) continue;
-        const bool is_second = byte == '\n' && before == '\r';
-        before = byte;
         if (byte == '\r') byte = '\n';
         const bool is_control = (uint8_t)byte < ' ' && byte != '\n' && byte != '\t';
-        if (is_control || byte == '\x7F' || is_second) continue;
+        if (is_control || byte == '\x7F') continue;
         if (enx_buf_append(&t->pasted, &byte, 1) != ENX_OK) return false;
     }
     return true;
@@ -219,23 +222,41 @@ static void ask_for_marks(const cli_terminal *t, const char *sequence)
     fflush(stderr);
 }
 
+/* Listen to the signals that libedit's line is drawn by, and let none in yet. */
+static void hold_signals(cli_terminal *t, struct sigaction kept[2])
+{
+    static const int       held[] = { SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP };
+    const struct sigaction action = { .sa_handler = note_signal };
+    sigset_t               blocked;
+    sigaction(SIGWINCH, &action, &kept[0]);
+    sigaction(SIGTSTP, &action, &kept[1]);
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++) sigaddset(&blocked, held[i]);
+    sigprocmask(SIG_BLOCK, &blocked, &t->open);
+}
+
+static void release_signals(const cli_terminal *t, const struct sigaction kept[2])
+{
+    sigaction(SIGWINCH, &kept[0], NULL);
+    sigaction(SIGTSTP, &kept[1], NULL);
+    sigprocmask(SIG_SETMASK, &t->open, NULL);
+}
+
 enx_status cli_terminal_read(cli_terminal *t, const char *prompt, enx_buf *line,
                              cli_editor_kind *kind)
 {
-    const struct sigaction action = { .sa_handler = note_signal };
-    struct sigaction       kept[2];
-    int                    count = 0;
-    sigaction(SIGWINCH, &action, &kept[0]);
-    sigaction(SIGTSTP, &action, &kept[1]);
+    struct sigaction kept[2];
+    int              count = 0;
+    hold_signals(t, kept);
     t->prompt = prompt;
+    el_set(t->edit, EL_PREP_TERM, 1); /* before the prompt is seen: Ctrl-D is a key from then on */
     ask_for_marks(t, PASTE_ON);
     const char *text = el_gets(t->edit, &count);
-    const bool  is_interrupted = cli_take_interrupt();
     ask_for_marks(t, PASTE_OFF);
-    sigaction(SIGWINCH, &kept[0], NULL);
-    sigaction(SIGTSTP, &kept[1], NULL);
-    if (is_interrupted || cli_is_ending() || !text || count <= 0) {
-        *kind = is_interrupted && !cli_is_ending() ? CLI_EDITOR_INTERRUPT : CLI_EDITOR_END;
+    release_signals(t, kept);
+    if (cli_was_interrupted() || cli_is_ending() || !text || count <= 0) {
+        *kind = cli_was_interrupted() && !cli_is_ending() ? CLI_EDITOR_INTERRUPT : CLI_EDITOR_END;
+        cli_forget_interrupts();
         enx_buf_clear(&t->pasted);
         t->pasted_at = 0;
         fputc('\n', stderr);

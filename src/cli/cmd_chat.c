@@ -256,8 +256,8 @@ static void greet(const cli_chat *c, const char *model)
     (void)!enx_gguf_read_str(c->loaded.gguf, "general.name", &name, NULL);
     cli_write_text(stderr, name.data, name.size_bytes);
     fprintf(stderr,
-            ", %u tokens of context.  /help lists commands, Ctrl-C stops an answer, "
-            "Ctrl-D ends.\n",
+            ", %u tokens of context\n"
+            "/help lists commands, Ctrl-C stops an answer, Ctrl-D ends\n",
             enx_engine_context_tokens(c->engine));
 }
 
