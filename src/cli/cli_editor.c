@@ -91,7 +91,7 @@ enx_status cli_editor_open(cli_editor **out, const char *history, enx_report *re
     cli_editor *e = ENX_MEM_NEW(cli_editor, 1);
     if (!e) return ENX_FAIL(report, NOMEM, "no memory for an editor of lines");
     e->history = history;
-    e->terminal = isatty(STDIN_FILENO) ? cli_terminal_open() : NULL;
+    if (isatty(STDIN_FILENO) && isatty(STDERR_FILENO)) e->terminal = cli_terminal_open();
     if (e->terminal && history) load_history(e);
     *out = e;
     return ENX_OK;

@@ -43,6 +43,7 @@ void cli_terminal_remember(cli_terminal *terminal, const char *line) { (void)ter
 #include <string.h>
 #include <unistd.h>
 
+/* Ask for marks around what is pasted, or no more; the marks. */
 #define PASTE_ON    "\033[?2004h"
 #define PASTE_OFF   "\033[?2004l"
 #define PASTE_BEGIN "\033[200~"
@@ -55,8 +56,10 @@ struct cli_terminal {
     enx_buf     pasted; /* what a paste has brought */
     size_t      pasted_at;
     bool        was_pasted; /* the line's end */
-    sigset_t    open;       /* signals that come in while it waits for a key */
-    bool        is_plain;   /* the terminal knows no marks */
+    bool        has_kept;   /* a byte that did not belong to the character before it */
+    char        kept;
+    sigset_t    open;     /* signals that come in while it waits for a key */
+    bool        is_plain; /* the terminal knows no marks */
 };
 
 static volatile sig_atomic_t was_resized, wants_stop;
@@ -105,6 +108,11 @@ static ssize_t wait_for_byte(cli_terminal *t, char *byte)
 static ssize_t read_byte(cli_terminal *t, char *byte)
 {
     t->was_pasted = false;
+    if (t->has_kept) {
+        t->has_kept = false;
+        *byte = t->kept;
+        return 1;
+    }
     if (t->pasted_at == t->pasted.size_bytes) return wait_for_byte(t, byte);
     *byte = t->pasted.data[t->pasted_at++];
     t->was_pasted = *byte == '\n';
@@ -123,12 +131,16 @@ static int read_key(EditLine *edit, wchar_t *key)
         if (count <= 0) return (int)count;
         size++;
     } while (enx_utf8_complete_prefix(bytes, size) < size);
-    enx_utf8_decode(bytes, size, &character);
+    if (enx_utf8_decode(bytes, size, &character) < size) {
+        t->has_kept = true;
+        t->kept = bytes[size - 1];
+    }
     *key = character == ENX_UTF8_INVALID ? (wchar_t)0xFFFD : (wchar_t)character;
     return 1;
 }
 
-/* The text up to the second mark; false: it is too long, or does not come. */
+/* The text up to the second mark, without what begins like it; false: it is too long, or does not
+ * come. */
 static bool read_paste(cli_terminal *t)
 {
     static const char end[] = PASTE_END;

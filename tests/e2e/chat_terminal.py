@@ -185,6 +185,16 @@ def pasted_lines_are_one_message():
     s.finish()
 
 
+def bytes_that_are_no_character_lose_nothing_after_them():
+    s = Session(SHORT)
+    s.type(b"ol\xe1 mundo")
+    s.wait("ol\ufffd mundo")
+    s.type(INTERRUPT)
+    s.wait("> ")
+    s.type(INTERRUPT)
+    s.finish()
+
+
 def lines_come_back_in_the_next_session():
     s = Session(SHORT)
     s.type("uma linha rara\r")
@@ -243,6 +253,7 @@ TESTS = [
 if HAS_LIBEDIT:
     TESTS += [
         pasted_lines_are_one_message,
+        bytes_that_are_no_character_lose_nothing_after_them,
         lines_come_back_in_the_next_session,
         a_history_that_grows_is_cut,
     ]
