@@ -209,6 +209,35 @@ static void what_cannot_be_is_said(void **state)
     enx_chat_close(&chat);
 }
 
+static void every_lack_of_memory_is_reported(void **state)
+{
+    (void)state;
+    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "a<|im_end|>b");
+    bool    is_thinking = false;
+    int     failures = 0;
+    for (;; failures++) {
+        enx_chat  *chat = NULL;
+        enx_report report = { 0 };
+        enx_tokens tokens;
+        enx_tokens_init(&tokens, TOKENS_MAX);
+        enx_mem_fail_after(failures);
+        enx_status status = enx_chat_open(&chat, &own, NULL, 0, &report);
+        if (status == ENX_OK)
+            status = enx_chat_prompt(chat, messages, 0, &tokens, &is_thinking, &report);
+        enx_mem_fail_after(-1);
+        enx_chat_close(&chat);
+        if (status != ENX_OK) {
+            assert_true(status == ENX_NOMEM || status == ENX_LIMIT);
+            assert_int_equal(tokens.count, 0);
+            assert_true(strlen(report.text) > 0);
+        }
+        enx_tokens_deinit(&tokens);
+        if (status == ENX_OK) break;
+    }
+    assert_true(failures > 5);
+    json_decref(messages);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +247,7 @@ int main(void)
         cmocka_unit_test(a_prompt_may_end_inside_a_thought),
         cmocka_unit_test(forms_are_templates),
         cmocka_unit_test(what_cannot_be_is_said),
+        cmocka_unit_test(every_lack_of_memory_is_reported),
     };
     return cmocka_run_group_tests(tests, make_models, remove_models);
 }
