@@ -295,12 +295,11 @@ static enx_status answer_or_restore(cli_chat *c, json_t *before, enx_report *rep
 
 enx_status cli_chat_ask(cli_chat *c, const char *question, enx_report *report)
 {
-    json_t *before = json_copy(c->talk.messages);
-    if (cli_talk_ask(&c->talk, question, report) != ENX_OK) {
-        json_decref(before);
-        return report->status;
-    }
-    return answer_or_restore(c, before, report);
+    json_t          *before = json_copy(c->talk.messages);
+    const enx_status status = cli_talk_ask(&c->talk, question, report);
+    if (status == ENX_OK) return answer_or_restore(c, before, report);
+    json_decref(before);
+    return status;
 }
 
 json_t *cli_chat_json(const cli_chat *c)

@@ -57,7 +57,7 @@ typedef struct cli_chat {
     uint32_t      forgotten_count; /* exchanges that the context had no room for */
 } cli_chat;
 
-/* The zero value with these two lists. */
+/* Nothing is open yet: what comes before `answer` is the caller's to fill. */
 ENX_MUST_USE enx_status cli_chat_init(cli_chat *chat, enx_report *report);
 void                    cli_chat_deinit(cli_chat *chat);
 
