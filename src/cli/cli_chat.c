@@ -68,7 +68,9 @@ static void show(cli_chat *c)
         c->thought_shown = c->thought.size_bytes;
     }
     if (text) {
-        if (c->text_shown == 0 && c->thought.size_bytes > 0) fputs("\n\n", stderr);
+        const char *before = enx_buf_text(&c->thought); /* a blank line between the two */
+        if (c->text_shown == 0 && *before)
+            fputs(before[c->thought.size_bytes - 1] == '\n' ? "\n" : "\n\n", stderr);
         cli_write_text(stdout, c->text.data + c->text_shown, text);
         fflush(stdout);
         c->text_shown = c->text.size_bytes;

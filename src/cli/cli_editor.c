@@ -105,8 +105,6 @@ void cli_editor_close(cli_editor **editor)
     *editor = NULL;
 }
 
-bool cli_editor_is_terminal(const cli_editor *e) { return e->terminal || isatty(STDIN_FILENO); }
-
 /* Standard input is read byte by byte through stdio's buffer; a signal ends the waiting. */
 static enx_status read_plain(enx_buf *line, cli_editor_kind *kind)
 {

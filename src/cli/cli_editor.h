@@ -16,8 +16,6 @@
 #include "base/buf.h"
 #include "base/status.h"
 
-#include <stdbool.h>
-
 enum {
     CLI_EDITOR_LINES_MAX = 1000, /* of history */
     CLI_EDITOR_LINE_BYTES_MAX = 4 << 20,
@@ -36,9 +34,6 @@ typedef enum cli_editor_kind {
 /* `history` is the path of a file for lines, mode 0600; NULL: none is kept.  ENX_NOMEM. */
 ENX_MUST_USE enx_status cli_editor_open(cli_editor **out, const char *history, enx_report *report);
 void                    cli_editor_close(cli_editor **editor);
-
-/* Is there a person at the other end? */
-bool cli_editor_is_terminal(const cli_editor *editor);
 
 /* Replace `line` by the next one, without its end.  ENX_IO; ENX_LIMIT, ENX_NOMEM of `line`. */
 ENX_MUST_USE enx_status cli_editor_read(cli_editor *editor, const char *prompt, enx_buf *line,

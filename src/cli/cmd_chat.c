@@ -225,7 +225,8 @@ static enx_status step(dialog *d, enx_report *report)
     d->was_interrupted = false;
     if (how != CLI_EDITOR_END) return take_line(d, how, report);
     d->is_end = true;
-    if (d->is_terminal || cli_is_ending()) return ENX_OK;
+    if (d->is_terminal) return ENX_OK;
+    if (cli_is_ending()) return ENX_FAIL(report, CANCELED, "interrupted");
     ENX_TRY(cli_lines_finish(&d->lines, &kind, report));
     return take(d, kind, report);
 }
