@@ -184,7 +184,8 @@ static void set_up(cli_terminal *t)
     el_set(t->edit, EL_EDITOR, "emacs");
     el_set(t->edit, EL_SIGNAL, 0);
     el_set(t->edit, EL_GETCFN, read_key);
-    el_set(t->edit, EL_ADDFN, "enxame-paste", "Take what is pasted", take_paste);
+    /* by wide texts, which libedit keeps as they are; it never frees its copies of others */
+    el_wset(t->edit, EL_ADDFN, L"enxame-paste", L"Take what is pasted", take_paste);
     el_set(t->edit, EL_BIND, PASTE_BEGIN, "enxame-paste", NULL);
     el_set(t->edit, EL_BIND, "^I", "ed-insert", NULL);
     el_set(t->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);

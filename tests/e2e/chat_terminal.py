@@ -69,7 +69,7 @@ class Session:
             if select.select([self.master], [], [], 0.05)[0]:
                 self.seen += os.read(self.master, 65536)
             assert time.monotonic() < end, f"it does not end: {self.seen!r}"
-        assert os.waitstatus_to_exitcode(status) == code, status
+        assert os.waitstatus_to_exitcode(status) == code, self.seen.decode(errors="replace")
         assert termios.tcgetattr(self.slave) == self.before, "the terminal is not as it was"
         while select.select([self.master], [], [], 0)[0]:
             self.seen += os.read(self.master, 65536)
