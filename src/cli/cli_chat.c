@@ -284,6 +284,7 @@ static bool is_wordless(const cli_chat *c)
 static enx_status answer_or_restore(cli_chat *c, json_t *before, enx_report *report)
 {
     if (!before) return ENX_FAIL(report, NOMEM, "no memory for the conversation");
+    const uint32_t   forgotten_before = c->forgotten_count;
     const enx_status status = answer(c, report);
     if (status == ENX_OK && !is_wordless(c)) {
         json_decref(before);
@@ -292,6 +293,7 @@ static enx_status answer_or_restore(cli_chat *c, json_t *before, enx_report *rep
     if (status == ENX_OK) note(c, "[nothing was written: the conversation is as before]");
     json_decref(c->talk.messages);
     c->talk.messages = before;
+    c->forgotten_count = forgotten_before;
     return status;
 }
 

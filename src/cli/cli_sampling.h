@@ -35,7 +35,7 @@ void cli_sampling_init(cli_sampling *sampling, double temperature);
 void cli_sampling_deinit(cli_sampling *sampling);
 
 /* Fill out [CLI_SAMPLING_OPTIONS] with options that write into `sampling`; returns how many.  Help
- * names the temperature that is in it now as the default. */
+ * says that the temperature is 0 by default, or 0.7 where it is not 0 now. */
 size_t cli_sampling_options(cli_sampling *sampling, cli_option *out);
 
 /* ENX_INVALID: a number out of its range, a bias or a stop text that is none, or two files that

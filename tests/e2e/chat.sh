@@ -82,7 +82,8 @@ talk --json
 json "$work/out" 'len(d["messages"][3]["content"]) == 3'
 
 # the end of an answer: its own, a stop text
-"$enxame" chat "$model" -p "um" -n 9 --temp 0 --json --logit-bias 256=1000 > "$work/out"
+"$enxame" chat "$model" -p "um" -n 9 --temp 0 --json --logit-bias 256=1000 \
+    > "$work/out" 2> "$work/err"
 json "$work/out" 'd["finish"] == "stop" and d["messages"][1]["content"] == ""'
 expect 0 chat -p "um" --logit-bias 120=1000 --json --stop xxxxx
 json "$work/out" 'd["finish"] == "stop" and d["messages"][1]["content"] == ""'
@@ -117,6 +118,18 @@ echo 'root ::= [a-c]{5} "</think>" [x-z]{4}' > "$work/rules"
 expect 64 chat --template-file "$work/thinks.jinja" --grammar "$work/rules" < "$work/in"
 grep -Eq 'it thought [abc]{5}$' "$work/err" || fail "the template does not get the thought"
 grep -Eq '^[xyz]{4}$' "$work/out" || fail "a thought that the prompt begins is not taken for one"
+
+# what streams are whole characters, though each token is one byte of one
+printf 'root ::= ("é" | "€" | "😀"){40}\n' > "$work/rules"
+python3 - "$enxame" "$model" "$work/rules" > "$work/out" 2> "$work/err" <<'END' || fail "streaming"
+import os, subprocess, sys
+chat = subprocess.Popen([sys.argv[1], "chat", sys.argv[2], "-p", "um", "--temp", "1", "--grammar",
+                         sys.argv[3]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+parts = []
+while part := os.read(chat.stdout.fileno(), 65536):
+    parts.append(part.decode())
+assert chat.wait() == 0 and len("".join(parts)) == 41 and len(parts) > 1, parts
+END
 
 # money: by options, by the swarm's rule; whole nano-dollars, rounded up
 lines "ola mundo" "e agora?"

@@ -121,6 +121,35 @@ def an_interrupt_stops_the_answer_and_the_next_turn_works():
     s.finish()
 
 
+def a_question_that_is_interrupted_while_it_is_read_was_not_asked():
+    path = os.environ["ENXAME_HOME"] + "/long.json"
+    with open(path, "w") as file:
+        json.dump([{"role": "user", "content": "um"}, {"role": "assistant", "content": "dois"},
+                   {"role": "user", "content": "palavra " * 10000}], file)  # the first has no room
+    s = Session(LONG)
+    s.type(f"/load {path}\r")
+    s.wait("2 exchanges from")
+    s.wait("> ")
+    s.type("/retry\r")
+    s.wait("/retry\r*\n")
+    time.sleep(0.3)  # it reads for seconds
+    s.type(INTERRUPT)
+    s.wait(r"nothing was written: the conversation is as before")
+    s.wait("> ")
+    s.type("/undo\r")
+    s.wait("> ")
+    s.type("/set tokens 20\r")
+    s.wait("> ")
+    s.type("tres\r")
+    s.wait("20 written")
+    s.wait("> ")
+    s.type("/stats\r")
+    s.wait("2 exchanges, 0 forgotten")
+    s.wait("> ")
+    s.type(END)
+    s.finish()
+
+
 def interrupts_at_the_prompt_end_only_when_two_come_together():
     s = Session(SHORT)
     s.type('"""\rum')
@@ -245,6 +274,7 @@ def a_plain_terminal_does():
 TESTS = [
     questions_are_answered_and_figures_are_dim,
     an_interrupt_stops_the_answer_and_the_next_turn_works,
+    a_question_that_is_interrupted_while_it_is_read_was_not_asked,
     interrupts_at_the_prompt_end_only_when_two_come_together,
     a_model_cannot_command_the_terminal,
     signals_leave_the_terminal_sane,
