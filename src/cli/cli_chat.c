@@ -384,6 +384,12 @@ static enx_status set_number(cli_chat *c, const char *text, enx_report *report)
     return status;
 }
 
+static void note_file(const cli_chat *c, const char *path, const char *what)
+{
+    const size_t count = cli_talk_exchange_count(&c->talk);
+    note(c, "[%s is %s: %zu exchange%s]", path, what, count, count == 1 ? "" : "s");
+}
+
 static enx_status save(const cli_chat *c, const char *path, enx_report *report)
 {
     enx_buf text;
@@ -393,8 +399,7 @@ static enx_status save(const cli_chat *c, const char *path, enx_report *report)
     if (status != ENX_OK) status = ENX_FAIL(report, LIMIT, "the conversation is too large");
     if (status == ENX_OK) status = enx_buf_append(&text, "\n", 1);
     if (status == ENX_OK) status = enx_file_write(path, text.data, text.size_bytes, report);
-    if (status == ENX_OK)
-        note(c, "[%zu exchanges are in %s]", cli_talk_exchange_count(&c->talk), path);
+    if (status == ENX_OK) note_file(c, path, "saved");
     json_decref(json);
     enx_buf_deinit(&text);
     return status;
@@ -409,8 +414,7 @@ static enx_status load(cli_chat *c, const char *path, enx_report *report)
         status = cli_talk_load(&c->talk, enx_buf_text(&text), text.size_bytes, report);
         if (status != ENX_OK) enx_report_wrap(report, "%s", path);
     }
-    if (status == ENX_OK)
-        note(c, "[%zu exchanges from %s]", cli_talk_exchange_count(&c->talk), path);
+    if (status == ENX_OK) note_file(c, path, "loaded");
     enx_buf_deinit(&text);
     return status;
 }
@@ -429,8 +433,9 @@ static enx_status retry(cli_chat *c, enx_report *report)
 
 static void print_stats(const cli_chat *c)
 {
-    note(c, "[%zu exchanges, %u forgotten; the last filled %llu of %u tokens; seed %llu]",
-         cli_talk_exchange_count(&c->talk), c->forgotten_count,
+    const size_t count = cli_talk_exchange_count(&c->talk);
+    note(c, "[%zu exchange%s, %u forgotten; the last filled %llu of %u tokens; seed %llu]", count,
+         count == 1 ? "" : "s", c->forgotten_count,
          (unsigned long long)(c->prompt_count + c->last.usage.tokens_out),
          enx_engine_context_tokens(c->engine), (unsigned long long)c->sampling.seed);
     show_cost(c, "all: ", &c->all);

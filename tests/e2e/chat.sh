@@ -61,7 +61,7 @@ talk --json --system "Be quick."
 json "$work/out" '[m["role"] for m in d["messages"]] == ["system", "user", "assistant"]'
 json "$work/out" 'd["messages"][0]["content"] == "Be kind."'
 says "Be kind."
-says "1 exchanges, 0 forgotten"
+says "1 exchange, 0 forgotten"
 says "all: "
 says "/retry"
 grep -Eq "^  top-k +0$" "$work/err" || fail "/set does not show what is set"

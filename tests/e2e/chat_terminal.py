@@ -128,7 +128,7 @@ def a_question_that_is_interrupted_while_it_is_read_was_not_asked():
                    {"role": "user", "content": "palavra " * 10000}], file)  # the first has no room
     s = Session(LONG)
     s.type(f"/load {path}\r")
-    s.wait("2 exchanges from")
+    s.wait("is loaded: 2 exchanges")
     s.wait("> ")
     s.type("/retry\r")
     s.wait("/retry\r*\n")
@@ -205,7 +205,7 @@ def pasted_lines_are_one_message():
     s.wait("> ")
     path = os.environ["ENXAME_HOME"] + "/pasted.json"
     s.type(f"/save {path}\r")
-    s.wait("1 exchanges are in")
+    s.wait("is saved: 1 exchange")
     s.wait("> ")
     with open(path) as file:
         content = json.load(file)["messages"][0]["content"]
