@@ -254,9 +254,12 @@ static json_t *clean(const enx_buf *text)
 
 static enx_status keep_answer(cli_chat *c, enx_report *report)
 {
-    json_t          *text = clean(&c->text), *thought = clean(&c->thought);
-    const enx_status status =
-        cli_talk_answer(&c->talk, json_string_value(text), json_string_value(thought), report);
+    json_t    *text = clean(&c->text), *thought = clean(&c->thought);
+    enx_status status =
+        text && thought ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for the answer");
+    if (status == ENX_OK)
+        status =
+            cli_talk_answer(&c->talk, json_string_value(text), json_string_value(thought), report);
     json_decref(text);
     json_decref(thought);
     return status;
