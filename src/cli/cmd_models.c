@@ -153,12 +153,9 @@ int cmd_models(int argc, char **argv)
         if (status == ENX_OK) args.operands.items[args.operands.count++] = swarm;
     }
     for (size_t i = 0; status == ENX_OK && i < args.operands.count; i++) {
-        const char  *path = args.operands.items[i];
-        const size_t size = strlen(path);
-        json_t      *one = NULL;
-        if (size > 5 &&
-            (strcmp(path + size - 5, ".yaml") == 0 || strcmp(path + size - 4, ".yml") == 0))
-            status = describe_swarm(path, list, &report);
+        const char *path = args.operands.items[i];
+        json_t     *one = NULL;
+        if (cli_is_yaml(path)) status = describe_swarm(path, list, &report);
         else if ((status = describe(path, &one, &report)) == ENX_OK)
             json_array_append_new(list, one);
     }
