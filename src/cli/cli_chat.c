@@ -178,6 +178,7 @@ static enx_status start(cli_chat *c, const enx_tokens *prompt, bool is_thinking,
                             .eos = enx_tokenizer_eos(c->loaded.tokenizer),
                             .tokenizer = c->loaded.tokenizer,
                             .mask = c->mask,
+                            .skips_forced = true,
                             .on_token = on_token,
                             .user = c };
     ENX_TRY(cli_sampling_get(&c->sampling, c->loaded.tokenizer, &request.sampling, report));

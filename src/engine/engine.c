@@ -138,10 +138,24 @@ static void list_top(const enx_engine *e, const slot *s, const enx_candidates *c
                     r->top + (size_t)(s->scored - r->forced_count) * r->top_count, r->top_count);
 }
 
+/* Is the text that comes next without choice?  Then settle its first token. */
+static bool skip_forced(const enx_engine *e, slot *s)
+{
+    const enx_request *r = &s->request;
+    if (!r->skips_forced || r->sampling.bias_count || s->scored < r->forced_count) return false;
+    const uint32_t id = enx_mask_forced(r->mask);
+    if (id == ENX_TOKEN_NONE) return false;
+    const float certain = 0;
+    list_top(e, s, &(enx_candidates){ &certain, &id, 1 });
+    settle(s, id, 0, id);
+    return true;
+}
+
 /* Settle the outputs at which the mask leaves no choice; then know what it allows next. */
 static void advance(const enx_engine *e, slot *s)
 {
     while (s->request.mask && !s->is_done) {
+        if (skip_forced(e, s)) continue;
         uint32_t    *ids = e->id_mem;
         const size_t count = enx_mask_allowed(s->request.mask, ids);
         const bool   is_forced = s->scored < s->request.forced_count;

@@ -123,6 +123,9 @@ typedef struct enx_request {
     enx_sampling         sampling;
     enx_mask            *mask; /* borrowed until finished; NULL: everything goes.  Reset by the
                                   engine; forced tokens are stepped through it too */
+    bool         skips_forced; /* text that the mask leaves no choice about comes without a step, as
+                                  the longest tokens of it: its probability is 1, though several
+                                  tokens could have begun it; not with biases */
     enx_likely  *top; /* [max_tokens][top_count], borrowed until finished: the likeliest at each
                          sampled place, eos included, in falling order; NULL: not wanted */
     uint32_t     top_count;

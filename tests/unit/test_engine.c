@@ -440,6 +440,34 @@ static void places_without_choice_cost_no_step(void **state)
     enx_mask_close(&request.mask);
 }
 
+static void forced_text_costs_no_step(void **state)
+{
+    (void)state;
+    char        text[2 * OUT_MAX + 1];
+    pattern     p;
+    result      r;
+    enx_request request = plain;
+    request.eos = EOS;
+    request.max_tokens = 40;
+    request.mask = open_mask(&p, "Xabcdeabcdeabcde"); /* pairs of these are tokens, too */
+    run_alone(request, &r);
+    const uint32_t by_choice = r.step_count;
+    assert_true(by_choice > 4);
+    request.skips_forced = true;
+    run_alone(request, &r);
+    text_of(&r, text);
+    assert_string_equal(text + 1, "abcdeabcdeabcde");
+    assert_true(r.step_count <= 3); /* X, and what may go across the end */
+    for (uint32_t i = 1; i + 2 < r.count; i++) assert_true(r.logprobs[i] == 0);
+    assert_int_equal(r.finish, ENX_FINISH_STOP);
+    const enx_bias bias = { 'x', 1 };
+    request.sampling.biases = &bias;
+    request.sampling.bias_count = 1;
+    run_alone(request, &r);
+    assert_int_equal(r.step_count, by_choice);
+    enx_mask_close(&request.mask);
+}
+
 static void dead_ends_and_refused_tokens_are_stuck(void **state)
 {
     (void)state;
@@ -903,6 +931,7 @@ int main(void)
         cmocka_unit_test(forced_tokens_are_scored_as_if_sampled),
         cmocka_unit_test(seeds_decide_and_nothing_else),
         cmocka_unit_test(masked_output_fits_the_mask_and_ends),
+        cmocka_unit_test(forced_text_costs_no_step),
         cmocka_unit_test(probabilities_of_the_allowed_sum_to_one),
         cmocka_unit_test(places_without_choice_cost_no_step),
         cmocka_unit_test(dead_ends_and_refused_tokens_are_stuck),
