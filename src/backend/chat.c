@@ -226,18 +226,6 @@ static bool ends_in_thought(const enx_buf *text)
     return size >= tag_bytes && memcmp(text->data + size - tag_bytes, tag, tag_bytes) == 0;
 }
 
-/* Most templates write the beginning of text themselves; it comes once. */
-static enx_status push_bos(const enx_tokenizer *tokenizer, const enx_buf *text, enx_tokens *out)
-{
-    const uint32_t bos = enx_tokenizer_bos(tokenizer);
-    if (bos == ENX_TOKEN_NONE) return ENX_OK;
-    const enx_gguf_str name = enx_tokenizer_bytes(tokenizer, bos);
-    if (text->size_bytes >= name.size_bytes && name.size_bytes > 0 &&
-        memcmp(text->data, name.data, name.size_bytes) == 0)
-        return ENX_OK;
-    return enx_tokens_push(out, bos);
-}
-
 static enx_status encode(const enx_tokenizer *tokenizer, enx_buf *text, enx_tokens *out,
                          enx_report *report)
 {
@@ -245,7 +233,8 @@ static enx_status encode(const enx_tokenizer *tokenizer, enx_buf *text, enx_toke
     if (!at) return ENX_FAIL(report, NOMEM, "no memory for the prompt");
     const size_t       count_before = out->count;
     const enx_literals literals = { at, unmark(text, at) };
-    enx_status         status = push_bos(tokenizer, text, out);
+    /* Most templates write the beginning of text themselves; it comes once. */
+    enx_status         status = enx_tokenizer_begin(tokenizer, text->data, text->size_bytes, out);
     if (status != ENX_OK) (void)ENX_FAIL(report, LIMIT, "no room for the prompt");
     if (status == ENX_OK)
         status = enx_tokenizer_encode_except(tokenizer, enx_buf_text(text), text->size_bytes,

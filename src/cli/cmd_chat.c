@@ -90,7 +90,7 @@ static enx_status open_lead(chat_arguments *a, cli_chat *c, const char *swarm, e
     if (status == ENX_OK) status = enx_config_model_path(config, &config->lead, &path);
     if (status == ENX_OK) status = enx_loaded_open(&c->loaded, enx_buf_text(&path), report);
     if (status == ENX_OK) {
-        const uint64_t params = enx_model_param_count(c->loaded.model);
+        const uint64_t params = enx_model_active_param_count(c->loaded.model);
         c->price = enx_config_price(config, &config->lead, params);
         c->has_price = true;
         if (a->threads == 0) a->threads = config->threads;

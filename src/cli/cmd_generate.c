@@ -109,9 +109,15 @@ static enx_status read_prompt(generate_state *s, const generate_arguments *a, en
     if (a->prompt && enx_buf_append_text(&s->text, a->prompt) != ENX_OK)
         return ENX_FAIL(report, LIMIT, "-p: the text is too long");
     if (!a->prompt) ENX_TRY(cli_read(&s->text, a->file ? a->file : "-", report));
-    if (!a->what)
-        return enx_tokenizer_encode(s->loaded.tokenizer, enx_buf_text(&s->text), s->text.size_bytes,
+    if (!a->what) {
+        const enx_tokenizer *tokenizer = s->loaded.tokenizer;
+        const size_t         known_bytes = a->is_special ? s->text.size_bytes : 0;
+        if (enx_tokenizer_begin(tokenizer, enx_buf_text(&s->text), known_bytes, &s->prompt) !=
+            ENX_OK)
+            return ENX_FAIL(report, NOMEM, "no memory for the prompt");
+        return enx_tokenizer_encode(tokenizer, enx_buf_text(&s->text), s->text.size_bytes,
                                     a->is_special, &s->prompt, report);
+    }
     const enx_prompt_fields fields = { .text = enx_buf_text(&s->text),
                                        .text_bytes = s->text.size_bytes,
                                        .language = a->language,
@@ -138,6 +144,7 @@ static enx_status submit_all(generate_state *s, generate_arguments *a, enx_repor
                             .eos = enx_tokenizer_eos(s->loaded.tokenizer),
                             .tokenizer = s->loaded.tokenizer,
                             .top_count = s->top_count,
+                            .skips_forced = true,
                             .on_token = on_token };
     ENX_TRY(cli_sampling_get(&a->sampling, s->loaded.tokenizer, &request.sampling, report));
     for (uint32_t i = 0; i < s->sample_count; i++) {

@@ -328,6 +328,17 @@ enx_status enx_tokenizer_encode(const enx_tokenizer *tokenizer, const char *text
     return encode(tokenizer, text, size_bytes, parse_special ? &none : NULL, out, report);
 }
 
+enx_status enx_tokenizer_begin(const enx_tokenizer *tokenizer, const char *text, size_t size_bytes,
+                               enx_tokens *out)
+{
+    if (tokenizer->bos == ENX_TOKEN_NONE) return ENX_OK;
+    const enx_gguf_str name = enx_tokenizer_bytes(tokenizer, tokenizer->bos);
+    if (name.size_bytes > 0 && size_bytes >= name.size_bytes &&
+        memcmp(text, name.data, name.size_bytes) == 0)
+        return ENX_OK;
+    return enx_tokens_push(out, tokenizer->bos);
+}
+
 enx_status enx_tokenizer_encode_except(const enx_tokenizer *tokenizer, const char *text,
                                        size_t size_bytes, const enx_literals *literals,
                                        enx_tokens *out, enx_report *report)

@@ -108,6 +108,11 @@ ENX_MUST_USE enx_status enx_tokenizer_encode(const enx_tokenizer *tokenizer, con
                                              size_t size_bytes, bool parse_special, enx_tokens *out,
                                              enx_report *report);
 
+/* Append the token that belongs before the first text of a sequence, if the vocabulary has one and
+ * the text does not name it itself.  ENX_LIMIT when out is full, ENX_NOMEM. */
+ENX_MUST_USE enx_status enx_tokenizer_begin(const enx_tokenizer *tokenizer, const char *text,
+                                            size_t size_bytes, enx_tokens *out);
+
 /* Places of a text, in bytes, rising. */
 typedef struct enx_literals {
     const size_t *at; /* [count] */
