@@ -3,6 +3,7 @@
 BUILD ?= build
 SECONDS_EACH ?= 60
 ROUNDS ?= 20
+EXECUTIONS ?= 100000000
 TESTS = meson test --no-rebuild --print-errorlogs
 SANE = ASAN_OPTIONS=detect_stack_use_after_return=1 \
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
@@ -21,6 +22,7 @@ help:
 	@echo "make asan     the tests under AddressSanitizer and UBSan (clang)"
 	@echo "make tsan     the tests with threads under ThreadSanitizer (clang)"
 	@echo "make fuzz     each fuzz target for $(SECONDS_EACH) s (SECONDS_EACH=)"
+	@echo "make fuzz-long  $(EXECUTIONS) executions of all together: most of a day (EXECUTIONS=)"
 	@echo "make format   rewrite the C sources with clang-format"
 	@echo "make clean    remove build folders"
 
@@ -49,6 +51,7 @@ conformance: build
 soak: build
 	@$(TESTS) -C $(BUILD) --suite soak --timeout-multiplier 10
 	@$(call run,$(BUILD),--no-suite soak --no-suite tidy --repeat $(ROUNDS))
+	@$(MAKE) --no-print-directory fuzz-long
 
 asan: deps-full
 	@test -f build-asan/build.ninja || CC=clang meson setup build-asan \
@@ -63,16 +66,16 @@ tsan: deps-full
 	@ninja -C build-tsan $(NINJA_FLAGS)
 	@$(call run,build-tsan,--suite $(or $(SUITE),threads) --timeout-multiplier 10)
 
-fuzz: deps-full
+fuzz-build: deps-full
 	@test -f build-fuzz/build.ninja || CC=clang meson setup build-fuzz -Dfuzz=true \
 		-Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fsanitize=fuzzer-no-link
 	@ninja -C build-fuzz $(NINJA_FLAGS)
-	@set -e; for seeds in fuzz/corpus/*; do target=$${seeds##*/}; \
-		mkdir -p build-fuzz/found/$$target; \
-		$(SANE) $(STEADY) build-fuzz/fuzz/fuzz_$$target -max_len=4096 -timeout=10 -verbosity=0 \
-			-print_final_stats=1 -artifact_prefix=build-fuzz/ \
-			-max_total_time=$(SECONDS_EACH) build-fuzz/found/$$target $$seeds; \
-	done
+
+fuzz: fuzz-build
+	@$(SANE) $(STEADY) scripts/fuzz build-fuzz seconds $(SECONDS_EACH)
+
+fuzz-long: fuzz-build
+	@$(SANE) $(STEADY) scripts/fuzz build-fuzz executions $(EXECUTIONS)
 
 format: deps-full
 	@clang-format -i $$(find src include tests fuzz bench tools -name '*.[ch]')
@@ -80,4 +83,5 @@ format: deps-full
 clean:
 	rm -rf build build-asan build-tsan build-fuzz
 
-.PHONY: help deps deps-full build demo test bench conformance soak asan tsan fuzz format clean
+.PHONY: help deps deps-full build demo test bench conformance soak asan tsan fuzz-build fuzz \
+	fuzz-long format clean
