@@ -48,45 +48,50 @@ static void print_claim(int number, const enx_claim *c)
     putchar('\n');
 }
 
-static enx_status judge(enx_claim claims[ENX_CLAIMS_COUNT], const char *path, enx_report *report)
+static enx_status judge(enx_claim claims[ENX_CLAIMS_COUNT], cli_scenario **scenario,
+                        const char *path, const char *law, enx_report *report)
 {
-    enx_buf       text;
-    cli_scenario *scenario = NULL;
-    enx_buf_init(&text, CLI_SCENARIO_BYTES_MAX);
-    enx_status status = cli_read(&text, path, report);
-    if (status == ENX_OK) status = cli_scenario_open(&scenario, &text, path, report);
-    if (status == ENX_OK) {
-        status = enx_claims_judge(claims, &scenario->claims, report);
-        if (status != ENX_OK) enx_report_wrap(report, "%s", path);
-    }
-    cli_scenario_close(&scenario);
-    enx_buf_deinit(&text);
+    ENX_TRY(cli_scenario_read(scenario, path, law, report));
+    const enx_status status = enx_claims_judge(claims, &(*scenario)->claims, report);
+    if (status != ENX_OK) enx_report_wrap(report, "%s", path);
     return status;
+}
+
+static void print_all(const enx_claim claims[ENX_CLAIMS_COUNT], const cli_scenario *scenario,
+                      bool is_json)
+{
+    if (scenario->has_law) cli_law_print(stderr, &scenario->law);
+    if (!is_json) {
+        for (int i = 0; i < ENX_CLAIMS_COUNT; i++) print_claim(i + 1, &claims[i]);
+        return;
+    }
+    json_t *list = json_array();
+    for (int i = 0; i < ENX_CLAIMS_COUNT; i++) json_array_append_new(list, json_claim(&claims[i]));
+    json_t *out = json_pack("{s:o}", "claims", list);
+    if (scenario->has_law) json_object_set_new(out, "law", cli_law_json(&scenario->law));
+    cli_print_json_exact(out);
 }
 
 int cmd_market_claims(int argc, char **argv)
 {
-    const cli_spec spec = { "market claims SCENARIO.yaml [options]",
-                            "Seven claims about the business of models, judged on a market; and "
-                            "the value of one parameter at which each verdict flips.",
-                            "enxame market claims jobs/market/today.yaml",
-                            NULL,
-                            0,
-                            1,
-                            1 };
-    cli_args       args;
-    enx_report     report = { 0 };
-    enx_claim      claims[ENX_CLAIMS_COUNT];
-    enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
+    const char      *law = NULL;
+    const cli_option list[] = { CLI_LAW_OPTION(law) };
+    const cli_spec   spec = { "market claims SCENARIO.yaml [options]",
+                              "Seven claims about the business of models, judged on a market; and "
+                                "the value of one parameter at which each verdict flips.",
+                              "enxame market claims jobs/market/today.yaml",
+                              list,
+                              sizeof list / sizeof *list,
+                              1,
+                              1 };
+    cli_args         args;
+    enx_report       report = { 0 };
+    cli_scenario    *scenario = NULL;
+    enx_claim        claims[ENX_CLAIMS_COUNT];
+    enx_status       status = cli_parse(&spec, &args, argc, argv, &report);
     if (status == ENX_OK && args.is_help) return 0;
-    if (status == ENX_OK) status = judge(claims, args.operands.items[0], &report);
-    if (status != ENX_OK) return cli_fail("market claims", &args, status, &report);
-    if (args.is_json) {
-        json_t *list = json_array();
-        for (int i = 0; i < ENX_CLAIMS_COUNT; i++)
-            json_array_append_new(list, json_claim(&claims[i]));
-        cli_print_json_exact(json_pack("{s:o}", "claims", list));
-    } else
-        for (int i = 0; i < ENX_CLAIMS_COUNT; i++) print_claim(i + 1, &claims[i]);
-    return 0;
+    if (status == ENX_OK) status = judge(claims, &scenario, args.operands.items[0], law, &report);
+    if (status == ENX_OK) print_all(claims, scenario, args.is_json);
+    cli_scenario_close(&scenario);
+    return status == ENX_OK ? 0 : cli_fail("market claims", &args, status, &report);
 }

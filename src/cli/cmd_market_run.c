@@ -37,7 +37,7 @@ static const metric_name metric_names[ENX_METRICS_COUNT] = {
 
 typedef struct options {
     uint64_t    draws, years, seed, threads, stop_year;
-    const char *svg;
+    const char *svg, *law;
     bool        has_tornado;
 } options;
 
@@ -220,6 +220,7 @@ static void print_json(const run *runs, int count, const cli_scenario *scenario,
     json_object_set_new(out, "seed", json_integer((json_int_t)runs[0].input.seed));
     if (scenario->name)
         json_object_set_new(out, "name", cli_json_text(scenario->name, strlen(scenario->name)));
+    if (scenario->has_law) json_object_set_new(out, "law", cli_law_json(&scenario->law));
     if (gusts) json_object_set_new(out, "tornado", json_tornado(gusts));
     if (count > 1) json_object_set_new(out, "cournot", json_run(&runs[1]));
     cli_print_json_exact(out);
@@ -355,12 +356,10 @@ static enx_status run_scenario(const char *path, const options *o, bool is_json,
 {
     static run    runs[CONDUCTS];
     gust          gusts[ENX_LEVERS_COUNT];
-    enx_buf       text;
     cli_scenario *scenario = NULL;
-    enx_buf_init(&text, CLI_SCENARIO_BYTES_MAX);
-    enx_status status = check_options(o, report);
-    if (status == ENX_OK) status = cli_read(&text, path, report);
-    if (status == ENX_OK) status = cli_scenario_open(&scenario, &text, path, report);
+    enx_status    status = check_options(o, report);
+    if (status == ENX_OK) status = cli_scenario_read(&scenario, path, o->law, report);
+    if (status == ENX_OK && scenario->has_law) cli_law_print(stderr, &scenario->law);
     const int count = scenario && scenario->is_both ? CONDUCTS : 1;
     if (status == ENX_OK) {
         status = run_conducts(runs, gusts, count, scenario, o, report);
@@ -374,7 +373,6 @@ static enx_status run_scenario(const char *path, const options *o, bool is_json,
     if (status == ENX_OK && !is_json && o->has_tornado) print_tornado(gusts, runs[0].input.years);
     for (int i = 0; i < CONDUCTS; i++) close_run(&runs[i]);
     cli_scenario_close(&scenario);
-    enx_buf_deinit(&text);
     return status;
 }
 
@@ -390,6 +388,7 @@ int cmd_market_run(int argc, char **argv)
           "the law stops in this year, whatever its odds" },
         { "tornado", '\0', CLI_FLAG, &o.has_tornado, NULL,
           "what decides the result: each assumption a tenth lower and higher" },
+        CLI_LAW_OPTION(o.law),
         { "svg", '\0', CLI_TEXT, (void *)&o.svg, "FILE", "write fan charts, too" },
     };
     const cli_spec spec = { "market run SCENARIO.yaml [options]",
