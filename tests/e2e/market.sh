@@ -153,6 +153,74 @@ expect 64 "$enxame" market buy "$work/x.yaml"
 says 'job.tokens_cached'
 expect 0 "$enxame" market buy --help
 
+# the price table, built in and of one's own; a model's name in place of prices
+expect 0 "$enxame" market prices openai/o3
+grep -Eq 'openai/o3 +2025-06-10 +2 ' "$work/out" || fail "no price of o3"
+expect 0 "$enxame" market prices --json
+python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); assert len(d["rows"]) > 1000, d' \
+    "$work/out" || fail "the table is short"
+cat > "$work/x.yaml" <<'END'
+job: {tasks: 300000, tokens_in: 1000, tokens_out: 500, accuracy: 0.9}
+api: {model: openai/gpt-4o, accuracy: 0.95}
+END
+expect 0 "$enxame" market buy "$work/x.yaml"
+grep -q 'api .* 2250.00 ' "$work/out" || fail "not 2250 USD"
+printf '%s\n' '# enxame prices, version 1' '# date: 2026-01-31' '# source: mine' \
+    'provider,model,from,usd_per_mtok_in,usd_per_mtok_cached,usd_per_mtok_out,tiered' \
+    'openai,gpt-4o,,1,,2,' > "$work/prices.csv"
+expect 0 "$enxame" market buy "$work/x.yaml" --prices "$work/prices.csv" --json
+python3 -c 'import json, sys; d = json.load(open(sys.argv[1]))
+assert abs(d["api"]["usd"] - 600) < 1e-9 and d["prices"] == "2026-01-31", d' "$work/out" || fail own
+sed -i 's/gpt-4o,/gpt-4p,/' "$work/x.yaml"
+expect 66 "$enxame" market buy "$work/x.yaml"
+says 'api.model: no price of that model'
+echo 'openai' >> "$work/prices.csv"
+expect 65 "$enxame" market prices --prices "$work/prices.csv"
+says 'line 6: 1 fields instead of 7'
+printf 'job: {tasks: 9, tokens_in: 1, tokens_out: 1}\napi: {usd_per_mtok_in: 2.5e-6}\n' > "$work/x.yaml"
+expect 64 "$enxame" market buy "$work/x.yaml"
+says 'api.usd_per_mtok_out: is missing; USD a million tokens'
+sed -i 's/5e-6/5e-6, usd_per_mtok_out: 1e-5/' "$work/x.yaml"
+expect 64 "$enxame" market buy "$work/x.yaml"
+says 'if it is for one token, write 2.5'
+
+# a law that was measured, and its doubts
+cat > "$work/law.json" <<'END'
+{"kind": "enxame.law", "version": 1, "compute_exponent": 0.16, "se": {"compute_exponent": 0.008},
+ "odds": {"holds": 0.2, "slowed": 0.4, "stopped": 0.3, "reversed": 0.1}, "source": {"runs": 40}}
+END
+expect 0 "$enxame" market claims "$root/jobs/market/today.yaml" --law "$work/law.json" --json
+says 'note: its own odds are against it'
+python3 - "$work/out" <<'END' || fail "the law is lost"
+import json, sys
+d = json.load(open(sys.argv[1]))
+claims = {c["name"]: c for c in d["claims"]}
+assert claims["law"]["value"] == 0.16 and abs(claims["few"]["value"] - 1.2 * 0.16 / 0.155) < 1e-12
+assert d["law"]["odds"]["stopped"] == 0.3 and "against" in d["law"]["doubt"]
+END
+expect 0 "$enxame" "${future[@]}" --law "$work/law.json" --json
+python3 - "$work/1.json" "$work/out" <<'END' || fail "poor odds do not widen the years"
+import json, sys
+without, law = (json.load(open(path))["fans"] for path in sys.argv[1:])
+assert law["law"][3]["mean"] < without["law"][3]["mean"] - 0.2
+def width(fans, key): q = fans[key][3]["quantiles"]; return q[-1] / q[0]
+assert width(law, "net_usd") > width(without, "net_usd")
+END
+sed -i 's/"version": 1/"version": 3/' "$work/law.json"
+expect 69 "$enxame" market solve "$root/jobs/market/today.yaml" --law "$work/law.json"
+says 'version: 3'
+
+# every key is explained, in the program and in the page
+expect 0 "$enxame" market keys --json
+python3 - "$work/out" "$root/docs/market.md" <<'END' || fail "keys"
+import json, sys
+keys = json.load(open(sys.argv[1]))["keys"]
+page = open(sys.argv[2]).read()
+assert len(keys) > 60 and all(k["unit"] and k["range"] and k["default"] and k["source"] for k in keys)
+missing = [k["key"] for k in keys if "`" + k["key"].split(".")[-1].replace("[]", "") + "`" not in page]
+assert not missing, missing
+END
+
 # what has no answer
 solve() { printf '%s' "$1" > "$work/x.yaml"; expect "$2" "$enxame" market solve "$work/x.yaml"; }
 solve 'alpah: 1' 65
