@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const double enx_future_quantiles[ENX_FUTURE_QUANTILES] = { 0.05, 0.25, 0.5, 0.75, 0.95 };
+const double enx_future_quantiles[ENX_FUTURE_QUANTILES] = { 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95 };
 
 const char *const enx_lever_names[ENX_LEVERS_COUNT] = {
     [ENX_LEVER_ODDS] = "odds",

@@ -17,7 +17,19 @@
 
 #include "market/market.h"
 
-enum { ENX_FUTURE_YEARS_MAX = 100, ENX_FUTURE_DRAWS_MAX = 1000000, ENX_FUTURE_QUANTILES = 5 };
+enum { ENX_FUTURE_YEARS_MAX = 100, ENX_FUTURE_DRAWS_MAX = 1000000 };
+
+/* Of the draws, in enx_future_quantiles. */
+enum {
+    ENX_FUTURE_LOWEST, /* 5 % */
+    ENX_FUTURE_TENTH,
+    ENX_FUTURE_QUARTER,
+    ENX_FUTURE_MEDIAN,
+    ENX_FUTURE_THREE_QUARTERS,
+    ENX_FUTURE_NINE_TENTHS,
+    ENX_FUTURE_HIGHEST, /* 95 % */
+    ENX_FUTURE_QUANTILES
+};
 
 typedef enum enx_metric {
     ENX_METRIC_LAW,      /* 1 while the law holds, else 0 */

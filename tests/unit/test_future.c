@@ -176,7 +176,8 @@ static void costs_fall_by_trend_and_wander_by_noise(void **state)
         /* the 5 % quantile is exp of -1.645 deviations; its own error is about 2 % of it here */
         const double low = COST * pow(0.7, year) * exp(-1.6448536 * sqrt(spread));
         const double error = sqrt(0.05 * 0.95 / DRAWS) / 0.10313564 * sqrt(spread);
-        assert_true(fabs(log(enx_future_fan(costs, DRAWS).quantiles[0] / low)) < 4 * error);
+        assert_true(fabs(log(enx_future_fan(costs, DRAWS).quantiles[ENX_FUTURE_LOWEST] / low)) <
+                    4 * error);
     }
     free(values);
 }
@@ -351,10 +352,11 @@ static void a_fan_is_of_its_values(void **state)
     (void)state;
     double        values[] = { 40, 0, 30, 10, 20 };
     const enx_fan fan = enx_future_fan(values, 5);
-    assert_true(fan.mean == 20 && fan.quantiles[2] == 20 && fan.quantiles[1] == 10);
-    assert_true(fabs(fan.quantiles[0] - 2) < 1e-12);
+    assert_true(fan.mean == 20 && fan.quantiles[ENX_FUTURE_MEDIAN] == 20 &&
+                fan.quantiles[ENX_FUTURE_QUARTER] == 10);
+    assert_true(fabs(fan.quantiles[ENX_FUTURE_LOWEST] - 2) < 1e-12);
     assert_true(fabs(fan.standard_error - sqrt(50)) < 1e-12);
-    assert_true(enx_future_fan(values, 1).quantiles[4] == 0);
+    assert_true(enx_future_fan(values, 1).quantiles[ENX_FUTURE_HIGHEST] == 0);
 }
 
 int main(void)
