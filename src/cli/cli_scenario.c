@@ -68,7 +68,8 @@ typedef struct yaml_claims {
 
 typedef struct yaml_future {
     double *odds, *horizon_years, *demand_growth, *demand_sd, *cost_factor, *cost_sd, *gamma_sd;
-    double *noise_sd, *learning_rate, *units_before, *compute_growth, *rho_after, *open_lag_years;
+    double *noise_sd, *quality_sd, *learning_rate, *units_before, *compute_growth, *rho_after;
+    double *open_lag_years;
 } yaml_future;
 
 typedef struct yaml_scenario {
@@ -179,6 +180,7 @@ static const cyaml_schema_field_t future_fields[] = {
     CYAML_FIELD_FLOAT_PTR("cost_sd", TEXT | MAYBE, yaml_future, cost_sd),
     CYAML_FIELD_FLOAT_PTR("gamma_sd", TEXT | MAYBE, yaml_future, gamma_sd),
     CYAML_FIELD_FLOAT_PTR("noise_sd", TEXT | MAYBE, yaml_future, noise_sd),
+    CYAML_FIELD_FLOAT_PTR("quality_sd", TEXT | MAYBE, yaml_future, quality_sd),
     CYAML_FIELD_FLOAT_PTR("learning_rate", TEXT | MAYBE, yaml_future, learning_rate),
     CYAML_FIELD_FLOAT_PTR("units_before", TEXT | MAYBE, yaml_future, units_before),
     CYAML_FIELD_FLOAT_PTR("compute_growth", TEXT | MAYBE, yaml_future, compute_growth),
@@ -450,6 +452,7 @@ static void take_future(cli_scenario *s, const yaml_future *y)
     take(&f->cost_sd, y->cost_sd);
     take(&f->gamma_sd, y->gamma_sd);
     take(&f->noise_sd, y->noise_sd);
+    take(&f->quality_sd, y->quality_sd);
     take(&f->learning_rate, y->learning_rate);
     take(&f->units_before, y->units_before);
     take(&f->compute_growth, y->compute_growth);

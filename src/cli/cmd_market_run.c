@@ -27,6 +27,10 @@ static const metric_name metric_names[ENX_METRICS_COUNT] = {
     [ENX_METRIC_COST] = { "unit_cost", "unit cost, USD", 1 },
     [ENX_METRIC_PRICE] = { "price", "price, USD a unit", 1 },
     [ENX_METRIC_UNITS] = { "units", "units sold, billion a year", 1e-9 },
+    [ENX_METRIC_REVENUE] = { "revenue_usd", "models: revenue, bn USD a year", 1e-9 },
+    [ENX_METRIC_LARGEST] = { "largest_usd", "  of the largest product", 1e-9 },
+    [ENX_METRIC_SECOND] = { "second_usd", "  of the second", 1e-9 },
+    [ENX_METRIC_MARGIN] = { "margin", "models: gross profit by revenue", 1 },
     [ENX_METRIC_GROSS] = { "gross_usd", "models: gross profit, bn USD a year", 1e-9 },
     [ENX_METRIC_TRAINING] = { "training_usd", "models: training, bn USD a year", 1e-9 },
     [ENX_METRIC_NET] = { "net_usd", "models: net profit, bn USD a year", 1e-9 },
@@ -272,12 +276,12 @@ static void print_table(const run *r)
     if (r->failed)
         printf("%u draws have no equilibrium in some year and are left out\n", r->failed);
     const uint32_t years[] = { 1, (r->input.years + 1) / 2, r->input.years };
-    printf("\n  %-34s", "");
+    printf("\n  %-38s", "");
     for (int i = 0; i < 3; i++) printf("        year %-3u          ", years[i]);
     putchar('\n');
     for (uint32_t metric = 0; metric < ENX_METRICS_COUNT; metric++) {
         const metric_name *name = &metric_names[metric];
-        printf("  %-34s", name->title);
+        printf("  %-38s", name->title);
         for (int i = 0; i < 3; i++) {
             const enx_fan *fan = &r->fans[metric * r->input.years + years[i] - 1];
             char           text[64];

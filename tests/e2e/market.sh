@@ -94,7 +94,7 @@ python3 - "$work/1.json" "$work/1.svg" <<'END' || fail "fans"
 import json, sys, xml.dom.minidom
 run = json.load(open(sys.argv[1]))
 assert run["draws"] == 200 and run["years"] == 4 and run["seed"] == 5
-assert run["without_equilibrium"] == 0 and len(run["fans"]) == 10
+assert run["without_equilibrium"] == 0 and len(run["fans"]) == 14
 for fan in run["fans"].values():
     assert [year["year"] for year in fan] == [1, 2, 3, 4]
     for year in fan: assert year["quantiles"] == sorted(year["quantiles"])

@@ -69,7 +69,8 @@ static void future_keys_are_read(void **state)
     cli_scenario *s = open_text(
         "alpha: 1\noutside: 0\n" FIRM
         "future: {odds: 0.6, horizon_years: 4, demand_growth: 2, demand_sd: 0.1,\n"
-        "  cost_factor: 0.5, cost_sd: 0.2, gamma_sd: 0.3, noise_sd: 0.4, learning_rate: 0.25,\n"
+        "  cost_factor: 0.5, cost_sd: 0.2, gamma_sd: 0.3, noise_sd: 0.4, quality_sd: 0.35,\n"
+        "  learning_rate: 0.25,\n"
         "  units_before: 9, compute_growth: 3, rho_after: 0.7, open_lag_years: 0.5}\n"
         "layers: {curvature: linear, chain: [{name: a, firms: 2}],\n"
         "  hardware: {margin: 0.71, cost_share: 0.72, training_share: 0.73}}\n");
@@ -78,6 +79,7 @@ static void future_keys_are_read(void **state)
     assert_true(f->demand_sd == 0.1 && f->cost_factor == 0.5 && f->cost_sd == 0.2);
     assert_true(f->gamma_sd == 0.3 && f->noise_sd == 0.4 && f->learning_rate == 0.25);
     assert_true(f->units_before == 9 && f->compute_growth == 3 && f->rho_after == 0.7);
+    assert_true(f->quality_sd == 0.35);
     assert_true(f->open_lag_years == 0.5 && f->hardware_margin == 0.71);
     assert_true(f->hardware_cost == 0.72 && f->hardware_training == 0.73);
     assert_ptr_equal(f->market, &s->market);
