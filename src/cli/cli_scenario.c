@@ -67,9 +67,10 @@ typedef struct yaml_claims {
 } yaml_claims;
 
 typedef struct yaml_future {
-    double *odds, *horizon_years, *demand_growth, *demand_sd, *cost_factor, *cost_sd, *gamma_sd;
-    double *noise_sd, *quality_sd, *learning_rate, *units_before, *compute_growth, *rho_after;
-    double *open_lag_years;
+    double  *odds, *horizon_years, *demand_growth, *demand_sd, *cost_factor, *cost_sd, *gamma_sd;
+    double  *noise_sd, *quality_sd, *learning_rate, *units_before, *compute_growth, *rho_after;
+    double  *open_lag_years;
+    uint32_t stop_year;
 } yaml_future;
 
 typedef struct yaml_scenario {
@@ -185,6 +186,7 @@ static const cyaml_schema_field_t future_fields[] = {
     CYAML_FIELD_FLOAT_PTR("units_before", TEXT | MAYBE, yaml_future, units_before),
     CYAML_FIELD_FLOAT_PTR("compute_growth", TEXT | MAYBE, yaml_future, compute_growth),
     CYAML_FIELD_FLOAT_PTR("rho_after", TEXT | MAYBE, yaml_future, rho_after),
+    CYAML_FIELD_UINT("stop_year", CYAML_FLAG_OPTIONAL, yaml_future, stop_year),
     CYAML_FIELD_FLOAT_PTR("open_lag_years", TEXT | MAYBE, yaml_future, open_lag_years),
     CYAML_FIELD_END
 };
@@ -457,6 +459,7 @@ static void take_future(cli_scenario *s, const yaml_future *y)
     take(&f->units_before, y->units_before);
     take(&f->compute_growth, y->compute_growth);
     take(&f->rho_after, y->rho_after);
+    f->stop_year = y->stop_year;
     take(&f->open_lag_years, y->open_lag_years);
     if (!s->has_law) return;
     f->gamma_sd = hypot(f->gamma_sd, s->law.exponent_se / s->law.exponent);
@@ -476,6 +479,17 @@ static enx_status apply_law(cli_scenario *s, const yaml_scenario *y, enx_report 
     if (!(listed > 0))
         return ENX_FAIL(report, INVALID, "claims.exponent: %g is not from 0.001 to 1", listed);
     s->market.gamma *= s->law.exponent / listed;
+    return ENX_OK;
+}
+
+/* What is seen is the market as it is; public firms, as open weights after, are what the scenario
+ * makes of it. */
+static enx_status calibrate(cli_scenario *s, const yaml_scenario *y, const enx_sighting *seen,
+                            enx_report *report)
+{
+    for (unsigned i = 0; i < y->firms_count; i++) s->products[i].is_public = false;
+    ENX_TRY(enx_calibrate_market(&s->market, s->products, seen, report));
+    for (unsigned i = 0; i < y->firms_count; i++) s->products[i].is_public = y->firms[i].is_public;
     return ENX_OK;
 }
 
@@ -502,7 +516,7 @@ static enx_status take_market(cli_scenario *s, const yaml_scenario *y, const enx
         return ENX_FAIL(report, INVALID, "outside: is missing; the utility of not buying, or none");
     m->alpha = y->alpha ? *y->alpha : 0;
     if (y->alpha && m->alpha == 0) return enx_market_check(m, report);
-    if (seen) ENX_TRY(enx_calibrate_market(m, s->products, seen, report));
+    if (seen) ENX_TRY(calibrate(s, y, seen, report));
     ENX_TRY(take_open(m, y, report));
     ENX_TRY(enx_market_check(m, report));
     return check_units(m, report);

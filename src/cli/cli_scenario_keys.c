@@ -85,6 +85,8 @@ const cli_scenario_key cli_scenario_keys[] = {
     { "future.odds", "chance that the law holds", "1e-6 to 1", "1",
       "a law's file; claim 6 speaks of 0.6 to 0.7" },
     { "future.horizon_years", "years the odds are for", "0.01 to 1000", "5", "an assumption" },
+    { "future.stop_year", "first year without the law", "1 to 4294967295", "0: by the odds",
+      "an assumption; or --stop-year" },
     { "future.demand_growth", "times a year", "0.01 to 100", "1",
       "revenue of the largest labs: about 3 a year from 2023 to 2026" },
     { "future.demand_sd", "of the logarithm, one rate a draw", "0 to 5", "0", "yours" },

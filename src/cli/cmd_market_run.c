@@ -406,7 +406,7 @@ static enx_status run_conducts(run *runs, gust *gusts, int count, const cli_scen
         r->input.market = &r->market;
         r->input.years = (uint32_t)o->years;
         r->input.seed = o->seed;
-        r->input.stop_year = (uint32_t)o->stop_year;
+        if (o->stop_year) r->input.stop_year = (uint32_t)o->stop_year;
         r->draws = (uint32_t)o->draws;
         status = run_draws(r, pool, report);
     }

@@ -109,7 +109,7 @@ expect 0 "$enxame" "${future[@]}" --tornado --json
 python3 - "$work/out" <<'END' || fail "tornado"
 import json, sys
 run = json.load(open(sys.argv[1]))
-middle = run["fans"]["cs"][-1]["quantiles"][2]
+middle = run["fans"]["cs"][-1]["quantiles"][run["quantiles"].index(0.5)]
 levers = {row["lever"]: row["cs"] for row in run["tornado"]}
 assert len(levers) == 7 and levers["demand_growth"][0] < middle < levers["demand_growth"][1]
 assert levers["cost_factor"][0] > middle > levers["cost_factor"][1]

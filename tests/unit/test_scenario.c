@@ -68,7 +68,7 @@ static void future_keys_are_read(void **state)
     (void)state;
     cli_scenario *s = open_text(
         "alpha: 1\noutside: 0\n" FIRM
-        "future: {odds: 0.6, horizon_years: 4, demand_growth: 2, demand_sd: 0.1,\n"
+        "future: {odds: 0.6, stop_year: 3, horizon_years: 4, demand_growth: 2, demand_sd: 0.1,\n"
         "  cost_factor: 0.5, cost_sd: 0.2, gamma_sd: 0.3, noise_sd: 0.4, quality_sd: 0.35,\n"
         "  learning_rate: 0.25,\n"
         "  units_before: 9, compute_growth: 3, rho_after: 0.7, open_lag_years: 0.5}\n"
@@ -79,7 +79,7 @@ static void future_keys_are_read(void **state)
     assert_true(f->demand_sd == 0.1 && f->cost_factor == 0.5 && f->cost_sd == 0.2);
     assert_true(f->gamma_sd == 0.3 && f->noise_sd == 0.4 && f->learning_rate == 0.25);
     assert_true(f->units_before == 9 && f->compute_growth == 3 && f->rho_after == 0.7);
-    assert_true(f->quality_sd == 0.35);
+    assert_true(f->quality_sd == 0.35 && f->stop_year == 3);
     assert_true(f->open_lag_years == 0.5 && f->hardware_margin == 0.71);
     assert_true(f->hardware_cost == 0.72 && f->hardware_training == 0.73);
     assert_ptr_equal(f->market, &s->market);
@@ -222,6 +222,13 @@ static void what_is_seen_becomes_qualities_and_costs(void **state)
     assert_true(fabs(s->market.products[1].unit_cost - (3 - 0.6 / 0.8)) < 1e-12);
     assert_true(fabs(s->market.products[1].quality - (log(0.2 / 0.4) + 3 / 0.6)) < 1e-12);
     cli_scenario_close(&s);
+    /* public firms and open weights come on top of what was seen */
+    cli_scenario *changed = open_text(SEEN "  - {price: 3, share: 0.2, public: true}\n"
+                                           "open: {quality: 1, unit_cost: 1}\n");
+    assert_true(changed->market.products[1].is_public && changed->market.has_open);
+    assert_true(fabs(changed->market.products[1].unit_cost - (3 - 0.6 / 0.8)) < 1e-12);
+    assert_true(fabs(changed->market.products[1].quality - (log(0.2 / 0.4) + 3 / 0.6)) < 1e-12);
+    cli_scenario_close(&changed);
     assert_refused(SEEN "  - {price: 3}\n", ENX_INVALID, "firm 2: share: is missing");
     assert_refused(SEEN "  - {share: 0.1}\n", ENX_INVALID, "firm 2: price: is missing");
     assert_refused(SEEN "  - {quality: 3, unit_cost: 1}\n", ENX_INVALID, "firm 2: quality");
