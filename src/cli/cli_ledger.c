@@ -93,3 +93,9 @@ enx_status cli_ledger_read(cli_ledger *out, enx_store *store, uint64_t job_id, e
     if (status == ENX_OK) *out = ledger;
     return status;
 }
+
+double cli_ledger_cost_ratio(const cli_ledger *l)
+{
+    if (!(l->lead_task_usd > 0)) return NAN;
+    return l->small_task_usd / l->lead_task_usd + fmin(1, l->escalated + l->audited);
+}

@@ -29,4 +29,8 @@ typedef struct cli_ledger {
 ENX_MUST_USE enx_status cli_ledger_read(cli_ledger *out, enx_store *store, uint64_t job_id,
                                         enx_report *report);
 
+/* What a task cost the job by what its lead alone would have: (small + (escalated + audited) lead)
+ * / lead.  NAN: the lead answered nothing. */
+double cli_ledger_cost_ratio(const cli_ledger *ledger);
+
 #endif /* ENX_CLI_CLI_LEDGER_H */

@@ -55,13 +55,6 @@ ENX_MUST_USE enx_status cli_scenario_read(cli_scenario **out, const char *path, 
                                           enx_report *report);
 void                    cli_scenario_close(cli_scenario **scenario);
 
-/* Of the commands that read a scenario. */
-#define CLI_LAW_OPTION(path)                                                           \
-    {                                                                                  \
-        "law", '\0', CLI_TEXT, (void *)&(path), "FILE",                                \
-            "a law that enxame scale measured: moves gamma, the odds and their spread" \
-    }
-
 /* ---- What the keys mean ---------------------------------------------------------------------- */
 
 typedef struct cli_scenario_key {

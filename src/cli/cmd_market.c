@@ -2,7 +2,7 @@
 /* cmd_market.c - enxame market: who earns from models, and at what price. */
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "cli/cli_scenario.h"
+#include "cli/cli_market.h"
 #include "market/entry.h"
 
 #include <math.h>
@@ -225,9 +225,10 @@ static enx_status solve_one(solution *s, enx_product *products, uint32_t firms_m
     return enx_entry_solve(&s->equilibrium, &s->market, products, firms_max, report);
 }
 
-static enx_status solve(market_state *state, const char *path, const char *law, enx_report *report)
+static enx_status solve(market_state *state, const char *path, const cli_market_links *links,
+                        enx_report *report)
 {
-    ENX_TRY(cli_scenario_read(&state->scenario, path, law, report));
+    ENX_TRY(cli_market_open(&state->scenario, path, links, report));
     const cli_scenario *c = state->scenario;
     if (c->market.product_count == 0) return ENX_OK;
     const uint32_t count = c->is_both ? SOLUTIONS_MAX : 1;
@@ -255,8 +256,8 @@ static enx_status solve(market_state *state, const char *path, const char *law, 
 
 static int cmd_market_solve(int argc, char **argv)
 {
-    const char      *law = NULL;
-    const cli_option list[] = { CLI_LAW_OPTION(law) };
+    cli_market_links links = { 0 };
+    const cli_option list[] = { CLI_MARKET_OPTIONS(links) };
     const cli_spec   spec = { "market solve SCENARIO.yaml [options]",
                               "What firms charge, sell and earn when each does its best against "
                                 "the others.  Keys of the file: enxame market keys.",
@@ -270,8 +271,7 @@ static int cmd_market_solve(int argc, char **argv)
     market_state     state = { 0 };
     enx_status       status = cli_parse(&spec, &args, argc, argv, &report);
     if (status == ENX_OK && args.is_help) return 0;
-    if (status == ENX_OK) status = solve(&state, args.operands.items[0], law, &report);
-    if (status == ENX_OK && state.scenario->has_law) cli_law_print(stderr, &state.scenario->law);
+    if (status == ENX_OK) status = solve(&state, args.operands.items[0], &links, &report);
     if (status == ENX_OK && args.is_json) print_json(&state);
     else if (status == ENX_OK) print_table(&state);
     for (int i = 0; i < SOLUTIONS_MAX; i++) enx_equilibrium_close(&state.solutions[i].equilibrium);

@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 #include "cli/cli_bill.h"
 #include "cli/cli_buy.h"
-#include "cli/cli_job.h"
+#include "cli/cli_market.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -247,15 +247,10 @@ static void print_all(const quote *q)
 
 static enx_status read_ledger(quote *q, const char *text, enx_report *report)
 {
-    enx_store *store = NULL;
-    uint64_t   id;
     if (!text) return ENX_OK;
-    ENX_TRY(cli_job_id(text, &id, report));
-    ENX_TRY(cli_store_open(&store, report));
-    const enx_status status = cli_ledger_read(&q->ledger, store, id, report);
-    enx_store_close(&store);
-    q->has_ledger = status == ENX_OK;
-    return status;
+    ENX_TRY(cli_market_ledger(&q->ledger, text, report));
+    q->has_ledger = true;
+    return ENX_OK;
 }
 
 static enx_status make_quote(quote *q, const char *path, const options *o, enx_report *report)

@@ -2,7 +2,7 @@
 /* cmd_market_claims.c - enxame market claims: seven verdicts, and where each flips. */
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "cli/cli_scenario.h"
+#include "cli/cli_market.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -50,9 +50,9 @@ static void print_claim(int number, const enx_claim *c)
 }
 
 static enx_status judge(enx_claim claims[ENX_CLAIMS_COUNT], cli_scenario **scenario,
-                        const char *path, const char *law, enx_report *report)
+                        const char *path, const cli_market_links *links, enx_report *report)
 {
-    ENX_TRY(cli_scenario_read(scenario, path, law, report));
+    ENX_TRY(cli_market_open(scenario, path, links, report));
     const enx_status status = enx_claims_judge(claims, &(*scenario)->claims, report);
     if (status != ENX_OK) enx_report_wrap(report, "%s", path);
     return status;
@@ -63,9 +63,9 @@ static enx_status judge(enx_claim claims[ENX_CLAIMS_COUNT], cli_scenario **scena
 enum { DRAWS_MAX = 1000000 };
 
 typedef struct options {
-    const char *law;
-    uint64_t    draws, seed;
-    double      sd;
+    cli_market_links links;
+    uint64_t         draws, seed;
+    double           sd;
 } options;
 
 /* Of many draws of the inputs. */
@@ -135,7 +135,6 @@ static void print_doubts(const enx_claim *claims, const doubt *doubts, const opt
 static void print_all(const enx_claim claims[ENX_CLAIMS_COUNT], const doubt *doubts,
                       const cli_scenario *scenario, const options *o, bool is_json)
 {
-    if (scenario->has_law) cli_law_print(stderr, &scenario->law);
     if (!is_json) {
         for (int i = 0; i < ENX_CLAIMS_COUNT; i++) print_claim(i + 1, &claims[i]);
         if (o->draws) print_doubts(claims, doubts, o);
@@ -165,7 +164,7 @@ int cmd_market_claims(int argc, char **argv)
         { "sd", '\0', CLI_REAL, &o.sd, "SD",
           "of the logarithm of each input in these draws (default 0.1)" },
         { "seed", '\0', CLI_UINT, &o.seed, "N", "one seed is one result (default 1)" },
-        CLI_LAW_OPTION(o.law),
+        CLI_MARKET_OPTIONS(o.links),
     };
     const cli_spec spec = { "market claims SCENARIO.yaml [options]",
                             "Seven claims about the business of models, judged on a market; and "
@@ -183,7 +182,8 @@ int cmd_market_claims(int argc, char **argv)
     if (status == ENX_OK && args.is_help) return 0;
     doubt doubts[ENX_CLAIMS_COUNT];
     if (status == ENX_OK) status = check_options(&o, &report);
-    if (status == ENX_OK) status = judge(claims, &scenario, args.operands.items[0], o.law, &report);
+    if (status == ENX_OK)
+        status = judge(claims, &scenario, args.operands.items[0], &o.links, &report);
     if (status == ENX_OK && o.draws) status = draw_all(doubts, &scenario->claims, &o, &report);
     if (status == ENX_OK) print_all(claims, doubts, scenario, &o, args.is_json);
     cli_scenario_close(&scenario);

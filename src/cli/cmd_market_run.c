@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/cli_fan.h"
-#include "cli/cli_scenario.h"
+#include "cli/cli_market.h"
 #include "plat/file.h"
 #include "plat/pool.h"
 
@@ -40,9 +40,10 @@ static const metric_name metric_names[ENX_METRICS_COUNT] = {
 };
 
 typedef struct options {
-    uint64_t    draws, years, seed, threads, stop_year;
-    const char *svg, *tornado_svg, *law;
-    bool        has_tornado;
+    uint64_t         draws, years, seed, threads, stop_year;
+    const char      *svg, *tornado_svg;
+    cli_market_links links;
+    bool             has_tornado;
 } options;
 
 static const double tornado_factors[] = { 0.9, 1.1 };
@@ -421,8 +422,7 @@ static enx_status run_scenario(const char *path, const options *o, bool is_json,
     gust          gusts[ENX_LEVERS_COUNT];
     cli_scenario *scenario = NULL;
     enx_status    status = check_options(o, report);
-    if (status == ENX_OK) status = cli_scenario_read(&scenario, path, o->law, report);
-    if (status == ENX_OK && scenario->has_law) cli_law_print(stderr, &scenario->law);
+    if (status == ENX_OK) status = cli_market_open(&scenario, path, &o->links, report);
     const int count = scenario && scenario->is_both ? CONDUCTS : 1;
     if (status == ENX_OK) {
         status = run_conducts(runs, gusts, count, scenario, o, report);
@@ -453,10 +453,10 @@ int cmd_market_run(int argc, char **argv)
           "the law stops in this year, whatever its odds" },
         { "tornado", '\0', CLI_FLAG, &o.has_tornado, NULL,
           "what decides the result: each assumption a tenth lower and higher" },
-        CLI_LAW_OPTION(o.law),
         { "svg", '\0', CLI_TEXT, (void *)&o.svg, "FILE", "write fan charts, too" },
         { "tornado-svg", '\0', CLI_TEXT, (void *)&o.tornado_svg, "FILE",
           "write the tornado as a picture, too" },
+        CLI_MARKET_OPTIONS(o.links),
     };
     const cli_spec spec = { "market run SCENARIO.yaml [options]",
                             "Years of a market, drawn many times: demand grows, costs fall, the "

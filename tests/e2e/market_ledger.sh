@@ -3,6 +3,7 @@
 # market_ledger.sh - what a job cost is what the next one is expected to cost: market buy
 # --from-ledger against sums over the receipts of the bill, made again here.
 . "$(dirname "$0")/common.sh"
+root=$(realpath "$(dirname "$0")/../..")
 for i in $(seq 12); do echo "por quanto tempo o povo $i"; done > "$work/in.txt"
 expect 0 "$enxame" run -s "$swarm" --plan "$plan" -i "$work/in.txt" --labels 4 "put it back"
 expect 0 "$enxame" bill 1 --calls --json
@@ -48,6 +49,23 @@ END
 printf 'swarm: {escalated: 0.5, audited: 0, task_usd: 0}\n' >> "$work/buy.yaml"
 expect 0 "$enxame" market buy "$work/buy.yaml" --from-ledger 1 --json
 json "$work/out" 'abs(d["swarm"]["usd"] - d["api"]["usd"] / 2) < 1e-9'
+
+# a firm that serves as the swarm did, in a market
+expect 0 "$enxame" market solve "$root/jobs/market/saving_shared.yaml" --from-ledger 1 --json
+says "ledger: job 1, 12 tasks at"
+python3 - "$work/bill.json" "$work/out" <<'END' || fail "the firm's cost is wrong"
+import json, sys
+bill, solved = (json.load(open(path)) for path in sys.argv[1:])
+receipts, tasks = bill["receipts"], bill["tasks"]
+def of(*roles): return [r for r in receipts if r["role"] in roles]
+small = sum(r["cost_usd"] for r in of("scout", "work")) / tasks
+lead = sum(r["cost_usd"] for r in of("lead", "audit")) / len(of("lead", "audit"))
+up = sum(len({r["task"] for r in of(role)}) for role in ("lead", "audit")) / tasks
+cost = 0.931 * (small / lead + min(1, up))
+first = solved["products"][0]
+assert abs(first["price"] - first["margin"] - cost) <= 1e-9 * cost, (first, cost)
+assert abs(solved["products"][1]["price"] - solved["products"][1]["margin"] - 0.931) < 1e-9
+END
 
 # what cannot be had
 expect 64 "$enxame" market buy "$work/buy.yaml"
