@@ -41,7 +41,7 @@ enx_status cli_market_open(cli_scenario **out, const char *path, const cli_marke
                            enx_report *report)
 {
     ENX_TRY(cli_scenario_read(out, path, links->law, report));
-    if ((*out)->has_law) cli_law_print(stderr, &(*out)->law);
+    if ((*out)->has_law) cli_market_law_print(stderr, &(*out)->law);
     if (!links->job) return ENX_OK;
     const enx_status status = use_ledger(*out, links->job, report);
     if (status != ENX_OK) cli_scenario_close(out);

@@ -463,7 +463,7 @@ static void take_future(cli_scenario *s, const yaml_future *y)
     take(&f->open_lag_years, y->open_lag_years);
     if (!s->has_law) return;
     f->gamma_sd = hypot(f->gamma_sd, s->law.exponent_se / s->law.exponent);
-    if (s->law.has_odds) f->odds = fmax(s->law.odds[0], odds_min);
+    if (s->law.has_odds) f->odds = fmax(cli_market_law_goes_on(&s->law), odds_min);
 }
 
 /* gamma is proportional to the law's exponent; the scenario's belongs to claims.exponent. */
@@ -604,7 +604,7 @@ static enx_status open_law(cli_scenario *s, const yaml_scenario *y, const char *
         law = near;
     } else if (!law) law = y->law;
     s->has_law = true;
-    return cli_law_read(&s->law, law, report);
+    return cli_market_law_read(&s->law, law, report);
 }
 
 enx_status cli_scenario_open(cli_scenario **out, const enx_buf *text, const char *path,

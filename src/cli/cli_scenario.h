@@ -9,7 +9,7 @@
 #define ENX_CLI_CLI_SCENARIO_H
 
 #include "base/buf.h"
-#include "cli/cli_law.h"
+#include "cli/cli_market_law.h"
 #include "market/chain.h"
 #include "market/claims.h"
 #include "market/future.h"
@@ -39,7 +39,7 @@ typedef struct cli_scenario {
     bool             is_both;      /* solve under Bertrand and under Cournot */
     cli_chain        chain;        /* split already */
     bool             has_law;      /* gamma, the exponent, the odds and gamma_sd follow from it */
-    cli_law          law;
+    cli_market_law   law;
     enx_claims_input claims; /* borrows from this scenario */
     enx_future_input future; /* as well */
     void            *loaded;
@@ -47,7 +47,7 @@ typedef struct cli_scenario {
 
 /* `path` is for messages, and where a law that the scenario names is looked for; `law`, which may
  * be NULL, is the path of another one instead.  ENX_FORMAT: file, line and key, with the nearest
- * known one; ENX_INVALID: key, unit and range; those of cli_law_read; ENX_NOMEM. */
+ * known one; ENX_INVALID: key, unit and range; those of cli_market_law_read; ENX_NOMEM. */
 ENX_MUST_USE enx_status cli_scenario_open(cli_scenario **out, const enx_buf *text, const char *path,
                                           const char *law, enx_report *report);
 /* The same of the file at `path` ("-": standard input). */

@@ -130,7 +130,7 @@ static void print_json(const market_state *state)
         else json_object_set_new(out, conduct_names[s->market.conduct], one);
     }
     if (c->name) json_object_set_new(out, "name", cli_json_text(c->name, strlen(c->name)));
-    if (c->has_law) json_object_set_new(out, "law", cli_law_json(&c->law));
+    if (c->has_law) json_object_set_new(out, "law", cli_market_law_json(&c->law));
     if (c->chain.count) json_object_set_new(out, "layers", json_layers(&c->chain));
     cli_print_json_exact(out);
 }

@@ -152,7 +152,7 @@ static void print_all(const enx_claim claims[ENX_CLAIMS_COUNT], const doubt *dou
         json_array_append_new(list, claim);
     }
     json_t *out = json_pack("{s:o}", "claims", list);
-    if (scenario->has_law) json_object_set_new(out, "law", cli_law_json(&scenario->law));
+    if (scenario->has_law) json_object_set_new(out, "law", cli_market_law_json(&scenario->law));
     cli_print_json_exact(out);
 }
 

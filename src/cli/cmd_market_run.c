@@ -225,7 +225,7 @@ static void print_json(const run *runs, int count, const cli_scenario *scenario,
     json_object_set_new(out, "seed", json_integer((json_int_t)runs[0].input.seed));
     if (scenario->name)
         json_object_set_new(out, "name", cli_json_text(scenario->name, strlen(scenario->name)));
-    if (scenario->has_law) json_object_set_new(out, "law", cli_law_json(&scenario->law));
+    if (scenario->has_law) json_object_set_new(out, "law", cli_market_law_json(&scenario->law));
     if (gusts) json_object_set_new(out, "tornado", json_tornado(gusts));
     if (count > 1) json_object_set_new(out, "cournot", json_run(&runs[1]));
     cli_print_json_exact(out);

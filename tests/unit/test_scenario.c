@@ -287,7 +287,7 @@ static void a_law_moves_gamma_odds_and_their_spread(void **state)
     assert_true(s->has_law && fabs(s->market.gamma - 1.2 * 0.2 / 0.155) < 1e-12);
     assert_true(s->claims.exponent == 0.2 && s->future.odds == 0.3);
     assert_true(fabs(s->future.gamma_sd - 0.05) < 1e-12); /* 0.03 and 0.008 / 0.2 */
-    assert_non_null(strstr(cli_law_doubt(&s->law), "odds"));
+    assert_non_null(strstr(cli_market_law_doubt(&s->law), "odds"));
     cli_scenario_close(&s);
     /* a path in a scenario is relative to it; one of the command line is not, and comes first */
     enx_buf_init(&buf, 1000);
