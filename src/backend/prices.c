@@ -33,12 +33,12 @@ static bool is_day(const char *text)
     return true;
 }
 
-/* Printable: names end up on terminals. */
+/* Printable ASCII: names end up on terminals. */
 static bool is_name(const char *text)
 {
     const size_t size = strlen(text);
     for (size_t i = 0; i < size; i++)
-        if ((unsigned char)text[i] < ' ' || text[i] == 127) return false;
+        if (text[i] < ' ' || text[i] > '~') return false;
     return size > 0 && size <= ENX_PRICES_NAME_MAX;
 }
 

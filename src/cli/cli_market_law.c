@@ -90,7 +90,7 @@ static enx_status take_kind(bool *is_plain, const json_t *root, enx_report *repo
     *is_plain = format != NULL;
     if (!format && (!kind || strcmp(kind, "enxame.law") != 0))
         return ENX_FAIL(report, FORMAT,
-                        "kind: not \"enxame.law\"; write such a file by enxame scale --law");
+                        "kind: not \"enxame.law\"; write such a file by enxame scale fit --law");
     if (!json_is_integer(version))
         return ENX_FAIL(report, FORMAT, "%s: is missing, or not a whole number",
                         format ? "format" : "version");

@@ -120,6 +120,7 @@ static void what_is_wrong_is_named_with_its_line(void **state)
         { HEAD "a,b,,1,,2,,\n", "line 5: more than 7" },
         { HEAD ",b,,1,,2,\n", "provider and model" },
         { HEAD "a,\033[2J,,1,,2,\n", "printable" },
+        { HEAD "a,\xc2\x9b,,1,,2,\n", "printable" },
         { HEAD "a,b,2026-1-1,1,,2,\n", "from" },
         { HEAD "a,b,,,,2,\n", "usd_per_mtok_in: not a number from 0 to 1e+06, USD a million" },
         { HEAD "a,b,,-1,,2,\n", "usd_per_mtok_in" },
