@@ -161,10 +161,21 @@ enx_status cli_parse(const cli_spec *spec, cli_args *args, int argc, char **argv
 
 static bool has_printed_json;
 
+/* Names from files stand in messages: nothing of them that a terminal would obey. */
+static void print_reason(const char *command, const char *text)
+{
+    fprintf(stderr, "enxame %s: ", command);
+    for (const char *at = text; *at; at++) {
+        const unsigned char byte = (unsigned char)*at;
+        fputc((byte < ' ' && byte != '\n') || byte == 127 ? '?' : byte, stderr);
+    }
+    fputc('\n', stderr);
+}
+
 int cli_fail(const char *command, const cli_args *args, enx_status status, const enx_report *report)
 {
     const char *text = report->text[0] ? report->text : enx_status_text(status);
-    fprintf(stderr, "enxame %s: %s\n", command, text);
+    print_reason(command, text);
     if (args->is_json && !has_printed_json) /* one object, whatever happens */
         cli_print_json(json_pack("{s:{s:s, s:o, s:i}}", "error", "status", enx_status_text(status),
                                  "text", cli_json_text(text, strlen(text)), "exit_code",
