@@ -106,6 +106,7 @@ int cmd_jobs(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_market(int argc, char **argv);
 int cmd_market_buy(int argc, char **argv);
+int cmd_market_learn(int argc, char **argv);
 int cmd_market_prices(int argc, char **argv);
 int cmd_market_claims(int argc, char **argv);
 int cmd_market_run(int argc, char **argv);

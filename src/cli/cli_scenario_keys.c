@@ -101,7 +101,7 @@ const cli_scenario_key cli_scenario_keys[] = {
     { "future.quality_sd", "utility, a step a year of each product", "0 to 100", "0",
       "0.47: logarithms of four labs' shares of enterprise spending moved so in 2024" },
     { "future.learning_rate", "part that cost falls by a doubling", "0 to 0.9", "0",
-      "0.202 for solar panels from 1976 to 2016" },
+      "enxame market learn; 0.202 for solar panels from 1976 to 2016" },
     { "future.units_before", "units sold before year 1", "1e-9 to 1e18", "1", "yours" },
     { "future.compute_growth", "effective compute a USD, times a year", "0.01 to 1000", "1",
       "1.30 for chips alone" },

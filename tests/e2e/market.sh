@@ -196,6 +196,27 @@ sed -i 's/5e-6/5e-6, usd_per_mtok_out: 1e-5/' "$work/x.yaml"
 expect 64 "$enxame" market buy "$work/x.yaml"
 says 'if it is for one token, write 2.5'
 
+# a learning rate out of a history; the reference case
+expect 0 "$enxame" market learn "$root/jobs/market/solar_panels.csv" --json
+python3 - "$work/out" "$root/tests/golden/market_golden.json" <<'END' || fail "learning"
+import json, sys
+got = json.load(open(sys.argv[1]))
+want = next(c["expect"] for c in json.load(open(sys.argv[2])) if c["id"] == "pv_fit")
+names = {"b": "exponent", "se": "exponent_se", "R2": "fit", "learning_rate": "rate",
+         "first_diff_omega": "step_exponent", "sigma_eta": "noise_sd"}
+for key, value in want.items():
+    assert abs(got[names[key]] / float(value) - 1) <= 1e-6, (key, got, value)
+assert got["rows"] == 41
+END
+expect 0 "$enxame" market learn "$root/jobs/market/solar_panels.csv"
+grep -q 'learning_rate: 0.202, noise_sd: 0.132' "$work/out" || fail "no line for a scenario"
+printf 'units,usd\n1,2\n2,x\n' > "$work/x.csv"
+expect 65 "$enxame" market learn "$work/x.csv"
+says 'line 3: the last two fields'
+printf 'units,usd\n1,2\n3,1\n2,1\n' > "$work/x.csv"
+expect 64 "$enxame" market learn "$work/x.csv"
+says 'row 3: units are 2 after 3'
+
 # a law that was measured, and its doubts
 cat > "$work/law.json" <<'END'
 {"kind": "enxame.law", "version": 1, "compute_exponent": 0.16, "se": {"compute_exponent": 0.008},
