@@ -110,6 +110,7 @@ int cmd_market_learn(int argc, char **argv);
 int cmd_market_prices(int argc, char **argv);
 int cmd_market_claims(int argc, char **argv);
 int cmd_market_run(int argc, char **argv);
+int cmd_market_textbook(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);

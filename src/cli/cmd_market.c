@@ -329,6 +329,7 @@ static const verb verbs[] = {
     { "run", cmd_market_run, "SCENARIO.yaml: years of a market, drawn many times" },
     { "buy", cmd_market_buy, "JOB.yaml: an API, an own model, or a swarm" },
     { "learn", cmd_market_learn, "HISTORY.csv: a learning rate out of costs that were" },
+    { "textbook", cmd_market_textbook, "[MARKET KEY=VALUE...]: what a pencil solves" },
     { "prices", cmd_market_prices, "[WORD]: what models cost by API, a dated table" },
     { "keys", cmd_market_keys, "what can stand in a scenario: unit, range, default, source" },
 };

@@ -196,6 +196,48 @@ sed -i 's/5e-6/5e-6, usd_per_mtok_out: 1e-5/' "$work/x.yaml"
 expect 64 "$enxame" market buy "$work/x.yaml"
 says 'if it is for one token, write 2.5'
 
+# what a pencil solves, and the reference cases among it
+python3 - "$enxame" "$root/tests/golden/market_golden.json" <<'END' || fail "textbook"
+import json, subprocess, sys
+enxame, golden = sys.argv[1:]
+cases = {c["id"]: c for c in json.load(open(golden))}
+def book(name, **given):
+    words = [f"{key}={value}" for key, value in given.items()]
+    return json.loads(subprocess.run([enxame, "market", "textbook", name, *words, "--json"],
+                                     capture_output=True, check=True).stdout)
+def check(name, case, given=None, rename=()):
+    want = cases[case]["expect"]
+    got = book(name, **(given or cases[case]["input"]))
+    for key, value in want.items():
+        key = dict(rename).get(key, key)
+        if key in got:
+            tolerance = max(cases[case]["rel_tol"], 1e-15) * abs(float(value))
+            assert abs(got[key] - float(value)) <= tolerance, (case, got, want)
+    assert any(dict(rename).get(key, key) in got for key in want)
+check("cournot", "cournot_linear")
+entry = cases["cournot_entry"]
+for fixed, count in zip(entry["input"]["F"], entry["expect"]["n"]):
+    assert book("entry", a=10, b=1, c=1, F=fixed)["n"] == count
+check("salop", "salop")
+check("sutton", "sutton_cournot")
+lcoi = dict(cases["lcoi"]["input"], Q=5e7, c=1)
+check("annuity", "lcoi", lcoi, {"usd_per_mtok": "usd_a_unit"}.items())
+check("compute", "train_vs_infer")
+check("learning", "wright")
+check("hazard", "law_hazard", {"S": 0.65, "T": 5})
+END
+expect 64 "$enxame" market textbook salop t=4 L=100
+says 'F: is missing; USD, from'
+expect 64 "$enxame" market textbook salop t=4 L=100 F=-1
+says 'F: -1 is not from'
+expect 64 "$enxame" market textbook cournot a=1 b=1 c=2 n=3
+says 'not above c'
+expect 64 "$enxame" market textbook salup t=4
+says 'did you mean salop?'
+expect 64 "$enxame" market textbook salop t=4x L=1 F=1
+says 't: not a number'
+expect 0 "$enxame" market textbook
+
 # a learning rate out of a history; the reference case
 expect 0 "$enxame" market learn "$root/jobs/market/solar_panels.csv" --json
 python3 - "$work/out" "$root/tests/golden/market_golden.json" <<'END' || fail "learning"
