@@ -9,20 +9,25 @@ enum {
     PANEL_WIDTH = 410,
     PANEL_HEIGHT = 236,
     KEYS_HEIGHT = 26, /* between the subtitle and the panels */
-    PLOT_LEFT = 44,
+    PLOT_LEFT = 52,
     PLOT_TOP = 30,
-    PLOT_WIDTH = 288,
+    PLOT_WIDTH = 276,
     PLOT_HEIGHT = 156,
     LABEL_GAP = 13, /* between the lines of two numbers */
     TICKS_MAX = 12,
+    DECADES_MAX = 600, /* of a double, and a few */
     YEARS_LABELLED = 10,
 };
+
+/* A fan that spans more than this is drawn by its logarithm. */
+static const double log_span = 100;
 
 typedef struct frame {
     enx_buf         *out;
     const cli_panel *panel;
     uint32_t         year_count;
     double           low, high; /* of the vertical axis */
+    bool             is_log;
     double           left, top; /* of the plot */
 } frame;
 
@@ -31,14 +36,23 @@ static double value_of(const frame *f, uint32_t year, int quantile)
     return f->panel->scale * f->panel->fans[year].quantiles[quantile];
 }
 
-/* From 0, or below, to the tick above all. */
+/* From 0, or below, to the tick above all; or whole decades where a straight axis would show the
+ * last years alone. */
 static void set_range(frame *f)
 {
+    double least = INFINITY;
     f->low = 0;
     f->high = 0;
     for (uint32_t year = 0; year < f->year_count; year++) {
-        f->low = fmin(f->low, value_of(f, year, ENX_FUTURE_LOWEST));
+        least = fmin(least, value_of(f, year, ENX_FUTURE_LOWEST));
         f->high = fmax(f->high, value_of(f, year, ENX_FUTURE_HIGHEST));
+    }
+    f->low = fmin(0, least);
+    f->is_log = least > 0 && f->high > log_span * least;
+    if (f->is_log) {
+        f->low = pow(10, floor(log10(least)));
+        f->high = pow(10, ceil(log10(f->high)));
+        return;
     }
     if (!(f->high > f->low)) f->high = f->low + 1;
     const double step = cli_svg_step(f->high - f->low);
@@ -53,20 +67,31 @@ static double x_of(const frame *f, uint32_t year)
 
 static double y_of(const frame *f, double value)
 {
-    return f->top + PLOT_HEIGHT * (f->high - value) / (f->high - f->low);
+    const double part = f->is_log ? log(f->high / value) / log(f->high / f->low)
+                                  : (f->high - value) / (f->high - f->low);
+    return f->top + PLOT_HEIGHT * part;
+}
+
+static enx_status draw_tick(const frame *f, double value)
+{
+    const double y = y_of(f, value);
+    ENX_TRY(enx_buf_printf(f->out, "<path class=\"grid\" d=\"M%.1f %.1fh%d\"/>\n", f->left, y,
+                           PLOT_WIDTH));
+    return cli_svg_number(f->out, "faint", CLI_ANCHOR_END, f->left - 7, y + 4, value);
 }
 
 static enx_status draw_grid(const frame *f)
 {
     const double step = cli_svg_step(f->high - f->low);
-    for (int i = 0; i < TICKS_MAX; i++) {
-        const double value = (ceil(f->low / step) + i) * step, y = y_of(f, value);
+    for (int i = 0; i < TICKS_MAX && !f->is_log; i++) {
+        const double value = (ceil(f->low / step) + i) * step;
         if (value > f->high + step / 1000) break;
-        ENX_TRY(enx_buf_printf(f->out, "<path class=\"grid\" d=\"M%.1f %.1fh%d\"/>\n", f->left, y,
-                               PLOT_WIDTH));
-        ENX_TRY(cli_svg_number(f->out, "faint", CLI_ANCHOR_END, f->left - 7, y + 4,
-                               fabs(value) < step / 2 ? 0 : value));
+        ENX_TRY(draw_tick(f, fabs(value) < step / 2 ? 0 : value));
     }
+    const int decades = f->is_log ? (int)lround(log10(f->high / f->low)) : 0;
+    const int every = decades / (TICKS_MAX / 2) + 1;
+    for (int i = 0; f->is_log && i <= decades && i < DECADES_MAX; i += every)
+        ENX_TRY(draw_tick(f, f->low * pow(10, i)));
     return ENX_OK;
 }
 
@@ -83,7 +108,7 @@ static enx_status draw_years(const frame *f)
                                year + 1));
     }
     return cli_svg_text(f->out, "faint", CLI_ANCHOR_MIDDLE, f->left + PLOT_WIDTH / 2.0, bottom + 31,
-                        "years from now");
+                        f->is_log ? "years from now; logarithmic scale" : "years from now");
 }
 
 static enx_status draw_points(const frame *f, int quantile, bool is_backwards)

@@ -62,7 +62,7 @@ enx_status cli_svg_number(enx_buf *out, const char *style, cli_anchor anchor, do
                           double value)
 {
     char text[32];
-    if (fabs(value) >= 999.5 && fabs(value) < 1e7) snprintf(text, sizeof text, "%.0f", value);
+    if (fabs(value) >= 999.5 && fabs(value) < 1e5) snprintf(text, sizeof text, "%.0f", value);
     else snprintf(text, sizeof text, "%.3g", value);
     return cli_svg_text(out, style, anchor, x, y, text);
 }

@@ -244,6 +244,8 @@ static enx_status run_year(double *out, world *w, uint32_t year, enx_report *rep
     enx_equilibrium *e = NULL;
     enx_market       m = make_year(w, year);
     const bool       has_law = year < w->stop_year;
+    /* a draw may grow out of what a market can be: then it has no number, as others without one */
+    if (enx_market_check(&m, report) != ENX_OK) return ENX_UNSUPPORTED;
     ENX_TRY(solve_year(&e, w, &m, report));
     fill_year(out, w->in, &m, e, has_law);
     if (has_law) keep_qualities(w, &m, e);

@@ -326,6 +326,20 @@ static void who_cannot_pay_for_training_stays_out(void **state)
     assert_non_null(strstr(report.text, "training"));
 }
 
+static void a_draw_that_grows_beyond_all_bounds_has_no_number(void **state)
+{
+    (void)state;
+    bench     *b = make_bench(false);
+    double     rows[YEARS * ENX_METRICS_COUNT];
+    uint32_t   stop;
+    enx_report report = { 0 };
+    b->market.size = 1e17;
+    b->input.demand_growth = 2;
+    assert_int_equal(enx_future_check(&b->input, &report), ENX_OK);
+    assert_int_equal(enx_future_draw(rows, &stop, &b->input, 0, &report), ENX_UNSUPPORTED);
+    assert_non_null(strstr(report.text, "year 4: size"));
+}
+
 static void numbers_out_of_range_are_named(void **state)
 {
     (void)state;
@@ -400,6 +414,7 @@ int main(void)
         cmocka_unit_test(a_lever_moves_one_thing),
         cmocka_unit_test(open_weights_catch_up_after_the_stop),
         cmocka_unit_test(who_cannot_pay_for_training_stays_out),
+        cmocka_unit_test(a_draw_that_grows_beyond_all_bounds_has_no_number),
         cmocka_unit_test(numbers_out_of_range_are_named),
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(a_fan_is_of_its_values),
