@@ -323,9 +323,6 @@ expect 0 "$enxame" market --help
 python3 -c 'print({"alpha": 1, "outside": 0, "v": [i / 1000 for i in range(1000)]})' \
     > "$work/m.yaml"
 expect 0 "$enxame" market solve "$work/m.yaml"
-printf '{alpha: 1, outside: 0, firms: [{name: "a\\e[31m", unit_cost: 1}]}' > "$work/x.yaml"
-expect 64 "$enxame" market solve "$work/x.yaml"
-says 'firm 1 a?[31m: quality: is missing'
 printf '\033[2Jname: "\\e[31mred"\nalpha: 1' > "$work/x.yaml"
 expect 65 "$enxame" market solve "$work/x.yaml"
 echo ok
