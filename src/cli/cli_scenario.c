@@ -5,10 +5,18 @@
 #include "backend/yaml.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "market/calibrate.h"
+#include "plat/file.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const double unit_ratio_max = 1e5;
+
+/* What `future` takes for a law that does not hold at all. */
+static const double odds_min = 1e-6;
 
 typedef enum conduct_key { CONDUCT_BERTRAND, CONDUCT_COURNOT, CONDUCT_BOTH } conduct_key;
 typedef enum spend_key { SPEND_FIXED, SPEND_ENDOGENOUS } spend_key;
@@ -16,7 +24,7 @@ typedef enum place_key { PLACE_BESIDE, PLACE_INSIDE } place_key;
 
 typedef struct yaml_firm {
     char     *name;
-    double    quality, unit_cost, subsidy_usd;
+    double   *quality, *unit_cost, *price, *share, *margin, subsidy_usd;
     uint32_t *owner;
     bool      is_public;
 } yaml_firm;
@@ -59,12 +67,14 @@ typedef struct yaml_claims {
 } yaml_claims;
 
 typedef struct yaml_future {
-    double *odds, *horizon_years, *demand_growth, *demand_sd, *cost_factor, *cost_sd, *gamma_sd;
-    double *noise_sd, *learning_rate, *units_before, *compute_growth, *rho_after, *open_lag_years;
+    double  *odds, *horizon_years, *demand_growth, *demand_sd, *cost_factor, *cost_sd, *gamma_sd;
+    double  *noise_sd, *quality_sd, *learning_rate, *units_before, *compute_growth, *rho_after;
+    double  *open_lag_years;
+    uint32_t stop_year;
 } yaml_future;
 
 typedef struct yaml_scenario {
-    char         *name, *about, *outside, *fringe;
+    char         *name, *about, *outside, *fringe, *law;
     conduct_key   conduct;
     double       *alpha, *size, rho, gamma;
     double       *v, *delta, *c;
@@ -98,8 +108,11 @@ static const cyaml_schema_value_t real_schema = { CYAML_VALUE_FLOAT(CYAML_FLAG_D
 static const cyaml_schema_value_t index_schema = { CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t) };
 static const cyaml_schema_field_t firm_fields[] = {
     CYAML_FIELD_STRING_PTR("name", TEXT | MAYBE, yaml_firm, name, 1, 255),
-    CYAML_FIELD_FLOAT("quality", CYAML_FLAG_DEFAULT, yaml_firm, quality),
-    CYAML_FIELD_FLOAT("unit_cost", CYAML_FLAG_DEFAULT, yaml_firm, unit_cost),
+    CYAML_FIELD_FLOAT_PTR("quality", TEXT | MAYBE, yaml_firm, quality),
+    CYAML_FIELD_FLOAT_PTR("unit_cost", TEXT | MAYBE, yaml_firm, unit_cost),
+    CYAML_FIELD_FLOAT_PTR("price", TEXT | MAYBE, yaml_firm, price),
+    CYAML_FIELD_FLOAT_PTR("share", TEXT | MAYBE, yaml_firm, share),
+    CYAML_FIELD_FLOAT_PTR("margin", TEXT | MAYBE, yaml_firm, margin),
     CYAML_FIELD_FLOAT("subsidy_usd", MAYBE, yaml_firm, subsidy_usd),
     CYAML_FIELD_UINT_PTR("owner", TEXT | MAYBE, yaml_firm, owner),
     CYAML_FIELD_BOOL("public", MAYBE, yaml_firm, is_public),
@@ -168,10 +181,12 @@ static const cyaml_schema_field_t future_fields[] = {
     CYAML_FIELD_FLOAT_PTR("cost_sd", TEXT | MAYBE, yaml_future, cost_sd),
     CYAML_FIELD_FLOAT_PTR("gamma_sd", TEXT | MAYBE, yaml_future, gamma_sd),
     CYAML_FIELD_FLOAT_PTR("noise_sd", TEXT | MAYBE, yaml_future, noise_sd),
+    CYAML_FIELD_FLOAT_PTR("quality_sd", TEXT | MAYBE, yaml_future, quality_sd),
     CYAML_FIELD_FLOAT_PTR("learning_rate", TEXT | MAYBE, yaml_future, learning_rate),
     CYAML_FIELD_FLOAT_PTR("units_before", TEXT | MAYBE, yaml_future, units_before),
     CYAML_FIELD_FLOAT_PTR("compute_growth", TEXT | MAYBE, yaml_future, compute_growth),
     CYAML_FIELD_FLOAT_PTR("rho_after", TEXT | MAYBE, yaml_future, rho_after),
+    CYAML_FIELD_UINT("stop_year", CYAML_FLAG_OPTIONAL, yaml_future, stop_year),
     CYAML_FIELD_FLOAT_PTR("open_lag_years", TEXT | MAYBE, yaml_future, open_lag_years),
     CYAML_FIELD_END
 };
@@ -185,6 +200,7 @@ static const cyaml_schema_field_t scenario_fields[] = {
     CYAML_FIELD_FLOAT_PTR("size", TEXT | MAYBE, yaml_scenario, size),
     CYAML_FIELD_STRING_PTR("outside", TEXT | MAYBE, yaml_scenario, outside, 0, 64),
     CYAML_FIELD_STRING_PTR("fringe", TEXT | MAYBE, yaml_scenario, fringe, 0, 64),
+    CYAML_FIELD_STRING_PTR("law", TEXT | MAYBE, yaml_scenario, law, 1, 1023),
     CYAML_FIELD_SEQUENCE("v", TEXT | MAYBE, yaml_scenario, v, &real_schema, 0, PRODUCTS_MAX),
     CYAML_FIELD_SEQUENCE("delta", TEXT | MAYBE, yaml_scenario, delta, &real_schema, 0,
                          PRODUCTS_MAX),
@@ -206,19 +222,7 @@ static const cyaml_schema_field_t scenario_fields[] = {
 static const cyaml_schema_value_t scenario_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, yaml_scenario, scenario_fields),
 };
-static const char *const known_keys[] = {
-    "name", "about", "conduct", "alpha", "rho", "gamma", "size", "outside", "fringe", "v", "delta",
-    "c", "owner", "public", "firms", "quality", "unit_cost", "subsidy_usd", "training", "spend",
-    "reference_usd", "entry", "fixed_cost_usd", "firms_max", "open", "lag_years", "compute_growth",
-    "place", "layers", "curvature", "elasticity", "chain", "hardware", "margin", "cost_share",
-    "training_share", "claims", "exponent", "training_counted", "odds_low", "odds_high",
-    "horizon_years", "value_years", "discount", "public_cost_factor", "future", "odds",
-    "demand_growth", "demand_sd", "cost_factor", "cost_sd", "gamma_sd", "noise_sd",
-    "learning_rate", "units_before", "rho_after", "open_lag_years",
-};
 /* clang-format on */
-
-enum { KNOWN_KEY_COUNT = sizeof known_keys / sizeof *known_keys };
 
 static bool is_none(const char *text)
 {
@@ -260,24 +264,82 @@ static enx_status check_lists(const yaml_scenario *y, unsigned count, enx_report
     return ENX_OK;
 }
 
-static void take_products(enx_product *products, const yaml_scenario *y, unsigned count)
+/* Quality and cost, or price and share: both of one pair, and the same pair for all firms. */
+static enx_status check_firm(const yaml_firm *f, bool is_seen, enx_report *report)
 {
-    for (unsigned i = 0; i < count; i++) {
-        enx_product *p = &products[i];
-        if (y->firms) {
-            const yaml_firm *f = &y->firms[i];
-            *p = (enx_product){ .name = f->name,
-                                .quality = f->quality,
-                                .unit_cost = f->unit_cost,
-                                .subsidy_usd = f->subsidy_usd,
-                                .owner = f->owner ? *f->owner : i,
-                                .is_public = f->is_public };
-        } else
-            *p = (enx_product){ .quality = y->v ? y->v[i] : y->delta[i],
-                                .unit_cost = y->v ? 0 : y->c[i],
-                                .owner = y->owner ? y->owner[i] : i };
+    if (is_seen && (f->quality || f->unit_cost))
+        return ENX_FAIL(report, INVALID,
+                        "%s: give price and share, or quality and unit_cost; the same for all",
+                        f->quality ? "quality" : "unit_cost");
+    if (is_seen && !f->price)
+        return ENX_FAIL(report, INVALID, "price: is missing; USD a unit, above 0");
+    if (is_seen && !f->share)
+        return ENX_FAIL(report, INVALID, "share: is missing; of the market, above 0 to 1");
+    if (is_seen) return ENX_OK;
+    if (!f->quality)
+        return ENX_FAIL(report, INVALID,
+                        "quality: is missing; utility, from %g to %g (or give price and share)",
+                        -ENX_MARKET_UTILITY_MAX, ENX_MARKET_UTILITY_MAX);
+    if (!f->unit_cost)
+        return ENX_FAIL(report, INVALID, "unit_cost: is missing; USD a unit, from 0 to %g",
+                        ENX_MARKET_USD_MAX);
+    if (f->margin)
+        return ENX_FAIL(report, INVALID, "margin: belongs to price and share, as it is seen");
+    return ENX_OK;
+}
+
+/* `seen` [count] is filled when *is_seen: the firms have prices and shares. */
+static enx_status take_firms(enx_product *products, enx_sighting *seen, bool *is_seen,
+                             const yaml_scenario *y, enx_report *report)
+{
+    *is_seen = false;
+    for (unsigned i = 0; i < y->firms_count; i++)
+        *is_seen = *is_seen || y->firms[i].price || y->firms[i].share;
+    for (unsigned i = 0; i < y->firms_count; i++) {
+        const yaml_firm *f = &y->firms[i];
+        const enx_status status = check_firm(f, *is_seen, report);
+        if (status != ENX_OK) {
+            enx_report_wrap(report, "firm %u%s%s", i + 1, f->name ? " " : "",
+                            f->name ? f->name : "");
+            return status;
+        }
+        products[i] = (enx_product){ .name = f->name,
+                                     .quality = f->quality ? *f->quality : 0,
+                                     .unit_cost = f->unit_cost ? *f->unit_cost : 0,
+                                     .subsidy_usd = f->subsidy_usd,
+                                     .owner = f->owner ? *f->owner : i,
+                                     .is_public = f->is_public };
+        if (*is_seen)
+            seen[i] = (enx_sighting){ *f->price, *f->share, f->margin ? *f->margin : NAN };
     }
+    return ENX_OK;
+}
+
+static void take_lists(enx_product *products, const yaml_scenario *y, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        products[i] = (enx_product){ .quality = y->v ? y->v[i] : y->delta[i],
+                                     .unit_cost = y->v ? 0 : y->c[i],
+                                     .owner = y->owner ? y->owner[i] : i };
     for (unsigned i = 0; i < y->public_count; i++) products[y->public[i]].is_public = true;
+}
+
+/* Costs of one kind of unit are not a hundred thousand times apart: one is for a token, and the
+ * other for a million. */
+static enx_status check_units(const enx_market *m, enx_report *report)
+{
+    double low = m->has_open && m->open_cost > 0 ? m->open_cost : INFINITY;
+    double high = m->has_open ? m->open_cost : 0;
+    for (uint32_t i = 0; i < m->product_count; i++) {
+        const double cost = m->products[i].unit_cost;
+        if (cost > 0) low = fmin(low, cost);
+        high = fmax(high, cost);
+    }
+    if (high <= unit_ratio_max * low) return ENX_OK;
+    return ENX_FAIL(report, INVALID,
+                    "unit_cost: %g and %g USD a unit are too far apart to be for the same unit; "
+                    "is one of them for a token, and the other for a million?",
+                    low, high);
 }
 
 /* ---- The parts ------------------------------------------------------------------------------ */
@@ -366,6 +428,7 @@ static void take_claims(cli_scenario *s, const yaml_claims *y)
     c->elasticity = s->chain.elasticity;
     if (s->firms_max) c->firms_max = s->firms_max;
     take(&c->exponent, y->exponent);
+    if (s->has_law) c->exponent = s->law.exponent;
     take(&c->training_counted, y->training_counted);
     take(&c->odds_low, y->odds_low);
     take(&c->odds_high, y->odds_high);
@@ -391,14 +454,48 @@ static void take_future(cli_scenario *s, const yaml_future *y)
     take(&f->cost_sd, y->cost_sd);
     take(&f->gamma_sd, y->gamma_sd);
     take(&f->noise_sd, y->noise_sd);
+    take(&f->quality_sd, y->quality_sd);
     take(&f->learning_rate, y->learning_rate);
     take(&f->units_before, y->units_before);
     take(&f->compute_growth, y->compute_growth);
     take(&f->rho_after, y->rho_after);
+    f->stop_year = y->stop_year;
     take(&f->open_lag_years, y->open_lag_years);
+    if (!s->has_law) return;
+    f->gamma_sd = hypot(f->gamma_sd, s->law.exponent_se / s->law.exponent);
+    if (s->law.has_odds) f->odds = fmax(cli_market_law_goes_on(&s->law), odds_min);
 }
 
-static enx_status take_market(cli_scenario *s, const yaml_scenario *y, enx_report *report)
+/* gamma is proportional to the law's exponent; the scenario's belongs to claims.exponent. */
+static enx_status apply_law(cli_scenario *s, const yaml_scenario *y, enx_report *report)
+{
+    const double listed = y->claims.exponent ? *y->claims.exponent : enx_claims_defaults().exponent;
+    if (!s->has_law) return ENX_OK;
+    if (!(s->market.gamma > 0))
+        return ENX_FAIL(report, INVALID,
+                        "gamma: is missing; a law moves it, so give what it is at "
+                        "claims.exponent: utility an e-fold of training spend, above 0 to %g",
+                        ENX_MARKET_GAMMA_MAX);
+    if (!(listed > 0))
+        return ENX_FAIL(report, INVALID, "claims.exponent: %g is not from 0.001 to 1", listed);
+    s->market.gamma *= s->law.exponent / listed;
+    return ENX_OK;
+}
+
+/* What is seen is the market as it is; public firms, as open weights after, are what the scenario
+ * makes of it. */
+static enx_status calibrate(cli_scenario *s, const yaml_scenario *y, const enx_sighting *seen,
+                            enx_report *report)
+{
+    for (unsigned i = 0; i < y->firms_count; i++) s->products[i].is_public = false;
+    ENX_TRY(enx_calibrate_market(&s->market, s->products, seen, report));
+    for (unsigned i = 0; i < y->firms_count; i++) s->products[i].is_public = y->firms[i].is_public;
+    return ENX_OK;
+}
+
+/* `seen`: NULL, or what the firms' qualities and costs follow from. */
+static enx_status take_market(cli_scenario *s, const yaml_scenario *y, const enx_sighting *seen,
+                              enx_report *report)
 {
     enx_market *m = &s->market;
     s->is_both = y->conduct == CONDUCT_BOTH;
@@ -410,13 +507,19 @@ static enx_status take_market(cli_scenario *s, const yaml_scenario *y, enx_repor
     m->training_ref_usd = y->training.reference_usd ? *y->training.reference_usd : 1;
     m->fixed_cost_usd = y->entry ? y->entry->fixed_cost_usd : 0;
     ENX_TRY(take_utility(&m->outside, &m->has_outside, "outside", y->outside, report));
+    ENX_TRY(apply_law(s, y, report));
     if (m->product_count == 0) return ENX_OK;
-    if (!y->alpha) return ENX_FAIL(report, INVALID, "alpha: is missing; utility a USD, above 0");
+    if (!y->alpha && !seen)
+        return ENX_FAIL(report, INVALID, "alpha: is missing; utility a USD, above 0 to %g",
+                        ENX_MARKET_ALPHA_MAX);
     if (!y->outside)
         return ENX_FAIL(report, INVALID, "outside: is missing; the utility of not buying, or none");
-    m->alpha = *y->alpha;
+    m->alpha = y->alpha ? *y->alpha : 0;
+    if (y->alpha && m->alpha == 0) return enx_market_check(m, report);
+    if (seen) ENX_TRY(calibrate(s, y, seen, report));
     ENX_TRY(take_open(m, y, report));
-    return enx_market_check(m, report);
+    ENX_TRY(enx_market_check(m, report));
+    return check_units(m, report);
 }
 
 /* Only the bound on firms is asked for.  An empty list reads like none, so what else belongs to a
@@ -436,6 +539,24 @@ static enx_status check_bound(const cli_scenario *s, const yaml_scenario *y, enx
     return ENX_OK;
 }
 
+static enx_status take_products(cli_scenario *s, const yaml_scenario *y, unsigned count,
+                                enx_report *report)
+{
+    bool           is_seen = false;
+    const unsigned room = s->firms_max > count ? s->firms_max : count;
+    enx_sighting  *seen = ENX_MEM_NEW(enx_sighting, count ? count : 1);
+    enx_status     status = ENX_OK;
+    s->products = ENX_MEM_NEW(enx_product, room ? room : 1);
+    if (!seen || !s->products) status = ENX_FAIL(report, NOMEM, "no memory for %u products", room);
+    else if (y->firms) status = take_firms(s->products, seen, &is_seen, y, report);
+    else take_lists(s->products, y, count);
+    s->market.products = s->products;
+    s->market.product_count = count;
+    if (status == ENX_OK) status = take_market(s, y, is_seen ? seen : NULL, report);
+    enx_mem_free(seen);
+    return status;
+}
+
 static enx_status take_scenario(cli_scenario *s, const yaml_scenario *y, enx_report *report)
 {
     const unsigned count = y->firms ? y->firms_count : y->v ? y->v_count : y->delta_count;
@@ -448,13 +569,7 @@ static enx_status take_scenario(cli_scenario *s, const yaml_scenario *y, enx_rep
                         "entry.firms_max: %u is not from the number of firms, "
                         "%u, to %d",
                         s->firms_max, count, PRODUCTS_MAX);
-    const unsigned room = s->firms_max > count ? s->firms_max : count;
-    s->products = ENX_MEM_NEW(enx_product, room ? room : 1);
-    if (!s->products) return ENX_FAIL(report, NOMEM, "no memory for %u products", room);
-    take_products(s->products, y, count);
-    s->market.products = s->products;
-    s->market.product_count = count;
-    ENX_TRY(take_market(s, y, report));
+    ENX_TRY(take_products(s, y, count, report));
     if (count == 0) ENX_TRY(check_bound(s, y, report));
     ENX_TRY(take_chain(&s->chain, y->layers, report));
     take_claims(s, &y->claims);
@@ -462,20 +577,65 @@ static enx_status take_scenario(cli_scenario *s, const yaml_scenario *y, enx_rep
     return ENX_OK;
 }
 
+/* What is wrong with a value is told with the unit and range of its key. */
+static void add_unit(enx_report *report)
+{
+    char        key[64] = "";
+    const char *place = report ? strstr(report->text, "(at \"") : NULL;
+    if (!place || sscanf(place, "(at \"%63[a-z_]\")", key) != 1) return;
+    const cli_scenario_key *row = cli_scenario_key_find(key);
+    if (!row) return;
+    const enx_report old = *report;
+    (void)enx_report_set(report, ENX_FORMAT, __FILE__, __LINE__, "%s; %s: %s, %s", old.text,
+                         row->path, row->unit, row->range);
+}
+
+/* The law of the command line, or of the scenario, whose path is relative to its file. */
+static enx_status open_law(cli_scenario *s, const yaml_scenario *y, const char *path,
+                           const char *law, enx_report *report)
+{
+    char        near[CLI_SCENARIO_PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (!law && !y->law) return ENX_OK;
+    if (!law && slash && y->law[0] != '/') {
+        const int size = snprintf(near, sizeof near, "%.*s/%s", (int)(slash - path), path, y->law);
+        if (size < 0 || (size_t)size >= sizeof near)
+            return ENX_FAIL(report, LIMIT, "law: a path of %d bytes", size);
+        law = near;
+    } else if (!law) law = y->law;
+    s->has_law = true;
+    return cli_market_law_read(&s->law, law, report);
+}
+
 enx_status cli_scenario_open(cli_scenario **out, const enx_buf *text, const char *path,
-                             enx_report *report)
+                             const char *law, enx_report *report)
 {
     ENX_CHECK(out && text && path);
+    const char   *keys[CLI_SCENARIO_KEYS_MAX];
+    const size_t  key_count = cli_scenario_key_names(keys);
     cli_scenario *s = ENX_MEM_NEW(cli_scenario, 1);
     if (!s) return ENX_FAIL(report, NOMEM, "no memory for %s", path);
-    enx_status status = enx_yaml_load(&s->loaded, &scenario_schema, text, path, known_keys,
-                                      KNOWN_KEY_COUNT, report);
+    enx_status status =
+        enx_yaml_load(&s->loaded, &scenario_schema, text, path, keys, key_count, report);
+    if (status == ENX_FORMAT) add_unit(report);
     if (status == ENX_OK) {
-        status = take_scenario(s, s->loaded, report);
+        status = open_law(s, s->loaded, path, law, report);
+        if (status == ENX_OK) status = take_scenario(s, s->loaded, report);
         if (status != ENX_OK) enx_report_wrap(report, "%s", path);
     }
     if (status != ENX_OK) cli_scenario_close(&s);
     else *out = s;
+    return status;
+}
+
+enx_status cli_scenario_read(cli_scenario **out, const char *path, const char *law,
+                             enx_report *report)
+{
+    enx_buf text;
+    enx_buf_init(&text, CLI_SCENARIO_BYTES_MAX);
+    enx_status status = enx_file_read(&text, path, report);
+    if (status == ENX_OK) status = cli_scenario_open(out, &text, path, law, report);
+    enx_buf_deinit(&text);
     return status;
 }
 

@@ -2,7 +2,7 @@
 /* cmd_market.c - enxame market: who earns from models, and at what price. */
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "cli/cli_scenario.h"
+#include "cli/cli_market.h"
 #include "market/entry.h"
 
 #include <math.h>
@@ -20,7 +20,6 @@ typedef struct solution {
 } solution;
 
 typedef struct market_state {
-    enx_buf       text;
     cli_scenario *scenario;
     solution      solutions[SOLUTIONS_MAX];
     uint32_t      solution_count;
@@ -131,6 +130,7 @@ static void print_json(const market_state *state)
         else json_object_set_new(out, conduct_names[s->market.conduct], one);
     }
     if (c->name) json_object_set_new(out, "name", cli_json_text(c->name, strlen(c->name)));
+    if (c->has_law) json_object_set_new(out, "law", cli_market_law_json(&c->law));
     if (c->chain.count) json_object_set_new(out, "layers", json_layers(&c->chain));
     cli_print_json_exact(out);
 }
@@ -225,10 +225,10 @@ static enx_status solve_one(solution *s, enx_product *products, uint32_t firms_m
     return enx_entry_solve(&s->equilibrium, &s->market, products, firms_max, report);
 }
 
-static enx_status solve(market_state *state, const char *path, enx_report *report)
+static enx_status solve(market_state *state, const char *path, const cli_market_links *links,
+                        enx_report *report)
 {
-    ENX_TRY(cli_read(&state->text, path, report));
-    ENX_TRY(cli_scenario_open(&state->scenario, &state->text, path, report));
+    ENX_TRY(cli_market_open(&state->scenario, path, links, report));
     const cli_scenario *c = state->scenario;
     if (c->market.product_count == 0) return ENX_OK;
     const uint32_t count = c->is_both ? SOLUTIONS_MAX : 1;
@@ -256,28 +256,65 @@ static enx_status solve(market_state *state, const char *path, enx_report *repor
 
 static int cmd_market_solve(int argc, char **argv)
 {
-    const cli_spec spec = { "market solve SCENARIO.yaml [options]",
-                            "What firms charge, sell and earn when each does its best against the "
-                            "others.",
-                            "enxame market solve jobs/market/oligopoly.yaml",
-                            NULL,
-                            0,
-                            1,
-                            1 };
-    cli_args       args;
-    enx_report     report = { 0 };
-    market_state   state = { 0 };
-    enx_buf_init(&state.text, CLI_SCENARIO_BYTES_MAX);
-    enx_status status = cli_parse(&spec, &args, argc, argv, &report);
+    cli_market_links links = { 0 };
+    const cli_option list[] = { CLI_MARKET_OPTIONS(links) };
+    const cli_spec   spec = { "market solve SCENARIO.yaml [options]",
+                              "What firms charge, sell and earn when each does its best against "
+                                "the others.  Keys of the file: enxame market keys.",
+                              "enxame market solve jobs/market/oligopoly.yaml",
+                              list,
+                              sizeof list / sizeof *list,
+                              1,
+                              1 };
+    cli_args         args;
+    enx_report       report = { 0 };
+    market_state     state = { 0 };
+    enx_status       status = cli_parse(&spec, &args, argc, argv, &report);
     if (status == ENX_OK && args.is_help) return 0;
-    if (status == ENX_OK) status = solve(&state, args.operands.items[0], &report);
+    if (status == ENX_OK) status = solve(&state, args.operands.items[0], &links, &report);
     if (status == ENX_OK && args.is_json) print_json(&state);
     else if (status == ENX_OK) print_table(&state);
     for (int i = 0; i < SOLUTIONS_MAX; i++) enx_equilibrium_close(&state.solutions[i].equilibrium);
     enx_mem_free(state.products);
     cli_scenario_close(&state.scenario);
-    enx_buf_deinit(&state.text);
     return status == ENX_OK ? 0 : cli_fail("market solve", &args, status, &report);
+}
+
+/* ---- Keys ----------------------------------------------------------------------------------- */
+
+static void print_keys(bool is_json)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < cli_scenario_key_count; i++) {
+        const cli_scenario_key *k = &cli_scenario_keys[i];
+        if (is_json)
+            json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:s}", "key", k->path,
+                                                  "unit", k->unit, "range", k->range, "default",
+                                                  k->fallback, "source", k->source));
+        else
+            printf("%s\n    %s; %s; default: %s\n    %s\n", k->path, k->unit, k->range, k->fallback,
+                   k->source);
+    }
+    if (is_json) cli_print_json(json_pack("{s:O}", "keys", rows));
+    json_decref(rows);
+}
+
+static int cmd_market_keys(int argc, char **argv)
+{
+    const cli_spec spec = { "market keys [options]",
+                            "Every key of a scenario: unit, range, default, and where a value "
+                            "comes from.",
+                            "enxame market keys | grep -A 2 future",
+                            NULL,
+                            0,
+                            0,
+                            0 };
+    cli_args       args;
+    enx_report     report = { 0 };
+    enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
+    if (status == ENX_OK && args.is_help) return 0;
+    if (status == ENX_OK) print_keys(args.is_json);
+    return status == ENX_OK ? 0 : cli_fail("market keys", &args, status, &report);
 }
 
 typedef struct verb {
@@ -291,13 +328,17 @@ static const verb verbs[] = {
     { "claims", cmd_market_claims, "SCENARIO.yaml: seven claims, and where each verdict flips" },
     { "run", cmd_market_run, "SCENARIO.yaml: years of a market, drawn many times" },
     { "buy", cmd_market_buy, "JOB.yaml: an API, an own model, or a swarm" },
+    { "learn", cmd_market_learn, "HISTORY.csv: a learning rate out of costs that were" },
+    { "textbook", cmd_market_textbook, "[MARKET KEY=VALUE...]: what a pencil solves" },
+    { "prices", cmd_market_prices, "[WORD]: what models cost by API, a dated table" },
+    { "keys", cmd_market_keys, "what can stand in a scenario: unit, range, default, source" },
 };
 
 enum { VERB_COUNT = sizeof verbs / sizeof *verbs };
 
 static void print_verbs(FILE *out)
 {
-    fprintf(out, "Usage: enxame market WHAT FILE.yaml [options]\n\n");
+    fprintf(out, "Usage: enxame market WHAT [FILE.yaml] [options]\n\n");
     for (int i = 0; i < VERB_COUNT; i++) fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].about);
     fprintf(out, "\nExample: enxame market solve jobs/market/oligopoly.yaml\n");
 }

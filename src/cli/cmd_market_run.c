@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/cli_fan.h"
-#include "cli/cli_scenario.h"
+#include "cli/cli_market.h"
 #include "plat/file.h"
 #include "plat/pool.h"
 
@@ -27,18 +27,23 @@ static const metric_name metric_names[ENX_METRICS_COUNT] = {
     [ENX_METRIC_COST] = { "unit_cost", "unit cost, USD", 1 },
     [ENX_METRIC_PRICE] = { "price", "price, USD a unit", 1 },
     [ENX_METRIC_UNITS] = { "units", "units sold, billion a year", 1e-9 },
-    [ENX_METRIC_GROSS] = { "gross_usd", "models: gross profit, bn USD/y", 1e-9 },
-    [ENX_METRIC_TRAINING] = { "training_usd", "models: training, bn USD/y", 1e-9 },
-    [ENX_METRIC_NET] = { "net_usd", "models: net profit, bn USD/y", 1e-9 },
-    [ENX_METRIC_HARDWARE] = { "hardware_usd", "hardware: gross profit, bn USD/y", 1e-9 },
-    [ENX_METRIC_SURPLUS] = { "cs", "users: consumer surplus, bn USD/y", 1e-9 },
+    [ENX_METRIC_REVENUE] = { "revenue_usd", "models: revenue, bn USD a year", 1e-9 },
+    [ENX_METRIC_LARGEST] = { "largest_usd", "  of the largest product", 1e-9 },
+    [ENX_METRIC_SECOND] = { "second_usd", "  of the second", 1e-9 },
+    [ENX_METRIC_MARGIN] = { "margin", "models: gross profit by revenue", 1 },
+    [ENX_METRIC_GROSS] = { "gross_usd", "models: gross profit, bn USD a year", 1e-9 },
+    [ENX_METRIC_TRAINING] = { "training_usd", "models: training, bn USD a year", 1e-9 },
+    [ENX_METRIC_NET] = { "net_usd", "models: net profit, bn USD a year", 1e-9 },
+    [ENX_METRIC_HARDWARE] = { "hardware_usd", "hardware: gross profit, bn USD a year", 1e-9 },
+    [ENX_METRIC_SURPLUS] = { "cs", "users: surplus, bn USD a year", 1e-9 },
     [ENX_METRIC_FIRMS] = { "n", "firms", 1 },
 };
 
 typedef struct options {
-    uint64_t    draws, years, seed, threads, stop_year;
-    const char *svg;
-    bool        has_tornado;
+    uint64_t         draws, years, seed, threads, stop_year;
+    const char      *svg, *tornado_svg;
+    cli_market_links links;
+    bool             has_tornado;
 } options;
 
 static const double tornado_factors[] = { 0.9, 1.1 };
@@ -139,7 +144,7 @@ static enx_status run_draws(run *r, enx_pool *pool, enx_report *report)
 
 static double last_median(const run *r, enx_metric metric)
 {
-    return r->fans[metric * r->input.years + r->input.years - 1].quantiles[2];
+    return r->fans[metric * r->input.years + r->input.years - 1].quantiles[ENX_FUTURE_MEDIAN];
 }
 
 /* The same draws again, each lever turned down and up. */
@@ -220,6 +225,7 @@ static void print_json(const run *runs, int count, const cli_scenario *scenario,
     json_object_set_new(out, "seed", json_integer((json_int_t)runs[0].input.seed));
     if (scenario->name)
         json_object_set_new(out, "name", cli_json_text(scenario->name, strlen(scenario->name)));
+    if (scenario->has_law) json_object_set_new(out, "law", cli_market_law_json(&scenario->law));
     if (gusts) json_object_set_new(out, "tornado", json_tornado(gusts));
     if (count > 1) json_object_set_new(out, "cournot", json_run(&runs[1]));
     cli_print_json_exact(out);
@@ -231,15 +237,20 @@ static double swing(const gust *g)
 }
 
 /* The largest swing of net profit first. */
-static void print_tornado(const gust gusts[ENX_LEVERS_COUNT], uint32_t years)
+static void sort_gusts(int order[ENX_LEVERS_COUNT], const gust gusts[ENX_LEVERS_COUNT])
 {
-    int order[ENX_LEVERS_COUNT];
     for (int i = 0; i < ENX_LEVERS_COUNT; i++) {
         int at = i;
         for (; at > 0 && swing(&gusts[i]) > swing(&gusts[order[at - 1]]); at--)
             order[at] = order[at - 1];
         order[at] = i;
     }
+}
+
+static void print_tornado(const gust gusts[ENX_LEVERS_COUNT], uint32_t years)
+{
+    int order[ENX_LEVERS_COUNT];
+    sort_gusts(order, gusts);
     printf("What decides year %u: medians, bn USD, each lever a tenth lower and a tenth higher\n\n",
            years);
     printf("  %-16s %-24s %-24s %s\n", "", "models: net profit", "hardware: gross profit",
@@ -266,20 +277,22 @@ static void print_table(const run *r)
     if (r->failed)
         printf("%u draws have no equilibrium in some year and are left out\n", r->failed);
     const uint32_t years[] = { 1, (r->input.years + 1) / 2, r->input.years };
-    printf("\n  %-34s", "");
+    printf("\n  %-38s", "");
     for (int i = 0; i < 3; i++) printf("        year %-3u          ", years[i]);
     putchar('\n');
     for (uint32_t metric = 0; metric < ENX_METRICS_COUNT; metric++) {
         const metric_name *name = &metric_names[metric];
-        printf("  %-34s", name->title);
+        printf("  %-38s", name->title);
         for (int i = 0; i < 3; i++) {
             const enx_fan *fan = &r->fans[metric * r->input.years + years[i] - 1];
             char           text[64];
             if (metric == ENX_METRIC_LAW)
                 snprintf(text, sizeof text, "in %.1f %% of draws", 100 * fan->mean);
             else
-                snprintf(text, sizeof text, "%.4g (%.4g to %.4g)", name->scale * fan->quantiles[2],
-                         name->scale * fan->quantiles[0], name->scale * fan->quantiles[4]);
+                snprintf(text, sizeof text, "%.4g (%.4g to %.4g)",
+                         name->scale * fan->quantiles[ENX_FUTURE_MEDIAN],
+                         name->scale * fan->quantiles[ENX_FUTURE_LOWEST],
+                         name->scale * fan->quantiles[ENX_FUTURE_HIGHEST]);
             printf("  %-26s", text);
         }
         putchar('\n');
@@ -287,24 +300,76 @@ static void print_table(const run *r)
     putchar('\n');
 }
 
-static enx_status write_svg(const char *path, const run *r, const char *title, enx_report *report)
+/* ---- Pictures ------------------------------------------------------------------------------- */
+
+static void describe(char out[200], const run *r, const char *what)
+{
+    snprintf(out, 200, "%s; %s, %u draws, seed %llu", what,
+             r->market.conduct == ENX_CONDUCT_COURNOT ? "firms choose quantities"
+                                                      : "firms choose prices",
+             r->draws - r->failed, (unsigned long long)r->input.seed);
+}
+
+static enx_status write_picture(const char *path, enx_buf *text, enx_status status,
+                                enx_report *report)
+{
+    if (status != ENX_OK)
+        status = enx_report_set(report, status, __FILE__, __LINE__, "%s: no memory for it", path);
+    if (status == ENX_OK) status = enx_file_write(path, text->data, text->size_bytes, report);
+    enx_buf_deinit(text);
+    return status;
+}
+
+static enx_status write_fans(const char *path, const run *r, const char *title, enx_report *report)
 {
     static const enx_metric shown[] = { ENX_METRIC_PRICE, ENX_METRIC_UNITS,    ENX_METRIC_TRAINING,
                                         ENX_METRIC_NET,   ENX_METRIC_HARDWARE, ENX_METRIC_SURPLUS };
     enum { SHOWN = sizeof shown / sizeof *shown };
     cli_panel panels[SHOWN];
     enx_buf   text;
+    char      about[200], what[60];
     for (int i = 0; i < SHOWN; i++)
         panels[i] = (cli_panel){ .title = metric_names[shown[i]].title,
                                  .fans = r->fans + shown[i] * r->input.years,
                                  .scale = metric_names[shown[i]].scale };
-    enx_buf_init(&text, CLI_FAN_BYTES_MAX);
-    enx_status status = cli_fan_svg(&text, title, panels, SHOWN, r->input.years);
-    if (status != ENX_OK)
-        status = enx_report_set(report, status, __FILE__, __LINE__, "%s: no memory for it", path);
-    if (status == ENX_OK) status = enx_file_write(path, text.data, text.size_bytes, report);
-    enx_buf_deinit(&text);
-    return status;
+    snprintf(what, sizeof what, "%u years", r->input.years);
+    describe(about, r, what);
+    enx_buf_init(&text, CLI_SVG_BYTES_MAX);
+    const enx_status status = cli_fan_svg(&text, title, about, panels, SHOWN, r->input.years);
+    return write_picture(path, &text, status, report);
+}
+
+static enx_status write_tornado(const char *path, const run *r, const gust *gusts,
+                                const char *title, enx_report *report)
+{
+    static const enx_metric shown[] = { ENX_METRIC_NET, ENX_METRIC_HARDWARE, ENX_METRIC_SURPLUS };
+    int                     order[ENX_LEVERS_COUNT];
+    char                    about[200], what[100];
+    enx_buf                 text;
+    cli_tornado             t = { .row_count = ENX_LEVERS_COUNT,
+                                  .column_count = sizeof shown / sizeof *shown,
+                                  .less_name = "a tenth lower",
+                                  .more_name = "a tenth higher" };
+    sort_gusts(order, gusts);
+    for (uint32_t i = 0; i < t.column_count; i++) {
+        t.columns[i] = metric_names[shown[i]].title;
+        t.base[i] = 1e-9 * last_median(r, shown[i]);
+    }
+    for (uint32_t row = 0; row < t.row_count; row++) {
+        const gust   *g = &gusts[order[row]];
+        const double *values[] = { g->net, g->hardware, g->surplus };
+        t.rows[row] = enx_lever_names[order[row]];
+        for (uint32_t i = 0; i < t.column_count; i++) {
+            t.less[row][i] = 1e-9 * values[i][0];
+            t.more[row][i] = 1e-9 * values[i][1];
+        }
+    }
+    snprintf(what, sizeof what, "what decides year %u: medians, each assumption turned alone",
+             r->input.years);
+    describe(about, r, what);
+    enx_buf_init(&text, CLI_SVG_BYTES_MAX);
+    const enx_status status = cli_tornado_svg(&text, title, about, &t);
+    return write_picture(path, &text, status, report);
 }
 
 /* ---- The command ---------------------------------------------------------------------------- */
@@ -342,7 +407,7 @@ static enx_status run_conducts(run *runs, gust *gusts, int count, const cli_scen
         r->input.market = &r->market;
         r->input.years = (uint32_t)o->years;
         r->input.seed = o->seed;
-        r->input.stop_year = (uint32_t)o->stop_year;
+        if (o->stop_year) r->input.stop_year = (uint32_t)o->stop_year;
         r->draws = (uint32_t)o->draws;
         status = run_draws(r, pool, report);
     }
@@ -355,26 +420,24 @@ static enx_status run_scenario(const char *path, const options *o, bool is_json,
 {
     static run    runs[CONDUCTS];
     gust          gusts[ENX_LEVERS_COUNT];
-    enx_buf       text;
     cli_scenario *scenario = NULL;
-    enx_buf_init(&text, CLI_SCENARIO_BYTES_MAX);
-    enx_status status = check_options(o, report);
-    if (status == ENX_OK) status = cli_read(&text, path, report);
-    if (status == ENX_OK) status = cli_scenario_open(&scenario, &text, path, report);
+    enx_status    status = check_options(o, report);
+    if (status == ENX_OK) status = cli_market_open(&scenario, path, &o->links, report);
     const int count = scenario && scenario->is_both ? CONDUCTS : 1;
     if (status == ENX_OK) {
         status = run_conducts(runs, gusts, count, scenario, o, report);
         if (status != ENX_OK) enx_report_wrap(report, "%s", path);
     }
-    if (status == ENX_OK && o->svg)
-        status = write_svg(o->svg, &runs[0], scenario->name ? scenario->name : path, report);
+    const char *title = scenario && scenario->name ? scenario->name : path;
+    if (status == ENX_OK && o->svg) status = write_fans(o->svg, &runs[0], title, report);
+    if (status == ENX_OK && o->tornado_svg)
+        status = write_tornado(o->tornado_svg, &runs[0], gusts, title, report);
     if (status == ENX_OK && is_json)
         print_json(runs, count, scenario, o->has_tornado ? gusts : NULL);
     for (int i = 0; i < count && status == ENX_OK && !is_json; i++) print_table(&runs[i]);
     if (status == ENX_OK && !is_json && o->has_tornado) print_tornado(gusts, runs[0].input.years);
     for (int i = 0; i < CONDUCTS; i++) close_run(&runs[i]);
     cli_scenario_close(&scenario);
-    enx_buf_deinit(&text);
     return status;
 }
 
@@ -391,6 +454,9 @@ int cmd_market_run(int argc, char **argv)
         { "tornado", '\0', CLI_FLAG, &o.has_tornado, NULL,
           "what decides the result: each assumption a tenth lower and higher" },
         { "svg", '\0', CLI_TEXT, (void *)&o.svg, "FILE", "write fan charts, too" },
+        { "tornado-svg", '\0', CLI_TEXT, (void *)&o.tornado_svg, "FILE",
+          "write the tornado as a picture, too" },
+        CLI_MARKET_OPTIONS(o.links),
     };
     const cli_spec spec = { "market run SCENARIO.yaml [options]",
                             "Years of a market, drawn many times: demand grows, costs fall, the "
@@ -404,6 +470,7 @@ int cmd_market_run(int argc, char **argv)
     enx_report     report = { 0 };
     enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
     if (status == ENX_OK && args.is_help) return 0;
+    o.has_tornado = o.has_tornado || o.tornado_svg;
     if (status == ENX_OK) status = run_scenario(args.operands.items[0], &o, args.is_json, &report);
     return status == ENX_OK ? 0 : cli_fail("market run", &args, status, &report);
 }

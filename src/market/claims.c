@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "market/entry.h"
 
 #include <math.h>
@@ -413,4 +414,67 @@ enx_status enx_claims_judge(enx_claim claims[ENX_CLAIMS_COUNT], const enx_claims
     }
     memcpy(claims, judged, sizeof judged);
     return ENX_OK;
+}
+
+/* As many firms as have an equilibrium, from the first on, and at least as many as have a price;
+ * `products` [product_count] is theirs. */
+static enx_status keep_viable(enx_market *m, enx_product *products, enx_report *report)
+{
+    memcpy(products, m->products, m->product_count * sizeof *products);
+    for (uint32_t i = 0; i < m->product_count; i++) products[i].owner = i;
+    m->products = products;
+    const uint32_t least = m->has_outside || m->has_open ? 1 : 2;
+    for (; m->product_count > least; m->product_count--) {
+        double           net;
+        const enx_status status = net_at(&net, m, m->gamma, report);
+        if (status != ENX_UNSUPPORTED) return status;
+    }
+    return ENX_OK;
+}
+
+static enx_status draw_verdicts(bool *holds, double *measured, const enx_claims_input *in,
+                                enx_report *report)
+{
+    for (int id = 0; id < ENX_CLAIMS_COUNT; id++) {
+        uint32_t second = 0;
+        holds[id] = false;
+        measured[id] = NAN;
+        if (id == ENX_CLAIM_LAYERS && in->layer_count < 2) continue;
+        if (id == ENX_CLAIM_LAYERS) ENX_TRY(second_layer(&second, in, report));
+        const enx_status status =
+            enx_claims_verdict(&holds[id], &measured[id], in, (enx_claim_id)id,
+                               parameter_value(in, (enx_claim_id)id, second), report);
+        if (status != ENX_OK && status != ENX_UNSUPPORTED) return status;
+    }
+    return ENX_OK;
+}
+
+enx_status enx_claims_draw(bool holds[ENX_CLAIMS_COUNT], double measured[ENX_CLAIMS_COUNT],
+                           const enx_claims_input *input, double sd, uint64_t seed, uint64_t draw,
+                           enx_report *report)
+{
+    ENX_CHECK(holds && measured && input && input->market && sd >= 0);
+    enx_claims_input in = *input;
+    enx_market       m = *input->market;
+    enx_rng          rng = enx_rng_open(seed, draw);
+    double           firms[ENX_CHAIN_LAYERS_MAX];
+    ENX_TRY(enx_market_check(input->market, report));
+    ENX_TRY(check_input(input, report));
+    m.alpha *= exp(sd * enx_rng_normal(&rng));
+    m.gamma *= exp(sd * enx_rng_normal(&rng));
+    m.rho = fmax(0, 1 - (1 - m.rho) * exp(sd * enx_rng_normal(&rng)));
+    m.size *= exp(sd * enx_rng_normal(&rng));
+    in.training_counted *= exp(sd * enx_rng_normal(&rng));
+    in.horizon_years *= exp(sd * enx_rng_normal(&rng));
+    in.public_cost_factor *= exp(sd * enx_rng_normal(&rng));
+    for (uint32_t i = 0; i < in.layer_count; i++)
+        firms[i] = fmax(1, in.layer_firms[i] * exp(sd * enx_rng_normal(&rng)));
+    in.market = &m;
+    in.layer_firms = firms;
+    enx_product *products = ENX_MEM_NEW(enx_product, m.product_count);
+    if (!products) return ENX_FAIL(report, NOMEM, "no memory for %u products", m.product_count);
+    enx_status status = keep_viable(&m, products, report);
+    if (status == ENX_OK) status = draw_verdicts(holds, measured, &in, report);
+    enx_mem_free(products);
+    return status;
 }

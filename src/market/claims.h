@@ -56,6 +56,18 @@ enx_claims_input enx_claims_defaults(void);
 ENX_MUST_USE enx_status enx_claims_judge(enx_claim               claims[ENX_CLAIMS_COUNT],
                                          const enx_claims_input *input, enx_report *report);
 
+/* All seven with other inputs, as uncertain as the logarithm of each is `sd`: alpha, gamma, brands
+ * (1 - rho, at most 1), size, the firms of each layer (at least 1), the part of training that
+ * counts, the horizon and what public firms cost.  Firms whose
+ * training the drawn market cannot pay for, from the end of the list, are not in it.  One draw is a
+ * function of (input, sd, seed,
+ * draw). `measured`: NAN where a claim is not judged or leaves no equilibrium; it does not hold
+ * then. ENX_INVALID, ENX_NOMEM as enx_claims_judge. */
+ENX_MUST_USE enx_status enx_claims_draw(bool                    holds[ENX_CLAIMS_COUNT],
+                                        double                  measured[ENX_CLAIMS_COUNT],
+                                        const enx_claims_input *input, double sd, uint64_t seed,
+                                        uint64_t draw, enx_report *report);
+
 /* One claim with another value of its parameter, solved anew.  ENX_UNSUPPORTED also where this
  * value leaves no equilibrium. */
 ENX_MUST_USE enx_status enx_claims_verdict(bool *holds, double *measured,

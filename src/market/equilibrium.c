@@ -33,13 +33,23 @@
 #include <float.h>
 #include <math.h>
 
-enum { ROOT_STEPS_MAX = 300, INNER_STEPS_MAX = 100, DOUBLINGS_MAX = 80 };
+enum { ROOT_STEPS_MAX = 300, INNER_STEPS_MAX = 100 };
 
 /* Below this ln w, 1 + w is 1 to the last bit. */
 static const double log_tiny = -40;
 
 /* Steps below this part of w that no longer shrink are rounding. */
 static const double noise_below = 1e-9;
+
+/* A step of this size leaves an error beyond a double's digits: Halley's third power, of w; and
+ * Newton's square, of D. */
+static const double cubic_below = 1e-5, square_below = 1e-9;
+
+/* A smaller w of a D nearby is no help, and its square may underflow. */
+static const double guess_min = 1e-30;
+
+/* Beyond, exp(log_k) may not be a number of full precision. */
+static const double log_k_bound = 600;
 
 typedef struct game {
     const enx_market *market;
@@ -49,17 +59,21 @@ typedef struct game {
     double            open;     /* open weights as a type inside the nest; -INFINITY: none */
     double            spend;    /* gamma / gap, 0 without endogenous training */
     double            constant; /* of the training term */
-    uint32_t          best;     /* the product of largest v */
-    double           *type;     /* [product_count] of firms; -INFINITY: no such firm */
-    double           *nest;     /* [product_count] share x of each firm */
-    double           *load;     /* [product_count] w of each firm; 0: public */
-    bool             *is_public;
+    double            b;        /* 1 - spend */
+    double            tiny;     /* b > 0: c below which ln w is below log_tiny */
+    double   lowest, least; /* b < 0: the w where f is lowest, and the c from which it has a root */
+    uint32_t best;          /* the product of largest v */
+    double  *type;          /* [product_count] of firms; -INFINITY: no such firm */
+    double  *nest;          /* [product_count] share x of each firm */
+    double  *load;          /* [product_count] w of each firm; 0: public */
+    bool    *is_public;
 } game;
 
 /* What a D says of the market as a whole. */
 typedef struct state {
     double log_inside, share_outside; /* ln s_g, s_0 */
     double log_k, log_k_slope;        /* and its derivative in D */
+    double k;                         /* 0: not within a double's range */
     double base, slope;               /* t-independent right side, and its derivative in D */
 } state;
 
@@ -85,6 +99,7 @@ static state state_at(const game *g, double inclusive)
         s.log_k = (ratio < 1 ? y + log1p(ratio) : log(rho + exp(y))) - log(g->gap);
         s.log_k_slope = g->gap / (1 + ratio);
     }
+    if (fabs(s.log_k) < log_k_bound) s.k = exp(s.log_k);
     s.base = -inclusive;
     s.slope = -1;
     if (g->spend > 0) {
@@ -94,46 +109,50 @@ static state state_at(const game *g, double inclusive)
     return s;
 }
 
-static double inner_value(double b, double sigma, double c, double w)
+static double inner_value(const game *g, double c, double w)
 {
-    return b * (log(w) - (sigma > 0 ? log1p(w) : 0)) + 1 + w - c;
-}
-
-static double inner_slope(double b, double sigma, double w)
-{
-    return 1 + b / (sigma > 0 ? w * (1 + w) : w);
+    return g->b * log(g->sigma > 0 ? w / (1 + w) : w) + 1 + w - c;
 }
 
 /* Case 1: a w with f(w) <= 0. */
-static double start_below(double b, double sigma, double c)
+static double start_below(const game *g, double c)
 {
-    double w = fmin(exp((fmin(c, 1) - 1) / b - 1), b);
-    if (sigma > 0) w = fmax(w, c - 1);
-    else if (c > 2) w = fmax(w, c - 1 - b * log(c - 1));
+    double w = fmin(exp((fmin(c, 1) - 1) / g->b - 1), g->b);
+    if (g->sigma > 0) w = fmax(w, c - 1);
+    else if (c > 2) w = fmax(w, c - 1 - g->b * log(c - 1));
     return w;
 }
 
-/* Case 2: a w on the rising part with f(w) >= 0; 0: f has no root. */
-static double start_above(double b, double sigma, double c)
+/* Case 2: a w on the rising part with f(w) >= 0. */
+static double start_above(const game *g, double c)
 {
-    const double lowest = sigma > 0 ? (sqrt(1 - 4 * b) - 1) / 2 : -b;
-    if (lowest > 0 && inner_value(b, sigma, c, lowest) > 0) return 0;
-    double w = fmax(2 * lowest, 1);
-    while (inner_value(b, sigma, c, w) < 0) w *= 2;
+    double w = fmax(2 * g->lowest, 1);
+    while (inner_value(g, c, w) < 0) w *= 2;
     return w;
 }
 
-/* The w of a firm, 0 when it cannot be in the market. */
-static double solve_inner(double b, double sigma, double c)
+/* The w of a firm, 0 when it cannot be in the market; `guess`: of a D nearby, 0 for none.  Halley's
+ * steps, where they bend Newton's by less than half. */
+static double solve_inner(const game *g, double c, double guess)
 {
-    if (b == 0) return fmax(c - 1, 0);
-    double w = b > 0 ? start_below(b, sigma, c) : start_above(b, sigma, c), last = INFINITY;
+    if (g->b == 0) return fmax(c - 1, 0);
+    if (g->b < 0 && c < g->least) return 0;
+    double w = guess > fmax(g->lowest, guess_min) ? guess
+               : g->b > 0                         ? start_below(g, c)
+                                                  : start_above(g, c);
+    double last = INFINITY;
     for (int i = 0; i < INNER_STEPS_MAX && w > 0; i++) {
-        const double step = inner_value(b, sigma, c, w) / inner_slope(b, sigma, w);
+        const double scale = g->sigma > 0 ? 1 / (w * (1 + w)) : 1 / w;
+        const double slope = 1 + g->b * scale;
+        const double curve = -g->b * scale * scale * (g->sigma > 0 ? 1 + 2 * w : 1);
+        double       step = inner_value(g, c, w) / slope;
+        const double bend = step * curve / (2 * slope);
+        if (bend < 0.5) step /= 1 - bend;
         const double next = w - step;
-        if (!(next > 0) || !isfinite(next)) break;
-        w = next;
+        if (!isfinite(next)) break;
+        w = next > g->lowest ? next : g->lowest + (w - g->lowest) / 8;
         if (fabs(step) <= 2 * DBL_EPSILON * w) break;
+        if (fabs(step) <= cubic_below * w && fabs(bend) <= cubic_below) break;
         if (fabs(step) <= noise_below * w && fabs(step) >= 0.9 * last) break;
         last = fabs(step);
     }
@@ -150,16 +169,16 @@ static void add_firm(game *g, uint32_t f, const state *s, double inclusive, poin
         p->log_sum_slope -= g->nest[f];
         return;
     }
-    const double b = 1 - g->spend, right = g->type[f] + s->base, c = right + b * s->log_k;
+    const double b = g->b, right = g->type[f] + s->base, c = right + b * s->log_k;
     double       log_slope;
-    if (b > 0 && (c - 1) / b < log_tiny + log(b)) {
+    if (b > 0 && c < g->tiny) {
         g->load[f] = exp((c - 1) / b);
         g->nest[f] = exp((right - 1) / b);
         log_slope = s->slope / b;
     } else {
-        const double w = solve_inner(b, g->sigma, c);
+        const double w = solve_inner(g, c, g->load[f]), part = g->sigma > 0 ? w / (1 + w) : w;
         g->load[f] = w;
-        g->nest[f] = w > 0 ? exp(log(w) - (g->sigma > 0 ? log1p(w) : 0) - s->log_k) : 0;
+        g->nest[f] = s->k > 0 ? part / s->k : w > 0 ? exp(log(part) - s->log_k) : 0;
         if (!(w > 0)) return;
         const double a = 1 / (g->sigma > 0 ? w * (1 + w) : w);
         log_slope = a / (b * a + 1) * (s->slope + b * s->log_k_slope) - s->log_k_slope;
@@ -182,52 +201,48 @@ static point sum_at(game *g, double inclusive)
 
 /* ---- The outer root ------------------------------------------------------------------------- */
 
-/* Where the sum is above one (low) and where it is not (high). */
-static bool find_bracket(game *g, double *low, double *high)
+/* Exact for like firms that sell to everybody: each has x = 1 / n and w = 1 / (n - 1). */
+static double guess_root(const game *g, uint32_t firm_count)
+{
+    const double n = firm_count;
+    double       sum = exp(g->open);
+    for (uint32_t f = 0; f < g->market->product_count; f++) sum += exp(g->type[f]);
+    return log(sum) - 1 - 1 / fmax(n - 1, 1) +
+           (g->spend > 0 ? g->spend * (g->constant - log(n)) : 0);
+}
+
+/* Newton on ln(sum); bisection whenever a step would leave the bracket or not halve the last one,
+ * and growing steps while there is no bracket.  A bracket alone is not enough: a step that stays
+ * inside it can still creep. */
+static bool find_root(game *g, enx_equilibrium *e, double *inclusive)
 {
     const double gamma = g->market->gamma;
     const double floor =
         g->spend > 0 && gamma > 1 ? (g->outside + log(gamma - 1)) / g->gap : -INFINITY;
-    double start = 0;
-    for (uint32_t f = 0; f < g->market->product_count; f++) start += exp(g->type[f]);
-    start = log(start + exp(g->open));
-    *high = fmax(start, floor);
-    double width = 1;
-    for (int i = 0; !(sum_at(g, *high).sum <= 1); i++, width *= 2) {
-        if (i == DOUBLINGS_MAX) return false;
-        *high += width;
-    }
-    width = 1;
-    *low = *high - width;
-    for (int i = 0; i < DOUBLINGS_MAX; i++, width *= 2) {
-        *low = fmax(*high - width, floor);
-        if (sum_at(g, *low).sum >= 1) return true;
-        if (*low <= floor) return false;
-    }
-    return false;
-}
-
-/* Newton on ln(sum); bisection whenever a step would leave the bracket or not halve the last one.
- * A bracket alone is not enough: a step that stays inside it can still creep. */
-static bool find_root(game *g, enx_equilibrium *e, double *inclusive)
-{
-    double low, high;
-    if (!find_bracket(g, &low, &high)) return false;
-    double at = high, last = high - low;
-    for (e->steps = 1; e->steps < ROOT_STEPS_MAX; e->steps++) {
-        const point  p = sum_at(g, at);
+    double low = -INFINITY, high = INFINITY, last = INFINITY, width = 1;
+    double at = fmax(guess_root(g, e->firm_count), floor);
+    bool   is_last = false;
+    for (e->steps = 1;; e->steps++) {
+        const point p = sum_at(g, at);
+        e->residual = fabs(p.sum - 1);
+        if (is_last || e->steps == ROOT_STEPS_MAX) break;
         const double value = log(p.sum);
+        if (value < 0 && at <= floor) return false;
         if (value >= 0) low = at;
         if (value <= 0) high = at;
-        double step = -value / p.log_sum_slope;
-        if (!isfinite(step) || at + step < low || at + step > high || fabs(2 * step) > fabs(last))
-            step = low + (high - low) / 2 - at;
-        if (at + step == at) break;
+        double     step = -value / p.log_sum_slope;
+        const bool is_newton =
+            isfinite(step) && at + step >= low && at + step <= high && 2 * fabs(step) <= last;
+        if (!is_newton) {
+            const bool is_bracket = isfinite(low) && isfinite(high);
+            step = is_bracket ? low + (high - low) / 2 - at : value > 0 ? width : -width;
+            width *= 2;
+        }
+        step = fmax(step, floor - at);
         at += step;
-        last = step;
-        if (fabs(step) <= DBL_EPSILON * fabs(at)) break;
+        last = fabs(step);
+        is_last = last <= fmax(is_newton ? square_below : 0, DBL_EPSILON * fabs(at));
     }
-    e->residual = fabs(sum_at(g, at).sum - 1);
     *inclusive = at;
     return e->residual <= ENX_EQUILIBRIUM_RESIDUAL_MAX;
 }
@@ -311,9 +326,15 @@ static void set_game(game *g)
     }
     sum_types(g);
     set_alternatives(g);
-    if (!m->is_spend_endogenous) return;
-    g->spend = m->gamma / g->gap;
-    g->constant = log(m->gamma * m->size / m->alpha / m->training_ref_usd);
+    if (m->is_spend_endogenous) {
+        g->spend = m->gamma / g->gap;
+        g->constant = log(m->gamma * m->size / m->alpha / m->training_ref_usd);
+    }
+    g->b = 1 - g->spend;
+    if (g->b > 0) g->tiny = 1 + g->b * (log_tiny + log(g->b));
+    if (!(g->b < 0)) return;
+    g->lowest = g->sigma > 0 ? (sqrt(1 - 4 * g->b) - 1) / 2 : -g->b;
+    g->least = g->lowest > 0 ? inner_value(g, 0, g->lowest) : -INFINITY;
 }
 
 static void fill_product(const game *g, enx_equilibrium *e, uint32_t i, double inside)

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const double enx_future_quantiles[ENX_FUTURE_QUANTILES] = { 0.05, 0.25, 0.5, 0.75, 0.95 };
+const double enx_future_quantiles[ENX_FUTURE_QUANTILES] = { 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95 };
 
 const char *const enx_lever_names[ENX_LEVERS_COUNT] = {
     [ENX_LEVER_ODDS] = "odds",
@@ -26,6 +26,9 @@ const char *const enx_lever_names[ENX_LEVERS_COUNT] = {
     [ENX_LEVER_ALPHA] = "alpha",
     [ENX_LEVER_BRANDS] = "1 - rho",
 };
+
+/* Draws are below ENX_FUTURE_DRAWS_MAX: this bit makes another stream of each. */
+static const uint64_t drift_stream = UINT64_C(1) << 63;
 
 typedef struct chances {
     double stop, demand, cost, gamma; /* stop: uniform in (0, 1]; the others standard normal */
@@ -41,6 +44,8 @@ typedef struct world {
     double                  demand_rate; /* natural logarithm, a year */
     double                  cost_rate;
     double                  units;     /* sold so far, units_before among them */
+    double                 *drift;     /* [product_count] of qualities, in the input's order */
+    enx_rng                 steps;     /* of the drift */
     double                  noise;     /* of unit costs, natural logarithm, added up */
     double                  best;      /* quality, as trained in the last year of the law */
     double                  open_gain; /* of open weights' quality until then */
@@ -75,6 +80,7 @@ enx_status enx_future_check(const enx_future_input *in, enx_report *report)
         { "cost_sd", "", in->cost_sd, 0, 5 },
         { "gamma_sd", "", in->gamma_sd, 0, 5 },
         { "noise_sd", "", in->noise_sd, 0, 5 },
+        { "quality_sd", ", utility a year", in->quality_sd, 0, 100 },
         { "learning_rate", ", a part of 1", in->learning_rate, 0, 0.9 },
         { "units_before", " units", in->units_before, 1e-9, ENX_MARKET_SIZE_MAX },
         { "compute_growth", ", a factor a year", in->compute_growth, 0.01, 1000 },
@@ -119,7 +125,21 @@ static void train_products(world *w, uint32_t year)
     w->open_gain = w->gamma * year * log(w->in->compute_growth);
     w->count = m->product_count;
     for (uint32_t i = 0; i < w->count; i++)
-        w->products[i].quality = m->products[w->order[i]].quality + w->open_gain;
+        w->products[i].quality =
+            m->products[w->order[i]].quality + w->open_gain + w->drift[w->order[i]];
+}
+
+/* Tastes move with and without the law.  A stream of its own, so that products and years take
+ * nothing from the other chances. */
+static void drift_products(world *w, bool has_law)
+{
+    if (w->in->quality_sd == 0) return;
+    for (uint32_t i = 0; i < w->in->market->product_count; i++) {
+        const double step = w->in->quality_sd * enx_rng_normal(&w->steps);
+        w->drift[i] += step;
+        for (uint32_t k = 0; !has_law && k < w->count; k++)
+            if (w->order[k] == i) w->products[k].quality += step;
+    }
 }
 
 /* The market of a year; the world's products are changed to it. */
@@ -130,6 +150,7 @@ static enx_market make_year(world *w, uint32_t year)
     const double            learnt = -log2(1 - in->learning_rate);
     const double            cost =
         exp(w->cost_rate * year + w->noise) * pow(w->units / in->units_before, -learnt);
+    if (year > 0) drift_products(w, year < w->stop_year);
     if (year < w->stop_year) train_products(w, year);
     m.open_quality += w->open_gain;
     m.open_cost *= cost;
@@ -170,6 +191,14 @@ static enx_status solve_year(enx_equilibrium **out, world *w, enx_market *m, enx
     return ENX_FAIL(report, UNSUPPORTED, "no firm could pay for its training");
 }
 
+static void rank_revenue(double *out, double usd)
+{
+    if (usd > out[ENX_METRIC_LARGEST]) {
+        out[ENX_METRIC_SECOND] = out[ENX_METRIC_LARGEST];
+        out[ENX_METRIC_LARGEST] = usd;
+    } else out[ENX_METRIC_SECOND] = fmax(out[ENX_METRIC_SECOND], usd);
+}
+
 static void fill_year(double *out, const enx_future_input *in, const enx_market *m,
                       const enx_equilibrium *e, bool has_law)
 {
@@ -180,6 +209,7 @@ static void fill_year(double *out, const enx_future_input *in, const enx_market 
         units += sold;
         cost += sold * m->products[i].unit_cost;
         revenue += sold * e->price[i];
+        rank_revenue(out, sold * e->price[i]);
         out[ENX_METRIC_GROSS] += e->gross_usd[i];
         out[ENX_METRIC_TRAINING] += e->training_usd[i];
         out[ENX_METRIC_NET] += e->firm_net_usd[i];
@@ -188,6 +218,8 @@ static void fill_year(double *out, const enx_future_input *in, const enx_market 
     out[ENX_METRIC_COST] = cost / units;
     out[ENX_METRIC_PRICE] = revenue / units;
     out[ENX_METRIC_UNITS] = units;
+    out[ENX_METRIC_REVENUE] = revenue;
+    out[ENX_METRIC_MARGIN] = out[ENX_METRIC_GROSS] / revenue;
     out[ENX_METRIC_HARDWARE] =
         in->hardware_margin *
         (in->hardware_cost * cost + in->hardware_training * out[ENX_METRIC_TRAINING]);
@@ -212,6 +244,8 @@ static enx_status run_year(double *out, world *w, uint32_t year, enx_report *rep
     enx_equilibrium *e = NULL;
     enx_market       m = make_year(w, year);
     const bool       has_law = year < w->stop_year;
+    /* a draw may grow out of what a market can be: then it has no number, as others without one */
+    if (enx_market_check(&m, report) != ENX_OK) return ENX_UNSUPPORTED;
     ENX_TRY(solve_year(&e, w, &m, report));
     fill_year(out, w->in, &m, e, has_law);
     if (has_law) keep_qualities(w, &m, e);
@@ -275,10 +309,12 @@ enx_status enx_future_draw(double *out, uint32_t *stop_year, const enx_future_in
     const size_t   row_count = (size_t)input->years * ENX_METRICS_COUNT;
     world          w = { .in = input, .stop_year = find_stop(input, c.stop) };
     double        *rows = ENX_MEM_NEW(double, row_count);
+    w.steps = enx_rng_open(input->seed, draw | drift_stream);
+    w.drift = ENX_MEM_NEW(double, count);
     w.products = ENX_MEM_NEW(enx_product, count);
     w.order = ENX_MEM_NEW(uint32_t, count);
     enx_status status = ENX_OK;
-    if (!rows || !w.products || !w.order)
+    if (!rows || !w.products || !w.order || !w.drift)
         status = ENX_FAIL(report, NOMEM, "no memory for %u years", input->years);
     if (status == ENX_OK) status = run_years(rows, &w, &c, report);
     if (status == ENX_OK) {
@@ -287,6 +323,7 @@ enx_status enx_future_draw(double *out, uint32_t *stop_year, const enx_future_in
     }
     enx_mem_free(rows);
     enx_mem_free(w.products);
+    enx_mem_free(w.drift);
     enx_mem_free(w.order);
     return status;
 }

@@ -17,13 +17,29 @@
 
 #include "market/market.h"
 
-enum { ENX_FUTURE_YEARS_MAX = 100, ENX_FUTURE_DRAWS_MAX = 1000000, ENX_FUTURE_QUANTILES = 5 };
+enum { ENX_FUTURE_YEARS_MAX = 100, ENX_FUTURE_DRAWS_MAX = 1000000 };
+
+/* Of the draws, in enx_future_quantiles. */
+enum {
+    ENX_FUTURE_LOWEST, /* 5 % */
+    ENX_FUTURE_TENTH,
+    ENX_FUTURE_QUARTER,
+    ENX_FUTURE_MEDIAN,
+    ENX_FUTURE_THREE_QUARTERS,
+    ENX_FUTURE_NINE_TENTHS,
+    ENX_FUTURE_HIGHEST, /* 95 % */
+    ENX_FUTURE_QUANTILES
+};
 
 typedef enum enx_metric {
     ENX_METRIC_LAW,      /* 1 while the law holds, else 0 */
     ENX_METRIC_COST,     /* USD a unit, by units sold */
     ENX_METRIC_PRICE,    /* USD a unit, by units sold */
     ENX_METRIC_UNITS,    /* sold in the year, open weights not counted */
+    ENX_METRIC_REVENUE,  /* of all firms, USD a year */
+    ENX_METRIC_LARGEST,  /* revenue of the product that has most of it */
+    ENX_METRIC_SECOND,   /* of the next one; 0: there is none */
+    ENX_METRIC_MARGIN,   /* gross profit by revenue */
     ENX_METRIC_GROSS,    /* gross profit of all firms, USD a year */
     ENX_METRIC_TRAINING, /* USD a year */
     ENX_METRIC_NET,      /* gross less training and fixed costs, subsidies added */
@@ -42,8 +58,9 @@ typedef struct enx_future_input {
     uint32_t          stop_year; /* not 0: the first year without the law, whatever the odds */
     double            demand_growth, demand_sd; /* factor a year on `size`; one rate a draw */
     double            cost_factor, cost_sd;     /* on unit costs, a year; one rate a draw */
-    double            gamma_sd;         /* of gamma, once a draw; its median is the market's */
-    double            noise_sd;         /* of a step in unit costs each year, added up */
+    double            gamma_sd; /* of gamma, once a draw; its median is the market's */
+    double            noise_sd; /* of a step in unit costs each year, added up */
+    double quality_sd;          /* of a step in each product's quality a year, utility, added up */
     double learning_rate, units_before; /* cost falls by this part with each doubling of units */
     double compute_growth;              /* effective compute a dollar, factor a year */
     double rho_after;                   /* once the law has stopped */

@@ -171,6 +171,51 @@ static void quantities_leave_room_for_any_number(void **state)
     assert_true(claims[ENX_CLAIM_FEW].measured > 5);
 }
 
+static void draws_are_as_the_inputs_when_these_are_certain(void **state)
+{
+    (void)state;
+    bench    *b = make_bench(true);
+    enx_claim claims[ENX_CLAIMS_COUNT];
+    bool      holds[ENX_CLAIMS_COUNT], again[ENX_CLAIMS_COUNT];
+    double    measured[ENX_CLAIMS_COUNT], other[ENX_CLAIMS_COUNT];
+    judge(claims, b);
+    assert_int_equal(enx_claims_draw(holds, measured, &b->input, 0, 1, 7, NULL), ENX_OK);
+    for (int id = 0; id < ENX_CLAIMS_COUNT; id++) {
+        assert_int_equal(holds[id], claims[id].holds);
+        assert_near(measured[id], claims[id].measured, 1e-12, claims[id].name);
+    }
+    assert_int_equal(enx_claims_draw(holds, measured, &b->input, 0.1, 1, 7, NULL), ENX_OK);
+    assert_int_equal(enx_claims_draw(again, other, &b->input, 0.1, 1, 7, NULL), ENX_OK);
+    assert_memory_equal(measured, other, sizeof measured);
+    assert_int_equal(enx_claims_draw(again, other, &b->input, 0.1, 1, 8, NULL), ENX_OK);
+    assert_true(memcmp(measured, other, sizeof measured) != 0);
+}
+
+/* Serving is alpha cost / (alpha cost + part gamma) where everybody buys: with each of the three
+ * uncertain by sd, the claim hangs on a sum of normals. */
+static void a_claim_holds_as_often_as_its_inputs_allow(void **state)
+{
+    (void)state;
+    enum { DRAWS = 2000 };
+    bench       *b = make_bench(false);
+    const double sd = 0.3;
+    int          held = 0;
+    b->market.gamma = 0.9;
+    b->input.training_counted = 2.5;
+    for (uint64_t draw = 0; draw < DRAWS; draw++) {
+        bool   holds[ENX_CLAIMS_COUNT];
+        double measured[ENX_CLAIMS_COUNT];
+        assert_int_equal(enx_claims_draw(holds, measured, &b->input, sd, 3, draw, NULL), ENX_OK);
+        held += holds[ENX_CLAIM_INFERENCE];
+    }
+    /* holds where alpha cost > part gamma; but where gamma passes what four firms can live on there
+     * is still an equilibrium, so all draws count */
+    const double z = log(1.87 * 1.33 / (2.5 * 0.9)) / (sd * sqrt(3));
+    const double want = 0.5 * erfc(-z / sqrt(2)), error = sqrt(want * (1 - want) / DRAWS);
+    if (fabs(held / (double)DRAWS - want) > 4 * error)
+        fail_msg("holds in %g, not %g +- %g", held / (double)DRAWS, want, error);
+}
+
 static void one_layer_is_not_judged(void **state)
 {
     (void)state;
@@ -239,6 +284,8 @@ int main(void)
         cmocka_unit_test(thresholds_are_those_of_the_covered_market),
         cmocka_unit_test(odds_and_state_flip_where_closed_forms_do),
         cmocka_unit_test(quantities_leave_room_for_any_number),
+        cmocka_unit_test(draws_are_as_the_inputs_when_these_are_certain),
+        cmocka_unit_test(a_claim_holds_as_often_as_its_inputs_allow),
         cmocka_unit_test(one_layer_is_not_judged),
         cmocka_unit_test(inputs_out_of_range_are_named),
         cmocka_unit_test(no_memory_is_an_error),

@@ -176,7 +176,8 @@ static void costs_fall_by_trend_and_wander_by_noise(void **state)
         /* the 5 % quantile is exp of -1.645 deviations; its own error is about 2 % of it here */
         const double low = COST * pow(0.7, year) * exp(-1.6448536 * sqrt(spread));
         const double error = sqrt(0.05 * 0.95 / DRAWS) / 0.10313564 * sqrt(spread);
-        assert_true(fabs(log(enx_future_fan(costs, DRAWS).quantiles[0] / low)) < 4 * error);
+        assert_true(fabs(log(enx_future_fan(costs, DRAWS).quantiles[ENX_FUTURE_LOWEST] / low)) <
+                    4 * error);
     }
     free(values);
 }
@@ -210,6 +211,31 @@ static void experience_lowers_costs_with_each_doubling(void **state)
 }
 
 /* Everything that moves, moves; then one input changes and the chances must not. */
+/* Near like firms, with k = n / (n - 1)^2: a unit of quality moves the logarithm of sales by
+ * 1 / (1 + k), and that of the price by k / (alpha price) of it.  Of four standard normals the
+ * largest is 1.02938 on average, and 0.73237 above the next. */
+static void qualities_wander_each_on_its_own(void **state)
+{
+    (void)state;
+    bench *b = make_bench(false);
+    b->input.quality_sd = 0.02;
+    double      *values = draw_all(b), gaps[DRAWS], leads[DRAWS];
+    const double k = FIRMS / ((FIRMS - 1.0) * (FIRMS - 1.0)), price = COST + margin();
+    const double passed = (1 + k / (ALPHA * price)) / (1 + k);
+    for (int year = 1; year <= YEARS; year++) {
+        const double *first = cell(values, year, ENX_METRIC_LARGEST);
+        const double *second = cell(values, year, ENX_METRIC_SECOND);
+        const double *all = cell(values, year, ENX_METRIC_REVENUE);
+        for (int i = 0; i < DRAWS; i++) {
+            gaps[i] = log(first[i] / second[i]);
+            leads[i] = log(FIRMS * first[i] / all[i]);
+        }
+        assert_mean(gaps, 0.73237 * 0.02 * sqrt(year) * passed, "first above second");
+        assert_mean(leads, 1.02938 * 0.02 * sqrt(year) * passed, "first above the mean");
+    }
+    free(values);
+}
+
 static void another_scenario_has_the_same_luck(void **state)
 {
     (void)state;
@@ -300,6 +326,20 @@ static void who_cannot_pay_for_training_stays_out(void **state)
     assert_non_null(strstr(report.text, "training"));
 }
 
+static void a_draw_that_grows_beyond_all_bounds_has_no_number(void **state)
+{
+    (void)state;
+    bench     *b = make_bench(false);
+    double     rows[YEARS * ENX_METRICS_COUNT];
+    uint32_t   stop;
+    enx_report report = { 0 };
+    b->market.size = 1e17;
+    b->input.demand_growth = 2;
+    assert_int_equal(enx_future_check(&b->input, &report), ENX_OK);
+    assert_int_equal(enx_future_draw(rows, &stop, &b->input, 0, &report), ENX_UNSUPPORTED);
+    assert_non_null(strstr(report.text, "year 4: size"));
+}
+
 static void numbers_out_of_range_are_named(void **state)
 {
     (void)state;
@@ -351,10 +391,11 @@ static void a_fan_is_of_its_values(void **state)
     (void)state;
     double        values[] = { 40, 0, 30, 10, 20 };
     const enx_fan fan = enx_future_fan(values, 5);
-    assert_true(fan.mean == 20 && fan.quantiles[2] == 20 && fan.quantiles[1] == 10);
-    assert_true(fabs(fan.quantiles[0] - 2) < 1e-12);
+    assert_true(fan.mean == 20 && fan.quantiles[ENX_FUTURE_MEDIAN] == 20 &&
+                fan.quantiles[ENX_FUTURE_QUARTER] == 10);
+    assert_true(fabs(fan.quantiles[ENX_FUTURE_LOWEST] - 2) < 1e-12);
     assert_true(fabs(fan.standard_error - sqrt(50)) < 1e-12);
-    assert_true(enx_future_fan(values, 1).quantiles[4] == 0);
+    assert_true(enx_future_fan(values, 1).quantiles[ENX_FUTURE_HIGHEST] == 0);
 }
 
 int main(void)
@@ -368,10 +409,12 @@ int main(void)
         cmocka_unit_test(costs_fall_by_trend_and_wander_by_noise),
         cmocka_unit_test(training_moves_with_gamma),
         cmocka_unit_test(experience_lowers_costs_with_each_doubling),
+        cmocka_unit_test(qualities_wander_each_on_its_own),
         cmocka_unit_test(another_scenario_has_the_same_luck),
         cmocka_unit_test(a_lever_moves_one_thing),
         cmocka_unit_test(open_weights_catch_up_after_the_stop),
         cmocka_unit_test(who_cannot_pay_for_training_stays_out),
+        cmocka_unit_test(a_draw_that_grows_beyond_all_bounds_has_no_number),
         cmocka_unit_test(numbers_out_of_range_are_named),
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(a_fan_is_of_its_values),

@@ -152,8 +152,7 @@ static int check_case(const json_t *one)
     const char       *key;
     json_t           *want;
     int               compared = 0;
-    json_object_foreach((json_t *)(uintptr_t)expect, key, want)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)expect, key, want) {
         compared++;
         if (strcmp(key, "m") == 0) compare(id, key, want, tol, m, e, e->margin);
         else if (strcmp(key, "s") == 0) compare(id, key, want, tol, m, e, e->share);
@@ -773,6 +772,28 @@ static void check_answer(const enx_market *m, const enx_equilibrium *e, uint64_t
         fail_msg("round %llu: shares add up to %.12g", (unsigned long long)round, sum);
 }
 
+/* Shares follow from prices by the demand: ln s_j = (utility at its price) / (1 - rho) - D, with
+ * one D for all.  This sees neither the solver's unknown nor its equations. */
+static void check_demand(const enx_market *m, const enx_equilibrium *e, uint64_t round)
+{
+    double low = INFINITY, high = -INFINITY;
+    for (uint32_t i = 0; i < m->product_count; i++) {
+        const enx_product *p = &m->products[i];
+        double             utility = p->quality - m->alpha * e->price[i];
+        if (e->training_usd[i] > 0)
+            utility += m->gamma * log(e->training_usd[i] / m->training_ref_usd);
+        else if (m->is_spend_endogenous && !p->is_public) continue;
+        if (!(e->share[i] > 1e-290)) continue;
+        const double inclusive = utility / (1 - m->rho) - log(e->share[i]);
+        low = fmin(low, inclusive);
+        high = fmax(high, inclusive);
+    }
+    const double scale = fmax(1, fmax(fabs(low), fabs(high)));
+    if (high - low > 1e-9 * scale)
+        fail_msg("round %llu: demand does not give these shares: %.17g to %.17g",
+                 (unsigned long long)round, low, high);
+}
+
 static void wild_markets_are_solved(void **state)
 {
     const uint64_t rounds = *(const uint64_t *)*state;
@@ -785,8 +806,59 @@ static void wild_markets_are_solved(void **state)
             fail_msg("round %llu: n %u rho %.17g: %s", (unsigned long long)round, m->product_count,
                      m->rho, report.text);
         check_answer(m, e, round);
+        check_demand(m, e, round);
         enx_equilibrium_close(&e);
     }
+}
+
+/* Training, public firms and open weights on top; firms that are near one another often enough. */
+static enx_market *draw_training(enx_rng *rng)
+{
+    enx_market  *m = draw_market(rng);
+    enx_product *products = (enx_product *)(uintptr_t)m->products;
+    const double closer = pow(10, -4 * enx_rng_unit(rng));
+    for (uint32_t i = 0; i < m->product_count; i++) {
+        products[i].quality *= closer;
+        products[i].owner = i;
+        products[i].is_public = enx_rng_below(rng, 16) == 0;
+    }
+    m->size = pow(10, 12 * enx_rng_unit(rng));
+    m->gamma = 2 * enx_rng_unit(rng) * (enx_rng_below(rng, 2) ? 1 - m->rho : 1);
+    m->is_spend_endogenous = enx_rng_below(rng, 4) != 0 && m->gamma > 0;
+    m->training_ref_usd = pow(10, 9 * enx_rng_unit(rng));
+    m->has_open = enx_rng_below(rng, 4) == 0;
+    m->is_open_inside = m->conduct == ENX_CONDUCT_BERTRAND && enx_rng_below(rng, 2);
+    m->open_quality = 3 * enx_rng_unit(rng);
+    m->open_cost = enx_rng_unit(rng);
+    return m;
+}
+
+/* Converged, or a clear error; never a wrong number. */
+static void wild_markets_with_training_are_solved_or_refused(void **state)
+{
+    const uint64_t rounds = *(const uint64_t *)*state;
+    uint64_t       solved = 0;
+    for (uint64_t round = 0; round < rounds; round++) {
+        enx_rng           rng = enx_rng_open(round, 3);
+        const enx_market *m = draw_training(&rng);
+        enx_equilibrium  *e = NULL;
+        enx_report        report = { 0 };
+        const enx_status  status = enx_equilibrium_open(&e, m, &report);
+        if (status != ENX_OK) {
+            assert_true(status == ENX_UNSUPPORTED || status == ENX_INVALID);
+            assert_true(strlen(report.text) > 20);
+            continue;
+        }
+        solved++;
+        assert_true(e->residual <= ENX_EQUILIBRIUM_RESIDUAL_MAX);
+        double sum = e->outside_share + e->open_share;
+        for (uint32_t i = 0; i < m->product_count; i++) sum += e->share[i];
+        if (!(fabs(sum - 1) <= 1e-9))
+            fail_msg("round %llu: shares add up to %.12g", (unsigned long long)round, sum);
+        check_demand(m, e, round);
+        enx_equilibrium_close(&e);
+    }
+    assert_true(solved > rounds / 4);
 }
 
 static void the_same_market_has_the_same_bits(void **state)
@@ -832,6 +904,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(markets_without_a_price_are_refused),
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test_prestate(wild_markets_are_solved, &rounds),
+        cmocka_unit_test_prestate(wild_markets_with_training_are_solved_or_refused, &rounds),
         cmocka_unit_test(the_same_market_has_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
