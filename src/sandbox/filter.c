@@ -126,15 +126,17 @@ static int add_clone(scmp_filter_ctx filter)
     return error ? error : add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 0, all, 0);
 }
 
-/* Setting RLIMIT_CORE stays out of reach: 1, as it is, keeps hosts from handing the dump to a
- * program of theirs. */
+/* Limits of the calling process only: those of process 1 would be in reach, too.  Setting RLIMIT_CORE
+ * stays out of reach: 1, as it is, keeps hosts from handing the dump to a program of theirs. */
 static int add_rlimits(scmp_filter_ctx filter)
 {
-    int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
+    const struct scmp_arg_cmp own = SCMP_CMP(0, SCMP_CMP_MASKED_EQ, (uint32_t)LOW_32_BITS, 0);
+    int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, own,
                                  SCMP_A2(SCMP_CMP_EQ, 0));
     for (uint32_t i = 0; i < RLIM_NLIMITS && !error; i++) {
         if (i == RLIMIT_CORE) continue;
-        error = add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, (uint32_t)LOW_32_BITS, i);
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, own,
+                                 SCMP_CMP(1, SCMP_CMP_MASKED_EQ, (uint32_t)LOW_32_BITS, i));
         if (!error)
             error = add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(setrlimit), 0, (uint32_t)LOW_32_BITS,
                              i);

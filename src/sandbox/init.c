@@ -83,6 +83,8 @@ static int set_limits(const enx_wire_go *go)
            set_limit(RLIMIT_FSIZE, go->file_bytes, go->file_bytes) ||
            set_limit(RLIMIT_NOFILE, go->open_files, go->open_files) ||
            set_limit(RLIMIT_NPROC, go->processes, go->processes) ||
+           set_limit(RLIMIT_AS, go->address_bytes, go->address_bytes) ||
+           set_limit(RLIMIT_SIGPENDING, go->signals, go->signals) || /* timers, too */
            set_limit(RLIMIT_MEMLOCK, 0, 0) || set_limit(RLIMIT_MSGQUEUE, 0, 0);
 }
 
@@ -146,12 +148,14 @@ static uint64_t to_us(struct timeval time)
 static int send_end(int wait_status, int error)
 {
     struct rusage used;
+    uint32_t      left_count = 0;
     /* After the program's end nothing may run on: its children are killed and counted. */
     kill(-1, SIGKILL);
-    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) continue;
+    for (pid_t pid; (pid = waitpid(-1, NULL, 0)) > 0 || errno == EINTR;) left_count += pid > 0;
     if (getrusage(RUSAGE_CHILDREN, &used) != 0) return -1;
     const enx_wire_end end = { .wait_status = wait_status,
                                .exec_error = error,
+                               .left_count = left_count,
                                .cpu_user_us = to_us(used.ru_utime),
                                .cpu_system_us = to_us(used.ru_stime),
                                .rss_max_bytes = (uint64_t)used.ru_maxrss * 1024u };

@@ -37,7 +37,7 @@ static const char *const sanitize_words[] = { "-fsanitize=address,undefined",
                                               "-fno-omit-frame-pointer", NULL };
 
 /* Finding leaks needs ptrace, which the sandbox has not. */
-static const char *const sanitize_env[] = { "ASAN_OPTIONS=detect_leaks=0:exitcode=99",
+static const char *const sanitize_env[] = { "ASAN_OPTIONS=detect_leaks=0:disable_coredump=0:exitcode=99",
                                             "UBSAN_OPTIONS=print_stacktrace=1:exitcode=99", NULL };
 
 const enx_language *enx_language_list(size_t *count)

@@ -35,6 +35,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -45,10 +46,13 @@ enum {
     STACK_BYTES = 8 << 20,
     MESSAGE_BYTES_MAX = 300, /* of bubblewrap's, in a report */
     READ_BYTES = 1 << 16,
+    SIGNALS_MAX = 1024,    /* that wait to be taken, and timers */
+    PROCESSES_MORE = 8,    /* and a quarter: so that a look sees that there are too many */
 };
 /* A process may have more addresses than memory: what it reserves and does not touch.  A run that
  * uses them is over its limit and seen so by a look. */
-#define DATA_BYTES_MORE ((uint64_t)256 << 20)
+#define DATA_BYTES_MORE    ((uint64_t)256 << 20)
+#define ADDRESS_BYTES_MORE ((uint64_t)4 << 30)
 
 extern const char          enx_sandbox_init_program[];
 extern const unsigned long enx_sandbox_init_program_bytes;
@@ -288,16 +292,18 @@ static enx_status wait_ready(run *r)
 static enx_status send_go(run *r)
 {
     const enx_sandbox_limits *l = &r->task->limits;
+    const bool                is_sparse = r->task->is_sparse_address;
     enx_look                  look;
     enx_wire_go               go = {
         .cpu_s = (l->cpu_us + 999999) / 1000000,
-        .data_bytes = r->task->is_sparse_address ? RLIM_INFINITY
-                                                 : 2 * l->memory_bytes + DATA_BYTES_MORE,
+        .data_bytes = is_sparse ? RLIM_INFINITY : 2 * l->memory_bytes + DATA_BYTES_MORE,
+        .address_bytes = is_sparse ? RLIM_INFINITY : 2 * l->memory_bytes + ADDRESS_BYTES_MORE,
         .stack_bytes = STACK_BYTES,
         .file_bytes = l->file_bytes,
         .open_files = l->open_files,
-        .processes = l->processes + 2, /* process 1; and one that a look sees to be too many */
-        .is_steady = r->task->is_sparse_address,
+        .processes = 1 + l->processes + PROCESSES_MORE + l->processes / 4,
+        .signals = SIGNALS_MAX,
+        .is_steady = is_sparse,
         .filter_count = (uint32_t)(r->sandbox->filter.size_bytes / sizeof(struct sock_filter)),
     };
     struct iovec  parts[] = { { &go, sizeof go },
@@ -323,12 +329,29 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+/* A program need not read its input; SIGPIPE is not for the thread that offers it. */
+static ssize_t write_quietly(int fd, const void *bytes, size_t size_bytes)
+{
+    const struct timespec now = { 0 };
+    sigset_t              quiet, before;
+    sigemptyset(&quiet);
+    sigaddset(&quiet, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &quiet, &before);
+    const ssize_t size = write(fd, bytes, size_bytes);
+    const int     error = errno;
+    if (size < 0 && error == EPIPE && !sigismember(&before, SIGPIPE))
+        sigtimedwait(&quiet, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return size;
+}
+
 static void write_stdin(run *r)
 {
     const size_t left = r->task->stdin_size_bytes - r->stdin_at;
     const char  *bytes = r->task->stdin_bytes;
     ssize_t      size = 0;
-    if (left) size = write(r->spawned.stdin_fd, bytes + r->stdin_at, left);
+    if (left) size = write_quietly(r->spawned.stdin_fd, bytes + r->stdin_at, left);
     if (size > 0) r->stdin_at += (size_t)size;
     if (r->stdin_at == r->task->stdin_size_bytes || (size < 0 && errno != EAGAIN && errno != EINTR))
         close_fd(&r->spawned.stdin_fd);
@@ -371,7 +394,7 @@ static void judge(run *r, const enx_look *look)
     else if (look->files > l->files) stop(r, ENX_SANDBOX_LIMIT_FILES);
     else if (look->processes > l->processes) stop(r, ENX_SANDBOX_LIMIT_PROCESSES);
     else if (look->cpu_us > l->cpu_us) stop(r, ENX_SANDBOX_LIMIT_CPU);
-    else if (look->open_files_max >= l->open_files) r->met = ENX_SANDBOX_LIMIT_OPEN_FILES;
+    else if (look->open_files_max + 1 >= l->open_files) r->met = ENX_SANDBOX_LIMIT_OPEN_FILES;
 }
 
 /* Soon after the start, then less often; the more a look costs the rarer. */
@@ -382,7 +405,7 @@ static void look_when_due(run *r, uint64_t now_us)
     enx_watch_look(r->folders, &look);
     judge(r, &look);
     const uint64_t after_us = enx_clock_monotonic_us(), rest_us = LOOK_SHARE * (after_us - now_us);
-    if (r->look_wait_us < ENX_SANDBOX_LOOK_MS_MAX * 1000 / 2) r->look_wait_us *= 2;
+    if (r->look_wait_us < ENX_SANDBOX_LOOK_MS_MAX * 1000 / 2) r->look_wait_us += r->look_wait_us / 4;
     r->look_us = after_us + (rest_us > r->look_wait_us ? rest_us : r->look_wait_us);
 }
 
@@ -464,6 +487,7 @@ static enx_sandbox_limit find_limit(const run *r, const enx_look *last, bool has
     if (last->disk_bytes >= l->disk_bytes) return ENX_SANDBOX_LIMIT_DISK;
     if (last->files > l->files) return ENX_SANDBOX_LIMIT_FILES;
     if (cpu_us > l->cpu_us) return ENX_SANDBOX_LIMIT_CPU;
+    if (r->end.left_count > l->processes) return ENX_SANDBOX_LIMIT_PROCESSES;
     return r->met;
 }
 

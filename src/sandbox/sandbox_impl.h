@@ -40,7 +40,8 @@ const char *enx_spawn_hint(void);
 
 /* What a look sees. */
 typedef struct enx_look {
-    uint64_t memory_bytes; /* of processes; a page that several share counts for each */
+    uint64_t memory_bytes; /* of processes with their page tables; a page that several share counts
+                              for each */
     uint64_t cpu_us;       /* with that of children that were waited for */
     uint64_t disk_bytes, files;
     uint32_t processes; /* threads; without process 1 */

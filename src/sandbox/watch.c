@@ -64,7 +64,7 @@ static void look_at_process(int proc_fd, const char *pid, enx_look *out)
     look_at_times(proc_fd, pid, out);
     read_of(proc_fd, pid, "status", text, sizeof text);
     out->memory_bytes += find_kib(text, "\nRssAnon:") + find_kib(text, "\nRssShmem:") +
-                         find_kib(text, "\nVmSwap:");
+                         find_kib(text, "\nVmSwap:") + find_kib(text, "\nVmPTE:");
     snprintf(path, sizeof path, "%s/fd", pid);
     if (fstatat(proc_fd, path, &facts, 0) == 0 && facts.st_size > out->open_files_max)
         out->open_files_max = (uint32_t)facts.st_size;
@@ -72,10 +72,12 @@ static void look_at_process(int proc_fd, const char *pid, enx_look *out)
 
 static void look_at_pss(int proc_fd, const char *pid, uint64_t *bytes)
 {
-    char text[2048];
+    char text[4096];
     read_of(proc_fd, pid, "smaps_rollup", text, sizeof text);
     *bytes += find_kib(text, "\nPss_Anon:") + find_kib(text, "\nPss_Shmem:") +
               find_kib(text, "\nSwapPss:");
+    read_of(proc_fd, pid, "status", text, sizeof text);
+    *bytes += find_kib(text, "\nVmPTE:");
 }
 
 /* Calls one of the two for each process. */

@@ -32,7 +32,8 @@ typedef struct enx_wire_ready {
 enum { WIRE_VERSION = 1 };
 
 typedef struct enx_wire_go {
-    uint64_t cpu_s, data_bytes, stack_bytes, file_bytes, open_files, processes;
+    uint64_t cpu_s, data_bytes, address_bytes, stack_bytes, file_bytes, open_files, processes,
+        signals;
     uint32_t is_steady; /* addresses are not to be random */
     uint32_t filter_count;
 } enx_wire_go;
@@ -40,6 +41,7 @@ typedef struct enx_wire_go {
 typedef struct enx_wire_end {
     int32_t  wait_status; /* as wait() gives it; of no meaning when exec failed */
     int32_t  exec_error;  /* errno; 0: the program was started */
+    uint32_t left_count;  /* processes that were there when the program had ended */
     uint64_t cpu_user_us, cpu_system_us;
     uint64_t rss_max_bytes; /* of the largest process */
 } enx_wire_end;
