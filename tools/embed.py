@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """embed.py - a file as a C string.
 
-    tools/embed.py FILE NAME OUT    write OUT: `const char NAME[]` with the bytes of FILE and a zero,
-                                    and `const unsigned long NAME_bytes`, how many without the zero
+    tools/embed.py FILE NAME OUT    write OUT: `const char NAME[]` with the bytes of FILE and a
+                                    zero, and `const unsigned long NAME_bytes`, how many without it
 """
 import sys
 

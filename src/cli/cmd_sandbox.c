@@ -72,7 +72,7 @@ static enx_status read_all(sandbox_state *s, const sandbox_arguments *a, const c
 
 static enx_status check_numbers(const sandbox_arguments *a, enx_report *report)
 {
-    const double day_s = (double)ENX_SANDBOX_TIME_US_MAX * 1e-6;
+    const double   day_s = (double)ENX_SANDBOX_TIME_US_MAX * 1e-6;
     const uint64_t mib_max = ENX_SANDBOX_BYTES_MAX >> 20;
     if (!(a->cpu_s > 0 && a->cpu_s <= day_s && a->wall_s > 0 && a->wall_s <= day_s))
         return ENX_FAIL(report, INVALID, "--cpu, --time: more than 0, up to %g seconds", day_s);
@@ -123,20 +123,20 @@ static enx_status run(sandbox_state *s, const sandbox_arguments *a, const cli_ar
                       enx_report *report)
 {
     const char         *path = args->operands.items[0];
-    const enx_language *language = a->language ? enx_language_find(a->language)
-                                               : enx_language_of_file(path);
+    const enx_language *language =
+        a->language ? enx_language_find(a->language) : enx_language_of_file(path);
     if (!language)
         return ENX_FAIL(report, INVALID, "which language is %s? --lang c, python, js, sh or sql",
                         path);
     ENX_TRY(check_numbers(a, report));
     ENX_TRY(read_all(s, a, path, report));
     ENX_TRY(enx_sandbox_open(&s->sandbox, NULL, report));
-    const char *const *arguments = args->operands.count > 1 ? args->operands.items + 1 : NULL;
-    const enx_program  program = { .language = language,
-                                   .text = enx_buf_text(&s->text),
-                                   .size_bytes = s->text.size_bytes,
-                                   .arguments = arguments,
-                                   .is_sanitized = a->is_sanitized };
+    const char *const     *arguments = args->operands.count > 1 ? args->operands.items + 1 : NULL;
+    const enx_program      program = { .language = language,
+                                       .text = enx_buf_text(&s->text),
+                                       .size_bytes = s->text.size_bytes,
+                                       .arguments = arguments,
+                                       .is_sanitized = a->is_sanitized };
     const enx_sandbox_task task = { .files = s->files,
                                     .file_count = s->file_count,
                                     .stdin_bytes = enx_buf_text(&s->input),
@@ -156,10 +156,10 @@ static void print_json(const sandbox_state *s)
     const enx_sandbox_result *r = &s->result;
     json_t                   *files = json_array();
     for (size_t i = 0; i < r->file_count && s->step == ENX_PROGRAM_RUN; i++)
-        json_array_append_new(
-            files, json_pack("{s:o, s:I}", "name",
-                             cli_json_text(r->files[i].name, strlen(r->files[i].name)), "bytes",
-                             (json_int_t)r->files[i].size_bytes));
+        json_array_append_new(files,
+                              json_pack("{s:o, s:I}", "name",
+                                        cli_json_text(r->files[i].name, strlen(r->files[i].name)),
+                                        "bytes", (json_int_t)r->files[i].size_bytes));
     cli_print_json(json_pack(
         "{s:s, s:i, s:i, s:s, s:b, s:o, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I}", "step",
         s->step == ENX_PROGRAM_COMPILE ? "compile" : "run", "exit_code", r->exit_code, "signal",
@@ -205,24 +205,31 @@ static void close_state(sandbox_state *s)
 
 int cmd_sandbox(int argc, char **argv)
 {
-    sandbox_arguments a = { .cpu_s = 10, .wall_s = 20, .memory_mib = 512, .disk_mib = 128,
-                            .file_mib = 64, .output_kib = 1024, .processes = 64,
-                            .open_files = 128, .files = 4096 };
+    sandbox_arguments a = { .cpu_s = 10,
+                            .wall_s = 20,
+                            .memory_mib = 512,
+                            .disk_mib = 128,
+                            .file_mib = 64,
+                            .output_kib = 1024,
+                            .processes = 64,
+                            .open_files = 128,
+                            .files = 4096 };
     const cli_option  options[] = {
-        { "lang", '\0', CLI_TEXT, &a.language, "L", "c, python, js, sh or sql (by the file's name)" },
-        { "input", 'i', CLI_LIST, &a.inputs, "FILE", "put it beside the program; or NAME=FILE" },
-        { "stdin", '\0', CLI_TEXT, &a.stdin_path, "FILE", "its standard input (empty); -: ours" },
-        { "out", 'o', CLI_TEXT, &a.out_folder, "DIR", "write files that it made or changed there" },
-        { "sanitize", '\0', CLI_FLAG, &a.is_sanitized, NULL, "C: AddressSanitizer and UBSan" },
-        { "time", '\0', CLI_REAL, &a.wall_s, "S", "seconds (20)" },
-        { "cpu", '\0', CLI_REAL, &a.cpu_s, "S", "seconds of processor time (10)" },
-        { "memory", '\0', CLI_UINT, &a.memory_mib, "MIB", "(512)" },
-        { "processes", '\0', CLI_UINT, &a.processes, "N", "processes and threads at once (64)" },
-        { "file-size", '\0', CLI_UINT, &a.file_mib, "MIB", "of one file (64)" },
-        { "disk", '\0', CLI_UINT, &a.disk_mib, "MIB", "of all files (128)" },
-        { "files", '\0', CLI_UINT, &a.files, "N", "files and folders at once (4096)" },
-        { "open-files", '\0', CLI_UINT, &a.open_files, "N", "of one process (128)" },
-        { "output", '\0', CLI_UINT, &a.output_kib, "KIB", "of stdout, and of stderr (1024)" },
+         { "lang", '\0', CLI_TEXT, &a.language, "L",
+           "c, python, js, sh or sql (by the file's name)" },
+         { "input", 'i', CLI_LIST, &a.inputs, "FILE", "put it beside the program; or NAME=FILE" },
+         { "stdin", '\0', CLI_TEXT, &a.stdin_path, "FILE", "its standard input (empty); -: ours" },
+         { "out", 'o', CLI_TEXT, &a.out_folder, "DIR", "write the files that it made there" },
+         { "sanitize", '\0', CLI_FLAG, &a.is_sanitized, NULL, "C: AddressSanitizer and UBSan" },
+         { "time", '\0', CLI_REAL, &a.wall_s, "S", "seconds (20)" },
+         { "cpu", '\0', CLI_REAL, &a.cpu_s, "S", "seconds of processor time (10)" },
+         { "memory", '\0', CLI_UINT, &a.memory_mib, "MIB", "(512)" },
+         { "processes", '\0', CLI_UINT, &a.processes, "N", "processes and threads at once (64)" },
+         { "file-size", '\0', CLI_UINT, &a.file_mib, "MIB", "of one file (64)" },
+         { "disk", '\0', CLI_UINT, &a.disk_mib, "MIB", "of all files (128)" },
+         { "files", '\0', CLI_UINT, &a.files, "N", "files and folders at once (4096)" },
+         { "open-files", '\0', CLI_UINT, &a.open_files, "N", "of one process (128)" },
+         { "output", '\0', CLI_UINT, &a.output_kib, "KIB", "of stdout, and of stderr (1024)" },
     };
     const cli_spec spec = { "sandbox FILE [options] [-- ARGUMENT…]",
                             "Run a program that nobody trusts: no network, no files of yours, with "
@@ -243,8 +250,8 @@ int cmd_sandbox(int argc, char **argv)
     if (status == ENX_OK) status = run(&s, &a, &args, &report);
     if (s.has_result && args.is_json) print_json(&s);
     else if (s.has_result) print_text(&s);
-    const int code = status == ENX_OK ? exit_code_of(&s.result)
-                                      : cli_fail("sandbox", &args, status, &report);
+    const int code =
+        status == ENX_OK ? exit_code_of(&s.result) : cli_fail("sandbox", &args, status, &report);
     close_state(&s);
     return code;
 }

@@ -2,8 +2,8 @@
 /* filter.c - the lists, and libseccomp to make one program of them.
  *
  * Arguments are compared in the 32 bits that the kernel looks at: a request of TIOCSTI | 1 << 32 is
- * TIOCSTI to it.  clone3 keeps its flags in memory, where a filter cannot read them; without it libc
- * uses clone. */
+ * TIOCSTI to it.  clone3 keeps its flags in memory, where a filter cannot read them; without it
+ * libc uses clone. */
 #include "sandbox/filter.h"
 
 #include <errno.h>
@@ -20,6 +20,7 @@
 
 enum { LOW_32_BITS = -1 }; /* as uint32_t */
 
+/* clang-format off */
 static const char *const allowed[] = {
     /* files */
     "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2",
@@ -61,7 +62,9 @@ static const char *const allowed[] = {
     "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "shutdown", "getsockopt",
     "setsockopt",
 };
+/* clang-format on */
 
+/* clang-format off */
 static const char *const deadly[] = {
     "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd",
     "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen",
@@ -72,16 +75,17 @@ static const char *const deadly[] = {
     "adjtimex", "sethostname", "setdomainname", "ioperm", "iopl", "open_by_handle_at",
     "name_to_handle_at", "fanotify_init", "lookup_dcookie", "vhangup", "nfsservctl",
 };
+/* clang-format on */
 
 /* Requests to descriptors: sizes, modes and terminals of one's own making. */
 static const uint32_t allowed_ioctls[] = {
-    TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ, TIOCSWINSZ, TIOCGPGRP, TIOCGPTN, TIOCSPTLCK,
-    TIOCGPTPEER, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX, FIOASYNC,
+    TCGETS,     TCSETS,      TCSETSW,  TCSETSF, TIOCGWINSZ, TIOCSWINSZ, TIOCGPGRP, TIOCGPTN,
+    TIOCSPTLCK, TIOCGPTPEER, FIONREAD, FIONBIO, FIOCLEX,    FIONCLEX,   FIOASYNC,
 };
 static const uint32_t deadly_ioctls[] = { TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSCTTY };
 
-static const int namespace_flags[] = { CLONE_NEWNS,  CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
-                                       CLONE_NEWUSER, CLONE_NEWPID,   CLONE_NEWNET };
+static const int namespace_flags[] = { CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
+                                       CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET };
 
 /* One rule for `name` when the low 32 bits of argument `index`, of those in `mask`, are `value`. */
 static int add_rule(scmp_filter_ctx filter, uint32_t action, int call, unsigned index,
@@ -126,8 +130,9 @@ static int add_clone(scmp_filter_ctx filter)
     return error ? error : add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 0, all, 0);
 }
 
-/* Limits of the calling process only: those of process 1 would be in reach, too.  Setting RLIMIT_CORE
- * stays out of reach: 1, as it is, keeps hosts from handing the dump to a program of theirs. */
+/* Limits of the calling process only: those of process 1 would be in reach, too.  Setting
+ * RLIMIT_CORE stays out of reach: 1, as it is, keeps hosts from handing the dump to a program of
+ * theirs. */
 static int add_rlimits(scmp_filter_ctx filter)
 {
     const struct scmp_arg_cmp own = SCMP_CMP(0, SCMP_CMP_MASKED_EQ, (uint32_t)LOW_32_BITS, 0);
@@ -138,8 +143,8 @@ static int add_rlimits(scmp_filter_ctx filter)
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, own,
                                  SCMP_CMP(1, SCMP_CMP_MASKED_EQ, (uint32_t)LOW_32_BITS, i));
         if (!error)
-            error = add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(setrlimit), 0, (uint32_t)LOW_32_BITS,
-                             i);
+            error =
+                add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(setrlimit), 0, (uint32_t)LOW_32_BITS, i);
     }
     return error;
 }
@@ -149,8 +154,8 @@ static int add_sockets(scmp_filter_ctx filter)
     const int calls[] = { SCMP_SYS(socket), SCMP_SYS(socketpair) };
     int       error = 0;
     for (size_t i = 0; i < 2 && !error; i++) {
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1,
-                                 SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+        error =
+            seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
         if (!error)
             error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), calls[i], 1,
                                      SCMP_A0(SCMP_CMP_NE, AF_UNIX));
@@ -188,8 +193,8 @@ static enx_status export_filter(scmp_filter_ctx filter, enx_buf *out, enx_report
     enx_status status = ENX_OK;
     const int  fd = memfd_create("filter", MFD_CLOEXEC);
     if (fd < 0 || seccomp_export_bpf(filter, fd) != 0 || lseek(fd, 0, SEEK_SET) != 0)
-        status = ENX_FAIL(report, IO, "cannot write the filter of system calls: %s",
-                          strerror(errno));
+        status =
+            ENX_FAIL(report, IO, "cannot write the filter of system calls: %s", strerror(errno));
     while (status == ENX_OK && (size = read(fd, part, sizeof part)) > 0)
         status = enx_buf_append(out, part, (size_t)size);
     if (fd >= 0) close(fd);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* filter.h - which system calls a program in the sandbox may make.
  *
- * Three classes.  Allowed: what a program that computes, reads and writes files and starts processes
- * asks for.  Deadly: doors into the kernel that no such program needs (mount, ptrace, bpf, ...): the
- * process ends with SIGSYS.  All others, and those that do not exist yet, fail with ENOSYS, as on an
- * older kernel; programs that probe for news go on without them.
+ * Three classes.  Allowed: what a program that computes, reads and writes files and starts
+ * processes asks for.  Deadly: doors into the kernel that no such program needs (mount, ptrace,
+ * bpf, ...): the process ends with SIGSYS.  All others, and those that do not exist yet, fail with
+ * ENOSYS, as on an older kernel; programs that probe for news go on without them.
  *
  * Layer: sandbox.  Thread-safety: no shared state.
  */

@@ -30,15 +30,17 @@ static const char *const run_words[][5] = {
     { "-batch", "-bail", ":memory:", ".read main.sql", NULL },
 };
 
-static const char *const compile_words[] = { "-std=gnu17", "-O1",  "-g",      "-Wall", "-Wextra",
+static const char *const compile_words[] = { "-std=gnu17", "-O1",  "-g",     "-Wall", "-Wextra",
                                              "-o",         BINARY, "main.c", NULL };
 static const char *const sanitize_words[] = { "-fsanitize=address,undefined",
                                               "-fno-sanitize-recover=undefined",
                                               "-fno-omit-frame-pointer", NULL };
 
 /* Finding leaks needs ptrace, which the sandbox has not. */
-static const char *const sanitize_env[] = { "ASAN_OPTIONS=detect_leaks=0:disable_coredump=0:exitcode=99",
-                                            "UBSAN_OPTIONS=print_stacktrace=1:exitcode=99", NULL };
+static const char *const sanitize_env[] = {
+    "ASAN_OPTIONS=detect_leaks=0:disable_coredump=0:exitcode=99",
+    "UBSAN_OPTIONS=print_stacktrace=1:exitcode=99", NULL
+};
 
 const enx_language *enx_language_list(size_t *count)
 {

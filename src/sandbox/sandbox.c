@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sandbox.c - a run from start to end.
  *
- *     1. bubblewrap makes the namespaces and starts process 1 (init.c), which sends descriptors of
- *        the folders and waits.  Nothing untrusted has run.
+ *     1. bubblewrap makes the namespaces and starts process 1 (inside.c), which sends descriptors
+ * of the folders and waits.  Nothing untrusted has run.
  *     2. The files are written, and `go` is sent with the limits and the filter.
  *     3. Until the streams and the control socket are closed: read, write, look, and kill process 1
  *        when a limit is passed; the kernel then kills all others of its namespace.
@@ -46,8 +46,8 @@ enum {
     STACK_BYTES = 8 << 20,
     MESSAGE_BYTES_MAX = 300, /* of bubblewrap's, in a report */
     READ_BYTES = 1 << 16,
-    SIGNALS_MAX = 1024,    /* that wait to be taken, and timers */
-    PROCESSES_MORE = 8,    /* and a quarter: so that a look sees that there are too many */
+    SIGNALS_MAX = 1024, /* that wait to be taken, and timers */
+    PROCESSES_MORE = 8, /* and a quarter: so that a look sees that there are too many */
 };
 /* A process may have more addresses than memory: what it reserves and does not touch.  A run that
  * uses them is over its limit and seen so by a look. */
@@ -119,9 +119,13 @@ static enx_status check_limits(const enx_sandbox_limits *l, enx_report *report)
 
 static enx_status check_task(const enx_sandbox_task *task, enx_report *report)
 {
-    size_t count = 0;
+    size_t count = 0, env_count = 0;
     ENX_CHECK(task->argv && task->argv[0]);
     while (task->argv[count]) count++;
+    while (task->env && task->env[env_count]) env_count++;
+    if (env_count > ENX_SANDBOX_ENV_MAX)
+        return ENX_FAIL(report, INVALID, "%zu variables for a program in the sandbox; at most %d",
+                        env_count, ENX_SANDBOX_ENV_MAX);
     if (count > ENX_SANDBOX_ARGUMENTS_MAX)
         return ENX_FAIL(report, INVALID, "%zu arguments for a program in the sandbox; at most %d",
                         count, ENX_SANDBOX_ARGUMENTS_MAX);
@@ -204,7 +208,7 @@ typedef struct run {
     enx_wire_end            end;
     bool                    has_end;
     bool                    is_killed, is_canceled;
-    enx_sandbox_limit       met; /* by a look, without stopping it */
+    enx_sandbox_limit       met;                          /* by a look, without stopping it */
     uint64_t                start_us, killed_us, look_us; /* look_us: the next one's time */
     uint64_t                look_wait_us;
 } run;
@@ -259,13 +263,12 @@ static bool receive_ready(run *r)
         char bytes[CMSG_SPACE(sizeof(int) * WIRE_FOLDER_COUNT) + CMSG_SPACE(sizeof(struct ucred))];
     } control = { 0 };
     enx_wire_ready ready = { 0 };
-    struct iovec   part = { &ready, sizeof ready };
     struct ucred   sender = { 0 };
-    struct msghdr  message = { .msg_iov = &part,
-                               .msg_iovlen = 1,
-                               .msg_control = &control,
-                               .msg_controllen = sizeof control };
-    const ssize_t  size = recvmsg(r->spawned.control_fd, &message, MSG_CMSG_CLOEXEC);
+    struct iovec   part = { &ready, sizeof ready };
+    struct msghdr  message = { .msg_iov = &part, .msg_iovlen = 1 };
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+    const ssize_t size = recvmsg(r->spawned.control_fd, &message, MSG_CMSG_CLOEXEC);
     for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
         if (h->cmsg_level != SOL_SOCKET) continue;
         if (h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof r->folders))
@@ -289,25 +292,31 @@ static enx_status wait_ready(run *r)
                     START_US_MAX / 1000000);
 }
 
+static enx_wire_go go_of(const run *r)
+{
+    const enx_sandbox_limits *l = &r->task->limits;
+    enx_wire_go               go = { 0 };
+    go.cpu_s = (l->cpu_us + 999999) / 1000000;
+    go.data_bytes = 2 * l->memory_bytes + DATA_BYTES_MORE;
+    go.address_bytes = 2 * l->memory_bytes + ADDRESS_BYTES_MORE;
+    if (r->task->is_sparse_address) go.data_bytes = go.address_bytes = RLIM_INFINITY;
+    go.stack_bytes = STACK_BYTES;
+    go.file_bytes = l->file_bytes;
+    go.open_files = l->open_files;
+    go.processes = 1 + l->processes + PROCESSES_MORE + l->processes / 4;
+    go.signals = SIGNALS_MAX;
+    go.is_steady = r->task->is_sparse_address;
+    go.filter_count = (uint32_t)(r->sandbox->filter.size_bytes / sizeof(struct sock_filter));
+    return go;
+}
+
 static enx_status send_go(run *r)
 {
     const enx_sandbox_limits *l = &r->task->limits;
-    const bool                is_sparse = r->task->is_sparse_address;
+    enx_wire_go               go = go_of(r);
     enx_look                  look;
-    enx_wire_go               go = {
-        .cpu_s = (l->cpu_us + 999999) / 1000000,
-        .data_bytes = is_sparse ? RLIM_INFINITY : 2 * l->memory_bytes + DATA_BYTES_MORE,
-        .address_bytes = is_sparse ? RLIM_INFINITY : 2 * l->memory_bytes + ADDRESS_BYTES_MORE,
-        .stack_bytes = STACK_BYTES,
-        .file_bytes = l->file_bytes,
-        .open_files = l->open_files,
-        .processes = 1 + l->processes + PROCESSES_MORE + l->processes / 4,
-        .signals = SIGNALS_MAX,
-        .is_steady = is_sparse,
-        .filter_count = (uint32_t)(r->sandbox->filter.size_bytes / sizeof(struct sock_filter)),
-    };
-    struct iovec  parts[] = { { &go, sizeof go },
-                              { r->sandbox->filter.data, r->sandbox->filter.size_bytes } };
+    const enx_buf            *filter = &r->sandbox->filter;
+    struct iovec  parts[] = { { &go, sizeof go }, { filter->data, filter->size_bytes } };
     struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
     ENX_TRY(enx_work_fill(r->folders[WIRE_WORK], r->task->files, r->task->file_count, r->report));
     enx_watch_look(r->folders, &look);
@@ -405,7 +414,8 @@ static void look_when_due(run *r, uint64_t now_us)
     enx_watch_look(r->folders, &look);
     judge(r, &look);
     const uint64_t after_us = enx_clock_monotonic_us(), rest_us = LOOK_SHARE * (after_us - now_us);
-    if (r->look_wait_us < ENX_SANDBOX_LOOK_MS_MAX * 1000 / 2) r->look_wait_us += r->look_wait_us / 4;
+    if (r->look_wait_us < ENX_SANDBOX_LOOK_MS_MAX * 1000 / 2)
+        r->look_wait_us += r->look_wait_us / 4;
     r->look_us = after_us + (rest_us > r->look_wait_us ? rest_us : r->look_wait_us);
 }
 
@@ -480,7 +490,8 @@ static enx_sandbox_limit find_limit(const run *r, const enx_look *last, bool has
     const enx_sandbox_limits *l = &r->task->limits;
     const int                 number = r->out->signal;
     const uint64_t            cpu_us = r->end.cpu_user_us + r->end.cpu_system_us;
-    if (number == SIGXCPU || (number == SIGKILL && cpu_us >= l->cpu_us)) return ENX_SANDBOX_LIMIT_CPU;
+    if (number == SIGXCPU || (number == SIGKILL && cpu_us >= l->cpu_us))
+        return ENX_SANDBOX_LIMIT_CPU;
     if (number == SIGSYS) return ENX_SANDBOX_LIMIT_SYSCALL;
     if (number == SIGXFSZ || has_full_file) return ENX_SANDBOX_LIMIT_FILE_SIZE;
     if (r->out->memory_peak_bytes > l->memory_bytes) return ENX_SANDBOX_LIMIT_MEMORY;
@@ -502,9 +513,9 @@ static enx_status fill_result(run *r)
                               "cannot start %s in the sandbox: %s", r->task->argv[0],
                               strerror(r->end.exec_error));
     }
-    out->exit_code = r->has_end && WIFEXITED(r->end.wait_status) ? WEXITSTATUS(r->end.wait_status)
-                                                                 : -1;
-    out->signal = !r->has_end                         ? SIGKILL
+    out->exit_code =
+        r->has_end && WIFEXITED(r->end.wait_status) ? WEXITSTATUS(r->end.wait_status) : -1;
+    out->signal = !r->has_end                       ? SIGKILL
                   : WIFSIGNALED(r->end.wait_status) ? WTERMSIG(r->end.wait_status)
                                                     : 0;
     out->cpu_user_us = r->end.cpu_user_us;

@@ -27,11 +27,12 @@ enum {
     ENX_SANDBOX_NAME_MAX = 512,   /* bytes of a file's name with its folders */
     ENX_SANDBOX_DEPTH_MAX = 16,   /* folders below each other in a name; deeper files stay */
     ENX_SANDBOX_ARGUMENTS_MAX = 64,
+    ENX_SANDBOX_ENV_MAX = 32,
     ENX_SANDBOX_PROCESSES_MAX = 1024,
     ENX_SANDBOX_OPEN_FILES_MAX = 1024,
     ENX_SANDBOX_LOOK_MS_MAX = 20, /* between two looks at a run; what a look costs comes on top */
 };
-#define ENX_SANDBOX_BYTES_MAX ((uint64_t)1 << 36) /* of each limit in bytes: 64 GiB */
+#define ENX_SANDBOX_BYTES_MAX   ((uint64_t)1 << 36) /* of each limit in bytes: 64 GiB */
 #define ENX_SANDBOX_TIME_US_MAX ((uint64_t)86400 * 1000000)
 
 /* X(name, text): which limit a run came to. */
@@ -64,13 +65,13 @@ const char *enx_sandbox_limit_text(enx_sandbox_limit limit);
  * which are of one file and one process.  Nothing is unlimited. */
 typedef struct enx_sandbox_limits {
     uint64_t cpu_us, wall_us;
-    uint64_t memory_bytes;     /* in memory, and swapped out, shared pages once */
-    uint64_t file_bytes;       /* of one file */
-    uint64_t disk_bytes;       /* of all files, input too */
+    uint64_t memory_bytes; /* in memory, and swapped out, shared pages once */
+    uint64_t file_bytes;   /* of one file */
+    uint64_t disk_bytes;   /* of all files, input too */
     uint64_t stdout_bytes, stderr_bytes;
-    uint64_t out_bytes;        /* of files handed back; those beyond are left out */
-    uint32_t processes;        /* threads count as well */
-    uint32_t files;            /* files, folders and links that there may be, input too */
+    uint64_t out_bytes; /* of files handed back; those beyond are left out */
+    uint32_t processes; /* threads count as well */
+    uint32_t files;     /* files, folders and links that there may be, input too */
     uint32_t open_files;
 } enx_sandbox_limits;
 
@@ -96,7 +97,7 @@ typedef struct enx_sandbox_task {
     const void             *stdin_bytes;
     size_t                  stdin_size_bytes;
     enx_sandbox_limits      limits;
-    bool is_collecting;     /* hand back the files that it made or changed */
+    bool                    is_collecting; /* hand back the files that it made or changed */
     bool is_sparse_address; /* it reserves far more addresses than it uses, as AddressSanitizer
                                does: no limit on them, and the same ones every time */
     /* Asked at least every ENX_SANDBOX_LOOK_MS_MAX by the calling thread; true ends the run.
@@ -106,20 +107,20 @@ typedef struct enx_sandbox_task {
 } enx_sandbox_task;
 
 typedef struct enx_sandbox_result {
-    int  exit_code; /* 0 .. 255; -1: ended by a signal */
-    int  signal;    /* that ended it; 0: none */
-    bool is_stopped;         /* by us, because of `limit` */
-    enx_sandbox_limit limit; /* stopped it, or (is_stopped false) was met and answered by the
-                                kernel with a signal or an error; NONE: none that we know of */
-    enx_buf out, err;        /* what it wrote, up to the limits */
-    enx_sandbox_file *files; /* owned, names and bytes too; by name */
+    int               exit_code;  /* 0 .. 255; -1: ended by a signal */
+    int               signal;     /* that ended it; 0: none */
+    bool              is_stopped; /* by us, because of `limit` */
+    enx_sandbox_limit limit;      /* stopped it, or (is_stopped false) was met and answered by the
+                                     kernel with a signal or an error; NONE: none that we know of */
+    enx_buf           out, err;   /* what it wrote, up to the limits */
+    enx_sandbox_file *files;      /* owned, names and bytes too; by name */
     size_t            file_count;
     uint32_t          files_left_out; /* too large, too many, too deep, unreadable, or neither file
                                          nor folder */
-    uint64_t wall_us;                 /* from start to end of the program */
-    uint64_t cpu_user_us, cpu_system_us;
-    uint64_t memory_peak_bytes; /* the most that a look saw, or the largest process had */
-    uint64_t overhead_us;       /* what the sandbox took besides wall_us */
+    uint64_t          wall_us;        /* from start to end of the program */
+    uint64_t          cpu_user_us, cpu_system_us;
+    uint64_t          memory_peak_bytes; /* the most that a look saw, or the largest process had */
+    uint64_t          overhead_us;       /* what the sandbox took besides wall_us */
 } enx_sandbox_result;
 
 typedef struct enx_sandbox enx_sandbox;
@@ -132,12 +133,12 @@ void                    enx_sandbox_close(enx_sandbox **sandbox);
 /* Run /usr/bin/true.  ENX_UNSUPPORTED names what stands in the way. */
 ENX_MUST_USE enx_status enx_sandbox_probe(const enx_sandbox *sandbox, enx_report *report);
 
-/* Run a task to its end.  ENX_OK whenever the program was started, however it ended: see *out, which
- * then is to be released by enx_sandbox_result_deinit.
- * ENX_INVALID: a name, limit or argument that cannot be (the report says which) · ENX_LIMIT: the
- * files do not fit limits.disk_bytes or limits.files · ENX_NOTFOUND: no such program in the sandbox
- * · ENX_UNSUPPORTED: the host does not allow it · ENX_CANCELED: should_stop said so ·
- * ENX_IO, ENX_NOMEM.  In every case all processes and files of the run are gone on return. */
+/* Run a task to its end.  ENX_OK whenever the program was started, however it ended: see *out,
+ * which then is to be released by enx_sandbox_result_deinit. ENX_INVALID: a name, limit or argument
+ * that cannot be (the report says which) · ENX_LIMIT: the files do not fit limits.disk_bytes or
+ * limits.files · ENX_NOTFOUND: no such program in the sandbox · ENX_UNSUPPORTED: the host does not
+ * allow it · ENX_CANCELED: should_stop said so · ENX_IO, ENX_NOMEM.  In every case all processes
+ * and files of the run are gone on return. */
 ENX_MUST_USE enx_status enx_sandbox_run(const enx_sandbox *sandbox, const enx_sandbox_task *task,
                                         enx_sandbox_result *out, enx_report *report);
 void                    enx_sandbox_result_deinit(enx_sandbox_result *result);

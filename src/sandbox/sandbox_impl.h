@@ -44,7 +44,7 @@ typedef struct enx_look {
                               for each */
     uint64_t cpu_us;       /* with that of children that were waited for */
     uint64_t disk_bytes, files;
-    uint32_t processes; /* threads; without process 1 */
+    uint32_t processes;      /* threads; without process 1 */
     uint32_t open_files_max; /* of one process; 0 before Linux 6.2 */
 } enx_look;
 
@@ -61,8 +61,8 @@ ENX_MUST_USE enx_status enx_work_check(const enx_sandbox_file *files, size_t cou
 /* Write the files into the folder.  ENX_LIMIT: they do not fit. */
 ENX_MUST_USE enx_status enx_work_fill(int folder, const enx_sandbox_file *files, size_t count,
                                       enx_report *report);
-/* After the end of the run: the files that it made or changed, and whether one has the greatest size
- * that there may be.  ENX_NOMEM. */
+/* After the end of the run: the files that it made or changed, and whether one has the greatest
+ * size that there may be.  ENX_NOMEM. */
 ENX_MUST_USE enx_status enx_work_collect(int folder, const enx_sandbox_task *task,
                                          enx_sandbox_result *out, bool *is_at_limit,
                                          enx_report *report);

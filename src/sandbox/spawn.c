@@ -25,10 +25,25 @@
 
 enum {
     ARGUMENTS_MAX = 128 + ENX_SANDBOX_ARGUMENTS_MAX,
-    ENV_MAX = 64,
+    ENV_MAX = 8 + ENX_SANDBOX_ENV_MAX,
     HIGH_FD = 16, /* above those that the child gets */
     CHILD_FDS = WIRE_INIT_FD + 1,
 };
+
+/* clang-format off */
+static const char *const fixed[] = {
+    "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
+    "--unshare-cgroup", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox",
+    "--die-with-parent", "--new-session", "--as-pid-1", "--ro-bind", "/usr", "/usr",
+    "--ro-bind-try", "/etc/alternatives", "/etc/alternatives", "--proc", "/proc",
+    "--symlink", "urandom", "/dev/random", "--symlink", "/proc/self/fd", "/dev/fd",
+    "--symlink", "/proc/self/fd/0", "/dev/stdin", "--symlink", "/proc/self/fd/1", "/dev/stdout",
+    "--symlink", "/proc/self/fd/2", "/dev/stderr", NULL
+};
+static const char *const last[] = {
+    "--remount-ro", "/", "--chdir", "/work", "--", "/proc/self/fd/4", NULL
+};
+/* clang-format on */
 
 typedef struct arguments {
     const char *items[ARGUMENTS_MAX];
@@ -64,24 +79,23 @@ static void push_system_folders(arguments *a)
     }
 }
 
-/* Later mounts lie on earlier ones; /dev and / become read-only when all is in place. */
+/* Later mounts lie on earlier ones; / becomes read-only when all is in place.  Bubblewrap's own
+ * --dev has terminals, too, which nobody needs here and which take a second user namespace.  Every
+ * mount costs a fifth of a millisecond. */
 static void build_arguments(arguments *a, const char *bwrap, const enx_sandbox_task *task)
 {
-    static const char *const fixed[] = {
-        "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
-        "--unshare-cgroup", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox",
-        "--die-with-parent", "--new-session", "--as-pid-1", "--ro-bind", "/usr", "/usr",
-        "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
-        "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
-        "--proc", "/proc", "--dev", "/dev", NULL };
+    static const char *const devices[] = { "/dev/null", "/dev/zero", "/dev/urandom" };
     static const char *const writable[] = WIRE_FOLDERS;
-    static const char *const last[] = { "--remount-ro", "/dev", "--remount-ro", "/", "--chdir",
-                                        "/work", "--", "/proc/self/fd/4", NULL };
     _Static_assert(WIRE_INIT_FD == 4, "the path above");
     a->count = 0;
     push(a, bwrap);
     push_all(a, fixed);
     push_system_folders(a);
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        push(a, "--dev-bind");
+        push(a, devices[i]);
+        push(a, devices[i]);
+    }
     snprintf(a->disk, sizeof a->disk, "%llu", (unsigned long long)task->limits.disk_bytes);
     for (int i = 0; i < WIRE_WRITABLE_COUNT; i++) {
         push(a, "--size");
@@ -96,12 +110,14 @@ static void build_arguments(arguments *a, const char *bwrap, const enx_sandbox_t
 
 static void build_env(const char *out[ENV_MAX], const enx_sandbox_task *task)
 {
-    static const char *const fixed[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/work",
-                                         "TMPDIR=/tmp", "LANG=C.UTF-8", "USER=user" };
+    static const char *const always[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/work",
+                                          "TMPDIR=/tmp", "LANG=C.UTF-8", "USER=user" };
     size_t                   count = 0;
-    for (; count < sizeof fixed / sizeof *fixed; count++) out[count] = fixed[count];
-    for (const char *const *own = task->env; own && *own && count + 1 < ENV_MAX; own++)
+    for (; count < sizeof always / sizeof *always; count++) out[count] = always[count];
+    for (const char *const *own = task->env; own && *own; own++) {
+        ENX_CHECK(count + 1 < ENV_MAX);
         out[count++] = *own;
+    }
     out[count] = NULL;
 }
 
@@ -248,8 +264,7 @@ static bool says(const char *path, const char *value)
     const ssize_t size = read(fd, text, sizeof text - 1);
     close(fd);
     return size > 0 && text[strcspn(text, "\n")] == '\n' &&
-           strncmp(text, value, strcspn(text, "\n")) == 0 &&
-           strlen(value) == strcspn(text, "\n");
+           strncmp(text, value, strcspn(text, "\n")) == 0 && strlen(value) == strcspn(text, "\n");
 }
 
 const char *enx_spawn_hint(void)

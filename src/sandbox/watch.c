@@ -2,8 +2,8 @@
 /* watch.c - looks at a run through its own /proc, which lists its processes and no others.
  *
  * A process that ends while it is looked at counts as nothing; no look is exact, and none needs to
- * be: what must never be passed is a limit of the kernel (init.c), what is added up here is stopped
- * soon after. */
+ * be: what must never be passed is a limit of the kernel (inside.c), what is added up here is
+ * stopped soon after. */
 #include "sandbox/sandbox_impl.h"
 
 #include <dirent.h>

@@ -22,9 +22,18 @@ enum {
 };
 
 /* Folders whose descriptors `ready` brings; the first three are the file systems it may write. */
-enum { WIRE_WORK, WIRE_TMP, WIRE_SHM, WIRE_WRITABLE_COUNT, WIRE_PROC = WIRE_WRITABLE_COUNT,
-       WIRE_FOLDER_COUNT };
-#define WIRE_FOLDERS { "/work", "/tmp", "/dev/shm", "/proc" }
+enum {
+    WIRE_WORK,
+    WIRE_TMP,
+    WIRE_SHM,
+    WIRE_WRITABLE_COUNT,
+    WIRE_PROC = WIRE_WRITABLE_COUNT,
+    WIRE_FOLDER_COUNT
+};
+#define WIRE_FOLDERS                         \
+    {                                        \
+        "/work", "/tmp", "/dev/shm", "/proc" \
+    }
 
 typedef struct enx_wire_ready {
     uint32_t version;

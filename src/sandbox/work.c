@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* work.c - files into /work before a run, and out of it when no process is left to change them.
  *
- * All is reached from the descriptor of the folder, part by part and never through a link, so no name
- * leads outside.  Only regular files are opened: a pipe or device would wait or act.
+ * All is reached from the descriptor of the folder, part by part and never through a link, so no
+ * name leads outside.  Only regular files are opened: a pipe or device would wait or act.
  */
 #include "sandbox/sandbox_impl.h"
 
@@ -164,8 +164,8 @@ static enx_status keep_file(collection *c, int fd, const struct stat *facts)
     }
     if (out->file_count == c->capacity) {
         const size_t      more = c->capacity ? 2 * c->capacity : 8;
-        enx_sandbox_file *files = enx_mem_resize(out->files, c->capacity * sizeof *files,
-                                                 more * sizeof *files);
+        enx_sandbox_file *files =
+            enx_mem_resize(out->files, c->capacity * sizeof *files, more * sizeof *files);
         if (!files) {
             enx_mem_free(block);
             return ENX_FAIL(c->report, NOMEM, "no memory for the list of files");
@@ -173,10 +173,11 @@ static enx_status keep_file(collection *c, int fd, const struct stat *facts)
         out->files = files;
         c->capacity = more;
     }
-    out->files[out->file_count++] = (enx_sandbox_file){
-        .name = block, .bytes = bytes, .size_bytes = size,
-        .is_executable = (facts->st_mode & S_IXUSR) != 0
-    };
+    out->files[out->file_count++] =
+        (enx_sandbox_file){ .name = block,
+                            .bytes = bytes,
+                            .size_bytes = size,
+                            .is_executable = (facts->st_mode & S_IXUSR) != 0 };
     c->bytes_left -= size;
     return ENX_OK;
 }
@@ -190,8 +191,7 @@ static enx_status collect_file(collection *c, int folder, const char *name)
     else {
         if ((uint64_t)facts.st_size >= c->task->limits.file_bytes) c->is_at_limit = true;
         if (!c->task->is_collecting) goto done;
-        if (c->out->file_count == ENX_SANDBOX_FILES_MAX ||
-            (uint64_t)facts.st_size > c->bytes_left)
+        if (c->out->file_count == ENX_SANDBOX_FILES_MAX || (uint64_t)facts.st_size > c->bytes_left)
             c->out->files_left_out++;
         else status = keep_file(c, fd, &facts);
     }
@@ -260,11 +260,9 @@ enx_status enx_work_collect(int folder, const enx_sandbox_task *task, enx_sandbo
                      .bytes_left = task->limits.out_bytes,
                      .entries_left = (uint64_t)ENTRIES_A_FILE_MAX * ENX_SANDBOX_FILES_MAX };
     const int  fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return ENX_FAIL(report, IO, "cannot read the sandbox's files: %s", strerror(errno));
+    if (fd < 0) return ENX_FAIL(report, IO, "cannot read the sandbox's files: %s", strerror(errno));
     const enx_status status = collect_folder(&c, fd, 0);
-    if (out->file_count)
-        qsort(out->files, out->file_count, sizeof *out->files, compare_names);
+    if (out->file_count) qsort(out->files, out->file_count, sizeof *out->files, compare_names);
     if (!task->is_collecting) out->files_left_out = 0;
     *is_at_limit = c.is_at_limit;
     return status;

@@ -37,9 +37,9 @@
 
 enum {
     MIB = 1 << 20,
-    BOMB_MAX = 300,  /* processes of a bomb */
-    HOG_MIB = 256,   /* memory or disk of a hog */
-    LIFE_S = 20,     /* of whatever is left behind */
+    BOMB_MAX = 300, /* processes of a bomb */
+    HOG_MIB = 256,  /* memory or disk of a hog */
+    LIFE_S = 20,    /* of whatever is left behind */
 };
 
 static const char *canaries, *driver_text, *socket_name;
@@ -229,7 +229,7 @@ static int kill_itself(void) { return raise(SIGKILL); }
 
 static int read_init(void)
 {
-    static const char *const names[] = { "/proc/1/mem", "/proc/1/environ", "/proc/1/maps",
+    static const char *const names[] = { "/proc/1/mem",  "/proc/1/environ",  "/proc/1/maps",
                                          "/proc/1/fd/3", "/proc/1/root/etc", "/proc/1/cwd/x" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (open(names[i], O_RDWR) >= 0 || open(names[i], O_RDONLY) >= 0) return escaped(names[i]);
@@ -244,8 +244,8 @@ static int limit_init(void)
 
 static int raise_limits(void)
 {
-    static const int resources[] = { RLIMIT_CPU,    RLIMIT_DATA,  RLIMIT_FSIZE, RLIMIT_NOFILE,
-                                     RLIMIT_NPROC,  RLIMIT_CORE,  RLIMIT_STACK, RLIMIT_MEMLOCK };
+    static const int    resources[] = { RLIMIT_CPU,   RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE,
+                                        RLIMIT_NPROC, RLIMIT_CORE, RLIMIT_STACK, RLIMIT_MEMLOCK };
     const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY }, none = { 0, 0 };
     for (size_t i = 0; i < sizeof resources / sizeof *resources; i++)
         if (setrlimit((__rlimit_resource_t)resources[i], &all) == 0) return escaped("setrlimit");
@@ -559,8 +559,8 @@ static int out_hard_links(void)
 
 static int out_names(void)
 {
-    static const char *const names[] = { "-rf", "new\nline", "\x1b[2J", "\xff\xfe", " ", "...",
-                                         "..hidden", "a\\..\\b", "$(id)", "%s%n" };
+    static const char *const names[] = { "-rf", "new\nline", "\x1b[2J",  "\xff\xfe", " ",
+                                         "...", "..hidden",  "a\\..\\b", "$(id)",    "%s%n" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const int fd = open(names[i], O_CREAT | O_WRONLY, 0600);
         if (fd < 0 || write(fd, "x", 1) != 1) return 1;
@@ -642,10 +642,10 @@ static int dump_core(void) { abort(); }
 
 /* ---- Doors of the kernel; arguments that do nothing where the door is open ------------------- */
 
-#define DOOR(name, number, ...)                                                \
-    static int name(void)                                                      \
-    {                                                                          \
-        const long got = syscall(number, __VA_ARGS__);                         \
+#define DOOR(name, number, ...)                                                 \
+    static int name(void)                                                       \
+    {                                                                           \
+        const long got = syscall(number, __VA_ARGS__);                          \
         return got >= 0 || errno != ENOSYS ? escaped(#number " was asked") : 0; \
     }
 
@@ -782,9 +782,11 @@ static int preload(void)
 
 static int read_secrets(void)
 {
-    static const char *const names[] = { "/etc/shadow", "/etc/passwd", "/root/.ssh", "/home",
-                                         "/root", "/var/lib", "/run", "/boot", "/sys/kernel",
-                                         "/sys/fs/cgroup/cgroup.procs", "/work/../root" };
+    static const char *const names[] = {
+        "/etc/shadow",  "/etc/passwd", "/root/.ssh", "/home",       "/root",
+        "/var/lib",     "/run",        "/boot",      "/sys/kernel", "/sys/fs/cgroup/cgroup.procs",
+        "/work/../root"
+    };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (access(names[i], F_OK) == 0) return escaped(names[i]);
     return access(canary("secret"), F_OK) == 0 ? escaped("the canary") : 0;
@@ -793,9 +795,9 @@ static int read_secrets(void)
 static int walk_up(void)
 {
     static const char *const starts[] = { "../../../../../../../..", "/proc/self/root",
-                                          "/proc/self/cwd/../..", "/proc/1/root", "/dev/fd/../../..",
-                                          "/proc/thread-self/root/.." };
-    char path[4200];
+                                          "/proc/self/cwd/../..",    "/proc/1/root",
+                                          "/dev/fd/../../..",        "/proc/thread-self/root/.." };
+    char                     path[4200];
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
         snprintf(path, sizeof path, "%s%s", starts[i], canary("secret"));
         if (open(path, O_RDONLY) >= 0) return escaped(path);
@@ -805,8 +807,10 @@ static int walk_up(void)
 
 static int write_system(void)
 {
-    static const char *const names[] = { "/x", "/usr/x", "/usr/bin/x", "/etc/x", "/dev/x", "/bin/x",
-                                         "/proc/x", "/etc/alternatives/x", "/etc/ld.so.cache" };
+    static const char *const names[] = {
+        "/x",     "/usr/x",  "/usr/bin/x",          "/etc/x",          "/dev/x",
+        "/bin/x", "/proc/x", "/etc/alternatives/x", "/etc/ld.so.cache"
+    };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (open(names[i], O_CREAT | O_WRONLY, 0644) >= 0) return escaped(names[i]);
     return rename("/etc/alternatives", "/work/x") == 0 ? escaped("a folder") : 0;
@@ -827,11 +831,18 @@ static int look_for_others(void)
 
 static int write_proc(void)
 {
-    static const char *const names[] = {
-        "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger",
-        "/proc/sys/vm/overcommit_memory", "/proc/self/oom_score_adj_x", "/proc/1/oom_score_adj",
-        "/proc/kcore", "/proc/kmsg", "/proc/sys/user/max_user_namespaces", "/proc/1/attr/current",
-        "/proc/self/uid_map", "/proc/self/setgroups" };
+    static const char *const names[] = { "/proc/sys/kernel/core_pattern",
+                                         "/proc/sys/kernel/hostname",
+                                         "/proc/sysrq-trigger",
+                                         "/proc/sys/vm/overcommit_memory",
+                                         "/proc/self/oom_score_adj_x",
+                                         "/proc/1/oom_score_adj",
+                                         "/proc/kcore",
+                                         "/proc/kmsg",
+                                         "/proc/sys/user/max_user_namespaces",
+                                         "/proc/1/attr/current",
+                                         "/proc/self/uid_map",
+                                         "/proc/self/setgroups" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const int fd = open(names[i], O_WRONLY);
         if (fd >= 0 && write(fd, "0", 1) == 1) return escaped(names[i]);
@@ -842,9 +853,10 @@ static int write_proc(void)
 
 static int use_devices(void)
 {
-    static const char *const names[] = { "/dev/mem", "/dev/kmsg", "/dev/kvm", "/dev/fuse",
-                                         "/dev/sda", "/dev/vda", "/dev/port", "/dev/loop-control",
-                                         "/dev/net/tun", "/dev/tty", "/dev/console", "/dev/input" };
+    static const char *const names[] = { "/dev/mem",  "/dev/kmsg",         "/dev/kvm",
+                                         "/dev/fuse", "/dev/sda",          "/dev/vda",
+                                         "/dev/port", "/dev/loop-control", "/dev/net/tun",
+                                         "/dev/tty",  "/dev/console",      "/dev/input" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (open(names[i], O_RDONLY | O_NOCTTY) >= 0) return escaped(names[i]);
     return 0;
@@ -905,7 +917,7 @@ static int net_others(void)
 static int net_high_bits(void)
 {
     return syscall(SYS_socket, (uint64_t)1 << 32 | AF_INET, SOCK_STREAM, 0) >= 0 ? escaped("inet")
-                                                                                : 0;
+                                                                                 : 0;
 }
 
 static int net_names(void)
@@ -932,7 +944,11 @@ static int net_unix(void)
 
 /* ---- Which one ------------------------------------------------------------------------------ */
 
-#define ROW(name) { #name, name }
+#define ROW(name)   \
+    {               \
+#name, name \
+    }
+/* clang-format off */
 static const struct {
     const char *name;
     int (*run)(void);
@@ -943,21 +959,22 @@ static const struct {
     ROW(kill_all), ROW(kill_init), ROW(kill_parent_number), ROW(kill_group), ROW(kill_itself),
     ROW(read_init), ROW(limit_init), ROW(raise_limits), ROW(hurry), ROW(timer_flood),
     ROW(inotify_flood), ROW(memory_hog), ROW(shared_memory_hog), ROW(hidden_memory_hog),
-    ROW(memory_hogs), ROW(shared_by_many), ROW(reserve), ROW(map_flood), ROW(page_table_hog), ROW(lock_memory),
-    ROW(memory_files), ROW(old_ipc), ROW(stack_hog), ROW(pipe_hog), ROW(socket_hog), ROW(disk_hog),
-    ROW(tmp_hog), ROW(shm_hog), ROW(disk_hog_in_parts), ROW(unlinked_hog), ROW(large_file),
-    ROW(large_file_deaf), ROW(sparse_file), ROW(sparse_files), ROW(many_files), ROW(many_links),
-    ROW(deep_folders), ROW(deep_but_few), ROW(out_pipes), ROW(out_links), ROW(out_devices),
-    ROW(out_hard_links), ROW(out_names), ROW(out_many), ROW(out_closed), ROW(out_setuid),
-    ROW(stdout_flood), ROW(stderr_flood), ROW(close_everything), ROW(dup_flood),
-    ROW(deaf_to_stdin), ROW(all_bytes), ROW(exit_255), ROW(exit_139), ROW(crash), ROW(dump_core),
-    ROW(door_mount), ROW(door_umount), ROW(door_pivot), ROW(door_chroot), ROW(door_fsopen),
-    ROW(door_unshare), ROW(door_setns), ROW(door_bpf), ROW(door_perf), ROW(door_userfaultfd),
-    ROW(door_keyctl), ROW(door_add_key), ROW(door_uring), ROW(door_kexec), ROW(door_module),
-    ROW(door_reboot), ROW(door_hostname), ROW(door_time), ROW(door_handle), ROW(door_swap),
-    ROW(door_acct), ROW(door_quota), ROW(door_log), ROW(door_fanotify), ROW(door_ptrace),
-    ROW(door_memory_of_others), ROW(door_kcmp), ROW(door_clone3), ROW(door_clone),
-    ROW(door_typing), ROW(door_typing_high), ROW(odd_personality), ROW(drop_filter),
+    ROW(memory_hogs), ROW(shared_by_many), ROW(reserve), ROW(map_flood), ROW(page_table_hog),
+    ROW(lock_memory), ROW(memory_files), ROW(old_ipc), ROW(stack_hog), ROW(pipe_hog),
+    ROW(socket_hog), ROW(disk_hog), ROW(tmp_hog), ROW(shm_hog), ROW(disk_hog_in_parts),
+    ROW(unlinked_hog), ROW(large_file), ROW(large_file_deaf), ROW(sparse_file), ROW(sparse_files),
+    ROW(many_files), ROW(many_links), ROW(deep_folders), ROW(deep_but_few), ROW(out_pipes),
+    ROW(out_links), ROW(out_devices), ROW(out_hard_links), ROW(out_names), ROW(out_many),
+    ROW(out_closed), ROW(out_setuid), ROW(stdout_flood), ROW(stderr_flood), ROW(close_everything),
+    ROW(dup_flood), ROW(deaf_to_stdin), ROW(all_bytes), ROW(exit_255), ROW(exit_139), ROW(crash),
+    ROW(dump_core), ROW(door_mount), ROW(door_umount), ROW(door_pivot), ROW(door_chroot),
+    ROW(door_fsopen), ROW(door_unshare), ROW(door_setns), ROW(door_bpf), ROW(door_perf),
+    ROW(door_userfaultfd), ROW(door_keyctl), ROW(door_add_key), ROW(door_uring), ROW(door_kexec),
+    ROW(door_module), ROW(door_reboot), ROW(door_hostname), ROW(door_time), ROW(door_handle),
+    ROW(door_swap), ROW(door_acct), ROW(door_quota), ROW(door_log), ROW(door_fanotify),
+    ROW(door_ptrace), ROW(door_memory_of_others), ROW(door_kcmp), ROW(door_clone3),
+    ROW(door_clone), ROW(door_typing), ROW(door_typing_high), ROW(odd_personality),
+    ROW(drop_filter),
 #ifdef SYS_ioperm
     ROW(door_ports),
 #endif
@@ -971,6 +988,7 @@ static const struct {
     ROW(net_netlink), ROW(net_others), ROW(net_high_bits), ROW(net_names), ROW(net_abstract),
     ROW(net_unix),
 };
+/* clang-format on */
 
 int main(int argc, char **argv)
 {

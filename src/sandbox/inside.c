@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* init.c - the first process inside a sandbox: starts the program, reaps, tells how it ended.
+/* inside.c - the first process inside a sandbox: starts the program, reaps, tells how it ended.
  *
- * A static program of its own, embedded in the sandbox and started by bubblewrap as process 1 of the
- * new namespace.  When it ends the kernel kills all that is left there, so it ends
+ * A static program of its own, embedded in the sandbox and started by bubblewrap as process 1 of
+ * the new namespace.  When it ends the kernel kills all that is left there, so it ends
  *     1. when the program has ended, after killing and reaping what the program left behind;
  *     2. when the other end of the control socket closes, whatever the reason.
  * The program cannot touch it: signals from inside do not reach process 1, and it cannot be traced
@@ -43,10 +43,9 @@ static int send_ready(void)
     } control = { 0 };
     int           fds[WIRE_FOLDER_COUNT];
     struct iovec  part = { &ready, sizeof ready };
-    struct msghdr message = { .msg_iov = &part,
-                              .msg_iovlen = 1,
-                              .msg_control = &control,
-                              .msg_controllen = sizeof control };
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
     for (int i = 0; i < WIRE_FOLDER_COUNT; i++) {
         fds[i] = open(folders[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fds[i] < 0) return -1;
@@ -170,7 +169,8 @@ int main(int argc, char **argv)
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
     if (argc < 2 || prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 ||
-        close_range(WIRE_INIT_FD, ~0u, 0) != 0 || fcntl(WIRE_CONTROL_FD, F_SETFD, FD_CLOEXEC) != 0 ||
+        close_range(WIRE_INIT_FD, ~0u, 0) != 0 ||
+        fcntl(WIRE_CONTROL_FD, F_SETFD, FD_CLOEXEC) != 0 ||
         sigprocmask(SIG_BLOCK, &children, NULL) != 0)
         return FAILED;
     const int child_fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
