@@ -58,9 +58,10 @@ extern const char          enx_sandbox_init_program[];
 extern const unsigned long enx_sandbox_init_program_bytes;
 
 struct enx_sandbox {
-    char    bwrap[PATH_MAX];
-    int     init_fd; /* process 1's program, in memory, for reading only */
-    enx_buf filter;
+    char           bwrap[PATH_MAX];
+    int            init_fd; /* process 1's program, in memory, for reading only */
+    enx_buf        filter;
+    enx_group_home groups;
 };
 
 /* ---- Words ---------------------------------------------------------------------------------- */
@@ -179,6 +180,7 @@ enx_status enx_sandbox_open(enx_sandbox **out, const char *bwrap, enx_report *re
     enx_status status = find_bwrap(s->bwrap, bwrap, report);
     if (status == ENX_OK) status = enx_filter_build(&s->filter, report);
     if (status == ENX_OK) status = write_init(&s->init_fd, report);
+    enx_group_home_open(&s->groups, "/sys/fs/cgroup");
     if (status == ENX_OK) *out = s;
     else enx_sandbox_close(&s);
     return status;
@@ -189,6 +191,7 @@ void enx_sandbox_close(enx_sandbox **sandbox)
     enx_sandbox *s = *sandbox;
     if (!s) return;
     if (s->init_fd >= 0) close(s->init_fd);
+    enx_group_home_close(&s->groups);
     enx_buf_deinit(&s->filter);
     enx_mem_free(s);
     *sandbox = NULL;
@@ -204,6 +207,8 @@ typedef struct run {
     enx_spawned             spawned;
     int                     folders[WIRE_FOLDER_COUNT];
     int                     init_pidfd; /* process 1; -1: not known yet */
+    pid_t                   init_pid;
+    enx_group               group;
     size_t                  stdin_at;
     enx_wire_end            end;
     bool                    has_end;
@@ -277,6 +282,7 @@ static bool receive_ready(run *r)
     }
     if (size != sizeof ready || ready.version != WIRE_VERSION || r->folders[0] < 0) return false;
     r->init_pidfd = pidfd_open(sender.pid, 0);
+    r->init_pid = sender.pid;
     return r->init_pidfd >= 0;
 }
 
@@ -292,6 +298,11 @@ static enx_status wait_ready(run *r)
                     START_US_MAX / 1000000);
 }
 
+uint32_t enx_limit_processes(const enx_sandbox_limits *limits)
+{
+    return 1 + limits->processes + PROCESSES_MORE + limits->processes / 4;
+}
+
 static enx_wire_go go_of(const run *r)
 {
     const enx_sandbox_limits *l = &r->task->limits;
@@ -303,7 +314,7 @@ static enx_wire_go go_of(const run *r)
     go.stack_bytes = STACK_BYTES;
     go.file_bytes = l->file_bytes;
     go.open_files = l->open_files;
-    go.processes = 1 + l->processes + PROCESSES_MORE + l->processes / 4;
+    go.processes = enx_limit_processes(l);
     go.signals = SIGNALS_MAX;
     go.is_steady = r->task->is_sparse_address;
     go.filter_count = (uint32_t)(r->sandbox->filter.size_bytes / sizeof(struct sock_filter));
@@ -322,6 +333,7 @@ static enx_status send_go(run *r)
     enx_watch_look(r->folders, &look);
     if (look.files > l->files || look.disk_bytes >= l->disk_bytes)
         return ENX_FAIL(r->report, LIMIT, "the files do not fit the sandbox's limits");
+    (void)enx_group_open(&r->group, &r->sandbox->groups, r->init_pid, l);
     if (sendmsg(r->spawned.control_fd, &message, MSG_NOSIGNAL) < 0)
         return ENX_FAIL(r->report, IO, "the sandbox ended before the program: %s", strerror(errno));
     r->start_us = enx_clock_monotonic_us();
@@ -499,7 +511,7 @@ static enx_sandbox_limit find_limit(const run *r, const enx_look *last, bool has
     if (last->files > l->files) return ENX_SANDBOX_LIMIT_FILES;
     if (cpu_us > l->cpu_us) return ENX_SANDBOX_LIMIT_CPU;
     if (r->end.left_count > l->processes) return ENX_SANDBOX_LIMIT_PROCESSES;
-    return r->met;
+    return enx_group_met(&r->group) ? enx_group_met(&r->group) : r->met;
 }
 
 static enx_status fill_result(run *r)
@@ -551,6 +563,7 @@ enx_status enx_sandbox_run(const enx_sandbox *sandbox, const enx_sandbox_task *t
     const uint64_t     begin_us = enx_clock_monotonic_us();
     r.init_pidfd = -1;
     r.spawned = (enx_spawned){ 0, -1, -1, -1, -1 };
+    r.group = (enx_group){ .fds = { -1, -1 } };
     for (int i = 0; i < WIRE_FOLDER_COUNT; i++) r.folders[i] = -1;
     enx_buf_init(&result.out, task->limits.stdout_bytes);
     enx_buf_init(&result.err, task->limits.stderr_bytes);
@@ -558,6 +571,7 @@ enx_status enx_sandbox_run(const enx_sandbox *sandbox, const enx_sandbox_task *t
     if (status != ENX_OK && r.spawned.pid > 0) kill_run(&r);
     enx_spawned_close(&r.spawned);
     reap(&r);
+    enx_group_close(&r.group);
     close_fd(&r.init_pidfd);
     for (int i = 0; i < WIRE_FOLDER_COUNT; i++) close_fd(&r.folders[i]);
     result.overhead_us = enx_clock_monotonic_us() - begin_us - result.wall_us;

@@ -4,6 +4,7 @@
  *     spawn   bubblewrap with its arguments, as a child of the calling thread
  *     watch   looks at a run: memory, processor time, processes, files
  *     work    files into /work and out of it
+ *     group   cgroups, where there may be some
  *
  * Layer: sandbox.  Thread-safety: one owner thread; not shared.
  */
@@ -52,6 +53,39 @@ typedef struct enx_look {
 void     enx_watch_look(const int folders[WIRE_FOLDER_COUNT], enx_look *out);
 /* Shared pages counted once; slow. */
 uint64_t enx_watch_memory(int proc_fd);
+
+/* ---- group ---- */
+
+enum { ENX_GROUP_FOLDERS = 2, ENX_GROUP_PATH_MAX = 1024 }; /* of memory, of processes */
+
+/* Where groups can be made. */
+typedef struct enx_group_home {
+    int version;                /* 1, 2; 0: nowhere */
+    int fds[ENX_GROUP_FOLDERS]; /* in version 2 one for both; -1 */
+} enx_group_home;
+
+/* `root`: "/sys/fs/cgroup".  Finding nothing is no failure. */
+void enx_group_home_open(enx_group_home *home, const char *root);
+void enx_group_home_close(enx_group_home *home);
+
+/* One run's; the zero value with fds of -1 is none. */
+typedef struct enx_group {
+    const enx_group_home *home; /* borrowed */
+    char                  name[32];
+    int                   fds[ENX_GROUP_FOLDERS];
+} enx_group;
+
+/* Put process `pid` and all that it starts into a group with these limits; false: there is none. */
+bool              enx_group_open(enx_group *group, const enx_group_home *home, pid_t pid,
+                                 const enx_sandbox_limits *limits);
+/* Which of them the kernel had to enforce; NONE when none, or no group. */
+enx_sandbox_limit enx_group_met(const enx_group *group);
+/* When its processes are gone. */
+void              enx_group_close(enx_group *group);
+
+/* How many processes the kernel allows, process 1 too: more than the limit, so that a look sees
+ * that there are too many. */
+uint32_t enx_limit_processes(const enx_sandbox_limits *limits);
 
 /* ---- work ---- */
 
