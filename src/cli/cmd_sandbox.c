@@ -5,6 +5,7 @@
 #include "plat/file.h"
 #include "sandbox/language.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -101,6 +102,18 @@ static enx_sandbox_limits limits_of(const sandbox_arguments *a)
     return limits;
 }
 
+/* A folder that held links could lead the program's names elsewhere. */
+static enx_status check_folder(const char *folder, enx_report *report)
+{
+    DIR   *entries = opendir(folder);
+    size_t count = 0;
+    while (entries && readdir(entries)) count++;
+    if (entries) closedir(entries);
+    if (count > 2)
+        return ENX_FAIL(report, INVALID, "-o %s: the folder is not empty; name a new one", folder);
+    return ENX_OK;
+}
+
 /* Names come from the program, but have no "..", and folders below DIR are made here. */
 static enx_status write_files(const enx_sandbox_result *result, const char *folder,
                               enx_report *report)
@@ -129,6 +142,7 @@ static enx_status run(sandbox_state *s, const sandbox_arguments *a, const cli_ar
         return ENX_FAIL(report, INVALID, "which language is %s? --lang c, python, js, sh or sql",
                         path);
     ENX_TRY(check_numbers(a, report));
+    if (a->out_folder) ENX_TRY(check_folder(a->out_folder, report));
     ENX_TRY(read_all(s, a, path, report));
     ENX_TRY(enx_sandbox_open(&s->sandbox, NULL, report));
     const char *const     *arguments = args->operands.count > 1 ? args->operands.items + 1 : NULL;
@@ -219,7 +233,8 @@ int cmd_sandbox(int argc, char **argv)
            "c, python, js, sh or sql (by the file's name)" },
          { "input", 'i', CLI_LIST, &a.inputs, "FILE", "put it beside the program; or NAME=FILE" },
          { "stdin", '\0', CLI_TEXT, &a.stdin_path, "FILE", "its standard input (empty); -: ours" },
-         { "out", 'o', CLI_TEXT, &a.out_folder, "DIR", "write the files that it made there" },
+         { "out", 'o', CLI_TEXT, &a.out_folder, "DIR",
+           "write files that it made to this new folder" },
          { "sanitize", '\0', CLI_FLAG, &a.is_sanitized, NULL, "C: AddressSanitizer and UBSan" },
          { "time", '\0', CLI_REAL, &a.wall_s, "S", "seconds (20)" },
          { "cpu", '\0', CLI_REAL, &a.cpu_s, "S", "seconds of processor time (10)" },

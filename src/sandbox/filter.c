@@ -137,7 +137,7 @@ static int add_rlimits(scmp_filter_ctx filter)
 {
     const struct scmp_arg_cmp own = SCMP_CMP(0, SCMP_CMP_MASKED_EQ, (uint32_t)LOW_32_BITS, 0);
     int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, own,
-                                 SCMP_A2(SCMP_CMP_EQ, 0));
+                                 SCMP_A2(SCMP_CMP_EQ, 0, 0));
     for (uint32_t i = 0; i < RLIM_NLIMITS && !error; i++) {
         if (i == RLIMIT_CORE) continue;
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, own,
@@ -155,10 +155,10 @@ static int add_sockets(scmp_filter_ctx filter)
     int       error = 0;
     for (size_t i = 0; i < 2 && !error; i++) {
         error =
-            seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+            seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
         if (!error)
             error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), calls[i], 1,
-                                     SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+                                     SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
     }
     return error;
 }
