@@ -347,15 +347,18 @@ static void forbidden_namespaces_are_named(void **state)
     char byte = 0;
     assert_int_equal(pipe(ready) || pipe(go), 0);
     const pid_t pid = fork();
-    if (pid == 0) _exit(probe_without_namespaces(ready[1], go[0]));
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    const bool is_mapped =
-        write_text(pid, "uid_map", "0 0 100000") && write_text(pid, "gid_map", "0 0 100000");
-    assert_int_equal(write(go[1], &byte, 1), 1);
-    for (int i = 0; i < 2; i++) {
-        close(ready[i]);
-        close(go[i]);
+    if (pid == 0) {
+        close(ready[0]);
+        close(go[1]);
+        _exit(probe_without_namespaces(ready[1], go[0]));
     }
+    close(ready[1]);
+    close(go[0]);
+    const bool is_mapped = read(ready[0], &byte, 1) == 1 &&
+                           write_text(pid, "uid_map", "0 0 100000") &&
+                           write_text(pid, "gid_map", "0 0 100000") && write(go[1], &byte, 1) == 1;
+    close(ready[0]);
+    close(go[1]);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     if (!is_mapped) skip();
     assert_true(WIFEXITED(status));
