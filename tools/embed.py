@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""embed.py - a text file as a C string.
+"""embed.py - a file as a C string.
 
-    tools/embed.py FILE NAME OUT    write OUT: `const char NAME[]` with the bytes of FILE and a zero
+    tools/embed.py FILE NAME OUT    write OUT: `const char NAME[]` with the bytes of FILE and a
+                                    zero, and `const unsigned long NAME_bytes`, how many without it
 """
 import sys
 
@@ -18,7 +19,8 @@ def main():
         for at in range(0, len(data), BYTES_A_LINE):
             stream.write(", ".join(str(byte if byte < 128 else byte - 256)
                                    for byte in data[at:at + BYTES_A_LINE]) + ",\n")
-        stream.write("};\n")
+        stream.write(f"}};\nextern const unsigned long {name}_bytes;\n"
+                     f"const unsigned long {name}_bytes = {len(data) - 1};\n")
 
 
 main()

@@ -44,6 +44,7 @@ HEADER_ROOMS = {
     "sqlite3.h": {"store"},
     "histedit.h": {"cli"},
     "oneapi/": {"train"},
+    "seccomp.h": {"sandbox"},
     "immintrin.h": {"kernels"},
     "x86intrin.h": {"kernels"},
     "arm_neon.h": {"kernels"},

@@ -141,6 +141,7 @@ int cmd_perplexity(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_sandbox(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 
 #endif /* ENX_CLI_CLI_H */

@@ -4,6 +4,7 @@
 #include "cli/cli_job.h"
 #include "kernels/cpu.h"
 #include "plat/clock.h"
+#include "sandbox/language.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,27 @@ static enx_status check_swarm(json_t *checks)
     return status;
 }
 
+/* Not having one is no fault of the machine: only what runs programs needs it. */
+static void check_sandbox(json_t *checks)
+{
+    enx_sandbox        *sandbox = NULL;
+    enx_report          report = { 0 }, missing = { 0 };
+    char                text[CLI_PATH_BYTES_MAX] = "namespaces, filter and limits work; runs";
+    size_t              count = 0;
+    const enx_language *languages = enx_language_list(&count);
+    enx_status          status = enx_sandbox_open(&sandbox, NULL, &report);
+    if (status == ENX_OK) status = enx_sandbox_probe(sandbox, &report);
+    enx_sandbox_close(&sandbox);
+    for (size_t i = 0; i < count; i++) {
+        const bool   is_there = enx_language_check(&languages[i], &missing) == ENX_OK;
+        const size_t at = strlen(text);
+        snprintf(text + at, sizeof text - at, "%s %s%s%s%s", i ? "," : "", languages[i].name,
+                 is_there ? "" : " (install ", is_there ? "" : languages[i].package,
+                 is_there ? "" : ")");
+    }
+    add_check(checks, "sandbox", status, status == ENX_OK ? text : report.text);
+}
+
 int cmd_doctor(int argc, char **argv)
 {
     const cli_spec spec = { "doctor",
@@ -91,6 +113,7 @@ int cmd_doctor(int argc, char **argv)
     uname(&system);
     const enx_status store = check_store(checks), swarm = check_swarm(checks);
     status = store != ENX_OK ? store : swarm;
+    check_sandbox(checks);
 #ifdef HAVE_TRAIN
     const bool has_train = true;
 #else
@@ -106,7 +129,7 @@ int cmd_doctor(int argc, char **argv)
         printf("enxame  %s, training %s\n", ENX_VERSION, has_train ? "built in" : "left out");
         printf("machine %s %s, %u cores, %s kernels, %llu MiB\n", system.sysname, system.machine,
                enx_cpu_count(), cpu_text(), (unsigned long long)memory_bytes() >> 20);
-        json_array_foreach(checks, i, check)
+        json_array_foreach (checks, i, check)
             printf("%-7s %s: %s\n", json_string_value(json_object_get(check, "name")),
                    json_is_true(json_object_get(check, "ok")) ? "ok" : "NOT OK",
                    json_string_value(json_object_get(check, "text")));

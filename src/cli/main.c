@@ -29,6 +29,7 @@ static const command commands[] = {
 #ifdef HAVE_TRAIN
     { "train", cmd_train, "make a model from a recipe" },
 #endif
+    { "sandbox", cmd_sandbox, "run a program that nobody trusts" },
     { "market", cmd_market, "who earns from models, and at what price" },
     { "jobs", cmd_jobs, "every job, newest first" },
     { "bill", cmd_bill, "what a job cost, model by model, call by call" },
