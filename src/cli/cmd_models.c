@@ -52,9 +52,8 @@ static enx_status describe(const char *path, json_t **out, enx_report *report)
     *out = json_pack("{s:s, s:o, s:o, s:s, s:I, s:I, s:o, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, "
                      "s:i}, s:o, s:f}",
                      "path", path, "name", text_key(loaded.gguf, "general.name"), "about",
-                     text_key(loaded.gguf, "general.description"), "architecture",
-                     h->arch->name, "parameters",
-                     (json_int_t)enx_model_param_count(loaded.model), "weight_bytes",
+                     text_key(loaded.gguf, "general.description"), "architecture", h->arch->name,
+                     "parameters", (json_int_t)enx_model_param_count(loaded.model), "weight_bytes",
                      (json_int_t)enx_model_weight_bytes(loaded.model), "types",
                      weights_of(loaded.gguf), "sizes", "vocab", (int)h->vocab_count, "context",
                      (int)h->context_tokens, "width", (int)h->width, "layers", (int)h->layer_count,
@@ -115,8 +114,7 @@ static void print_table(const json_t *list)
     json_t *one, *tag;
     printf("%-7s %-20s %-7s %10s %8s %7s %7s  %s\n", "duty", "name", "arch", "params", "KiB",
            "vocab", "context", "for");
-    json_array_foreach(list, i, one)
-    {
+    json_array_foreach (list, i, one) {
         const json_t *sizes = json_object_get(one, "sizes");
         printf("%-7s %-20s %-7s %10lld %8lld %7lld %7lld  ", text_of(one, "duty"),
                text_of(one, "name"), text_of(one, "architecture"),
@@ -124,9 +122,9 @@ static void print_table(const json_t *list)
                (long long)json_integer_value(json_object_get(one, "weight_bytes")) / 1024,
                (long long)json_integer_value(json_object_get(sizes, "vocab")),
                (long long)json_integer_value(json_object_get(sizes, "context")));
-        json_array_foreach(json_object_get(one, "specialty"), j, tag)
+        json_array_foreach (json_object_get(one, "specialty"), j, tag)
             printf("%s ", json_string_value(tag));
-        json_array_foreach(json_object_get(one, "classes"), j, tag)
+        json_array_foreach (json_object_get(one, "classes"), j, tag)
             printf("%s%s", j ? "," : "", json_string_value(tag));
         putchar('\n');
     }
@@ -153,12 +151,9 @@ int cmd_models(int argc, char **argv)
         if (status == ENX_OK) args.operands.items[args.operands.count++] = swarm;
     }
     for (size_t i = 0; status == ENX_OK && i < args.operands.count; i++) {
-        const char  *path = args.operands.items[i];
-        const size_t size = strlen(path);
-        json_t      *one = NULL;
-        if (size > 5 &&
-            (strcmp(path + size - 5, ".yaml") == 0 || strcmp(path + size - 4, ".yml") == 0))
-            status = describe_swarm(path, list, &report);
+        const char *path = args.operands.items[i];
+        json_t     *one = NULL;
+        if (cli_is_yaml(path)) status = describe_swarm(path, list, &report);
         else if ((status = describe(path, &one, &report)) == ENX_OK)
             json_array_append_new(list, one);
     }

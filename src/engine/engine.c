@@ -18,6 +18,9 @@
  *     are appended at once, and evaluated together with the next one that is a real choice.
  * (4) Every running sequence has at least one row to evaluate, and gets at least one a step.
  * (5) Draw n of a request is the n-th stream of its seed, so nothing else moves it.
+ * (6) A slot that is free still holds the keys and values of its first `evaluated` tokens.  A row's
+ *     numbers depend on the tokens before it alone, so a sequence that begins with the same ones
+ *     goes on behind them; the last token of its prompt is evaluated again, for (1).
  */
 #include "engine/engine.h"
 
@@ -379,6 +382,32 @@ static enx_status check_tokens(const enx_engine *e, const char *name, const uint
     return ENX_OK;
 }
 
+/* How many tokens of a free slot the prompt begins with; the prompt's last is never among them. */
+static uint32_t count_shared(const slot *s, const enx_request *request)
+{
+    uint32_t       count = 0;
+    const uint32_t most =
+        s->evaluated < request->prompt_count ? s->evaluated : request->prompt_count - 1;
+    while (count < most && s->tokens[count] == request->prompt[count]) count++;
+    return count;
+}
+
+/* The free slot to take, NULL: none; *shared tokens of it are already evaluated. */
+static slot *find_slot(enx_engine *e, const enx_request *request, uint32_t *shared)
+{
+    slot *found = NULL;
+    *shared = 0;
+    for (uint32_t i = 0; i < e->options.slot_count; i++) {
+        slot *s = &e->slots[i];
+        if (s->is_used) continue;
+        const uint32_t count = request->goes_on ? count_shared(s, request) : 0;
+        if (found && count <= *shared) continue;
+        found = s;
+        *shared = count;
+    }
+    return found;
+}
+
 static enx_status check_request(const enx_engine *e, const enx_request *r, enx_report *report)
 {
     if (r->prompt_count == 0)
@@ -400,15 +429,17 @@ enx_status enx_engine_submit(enx_engine *e, const enx_request *request, uint64_t
 {
     ENX_CHECK(e && request);
     ENX_TRY(check_request(e, request, report));
-    slot *s = e->slots;
-    while (s < e->slots + e->options.slot_count && s->is_used) s++;
-    if (s == e->slots + e->options.slot_count)
+    uint32_t shared = 0;
+    slot    *s = find_slot(e, request, &shared);
+    if (!s)
         return ENX_FAIL(report, AGAIN, "all %u slots are taken; step first", e->options.slot_count);
 
     *s = (slot){ .id = ++e->next_id,
                  .is_used = true,
                  .request = *request,
                  .count = request->prompt_count + request->forced_count,
+                 .evaluated = shared,
+                 .usage = { .tokens_cached = shared },
                  .tokens = s->tokens,
                  .logprobs = s->logprobs,
                  .best = s->best };
