@@ -42,7 +42,8 @@ enum {
     START_US_MAX = 10 * 1000 * 1000, /* for bubblewrap to be ready */
     END_US_MAX = 10 * 1000 * 1000,   /* for killed processes to be gone */
     LOOK_US_MIN = 1000,
-    LOOK_SHARE = 20, /* looks take at most one part in so many of our time */
+    LOOK_SHARE = 20,              /* looks take at most one part in so many of our time, ... */
+    LOOK_REST_US_MAX = 50 * 1000, /* ... but a program that makes them slow is not left alone */
     STACK_BYTES = 8 << 20,
     MESSAGE_BYTES_MAX = 300, /* of bubblewrap's, in a report */
     READ_BYTES = 1 << 16,
@@ -425,7 +426,9 @@ static void look_when_due(run *r, uint64_t now_us)
     if (r->is_killed || now_us < r->look_us) return;
     enx_watch_look(r->folders, &look);
     judge(r, &look);
-    const uint64_t after_us = enx_clock_monotonic_us(), rest_us = LOOK_SHARE * (after_us - now_us);
+    const uint64_t after_us = enx_clock_monotonic_us();
+    uint64_t       rest_us = LOOK_SHARE * (after_us - now_us);
+    if (rest_us > LOOK_REST_US_MAX) rest_us = LOOK_REST_US_MAX;
     if (r->look_wait_us < ENX_SANDBOX_LOOK_MS_MAX * 1000 / 2)
         r->look_wait_us += r->look_wait_us / 4;
     r->look_us = after_us + (rest_us > r->look_wait_us ? rest_us : r->look_wait_us);
