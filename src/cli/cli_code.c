@@ -39,12 +39,14 @@ static const dialect dialects[] = {
     { "sql", "SQL for SQLite", ".read test.sql\nselect char(10) || '" MARK "';\n" },
 };
 
+enum { DIALECTS = sizeof dialects / sizeof *dialects };
+
 static const dialect *dialect_of(const enx_language *language)
 {
-    for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
-        if (strcmp(dialects[i].name, language->name) == 0) return &dialects[i];
-    ENX_CHECK(!"a language without a dialect");
-    return NULL;
+    size_t i = 0;
+    while (i < DIALECTS && strcmp(dialects[i].name, language->name) != 0) i++;
+    ENX_CHECK(i < DIALECTS); /* there is one for every language */
+    return &dialects[i];
 }
 
 /* ---- Words ---------------------------------------------------------------------------------- */
