@@ -416,6 +416,7 @@ static void judge(run *r, const enx_look *look)
     else if (look->files > l->files) stop(r, ENX_SANDBOX_LIMIT_FILES);
     else if (look->processes > l->processes) stop(r, ENX_SANDBOX_LIMIT_PROCESSES);
     else if (look->cpu_us > l->cpu_us) stop(r, ENX_SANDBOX_LIMIT_CPU);
+    else if (enx_group_met(&r->group)) stop(r, enx_group_met(&r->group));
     else if (look->open_files_max + 1 >= l->open_files) r->met = ENX_SANDBOX_LIMIT_OPEN_FILES;
 }
 

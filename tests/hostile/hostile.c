@@ -244,7 +244,7 @@ static const script scripts[] = {
     { "node_network", "js", "require('net').connect(80, '127.0.0.1')", NONE, -2 },
     { "sh_bomb", "sh",
       "f() { [ $1 = 0 ] || { f $(($1 - 1)) & f $(($1 - 1)) & }; sleep 20; }\nf 8\n",
-      NONE | BIT(PROCESSES), -3 }, /* dash gives up when it cannot fork, perhaps unseen */
+      NONE | BIT(PROCESSES) | BIT(WALL), -3 }, /* dash gives up when it cannot fork */
     { "sh_trap", "sh", "trap '' TERM INT HUP\nwhile :; do :; done\n", BIT(CPU), -3 },
     { "sh_fill", "sh", "while :; do cat /usr/bin/sh >> /tmp/x$((n = n + 1)); done\n",
       BIT(DISK) | BIT(FILES), -3 },
