@@ -124,6 +124,7 @@ bool cli_is_ending(void);
 int cmd_bill(int argc, char **argv);
 int cmd_cancel(int argc, char **argv);
 int cmd_chat(int argc, char **argv);
+int cmd_code(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_generate(int argc, char **argv);

@@ -29,6 +29,7 @@ static const command commands[] = {
 #ifdef HAVE_TRAIN
     { "train", cmd_train, "make a model from a recipe" },
 #endif
+    { "code", cmd_code, "a program written, run and repaired until it passes" },
     { "sandbox", cmd_sandbox, "run a program that nobody trusts" },
     { "market", cmd_market, "who earns from models, and at what price" },
     { "jobs", cmd_jobs, "every job, newest first" },

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_code.c - programs out of answers, and their judgement. */
+#include "cli/cli_code.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static enx_sandbox *sandbox; /* NULL: this host has none */
+
+static void expect_program(const char *answer, const char *want)
+{
+    enx_buf out;
+    enx_buf_init(&out, 1 << 16);
+    assert_int_equal(cli_code_extract(&out, answer), ENX_OK);
+    assert_string_equal(enx_buf_text(&out), want);
+    enx_buf_deinit(&out);
+}
+
+static void programs_are_found_in_answers(void **state)
+{
+    (void)state;
+    expect_program("```python\nx = 1\n```\n", "x = 1\n");
+    expect_program("Here you are:\n```\nx = 1\n```\nThat is all.", "x = 1\n");
+    expect_program("x = 1\n", "x = 1\n");
+    expect_program("\n\n  x = 1", "x = 1");
+    expect_program("```sh\na\n```\nor\n```sh\nlonger\n```", "longer\n");
+    expect_program("```c\nint x;\nint y;", "int x;\nint y;");
+    expect_program("<think>\n```c\nwrong wrong wrong\n```\n</think>\n```c\nright\n```", "right\n");
+    expect_program("a `b` ``` c", "a `b` ``` c");
+}
+
+static void answers_without_a_program_give_none(void **state)
+{
+    (void)state;
+    expect_program("", "");
+    expect_program("  \n\t\n", "");
+    expect_program("```python\n```", "");
+    expect_program("```", "");
+    expect_program("<think>I wonder</think>", "");
+}
+
+static void the_message_has_task_language_and_test(void **state)
+{
+    (void)state;
+    cli_code_task task = { .what = "add two numbers",
+                           .language = enx_language_find("js"),
+                           .test = "check()",
+                           .test_bytes = 7 };
+    enx_buf       out;
+    enx_buf_init(&out, 1 << 16);
+    assert_int_equal(cli_code_ask(&out, &task), ENX_OK);
+    assert_non_null(strstr(enx_buf_text(&out), "JavaScript for Node: add two numbers"));
+    assert_non_null(strstr(enx_buf_text(&out), "program.js"));
+    assert_non_null(strstr(enx_buf_text(&out), "check()"));
+    enx_buf_deinit(&out);
+    enx_buf_init(&out, 10);
+    assert_int_equal(cli_code_ask(&out, &task), ENX_LIMIT);
+    enx_buf_deinit(&out);
+}
+
+typedef struct judged {
+    const char *language, *test, *program;
+    bool        has_passed;
+    const char *says; /* in the log */
+} judged;
+
+/* Each language: right, wrong, broken, and one that ends the test before its end. */
+static const judged cases[] = {
+    { "c", "#include \"program.c\"\n#include <assert.h>\nint main() { assert(f(2) == 4); }",
+      "int f(int x) { return 2 * x; }", true, "passed" },
+    { "c", "#include \"program.c\"\n#include <assert.h>\nint main(void) { assert(f(2) == 4); }",
+      "int f(int x) { return x; }", false, "Assertion" },
+    { "c", "#include \"program.c\"\nint main() { return f(); }", "int f() { return x; }", false,
+      "does not compile\n" },
+    { "c", "#include \"program.c\"\nint main() { return f(); }",
+      "#include <stdlib.h>\nint f() { exit(0); }", false, "did not run to its end" },
+    { "python", "from program import f\nassert f(2) == 4", "f = lambda x: 2 * x", true, "passed" },
+    { "python", "from program import f\nassert f(2) == 4", "f = lambda x: x", false,
+      "AssertionError" },
+    { "python", "from program import f\nassert f(2) == 4", "import sys\nsys.exit(0)", false,
+      "did not run to its end" },
+    { "python", "from program import f\nassert f(2) == 4", "import os\nos._exit(0)", false,
+      "did not run to its end" },
+    { "python",
+      "import unittest, program\nclass T(unittest.TestCase):\n"
+      "  def test(self): self.assertEqual(program.x, 1)\nunittest.main()",
+      "x = 1", true, "OK" },
+    { "python",
+      "import unittest, program\nclass T(unittest.TestCase):\n"
+      "  def test(self): self.assertEqual(program.x, 1)\nunittest.main()",
+      "x = 2", false, "FAILED" },
+    { "python", "import program", "while True: pass", false, "limit of" },
+    { "js", "require('assert')(require('./program.js')(2) === 4)", "module.exports = x => 2 * x",
+      true, "passed" },
+    { "js", "require('assert')(require('./program.js')(2) === 4)", "module.exports = x => x", false,
+      "AssertionError" },
+    { "js", "require('assert')(require('./program.js')(2) === 4)", "process.exit(0)", false,
+      "did not run to its end" },
+    { "sh", ". ./program.sh\n[ \"$(f 2)\" = 4 ]", "f() { echo $(($1 * 2)); }", true, "passed" },
+    { "sh", ". ./program.sh\n[ \"$(f 2)\" = 4 ]", "f() { echo $1; }", false, "exit code 1" },
+    { "sh", ". ./program.sh\n[ \"$(f 2)\" = 4 ]", "exit 0", false, "did not run to its end" },
+    { "sql", ".read program.sql\ncreate table c(x check (x = 4));\ninsert into c select y from v;",
+      "create view v as select 2 * 2 as y;", true, "passed" },
+    { "sql", ".read program.sql\ncreate table c(x check (x = 4));\ninsert into c select y from v;",
+      "create view v as select 2 as y;", false, "CHECK constraint failed" },
+    { "python", NULL, "print('fine')", true, "fine" },
+    { "python", NULL, "print(1 / 0)", false, "ZeroDivisionError" },
+    { "python", NULL, "", false, "holds no code" },
+    { "c", NULL, "int main(void) { return 3; }", false, "exit code 3" },
+    { "sh", NULL, "kill -9 $$", false, "signal 9" },
+};
+
+static void programs_are_judged_by_running(void **state)
+{
+    (void)state;
+    if (!sandbox) skip();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const judged *c = &cases[i];
+        cli_code_task task = { .what = "",
+                               .language = enx_language_find(c->language),
+                               .test = c->test,
+                               .test_bytes = c->test ? strlen(c->test) : 0,
+                               .limits = enx_sandbox_limits_default() };
+        enx_report    report = { 0 };
+        enx_buf       log;
+        bool          has_passed = !c->has_passed;
+        if (enx_language_check(task.language, &report) != ENX_OK) {
+            print_message("left out: %s\n", report.text);
+            continue;
+        }
+        task.limits.cpu_us = 1000000;
+        enx_buf_init(&log, 1 << 16);
+        if (cli_code_judge(sandbox, &task, c->program, &has_passed, &log, &report) != ENX_OK)
+            fail_msg("case %zu: %s", i, report.text);
+        if (has_passed != c->has_passed || !strstr(enx_buf_text(&log), c->says) ||
+            strstr(enx_buf_text(&log), "run to its end\n\n"))
+            fail_msg("case %zu, %s: %s", i, c->program, enx_buf_text(&log));
+        enx_buf_deinit(&log);
+    }
+}
+
+static void long_output_keeps_both_ends(void **state)
+{
+    (void)state;
+    if (!sandbox) skip();
+    cli_code_task task = { .what = "",
+                           .language = enx_language_find("sh"),
+                           .limits = enx_sandbox_limits_default() };
+    enx_buf       log;
+    bool          has_passed;
+    enx_buf_init(&log, 1 << 16);
+    assert_int_equal(cli_code_judge(sandbox, &task, "echo first; seq 10000; echo last; exit 1",
+                                    &has_passed, &log, NULL),
+                     ENX_OK);
+    assert_true(log.size_bytes < CLI_CODE_LOG_BYTES_MAX + 100);
+    assert_non_null(strstr(enx_buf_text(&log), "exit code 1\nfirst\n1\n"));
+    assert_non_null(strstr(enx_buf_text(&log), "10000\nlast\n"));
+    enx_buf_deinit(&log);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(programs_are_found_in_answers),
+        cmocka_unit_test(answers_without_a_program_give_none),
+        cmocka_unit_test(the_message_has_task_language_and_test),
+        cmocka_unit_test(programs_are_judged_by_running),
+        cmocka_unit_test(long_output_keeps_both_ends),
+    };
+    enx_report report = { 0 };
+    enx_status status = enx_sandbox_open(&sandbox, NULL, &report);
+    if (status == ENX_OK) status = enx_sandbox_probe(sandbox, &report);
+    if (status != ENX_OK) {
+        printf("without a sandbox: %s\n", report.text);
+        enx_sandbox_close(&sandbox);
+    }
+    const int code = cmocka_run_group_tests(tests, NULL, NULL);
+    enx_sandbox_close(&sandbox);
+    return code;
+}
