@@ -43,6 +43,7 @@ ROOMS = {room: set(allowed.split()) for room, allowed in ROOMS.items()}
 HEADER_ROOMS = {
     "sqlite3.h": {"store"},
     "oneapi/": {"train"},
+    "curl/": {"backend"},
     "immintrin.h": {"kernels"},
     "x86intrin.h": {"kernels"},
     "arm_neon.h": {"kernels"},

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* chat.c - replies, and what of them is believed. */
+#include "backend/chat.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+void enx_chat_reply_init(enx_chat_reply *reply)
+{
+    *reply = (enx_chat_reply){ 0 };
+    enx_buf_init(&reply->text, ENX_CHAT_TEXT_BYTES_MAX);
+}
+
+void enx_chat_reply_deinit(enx_chat_reply *reply) { enx_buf_deinit(&reply->text); }
+
+const enx_chat_api *enx_chat_api_find(const char *name)
+{
+    if (strcmp(name, enx_chat_openai.name) == 0) return &enx_chat_openai;
+    if (strcmp(name, enx_chat_anthropic.name) == 0) return &enx_chat_anthropic;
+    return NULL;
+}
+
+/* ---- What a server does not know ------------------------------------------------------------ */
+
+unsigned enx_chat_refused_feature(const enx_chat_error *error, unsigned features)
+{
+    static const struct {
+        const char *field;
+        unsigned    feature;
+    } fields[] = {
+        { "response_format", ENX_CHAT_HAS_SCHEMA },
+        { "json_schema", ENX_CHAT_HAS_SCHEMA },
+        { "tool_choice", ENX_CHAT_HAS_SCHEMA },
+        { "tools", ENX_CHAT_HAS_SCHEMA },
+        { "logprobs", ENX_CHAT_HAS_LOGPROBS },
+        { "temperature", ENX_CHAT_HAS_TEMPERATURE },
+        { "top_p", ENX_CHAT_HAS_TOP_P },
+        { "seed", ENX_CHAT_HAS_SEED },
+        { "stream_options", ENX_CHAT_HAS_STREAM_USAGE },
+        { "max_tokens", ENX_CHAT_HAS_MAX_TOKENS },
+        { "stop", ENX_CHAT_HAS_STOPS },
+    };
+    const size_t count = sizeof fields / sizeof *fields;
+    if (!error->is_set) return 0;
+    for (size_t i = 0; i < count; i++) /* "response_format.json_schema" is about the first */
+        if (fields[i].feature & features &&
+            strncmp(error->field, fields[i].field, strlen(fields[i].field)) == 0)
+            return fields[i].feature;
+    for (size_t i = 0; !error->field[0] && i < count; i++)
+        if (fields[i].feature & features && strstr(error->message, fields[i].field))
+            return fields[i].feature;
+    return 0;
+}
+
+/* ---- Money ---------------------------------------------------------------------------------- */
+
+/* Why the count cannot be true, or NULL.  The least that texts can take is one token for
+ * ENX_CHAT_TOKEN_BYTES_MAX bytes. */
+static const char *doubt(const enx_chat_reply *reply, const enx_chat_bounds *bounds)
+{
+    const enx_chat_usage *u = &reply->usage;
+    uint64_t              in, total;
+    if (!u->has_in && !u->has_out) return "it told no usage";
+    if (u->is_broken) return "its usage is no count of tokens";
+    if (!u->has_in || !u->has_out) return "it told half of its usage";
+    if (__builtin_add_overflow(u->in, u->cached, &in) || in > bounds->tokens_in_max)
+        return "it says that it read more tokens than were sent";
+    if (u->out > bounds->tokens_out_max) return "it says that it wrote more tokens than it may";
+    if (u->reasoning > u->out) return "its usage does not add up";
+    if (__builtin_add_overflow(in, u->out, &total) || (u->has_total && total != u->total))
+        return "its usage does not add up";
+    if (in < (bounds->prompt_bytes + ENX_CHAT_TOKEN_BYTES_MAX - 1) / ENX_CHAT_TOKEN_BYTES_MAX)
+        return "it says that it read fewer tokens than were sent";
+    if (u->out < (reply->text.size_bytes + ENX_CHAT_TOKEN_BYTES_MAX - 1) / ENX_CHAT_TOKEN_BYTES_MAX)
+        return "it says that it wrote fewer tokens than came";
+    return NULL;
+}
+
+const char *enx_chat_settle(const enx_chat_reply *reply, const enx_chat_bounds *bounds,
+                            enx_usage_count *out)
+{
+    const char *reason = doubt(reply, bounds);
+    *out = (enx_usage_count){ .tokens_in = bounds->tokens_in_max,
+                              .tokens_out = bounds->tokens_out_max };
+    if (!reason)
+        *out = (enx_usage_count){ .tokens_in = reply->usage.in,
+                                  .tokens_cached = reply->usage.cached,
+                                  .tokens_out = reply->usage.out };
+    return reason;
+}
+
+/* ---- JSON in prose -------------------------------------------------------------------------- */
+
+/* The end of the value that opens at `begin`, or 0.  Brackets in strings do not count. */
+static size_t matching_end(const char *text, size_t size_bytes, size_t begin)
+{
+    char   open[ENX_CHAT_JSON_DEPTH_MAX];
+    size_t depth = 0;
+    bool   is_string = false;
+    for (size_t i = begin; i < size_bytes; i++) {
+        const char c = text[i];
+        if (is_string) {
+            if (c == '\\') i++;
+            else if (c == '"') is_string = false;
+        } else if (c == '"') {
+            is_string = true;
+        } else if (c == '{' || c == '[') {
+            if (depth == ENX_CHAT_JSON_DEPTH_MAX) return 0;
+            open[depth++] = c == '{' ? '}' : ']';
+        } else if (c == '}' || c == ']') {
+            if (open[--depth] != c) return 0;
+            if (depth == 0) return i + 1;
+        }
+    }
+    return 0;
+}
+
+/* A bracket that nothing closes is prose.  It cost a scan of what follows, so only so many are
+ * tried. */
+bool enx_chat_json_find(const char *text, size_t size_bytes, size_t *begin, size_t *end)
+{
+    enum { TRIES = 16 };
+    int tries = 0;
+    for (size_t i = 0; i < size_bytes && tries < TRIES; i++) {
+        if (text[i] != '{' && text[i] != '[') continue;
+        const size_t found = matching_end(text, size_bytes, i);
+        tries++;
+        if (!found) continue;
+        *begin = i;
+        *end = found;
+        return true;
+    }
+    return false;
+}
