@@ -253,38 +253,14 @@ enx_status enx_remote_open(enx_remote **out, const enx_remote_model *models, uin
     if (status == ENX_OK && !r->multi)
         status = ENX_FAIL(report, NOMEM, "libcurl cannot be started");
     if (status != ENX_OK) {
-        enx_remote_close(&r);
+        enx_remote_close(&r, NULL, NULL);
         return status;
     }
     *out = r;
     return ENX_OK;
 }
 
-static void close_model(remote_model *model)
-{
-    char *key = (char *)(uintptr_t)model->settings.key;
-    if (key) explicit_bzero(key, strlen(key));
-    enx_mem_free(key);
-    enx_mem_free((char *)(uintptr_t)model->settings.url);
-    enx_mem_free((char *)(uintptr_t)model->settings.model);
-    enx_mem_free(model->url);
-}
-
-void enx_remote_close(enx_remote **remote)
-{
-    enx_remote  *r = *remote;
-    remote_call *call;
-    if (!r) return;
-    while ((call = list_pop(&r->active)) != NULL) free_call(r, call);
-    while ((call = list_pop(&r->done)) != NULL) free_call(r, call);
-    for (uint32_t p = 0; p < r->provider_count; p++)
-        while ((call = list_pop(&r->providers[p].queue)) != NULL) free_call(r, call);
-    curl_multi_cleanup(r->multi);
-    if (r->has_curl) curl_global_cleanup();
-    for (uint32_t m = 0; m < r->model_count; m++) close_model(&r->models[m]);
-    enx_mem_free(r);
-    *remote = NULL;
-}
+void enx_remote_set_salt(enx_remote *r, uint64_t salt) { r->options.salt = salt; }
 
 /* ---- Submitting ----------------------------------------------------------------------------- */
 
@@ -651,4 +627,45 @@ size_t enx_remote_poll(enx_remote *r, uint64_t timeout_us, int fd, enx_remote_re
         free_call(r, call);
     }
     return count;
+}
+
+/* ---- Closing -------------------------------------------------------------------------------- */
+
+static void close_model(remote_model *model)
+{
+    char *key = (char *)(uintptr_t)model->settings.key;
+    if (key) explicit_bzero(key, strlen(key));
+    enx_mem_free(key);
+    enx_mem_free((char *)(uintptr_t)model->settings.url);
+    enx_mem_free((char *)(uintptr_t)model->settings.model);
+    enx_mem_free(model->url);
+}
+
+/* Canceled while nobody waits: what is queued never left, what is active may have been paid. */
+static void end_all(enx_remote *r, call_list *list, enx_remote_result_fn fn, void *user)
+{
+    remote_call *call;
+    while ((call = list_pop(list)) != NULL) {
+        if (list != &r->done) {
+            call->verdict = list == &r->active ? ENX_VERDICT_UNKNOWN : ENX_VERDICT_REFUSED;
+            call->finished_us = enx_clock_monotonic_us();
+            snprintf(call->error, sizeof call->error, "closed");
+        }
+        if (fn) hand_over(call, fn, user);
+        free_call(r, call);
+    }
+}
+
+void enx_remote_close(enx_remote **remote, enx_remote_result_fn fn, void *user)
+{
+    enx_remote *r = *remote;
+    if (!r) return;
+    end_all(r, &r->done, fn, user);
+    end_all(r, &r->active, fn, user);
+    for (uint32_t p = 0; p < r->provider_count; p++) end_all(r, &r->providers[p].queue, fn, user);
+    curl_multi_cleanup(r->multi);
+    if (r->has_curl) curl_global_cleanup();
+    for (uint32_t m = 0; m < r->model_count; m++) close_model(&r->models[m]);
+    enx_mem_free(r);
+    *remote = NULL;
 }

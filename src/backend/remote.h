@@ -84,8 +84,9 @@ typedef struct enx_remote enx_remote;
 ENX_MUST_USE enx_status enx_remote_open(enx_remote **out, const enx_remote_model *models,
                                         uint32_t model_count, const enx_remote_options *options,
                                         enx_report *report);
-/* Ends everything in flight; results are dropped. */
-void                    enx_remote_close(enx_remote **remote);
+
+/* Before the first call. */
+void enx_remote_set_salt(enx_remote *remote, uint64_t salt);
 
 /* What will be sent is copied.  ENX_NOMEM, ENX_LIMIT. */
 ENX_MUST_USE enx_status enx_remote_submit(enx_remote *remote, const enx_remote_call *call,
@@ -100,5 +101,9 @@ uint32_t                enx_remote_flight(const enx_remote *remote);
 typedef void (*enx_remote_result_fn)(void *user, const enx_remote_result *result);
 size_t enx_remote_poll(enx_remote *remote, uint64_t timeout_us, int fd, enx_remote_result_fn fn,
                        void *user);
+
+/* Ends everything in flight; each of those calls has its result, UNKNOWN or REFUSED, unless `fn` is
+ * NULL. */
+void enx_remote_close(enx_remote **remote, enx_remote_result_fn fn, void *user);
 
 #endif /* ENX_BACKEND_REMOTE_H */

@@ -303,6 +303,8 @@ void cli_absolute_path(char out[CLI_PATH_BYTES_MAX], const char *path)
 
 static volatile sig_atomic_t interrupt_count;
 
+const char *cli_secret(const char *name) { return getenv(name); }
+
 static void on_interrupt(int number)
 {
     (void)number;

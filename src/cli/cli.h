@@ -91,6 +91,9 @@ ENX_MUST_USE enx_status cli_swarm_path(char out[CLI_PATH_BYTES_MAX], const char 
 /* As realpath does, but the last part need not exist. */
 void                    cli_absolute_path(char out[CLI_PATH_BYTES_MAX], const char *path);
 
+/* The value of an environment variable that holds a key; NULL without. */
+const char *cli_secret(const char *name);
+
 /* Set by the first SIGINT or SIGTERM after cli_catch_interrupts(); a second one ends the process.
  */
 void cli_catch_interrupts(void);

@@ -494,11 +494,31 @@ enx_status enx_store_receipts_each(enx_store *store, uint64_t job_id, enx_store_
                        .tokens_out = column_u64(row, 13) },
             .reserved_usd_nano = column_u64(row, 14),
             .cost_usd_nano = column_u64(row, 15),
+            .flags = (uint32_t)column_u64(row, 16),
+            .was_lost = column_u64(row, 17) != 0,
+            .note = column_text(row, 18),
         };
         status = fn(user, &receipt, report);
     }
     sqlite3_reset(row);
     return status;
+}
+
+enx_status enx_store_doubts_get(enx_store *store, uint64_t job_id, enx_store_doubts *out,
+                                enx_report *report)
+{
+    bool          more = false;
+    sqlite3_stmt *row = store_prepare(store, STORE_DOUBTS, NULL, report);
+    if (!row) return ENX_IO;
+    sqlite3_bind_int64(row, 1, (sqlite3_int64)job_id);
+    sqlite3_bind_int64(row, 2, ENX_FLAG_USAGE);
+    ENX_TRY(store_step(store, row, &more, report));
+    *out = (enx_store_doubts){ .open_calls = column_u64(row, 0),
+                               .open_tokens = column_u64(row, 1),
+                               .open_usd_nano = column_u64(row, 2),
+                               .assumed_calls = column_u64(row, 3) };
+    sqlite3_reset(row);
+    return ENX_OK;
 }
 
 enx_status enx_store_certificate_get(enx_store *store, uint64_t job_id, enx_certificate_claim *out,

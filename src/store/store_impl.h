@@ -43,7 +43,19 @@
       "SELECT call_id, task_id, role, coalesce(model, ''), status, started_us, " \
       "coalesce(finished_us, 0), coalesce(latency_us, 0), coalesce(price_in, 0), " \
       "coalesce(price_cached, 0), coalesce(price_out, 0), tokens_in, tokens_cached, tokens_out, " \
-      "reserved_usd_nano, cost_usd_nano FROM calls WHERE job_id = ?1 ORDER BY call_id") \
+      "reserved_usd_nano, cost_usd_nano, coalesce((SELECT flags FROM records r WHERE " \
+      "r.job_id = c.job_id AND r.call_id = c.call_id AND r.kind = 'call result'), 0), " \
+      "EXISTS (SELECT 1 FROM records r WHERE r.job_id = c.job_id AND r.call_id = c.call_id " \
+      "AND r.kind = 'call lost'), coalesce((SELECT iif(r.kind = 'call lost', r.text, r.error) " \
+      "FROM records r WHERE r.job_id = c.job_id AND r.call_id = c.call_id " \
+      "AND r.kind IN ('call result', 'call lost') ORDER BY r.kind DESC LIMIT 1), '') " \
+      "FROM calls c WHERE job_id = ?1 ORDER BY call_id") \
+    X(DOUBTS, \
+      "SELECT count(*) FILTER (WHERE status = 'open'), " \
+      "coalesce(sum(reserved_tokens) FILTER (WHERE status = 'open'), 0), " \
+      "coalesce(sum(reserved_usd_nano) FILTER (WHERE status = 'open'), 0), " \
+      "(SELECT count(*) FROM records WHERE job_id = ?1 AND kind = 'call result' " \
+      "AND (flags & ?2) <> 0) FROM calls WHERE job_id = ?1") \
     X(CERTIFICATE, \
       "SELECT is_certified, alpha, delta, answers, population, accepted, labels, wrong " \
       "FROM certificates WHERE job_id = ?1 ORDER BY time_us DESC LIMIT 1") \

@@ -111,7 +111,7 @@ static results *ask_with(const enx_remote_model *model)
     enx_remote *remote = open_remote(model);
     submit(remote, 7, NULL);
     wait_all(remote, &r, 1);
-    enx_remote_close(&remote);
+    enx_remote_close(&remote, NULL, NULL);
     assert_null(remote);
     return &r;
 }
@@ -436,7 +436,7 @@ static void what_a_server_does_not_know_is_left_out_from_then_on(void **state)
     wait_all(remote, &r, 1);
     submit(remote, 2, "{\"type\":\"object\"}");
     wait_all(remote, &r, 2);
-    enx_remote_close(&remote);
+    enx_remote_close(&remote, NULL, NULL);
     assert_int_equal(loopback_count(&server), 4);
     assert_int_equal(r.attempts[0], 3);
     assert_int_equal(r.attempts[1], 1);
@@ -467,7 +467,7 @@ static void a_wrong_key_is_asked_once_and_never_shown(void **state)
     loopback_play(&server, wrong);
     for (uint64_t id = 0; id < 5; id++) submit(remote, id, NULL);
     wait_all(remote, &r, 5);
-    enx_remote_close(&remote);
+    enx_remote_close(&remote, NULL, NULL);
     assert_int_equal(loopback_count(&server), 1);
     for (uint32_t i = 0; i < 5; i++) {
         assert_int_equal(r.verdict[i], ENX_VERDICT_REFUSED);
@@ -498,7 +498,7 @@ static void many_calls_share_few_connections(void **state)
     for (uint64_t id = 0; id < 20; id++) submit(remote, id, NULL);
     wait_all(remote, &r, 20);
     const uint64_t spent_us = enx_clock_monotonic_us() - start_us;
-    enx_remote_close(&remote);
+    enx_remote_close(&remote, NULL, NULL);
     for (uint32_t i = 0; i < 20; i++)
         if (r.verdict[i] != ENX_VERDICT_ANSWERED) fail_msg("%s", r.error[i]);
     assert_true(spent_us >= 250 * MS); /* five rounds of 50 ms */
@@ -522,7 +522,7 @@ static void limits_of_requests_a_minute_hold(void **state)
     enx_remote_cancel(remote, 3);
     wait_all(remote, &r, 4);
     assert_int_equal(r.verdict[3], ENX_VERDICT_REFUSED); /* it never left */
-    enx_remote_close(&remote);
+    enx_remote_close(&remote, NULL, NULL);
 }
 
 /* Until the server has been asked: a request that is still under way would be played the script of
@@ -555,7 +555,7 @@ static void a_call_in_flight_can_be_canceled(void **state)
     assert_true(enx_clock_monotonic_us() - start_us < 100 * MS);
     assert_int_equal(r.verdict[0], ENX_VERDICT_UNKNOWN);
     assert_string_equal(r.error[0], "big-1: canceled");
-    enx_remote_close(&remote);
+    enx_remote_close(&remote, NULL, NULL);
 }
 
 static void closing_ends_what_is_in_flight(void **state)
@@ -570,8 +570,11 @@ static void closing_ends_what_is_in_flight(void **state)
     submit(remote, 1, NULL);
     wait_asked(remote, &r);
     submit(remote, 2, NULL);
-    enx_remote_close(&remote);
     assert_int_equal(r.count, 0);
+    enx_remote_close(&remote, keep, &r);
+    assert_int_equal(r.count, 2);
+    assert_int_equal(r.verdict[0], ENX_VERDICT_UNKNOWN);
+    assert_int_equal(r.verdict[1], ENX_VERDICT_REFUSED);
 }
 
 static void another_descriptor_ends_the_wait(void **state)
@@ -591,7 +594,7 @@ static void another_descriptor_ends_the_wait(void **state)
     assert_int_equal(enx_remote_poll(remote, 5000 * MS, ends[0], keep, &r), 0);
     assert_true(enx_clock_monotonic_us() - start_us < 300 * MS);
     wait_asked(remote, &r);
-    enx_remote_close(&remote);
+    enx_remote_close(&remote, NULL, NULL);
     close(ends[0]);
     close(ends[1]);
 }
@@ -620,7 +623,7 @@ static void text_can_be_had_as_it_comes(void **state)
     wait_all(remote, &r, 1);
     assert_string_equal(enx_buf_text(&seen), "a|bc|");
     enx_buf_deinit(&seen);
-    enx_remote_close(&remote);
+    enx_remote_close(&remote, NULL, NULL);
 }
 
 /* ---- Settings ------------------------------------------------------------------------------- */

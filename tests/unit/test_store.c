@@ -247,9 +247,41 @@ static void jobs_sum_up_their_ledger(void **state)
     assert_int_equal(receipt.started_us, 20);
     assert_int_equal(receipt.finished_us, 30);
     assert_int_equal(receipt.cost_usd_nano, 13);
+    assert_false(receipt.was_lost);
     assert_int_equal(enx_store_certificate_get(w->store, id, &claim, NULL), ENX_NOTFOUND);
     assert_int_equal(enx_store_job_get(w->store, 99, take_job, &job, &w->report), ENX_NOTFOUND);
     assert_non_null(strstr(w->report.text, "99"));
+}
+
+static void what_is_not_certain_of_a_bill_is_told(void **state)
+{
+    world            *w = *state;
+    enx_store_receipt receipt = { 0 };
+    enx_store_doubts  doubts;
+    assert_int_equal(open_store(w, 0), ENX_OK);
+    const uint64_t id = add_job(w);
+    assert_int_equal(enx_store_doubts_get(w->store, id, &doubts, &w->report), ENX_OK);
+    assert_true(doubts.open_calls == 0 && doubts.assumed_calls == 0 && doubts.open_usd_nano == 0);
+    enx_record intent = full_record(id, 2), result = full_record(id, 3);
+    enx_record second = full_record(id, 4), lost = full_record(id, 5);
+    intent.kind = second.kind = ENX_RECORD_CALL_INTENT;
+    lost.kind = ENX_RECORD_CALL_LOST;
+    second.call_id = lost.call_id = intent.call_id + 1;
+    second.reserved_usd_nano = 500;
+    second.reserved_tokens = 40;
+    result.report.flags = ENX_FLAG_USAGE | ENX_FLAG_EMPTY;
+    const enx_record records[] = { record_of(id, 1, ENX_RECORD_JOB_OPENED), intent, result, second,
+                                   lost };
+    assert_int_equal(enx_store_save(w->store, records, 5, &w->report), ENX_OK);
+    assert_int_equal(enx_store_doubts_get(w->store, id, &doubts, &w->report), ENX_OK);
+    assert_int_equal(doubts.open_calls, 1);
+    assert_int_equal(doubts.open_tokens, 40);
+    assert_int_equal(doubts.open_usd_nano, 500);
+    assert_int_equal(doubts.assumed_calls, 1);
+    assert_int_equal(enx_store_receipts_each(w->store, id, take_receipt, &receipt, &w->report),
+                     ENX_OK);
+    assert_true(receipt.was_lost); /* of the last one */
+    assert_int_equal(receipt.flags, 0);
 }
 
 static void a_key_finds_a_job_until_it_is_delivered(void **state)
@@ -402,6 +434,7 @@ int main(void)
         TEST(a_batch_is_saved_whole_or_not_at_all),
         TEST(what_was_not_committed_is_gone),
         TEST(jobs_sum_up_their_ledger),
+        TEST(what_is_not_certain_of_a_bill_is_told),
         TEST(a_key_finds_a_job_until_it_is_delivered),
         TEST(inputs_are_kept_byte_for_byte),
         TEST(a_full_disk_is_told_and_loses_nothing),
