@@ -136,9 +136,9 @@ static const cyaml_schema_value_t config_schemas[] = {
 static const char *const known_keys[] = {
     "name", "machine", "usd_per_hour", "param_tokens_per_s_in", "param_tokens_per_s_out", "cores",
     "lead", "scout", "workers", "model", "specialty", "usd_per_mtok_in", "usd_per_mtok_out",
-    "usd_per_mtok_cached", "slots", "escalate", "above", "gate", "min_paragraphs", "amortize", "jobs",
-    "threads", "remote", "api", "url", "key", "connect_s", "first_byte_s", "idle_s", "total_s",
-    "attempts", "requests_per_min", "tokens_per_min", "thinking_tokens", "error_chance",
+    "usd_per_mtok_cached", "slots", "escalate", "above", "gate", "min_paragraphs", "amortize",
+    "jobs", "threads", "remote", "api", "url", "key", "connect_s", "first_byte_s", "idle_s",
+    "total_s", "attempts", "requests_per_min", "tokens_per_min", "thinking_tokens", "error_chance",
 };
 /* clang-format on */
 

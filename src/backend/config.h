@@ -100,8 +100,8 @@ bool enx_config_has(const enx_config_model *model);
 ENX_MUST_USE enx_status enx_config_model_path(const enx_config       *config,
                                               const enx_config_model *model, enx_buf *out);
 
-/* Nano-dollars per million tokens of a model with `params` parameters.  The default of a local model
- * is usd_per_hour / 3600 * params / param_tokens_per_s, and cached tokens are free. */
+/* Nano-dollars per million tokens of a model with `params` parameters.  The default of a local
+ * model is usd_per_hour / 3600 * params / param_tokens_per_s, and cached tokens are free. */
 enx_price enx_config_price(const enx_config *config, const enx_config_model *model,
                            uint64_t params);
 

@@ -33,8 +33,8 @@ typedef struct enx_local_options {
     const char *cpu;              /* cap on the kernels (engine.h); borrowed until close */
 } enx_local_options;
 
-/* Open every model of `config` (borrowed until close) that is a file.  A model that cannot do its duty is
- * ENX_UNSUPPORTED; otherwise the failures of enx_skill_open and ENX_NOMEM. */
+/* Open every model of `config` (borrowed until close) that is a file.  A model that cannot do its
+ * duty is ENX_UNSUPPORTED; otherwise the failures of enx_skill_open and ENX_NOMEM. */
 ENX_MUST_USE enx_status enx_local_open(enx_local **out, const enx_config *config,
                                        const enx_local_options *options, enx_report *report);
 /* Stops running calls; their reports are dropped. */

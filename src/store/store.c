@@ -504,6 +504,7 @@ enx_status enx_store_receipts_each(enx_store *store, uint64_t job_id, enx_store_
     return status;
 }
 
+/* A result carries the reserve of its intent: with opposite signs, the open ones are left over. */
 enx_status enx_store_doubts_get(enx_store *store, uint64_t job_id, enx_store_doubts *out,
                                 enx_report *report)
 {

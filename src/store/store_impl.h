@@ -51,11 +51,11 @@
       "AND r.kind IN ('call result', 'call lost') ORDER BY r.kind DESC LIMIT 1), '') " \
       "FROM calls c WHERE job_id = ?1 ORDER BY call_id") \
     X(DOUBTS, \
-      "SELECT count(*) FILTER (WHERE status = 'open'), " \
-      "coalesce(sum(reserved_tokens) FILTER (WHERE status = 'open'), 0), " \
-      "coalesce(sum(reserved_usd_nano) FILTER (WHERE status = 'open'), 0), " \
-      "(SELECT count(*) FROM records WHERE job_id = ?1 AND kind = 'call result' " \
-      "AND (flags & ?2) <> 0) FROM calls WHERE job_id = ?1") \
+      "SELECT coalesce(sum(side), 0), coalesce(sum(side * reserved_tokens), 0), " \
+      "coalesce(sum(side * reserved_usd_nano), 0), " \
+      "coalesce(sum(side = -1 AND (flags & ?2) <> 0), 0) FROM (SELECT reserved_tokens, " \
+      "reserved_usd_nano, flags, iif(kind = 'call intent', 1, -1) AS side FROM records " \
+      "WHERE job_id = ?1 AND kind IN ('call intent', 'call result'))") \
     X(CERTIFICATE, \
       "SELECT is_certified, alpha, delta, answers, population, accepted, labels, wrong " \
       "FROM certificates WHERE job_id = ?1 ORDER BY time_us DESC LIMIT 1") \

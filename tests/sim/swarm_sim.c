@@ -5,9 +5,9 @@
  *
  * The world has a virtual clock, models of known skill with prices and slots, and a store that
  * keeps records.  By seed, reports are late, lost, doubled, strays, or say that nobody knows, calls
- * fail, saves fail, the process dies at any record (before, after or in the middle of a batch), caps
- * are tight.  After every event the numbered invariants of swarm_state.c are checked, and these of
- * the world:
+ * fail, saves fail, the process dies at any record (before, after or in the middle of a batch),
+ * caps are tight.  After every event the numbered invariants of swarm_state.c are checked, and
+ * these of the world:
  *
  *   [a] a call leaves only after its intent was saved, once a life, and never for a finished task
  *   [b] the ledger equals the world's own meter, to the token, over all calls with a result

@@ -599,8 +599,8 @@ static void time_and_cancel_end_the_job_and_late_reports_settle_the_bill(void **
     }
 }
 
-/* Each of the three calls of the lead may have been paid: all three count, none is settled; and they
- * count again after a replay. */
+/* Each of the three calls of the lead may have been paid: all three count, none is settled; and
+ * they count again after a replay. */
 static void a_call_that_nobody_knows_of_stays_in_the_ledger_as_unknown(void **state)
 {
     (void)state;
