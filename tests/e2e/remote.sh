@@ -97,8 +97,8 @@ for api in openai anthropic; do
     # ... or is audited: a certificate
     sed 's/^escalate:.*/escalate: {above: 1.0}/' "$work/models/both-$api.yaml" \
         > "$work/models/audit.yaml"
-    expect 0 "$enxame" run -s "$work/models/audit.yaml" -i "$work/in.txt" --labels 4 --seed 1 --json \
-        "put everything back"
+    expect 0 "$enxame" run -s "$work/models/audit.yaml" -i "$work/in.txt" --labels 4 --seed 1 \
+        --json "put everything back"
     json "$work/out" 'd["certificate"]["labels"] == d["certificate"]["wrong"] >= 3'
     json "$work/out" 'd["certificate"]["population"] == 4 and d["escalated"] == 0'
     is_true
