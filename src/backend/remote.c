@@ -471,8 +471,9 @@ static void try_again(enx_remote *r, remote_call *call, const enx_http_end *end,
     }
     const uint64_t wait_us = enx_retry_wait_us(call->attempts, after_us, &r->rng);
     call->not_before_us = now_us + wait_us;
-    if (end->status == 429 || after_us)
-        enx_throttle_pause(&provider_of(r, call)->throttle, call->not_before_us);
+    if (end->status == 429 || after_us) /* the others wait as well, but not for the same moment */
+        enx_throttle_pause(&provider_of(r, call)->throttle,
+                           now_us + (after_us ? after_us : wait_us / 2));
     drop_transfer(r, call);
     list_push(&provider_of(r, call)->queue, call);
 }

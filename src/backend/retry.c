@@ -33,6 +33,6 @@ uint64_t enx_retry_wait_us(uint32_t attempt, uint64_t after_us, enx_rng *rng)
     uint64_t wait_us = ENX_RETRY_BASE_US;
     for (uint32_t i = 1; i < attempt && wait_us < ENX_RETRY_US_MAX; i++) wait_us *= 2;
     if (wait_us > ENX_RETRY_US_MAX) wait_us = ENX_RETRY_US_MAX;
-    wait_us = wait_us / 2 + enx_rng_below(rng, wait_us / 2 + 1);
-    return wait_us > after_us ? wait_us : after_us;
+    const uint64_t chance_us = enx_rng_below(rng, wait_us / 2 + 1);
+    return (after_us > wait_us / 2 ? after_us : wait_us / 2) + chance_us;
 }

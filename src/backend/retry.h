@@ -54,8 +54,9 @@ typedef enum enx_verdict {
 
 enx_verdict enx_retry_judge(const enx_http_end *end);
 
-/* How long to wait after the `attempt`-th try, from 1: doubles from ENX_RETRY_BASE_US, the later
- * half of it by chance; at least `after_us`, which the provider asked for. */
+/* How long to wait after the `attempt`-th try, from 1: doubles from ENX_RETRY_BASE_US to
+ * ENX_RETRY_US_MAX, the later half of it by chance.  Where the provider asked for `after_us`, that
+ * takes the place of the first half, so that not all come back at once. */
 uint64_t enx_retry_wait_us(uint32_t attempt, uint64_t after_us, enx_rng *rng);
 
 #endif /* ENX_BACKEND_RETRY_H */

@@ -300,7 +300,11 @@ static void what_may_have_been_paid_is_not_asked_again(void **state)
 static void what_is_no_answer_costs_the_worst_case(void **state)
 {
     (void)state;
+    static char headers[ENX_REMOTE_HEADER_BYTES_MAX + 4000] = "HTTP/1.1 200 OK\r\n";
+    while (strlen(headers) + 40 < sizeof headers) /* each of them is short */
+        strncat(headers, "X-Some: abcdefghijklmnopqrst\r\n", 40);
     const fault faults[] = {
+        { "many headers", SCRIPT(headers), ENX_VERDICT_SPOILT, "too many headers" },
         { "malformed event", SCRIPT(STREAM SAY("Hi") "data: {\"choices\":[}\n\n" DONE),
           ENX_VERDICT_SPOILT, "not JSON" },
         { "malformed body", SCRIPT(HEAD("200 OK", "application/json") "{\"choices\":"),
@@ -504,6 +508,53 @@ static void many_calls_share_few_connections(void **state)
     assert_true(spent_us >= 250 * MS); /* five rounds of 50 ms */
 }
 
+/* A model of its own limits and one without, at the same provider. */
+static void models_of_one_provider_share_its_limits(void **state)
+{
+    (void)state;
+    const enx_remote_model   model = model_of(&enx_chat_openai);
+    enx_remote_model         models[3] = { model, model, model };
+    enx_remote              *remote = NULL;
+    results                  r = { 0 };
+    const enx_remote_options options = { .salt = 1 };
+    models[0].limits.requests_per_min = 2;
+    models[1].model = "big-2";
+    models[2].key = "sk-another-key"; /* another account */
+    loopback_reset(&server);
+    for (int i = 0; i < 4; i++) loopback_play(&server, good);
+    assert_int_equal(enx_remote_open(&remote, models, 3, &options, NULL), ENX_OK);
+    const enx_chat_request request = { .messages = prompt, .message_count = 1, .max_tokens = 9 };
+    for (uint32_t i = 0; i < 4; i++) {
+        const enx_remote_call call = { .id = i, .model = i == 3 ? 2 : 1, .request = &request };
+        assert_int_equal(enx_remote_submit(remote, &call, NULL), ENX_OK);
+    }
+    for (int i = 0; i < 10; i++) enx_remote_poll(remote, 50 * MS, -1, keep, &r);
+    assert_int_equal(r.count, 3);
+    for (uint32_t i = 0; i < 3; i++) assert_true(r.id[i] != 2);
+    enx_remote_close(&remote, NULL, NULL);
+}
+
+static void a_failing_provider_is_left_alone_for_a_while(void **state)
+{
+    (void)state;
+    static const char *const cut[] = { STREAM SAY("Hi"), LOOPBACK_CUT, NULL };
+    enx_remote_model         model = model_of(&enx_chat_openai);
+    model.limits.concurrency = 1;
+    enx_remote *remote = open_remote(&model);
+    results     r = { 0 };
+    loopback_reset(&server);
+    for (int i = 0; i < ENX_THROTTLE_FAILURES; i++) loopback_play(&server, cut);
+    for (int i = 0; i < 2; i++) loopback_play(&server, good);
+    const uint64_t start_us = enx_clock_monotonic_us();
+    for (uint64_t id = 0; id < ENX_THROTTLE_FAILURES + 2; id++) submit(remote, id, NULL);
+    wait_all(remote, &r, ENX_THROTTLE_FAILURES + 2);
+    assert_true(enx_clock_monotonic_us() - start_us >= ENX_THROTTLE_OPEN_US);
+    for (uint32_t i = 0; i < r.count; i++)
+        assert_int_equal(r.verdict[i],
+                         i < ENX_THROTTLE_FAILURES ? ENX_VERDICT_UNKNOWN : ENX_VERDICT_ANSWERED);
+    enx_remote_close(&remote, NULL, NULL);
+}
+
 static void limits_of_requests_a_minute_hold(void **state)
 {
     (void)state;
@@ -675,6 +726,8 @@ int main(void)
         cmocka_unit_test(what_a_server_does_not_know_is_left_out_from_then_on),
         cmocka_unit_test(a_wrong_key_is_asked_once_and_never_shown),
         cmocka_unit_test(many_calls_share_few_connections),
+        cmocka_unit_test(models_of_one_provider_share_its_limits),
+        cmocka_unit_test(a_failing_provider_is_left_alone_for_a_while),
         cmocka_unit_test(limits_of_requests_a_minute_hold),
         cmocka_unit_test(a_call_in_flight_can_be_canceled),
         cmocka_unit_test(closing_ends_what_is_in_flight),
