@@ -5,6 +5,7 @@
  *     loopback_open(&server);                       // on server.port
  *     loopback_play(&server, parts);                // for the next connections' requests, in order
  *     ... loopback_request(&server, n) ...          // the n-th request, headers and body
+ *     loopback_wait(&server);                       // until nobody reads the scripts any more
  *     loopback_close(&server);
  *
  * A part's text is sent as it is; LOOPBACK_… parts do something else.  Each request plays one
@@ -45,7 +46,7 @@ typedef struct loopback {
     uint32_t           script_count, played;
     char              *requests[LOOPBACK_REQUESTS];
     uint32_t           request_count;
-    bool               is_stopping;
+    uint32_t           connection_count; /* still there */
 } loopback;
 
 typedef struct loopback_connection {
@@ -129,6 +130,9 @@ static inline void *loopback_connected(void *user)
         if (!*script) is_open = false;
     }
     close(c->socket);
+    pthread_mutex_lock(&c->server->lock);
+    c->server->connection_count--;
+    pthread_mutex_unlock(&c->server->lock);
     free(c);
     return NULL;
 }
@@ -142,6 +146,9 @@ static inline void *loopback_run(void *user)
         loopback_connection *c = calloc(1, sizeof *c);
         pthread_t            thread;
         *c = (loopback_connection){ s, socket };
+        pthread_mutex_lock(&s->lock);
+        s->connection_count++;
+        pthread_mutex_unlock(&s->lock);
         if (pthread_create(&thread, NULL, loopback_connected, c) != 0) abort();
         pthread_detach(thread);
     }
@@ -191,6 +198,16 @@ static inline uint32_t loopback_count(loopback *s)
     const uint32_t count = s->request_count;
     pthread_mutex_unlock(&s->lock);
     return count;
+}
+
+/* The other side has closed its connections. */
+static inline void loopback_wait(loopback *s)
+{
+    for (uint32_t count = 1; count > 0; usleep(1000)) {
+        pthread_mutex_lock(&s->lock);
+        count = s->connection_count;
+        pthread_mutex_unlock(&s->lock);
+    }
 }
 
 /* Connections must be over by now. */

@@ -81,6 +81,14 @@ static enx_remote *open_remote(const enx_remote_model *model)
     return remote;
 }
 
+/* And wait for the server: scripts may be about to go. */
+static void close_remote(enx_remote **remote)
+{
+    enx_remote_close(remote, NULL, NULL);
+    assert_null(*remote);
+    loopback_wait(&server);
+}
+
 static const enx_chat_message prompt[] = { { ENX_CHAT_USER, "hello there", 11 } };
 
 static void submit(enx_remote *remote, uint64_t id, const char *schema)
@@ -111,8 +119,7 @@ static results *ask_with(const enx_remote_model *model)
     enx_remote *remote = open_remote(model);
     submit(remote, 7, NULL);
     wait_all(remote, &r, 1);
-    enx_remote_close(&remote, NULL, NULL);
-    assert_null(remote);
+    close_remote(&remote);
     return &r;
 }
 
@@ -440,7 +447,7 @@ static void what_a_server_does_not_know_is_left_out_from_then_on(void **state)
     wait_all(remote, &r, 1);
     submit(remote, 2, "{\"type\":\"object\"}");
     wait_all(remote, &r, 2);
-    enx_remote_close(&remote, NULL, NULL);
+    close_remote(&remote);
     assert_int_equal(loopback_count(&server), 4);
     assert_int_equal(r.attempts[0], 3);
     assert_int_equal(r.attempts[1], 1);
@@ -471,7 +478,7 @@ static void a_wrong_key_is_asked_once_and_never_shown(void **state)
     loopback_play(&server, wrong);
     for (uint64_t id = 0; id < 5; id++) submit(remote, id, NULL);
     wait_all(remote, &r, 5);
-    enx_remote_close(&remote, NULL, NULL);
+    close_remote(&remote);
     assert_int_equal(loopback_count(&server), 1);
     for (uint32_t i = 0; i < 5; i++) {
         assert_int_equal(r.verdict[i], ENX_VERDICT_REFUSED);
@@ -502,7 +509,7 @@ static void many_calls_share_few_connections(void **state)
     for (uint64_t id = 0; id < 20; id++) submit(remote, id, NULL);
     wait_all(remote, &r, 20);
     const uint64_t spent_us = enx_clock_monotonic_us() - start_us;
-    enx_remote_close(&remote, NULL, NULL);
+    close_remote(&remote);
     for (uint32_t i = 0; i < 20; i++)
         if (r.verdict[i] != ENX_VERDICT_ANSWERED) fail_msg("%s", r.error[i]);
     assert_true(spent_us >= 250 * MS); /* five rounds of 50 ms */
@@ -531,7 +538,7 @@ static void models_of_one_provider_share_its_limits(void **state)
     for (int i = 0; i < 10; i++) enx_remote_poll(remote, 50 * MS, -1, keep, &r);
     assert_int_equal(r.count, 3);
     for (uint32_t i = 0; i < 3; i++) assert_true(r.id[i] != 2);
-    enx_remote_close(&remote, NULL, NULL);
+    close_remote(&remote);
 }
 
 static void a_failing_provider_is_left_alone_for_a_while(void **state)
@@ -552,7 +559,7 @@ static void a_failing_provider_is_left_alone_for_a_while(void **state)
     for (uint32_t i = 0; i < r.count; i++)
         assert_int_equal(r.verdict[i],
                          i < ENX_THROTTLE_FAILURES ? ENX_VERDICT_UNKNOWN : ENX_VERDICT_ANSWERED);
-    enx_remote_close(&remote, NULL, NULL);
+    close_remote(&remote);
 }
 
 static void limits_of_requests_a_minute_hold(void **state)
@@ -573,7 +580,7 @@ static void limits_of_requests_a_minute_hold(void **state)
     enx_remote_cancel(remote, 3);
     wait_all(remote, &r, 4);
     assert_int_equal(r.verdict[3], ENX_VERDICT_REFUSED); /* it never left */
-    enx_remote_close(&remote, NULL, NULL);
+    close_remote(&remote);
 }
 
 /* Until the server has been asked: a request that is still under way would be played the script of
@@ -606,7 +613,7 @@ static void a_call_in_flight_can_be_canceled(void **state)
     assert_true(enx_clock_monotonic_us() - start_us < 100 * MS);
     assert_int_equal(r.verdict[0], ENX_VERDICT_UNKNOWN);
     assert_string_equal(r.error[0], "big-1: canceled");
-    enx_remote_close(&remote, NULL, NULL);
+    close_remote(&remote);
 }
 
 static void closing_ends_what_is_in_flight(void **state)
@@ -623,6 +630,7 @@ static void closing_ends_what_is_in_flight(void **state)
     submit(remote, 2, NULL);
     assert_int_equal(r.count, 0);
     enx_remote_close(&remote, keep, &r);
+    loopback_wait(&server);
     assert_int_equal(r.count, 2);
     assert_int_equal(r.verdict[0], ENX_VERDICT_UNKNOWN);
     assert_int_equal(r.verdict[1], ENX_VERDICT_REFUSED);
@@ -645,7 +653,7 @@ static void another_descriptor_ends_the_wait(void **state)
     assert_int_equal(enx_remote_poll(remote, 5000 * MS, ends[0], keep, &r), 0);
     assert_true(enx_clock_monotonic_us() - start_us < 300 * MS);
     wait_asked(remote, &r);
-    enx_remote_close(&remote, NULL, NULL);
+    close_remote(&remote);
     close(ends[0]);
     close(ends[1]);
 }
@@ -674,7 +682,7 @@ static void text_can_be_had_as_it_comes(void **state)
     wait_all(remote, &r, 1);
     assert_string_equal(enx_buf_text(&seen), "a|bc|");
     enx_buf_deinit(&seen);
-    enx_remote_close(&remote, NULL, NULL);
+    close_remote(&remote);
 }
 
 /* ---- Settings ------------------------------------------------------------------------------- */
