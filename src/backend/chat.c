@@ -23,33 +23,42 @@ const enx_chat_api *enx_chat_api_find(const char *name)
 
 /* ---- What a server does not know ------------------------------------------------------------ */
 
+typedef struct feature_field {
+    const char *field;
+    unsigned    feature;
+} feature_field;
+
+static const feature_field feature_fields[] = {
+    { "response_format", ENX_CHAT_HAS_SCHEMA },
+    { "json_schema", ENX_CHAT_HAS_SCHEMA },
+    { "tool_choice", ENX_CHAT_HAS_SCHEMA },
+    { "tools", ENX_CHAT_HAS_SCHEMA },
+    { "logprobs", ENX_CHAT_HAS_LOGPROBS },
+    { "temperature", ENX_CHAT_HAS_TEMPERATURE },
+    { "top_p", ENX_CHAT_HAS_TOP_P },
+    { "seed", ENX_CHAT_HAS_SEED },
+    { "stream_options", ENX_CHAT_HAS_STREAM_USAGE },
+    { "max_tokens", ENX_CHAT_HAS_MAX_TOKENS },
+    { "stop", ENX_CHAT_HAS_STOPS },
+};
+
+/* Who names the field is trusted; else the words are searched for it.  "response_format.type" is
+ * about the first.  The limit of the answer is never given up on a guess: only for its newer name.
+ */
+static bool is_about(const enx_chat_error *error, const feature_field *f)
+{
+    if (f->feature == ENX_CHAT_HAS_MAX_TOKENS && !strstr(error->message, "max_completion_tokens"))
+        return false;
+    if (error->field[0]) return strncmp(error->field, f->field, strlen(f->field)) == 0;
+    return strstr(error->message, f->field) != NULL;
+}
+
 unsigned enx_chat_refused_feature(const enx_chat_error *error, unsigned features)
 {
-    static const struct {
-        const char *field;
-        unsigned    feature;
-    } fields[] = {
-        { "response_format", ENX_CHAT_HAS_SCHEMA },
-        { "json_schema", ENX_CHAT_HAS_SCHEMA },
-        { "tool_choice", ENX_CHAT_HAS_SCHEMA },
-        { "tools", ENX_CHAT_HAS_SCHEMA },
-        { "logprobs", ENX_CHAT_HAS_LOGPROBS },
-        { "temperature", ENX_CHAT_HAS_TEMPERATURE },
-        { "top_p", ENX_CHAT_HAS_TOP_P },
-        { "seed", ENX_CHAT_HAS_SEED },
-        { "stream_options", ENX_CHAT_HAS_STREAM_USAGE },
-        { "max_tokens", ENX_CHAT_HAS_MAX_TOKENS },
-        { "stop", ENX_CHAT_HAS_STOPS },
-    };
-    const size_t count = sizeof fields / sizeof *fields;
-    if (!error->is_set) return 0;
-    for (size_t i = 0; i < count; i++) /* "response_format.json_schema" is about the first */
-        if (fields[i].feature & features &&
-            strncmp(error->field, fields[i].field, strlen(fields[i].field)) == 0)
-            return fields[i].feature;
-    for (size_t i = 0; !error->field[0] && i < count; i++)
-        if (fields[i].feature & features && strstr(error->message, fields[i].field))
-            return fields[i].feature;
+    const size_t count = sizeof feature_fields / sizeof *feature_fields;
+    for (size_t i = 0; error->is_set && i < count; i++)
+        if (feature_fields[i].feature & features && is_about(error, &feature_fields[i]))
+            return feature_fields[i].feature;
     return 0;
 }
 

@@ -372,6 +372,7 @@ static enx_status open_transfer(enx_remote *r, remote_call *call, uint64_t now_u
     call->features = model->features;
     call->has_transfer = true;
     enx_transfer_init(&call->transfer, model->settings.api);
+    call->transfer.text_bytes_max = (size_t)call->bounds.tokens_out_max * ENX_CHAT_TOKEN_BYTES_MAX;
     call->transfer.on_text = call->on_text;
     call->transfer.user = call->user;
     snprintf(id, sizeof id, "enxame-%016" PRIx64 "-%016" PRIx64 "-%02x", r->options.salt, call->id,

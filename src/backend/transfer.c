@@ -85,6 +85,8 @@ static enx_status take_event(void *user, const char *event, const char *data, si
     const size_t  before = t->reply.text.size_bytes;
     ENX_TRY(t->api->event(&t->reply, data, data_bytes, report));
     const size_t after = t->reply.text.size_bytes;
+    if (t->text_bytes_max && after > t->text_bytes_max)
+        return ENX_FAIL(report, LIMIT, "the answer goes on beyond what was asked for");
     if (t->on_text && after > before)
         t->on_text(t->user, enx_buf_text(&t->reply.text) + before, after - before);
     return ENX_OK;

@@ -36,6 +36,7 @@ typedef struct enx_transfer {
     uint64_t            start_us, last_us; /* last_us: of a byte of the response; 0: none came */
     bool                is_spoilt;
     char                why[ENX_TRANSFER_WHY_BYTES]; /* it is spoilt, or was ended */
+    size_t              text_bytes_max;              /* of the answer; 0: its buffer's */
     enx_remote_text_fn  on_text;
     void               *user;
 } enx_transfer;

@@ -312,9 +312,12 @@ static void errors_are_read_and_made_printable(void **state)
     assert_int_equal(enx_chat_refused_feature(&r.error, ENX_CHAT_HAS_SCHEMA), 0);
     enx_chat_reply_deinit(&r);
     const enx_chat_error in_words = { .is_set = true,
-                                      .message = "Unsupported: 'max_tokens', use another" };
+                                      .message = "Unsupported: 'max_tokens', use "
+                                                 "'max_completion_tokens'" };
     assert_int_equal(enx_chat_refused_feature(&in_words, ENX_CHAT_HAS_ALL),
                      ENX_CHAT_HAS_MAX_TOKENS);
+    const enx_chat_error too_many = { .is_set = true, .message = "max_tokens: 9 > 8" };
+    assert_int_equal(enx_chat_refused_feature(&too_many, ENX_CHAT_HAS_ALL), 0);
     const enx_chat_error other = { .is_set = true, .field = "messages", .message = "seed" };
     assert_int_equal(enx_chat_refused_feature(&other, ENX_CHAT_HAS_ALL), 0);
 }

@@ -307,6 +307,8 @@ static void what_may_have_been_paid_is_not_asked_again(void **state)
 static void what_is_no_answer_costs_the_worst_case(void **state)
 {
     (void)state;
+    static char long_text[4000]; /* 40 tokens may be 10,240 bytes */
+    snprintf(long_text, sizeof long_text, SAY("%03000d"), 7);
     static char headers[ENX_REMOTE_HEADER_BYTES_MAX + 4000] = "HTTP/1.1 200 OK\r\n";
     while (strlen(headers) + 40 < sizeof headers) /* each of them is short */
         strncat(headers, "X-Some: abcdefghijklmnopqrst\r\n", 40);
@@ -316,6 +318,8 @@ static void what_is_no_answer_costs_the_worst_case(void **state)
           ENX_VERDICT_SPOILT, "not JSON" },
         { "malformed body", SCRIPT(HEAD("200 OK", "application/json") "{\"choices\":"),
           ENX_VERDICT_SPOILT, "not JSON" },
+        { "endless", SCRIPT(STREAM, long_text, long_text, long_text, long_text, LOOPBACK_HANG),
+          ENX_VERDICT_SPOILT, "beyond what was asked for" },
         { "wrong type", SCRIPT(HEAD("200 OK", "text/html") "<html>"), ENX_VERDICT_SPOILT,
           "\"text/html\"" },
         { "nothing", SCRIPT(STREAM), ENX_VERDICT_SPOILT, "empty" },
