@@ -261,6 +261,7 @@ static void take_reply(const enx_chat_ask *ask, const enx_remote_result *result,
     out->sum_logprob = reply->sum_logprob;
     out->min_logprob = reply->min_logprob;
     out->token_count = reply->logprob_count;
+    if (!result->doubt) out->tokens_reasoning = reply->usage.reasoning;
     if (reply->stop == ENX_CHAT_STOP_REFUSAL || reply->stop == ENX_CHAT_STOP_FILTER) {
         out->status = ENX_CALL_REFUSE;
         out->error = reply->stop == ENX_CHAT_STOP_FILTER ? "the provider's filter stopped it"

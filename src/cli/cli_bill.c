@@ -14,7 +14,7 @@ const char *cli_money(char out[CLI_MONEY_BYTES], uint64_t usd_nano)
 
 typedef struct bill_sums {
     json_t  *models;
-    uint64_t calls, in, cached, out, cost, fixed;
+    uint64_t calls, in, cached, out, reasoning, cost, fixed;
 } bill_sums;
 
 static enx_status add_line(void *user, const enx_store_model *line, enx_report *report)
@@ -25,15 +25,17 @@ static enx_status add_line(void *user, const enx_store_model *line, enx_report *
     sums->in += line->usage.tokens_in;
     sums->cached += line->usage.tokens_cached;
     sums->out += line->usage.tokens_out;
+    sums->reasoning += line->tokens_reasoning;
     sums->cost += line->cost_usd_nano;
     sums->fixed += line->fixed_usd_nano;
     json_array_append_new(
         sums->models,
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "name", line->name,
-                  "duty", line->duty, "parameters", (json_int_t)line->params, "calls",
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "name",
+                  line->name, "duty", line->duty, "parameters", (json_int_t)line->params, "calls",
                   (json_int_t)line->calls, "tokens_in", (json_int_t)line->usage.tokens_in,
                   "tokens_cached", (json_int_t)line->usage.tokens_cached, "tokens_out",
-                  (json_int_t)line->usage.tokens_out, "usd_per_mtok_in",
+                  (json_int_t)line->usage.tokens_out, "tokens_reasoning",
+                  (json_int_t)line->tokens_reasoning, "usd_per_mtok_in",
                   cli_json_usd(line->price.in), "usd_per_mtok_out", cli_json_usd(line->price.out),
                   "cost_usd", cli_json_usd(line->cost_usd_nano), "fixed_usd",
                   cli_json_usd(line->fixed_usd_nano)));
@@ -42,21 +44,18 @@ static enx_status add_line(void *user, const enx_store_model *line, enx_report *
 
 enx_status cli_bill_json(enx_store *store, uint64_t job_id, json_t **out, enx_report *report)
 {
-    bill_sums  sums = { .models = json_array() };
-    enx_status status = enx_store_bill_each(store, job_id, add_line, &sums, report);
-    if (status != ENX_OK) {
-        json_decref(sums.models);
-        return status;
-    }
+    bill_sums        sums = { .models = json_array() };
     enx_store_doubts doubts = { 0 };
-    status = enx_store_doubts_get(store, job_id, &doubts, report);
+    enx_status       status = enx_store_bill_each(store, job_id, add_line, &sums, report);
+    if (status == ENX_OK) status = enx_store_doubts_get(store, job_id, &doubts, report);
     if (status != ENX_OK) {
         json_decref(sums.models);
         return status;
     }
-    *out = json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:{s:I, s:I, s:o}}", "models",
-                     sums.models, "calls", (json_int_t)sums.calls, "tokens_in", (json_int_t)sums.in,
-                     "tokens_cached", (json_int_t)sums.cached, "tokens_out", (json_int_t)sums.out,
+    *out = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:{s:I, s:I, s:o}}",
+                     "models", sums.models, "calls", (json_int_t)sums.calls, "tokens_in",
+                     (json_int_t)sums.in, "tokens_cached", (json_int_t)sums.cached, "tokens_out",
+                     (json_int_t)sums.out, "tokens_reasoning", (json_int_t)sums.reasoning,
                      "cost_usd", cli_json_usd(sums.cost), "fixed_usd", cli_json_usd(sums.fixed),
                      "total_usd", cli_json_usd(sums.cost + sums.fixed), "assumed_calls",
                      (json_int_t)doubts.assumed_calls, "unknown", "calls",

@@ -109,15 +109,16 @@ static enx_status take_receipt(void *user, const enx_store_receipt *r, enx_repor
     }
     json_array_append_new(
         view->receipts,
-        json_pack("{s:I, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:b, s:o}",
-                  "call", (json_int_t)r->call_id, "task", (int)r->task_id, "role", r->role, "model",
-                  r->model, "status", status, "started_us", (json_int_t)r->started_us,
-                  "finished_us", (json_int_t)r->finished_us, "latency_us",
-                  (json_int_t)r->latency_us, "tokens_in", (json_int_t)r->usage.tokens_in,
-                  "tokens_cached", (json_int_t)r->usage.tokens_cached, "tokens_out",
-                  (json_int_t)r->usage.tokens_out, "reserved_usd",
-                  cli_json_usd(r->reserved_usd_nano), "cost_usd", cli_json_usd(r->cost_usd_nano),
-                  "assumed", (int)is_assumed, "note", cli_json_text(r->note, strlen(r->note))));
+        json_pack(
+            "{s:I, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:b, s:o}",
+            "call", (json_int_t)r->call_id, "task", (int)r->task_id, "role", r->role, "model",
+            r->model, "status", status, "started_us", (json_int_t)r->started_us, "finished_us",
+            (json_int_t)r->finished_us, "latency_us", (json_int_t)r->latency_us, "tokens_in",
+            (json_int_t)r->usage.tokens_in, "tokens_cached", (json_int_t)r->usage.tokens_cached,
+            "tokens_out", (json_int_t)r->usage.tokens_out, "tokens_reasoning",
+            (json_int_t)r->tokens_reasoning, "reserved_usd", cli_json_usd(r->reserved_usd_nano),
+            "cost_usd", cli_json_usd(r->cost_usd_nano), "assumed", (int)is_assumed, "note",
+            cli_json_text(r->note, strlen(r->note))));
     return ENX_OK;
 }
 

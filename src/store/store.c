@@ -132,7 +132,10 @@ static enx_status read_pragma(enx_store *store, const char *sql, int64_t *out, e
 
 /* migrations[v] leads from version v to v + 1; each runs once, in one transaction with its number.
  */
-static const char *const migrations[ENX_STORE_VERSION] = { enx_store_schema };
+static const char *const migrations[ENX_STORE_VERSION] = {
+    enx_store_schema,
+    "ALTER TABLE records ADD COLUMN tokens_reasoning INTEGER NOT NULL DEFAULT 0",
+};
 
 static enx_status migrate(enx_store *store, enx_report *report)
 {
@@ -459,6 +462,7 @@ enx_status enx_store_bill_each(enx_store *store, uint64_t job_id, enx_store_mode
                        .tokens_cached = column_u64(row, 10),
                        .tokens_out = column_u64(row, 11) },
             .cost_usd_nano = column_u64(row, 12),
+            .tokens_reasoning = column_u64(row, 13),
         };
         status = fn(user, &line, report);
     }
@@ -497,6 +501,7 @@ enx_status enx_store_receipts_each(enx_store *store, uint64_t job_id, enx_store_
             .flags = (uint32_t)column_u64(row, 16),
             .was_lost = column_u64(row, 17) != 0,
             .note = column_text(row, 18),
+            .tokens_reasoning = column_u64(row, 19),
         };
         status = fn(user, &receipt, report);
     }

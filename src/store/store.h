@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 enum {
-    ENX_STORE_VERSION = 1,
+    ENX_STORE_VERSION = 2,
     ENX_STORE_INPUT_BYTES_MAX = 1 << 28, /* of one input */
 };
 
@@ -121,6 +121,7 @@ typedef struct enx_store_model {
     uint64_t    calls;
     enx_usage_count usage;
     uint64_t        cost_usd_nano;
+    uint64_t        tokens_reasoning; /* of usage.tokens_out */
 } enx_store_model;
 
 /* Replaces what was known of that model of the job: the prices of today's run. */
@@ -148,6 +149,7 @@ typedef struct enx_store_receipt {
     uint32_t        flags;    /* ENX_FLAG_* of the report */
     bool            was_lost; /* nobody knew; with a result, it came later */
     const char     *note;     /* sentence, or "" */
+    uint64_t        tokens_reasoning;
 } enx_store_receipt;
 
 typedef enx_status (*enx_store_receipt_fn)(void *user, const enx_store_receipt *receipt,

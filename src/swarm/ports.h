@@ -151,6 +151,7 @@ typedef struct enx_call_report {
     double          error_chance; /* 0..1, calibrated for the model: that the answer is wrong */
     uint32_t        flags;
     enx_usage_count usage; /* of this call id, whatever the status; what was really spent */
+    uint64_t        tokens_reasoning; /* of usage.tokens_out: thought, and not in the answer */
     uint64_t        latency_us;
     const char     *error; /* sentence for people, when status is not OK; may be NULL */
 } enx_call_report;

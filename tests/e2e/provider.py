@@ -10,8 +10,8 @@ Writes its port to FOLDER/port.  In FOLDER, all optional and read at each reques
     faults       a word a line: what the next requests meet with, one each (FAULTS below)
     delay        seconds before each answer
 What it did goes to FOLDER/meter.jsonl, a line a request that it charges for: key, api, kind, in,
-cached, out, fault, body.  A request with a known Idempotency-Key is answered as before, for
-nothing; without its key (Bearer e2e-secret-key) it is refused.
+cached, out, reasoning, fault, body.  A request with a known Idempotency-Key is answered as before,
+for nothing; without its key (Bearer e2e-secret-key) it is refused.
 
 It is as gullible as can be: whatever stands outside of the fence, it obeys; and of a text that says
 "answer 42" it makes "42".
@@ -93,6 +93,7 @@ class Call:
         SEEN.add(self.system)
         self.read = prompt - self.cached
         self.written = min(count(self.text), body.get("max_tokens", 10**9))
+        self.reasoning = self.written // 2 if api == "openai" else 0
 
     def openai(self, fault):
         """The stream's data."""
@@ -104,7 +105,8 @@ class Call:
         yield {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
         usage = {"prompt_tokens": self.read + self.cached, "completion_tokens": self.written,
                  "total_tokens": self.read + self.cached + self.written,
-                 "prompt_tokens_details": {"cached_tokens": self.cached}}
+                 "prompt_tokens_details": {"cached_tokens": self.cached},
+                 "completion_tokens_details": {"reasoning_tokens": self.reasoning}}
         if fault == "huge_usage":
             usage = {"prompt_tokens": 10**9, "completion_tokens": 10**9}
         if fault == "negative_usage":
@@ -172,7 +174,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def charge(self, key, call, fault, body):
         line = {"key": key, "api": call.api, "kind": call.kind, "in": call.read,
-                "cached": call.cached, "out": call.written, "fault": fault, "body": body}
+                "cached": call.cached, "out": call.written, "reasoning": call.reasoning,
+                "fault": fault, "body": body}
         with open(os.path.join(FOLDER, "meter.jsonl"), "a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
 

@@ -42,7 +42,7 @@ d, b = json.load(open(sys.argv[1])), json.load(open(sys.argv[1]))["bill"]
 m = [json.loads(line) for line in open(sys.argv[2])]
 lines = [x for x in b["models"] if x["name"] == "big-1"]
 cloud = {k: sum(x[k] for x in lines) for k in ("calls", "tokens_in", "tokens_cached", "tokens_out",
-                                              "cost_usd")}
+                                              "tokens_reasoning", "cost_usd")}
 told = [x for x in m if x["fault"] in ("", "filter", "refusal", "length")]
 assumed = [r for r in d["receipts"] if r["assumed"]]
 for key, name in ("in", "tokens_in"), ("cached", "tokens_cached"), ("out", "tokens_out"):
@@ -52,6 +52,7 @@ lost = [x for x in m if x["fault"] in ("hang", "cut")]
 assert b["unknown"]["calls"] == len(lost), (b["unknown"], len(lost))
 assert b["unknown"]["tokens"] >= sum(x["in"] + x["cached"] + x["out"] for x in lost)
 assert cloud["tokens_cached"] > 0 or len(m) < 9
+assert cloud["tokens_reasoning"] == sum(x["reasoning"] for x in told)
 assert b["assumed_calls"] == len(assumed) == len(m) - len(told) - len(lost)
 assert cloud["cost_usd"] >= 1e-6 * sum(3 * x["in"] + .3 * x["cached"] + 15 * x["out"]
                                        for x in m if x not in lost) - 1e-12

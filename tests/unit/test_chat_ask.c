@@ -178,6 +178,7 @@ static enx_call_report read_reply(enx_chat_ask *ask, enx_chat_reply *reply, enx_
     enx_chat_reply_init(reply);
     if (*text) assert_int_equal(enx_buf_append_text(&reply->text, text), ENX_OK);
     reply->stop = stop;
+    reply->usage.reasoning = 2;
     const enx_remote_result result = {
         .verdict = ENX_VERDICT_ANSWERED, .reply = reply, .usage = { 10, 5, 3 }, .latency_us = 9
     };
@@ -196,6 +197,7 @@ static void expect_answer(enx_role role, const char *text, enx_chat_stop stop, c
     assert_memory_equal(r.answer, answer, r.answer_bytes);
     assert_int_equal(r.flags, flags);
     assert_int_equal(r.usage.tokens_in, 10);
+    assert_int_equal(r.tokens_reasoning, 2);
     assert_true(r.error_chance == .05 && !r.error);
     enx_chat_reply_deinit(&reply);
     enx_chat_ask_close(&ask);
