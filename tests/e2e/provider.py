@@ -7,7 +7,7 @@
 Writes its port to FOLDER/port.  In FOLDER, all optional and read at each request:
     truth.json   {damaged text: text}; other texts come back as they are
     plan.json    the plan that it gives
-    faults       a word a line: what the next requests meet with, one each (FAULTS below)
+    faults       a word a line: what the next requests meet with, one each (FREE, CHARGED)
     delay        seconds before each answer
 What it did goes to FOLDER/meter.jsonl, a line a request that it charges for: key, api, kind, in,
 cached, out, reasoning, fault, body.  A request with a known Idempotency-Key is answered as before,
@@ -194,6 +194,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.refuse(FREE[fault], "busy", "not now",
                             [("Retry-After", "1")] if fault == "429" else [])
                 return
+            assert not fault or fault in CHARGED, fault
             call = known or Call(api, body)
             if not known:
                 self.charge(key, call, fault, body)
@@ -216,7 +217,6 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 def main():
-    assert not FREE.keys() & CHARGED
     server = Server(("127.0.0.1", 0), Handler)
     with open(os.path.join(FOLDER, "port.new"), "w", encoding="utf-8") as stream:
         stream.write(str(server.server_port))
