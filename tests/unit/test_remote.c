@@ -2,6 +2,7 @@
 /* test_remote.c - requests over a real socket, to a server that does everything wrong. */
 #include "backend/remote.h"
 
+#include "base/mem.h"
 #include "loopback.h"
 #include "plat/clock.h"
 
@@ -689,6 +690,34 @@ static void text_can_be_had_as_it_comes(void **state)
     close_remote(&remote);
 }
 
+/* Whichever of our own allocations fails: an error or a result, no harm and no leak. */
+static void missing_memory_is_told(void **state)
+{
+    (void)state;
+    const enx_remote_model   model = model_of(&enx_chat_openai);
+    const enx_remote_options options = { .salt = 1 };
+    const enx_chat_request   request = { .messages = prompt, .message_count = 1, .max_tokens = 40 };
+    const enx_remote_call    call = { .request = &request, .bounds = { 100, 40, 11 } };
+    bool                     is_whole = false;
+    for (long n = 0; !is_whole; n++) {
+        enx_remote *remote = NULL;
+        results     r = { 0 };
+        assert_true(n < 60);
+        loopback_reset(&server);
+        loopback_play(&server, good);
+        enx_mem_fail_after(n);
+        enx_status status = enx_remote_open(&remote, &model, 1, &options, NULL);
+        if (status == ENX_OK) status = enx_remote_submit(remote, &call, NULL);
+        for (int i = 0; status == ENX_OK && i < 100 && r.count == 0; i++)
+            enx_remote_poll(remote, 50 * MS, -1, keep, &r);
+        enx_mem_fail_after(-1);
+        assert_true(status == ENX_NOMEM || (status == ENX_OK && r.count == 1));
+        is_whole = r.count == 1 && r.verdict[0] == ENX_VERDICT_ANSWERED;
+        if (r.count == 1 && !is_whole) assert_true(r.error[0][0] != '\0');
+        close_remote(&remote);
+    }
+}
+
 /* ---- Settings ------------------------------------------------------------------------------- */
 
 static void urls_and_keys_are_judged(void **state)
@@ -745,6 +774,7 @@ int main(void)
         cmocka_unit_test(closing_ends_what_is_in_flight),
         cmocka_unit_test(another_descriptor_ends_the_wait),
         cmocka_unit_test(text_can_be_had_as_it_comes),
+        cmocka_unit_test(missing_memory_is_told),
         cmocka_unit_test(urls_and_keys_are_judged),
     };
     return cmocka_run_group_tests(tests, open_server, close_server);
