@@ -99,7 +99,8 @@ static bool take_bytes(enx_transfer *t, const char *bytes, size_t size)
     t->body_bytes += size;
     if (t->kind == ENX_TRANSFER_ERROR) {
         const size_t room = ENX_REMOTE_ERROR_BODY_BYTES_MAX - t->body.size_bytes;
-        return enx_buf_append(&t->body, bytes, size < room ? size : room) == ENX_OK;
+        const bool   is_kept = enx_buf_append(&t->body, bytes, size < room ? size : room) == ENX_OK;
+        return is_kept && size <= room; /* else the transfer ends: the status says enough */
     }
     if (t->body_bytes > ENX_REMOTE_BODY_BYTES_MAX) return spoil(t, "the answer is too long");
     if (t->kind == ENX_TRANSFER_BODY)
