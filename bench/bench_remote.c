@@ -117,10 +117,10 @@ static void run(enx_remote *remote, uint32_t in_flight, uint32_t calls, results 
 {
     static char prompt[PROMPT_BYTES];
     memset(prompt, 'x', sizeof prompt);
-    const enx_chat_message messages[] = { { ENX_CHAT_SYSTEM, prompt, sizeof prompt },
-                                          { ENX_CHAT_USER, "ola", 3 } };
-    const enx_chat_request request = { .messages = messages, .message_count = 2, .max_tokens = 60 };
-    uint32_t               sent = 0;
+    const enx_api_message messages[] = { { ENX_API_SYSTEM, prompt, sizeof prompt },
+                                         { ENX_API_USER, "ola", 3 } };
+    const enx_api_request request = { .messages = messages, .message_count = 2, .max_tokens = 60 };
+    uint32_t              sent = 0;
     while (r->count < calls) {
         for (; sent < calls && enx_remote_flight(remote) < in_flight; sent++) {
             const enx_remote_call call = { .id = sent,
@@ -143,7 +143,7 @@ int main(int argc, char **argv)
     results                  r = { .latency_us = ENX_MEM_NEW(uint64_t, calls + 1) };
     snprintf(url, sizeof url, "http://127.0.0.1:%u/v1", open_server(&s));
     const enx_remote_model model = {
-        .api = &enx_chat_openai, .url = url, .model = "m", .features = ENX_CHAT_HAS_ALL
+        .api = &enx_api_openai, .url = url, .model = "m", .features = ENX_API_HAS_ALL
     };
     if (in_flight == 0 || calls == 0 || !r.latency_us ||
         enx_remote_open(&remote, &model, 1, &options, NULL) != ENX_OK)

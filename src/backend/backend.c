@@ -6,7 +6,7 @@
  * thread ever touches a remote call. */
 #include "backend/backend.h"
 
-#include "backend/chat_ask.h"
+#include "backend/api_ask.h"
 #include "base/check.h"
 #include "base/mem.h"
 
@@ -18,7 +18,7 @@ enum { MICROSECONDS = 1000000 };
 /* A remote call from generate to report. */
 typedef struct backend_ask {
     struct backend_ask *next;
-    enx_chat_ask        ask;
+    enx_api_ask         ask;
     uint32_t            remote; /* index of its model there */
     bool                is_canceled;
 } backend_ask;
@@ -31,7 +31,7 @@ struct enx_backend {
     uint32_t         locals[ENX_ROSTER_MODELS_MAX];  /* index there, or NOWHERE */
     uint32_t         remotes[ENX_ROSTER_MODELS_MAX]; /* index there, or NOWHERE */
     const char      *languages[ENX_ROSTER_MODELS_MAX * 4];
-    enx_chat_skill   skills[ENX_ROSTER_MODELS_MAX];
+    enx_api_skill    skills[ENX_ROSTER_MODELS_MAX];
     uint32_t         remote_count;
     backend_ask     *held, **held_end;
     uint32_t         held_count;
@@ -43,7 +43,7 @@ struct enx_backend {
 static uint64_t microseconds(double seconds) { return (uint64_t)(seconds * MICROSECONDS); }
 
 /* The key's value; *key NULL: none is wanted. */
-static enx_status find_key(const enx_config_remote *r, const enx_chat_api *api,
+static enx_status find_key(const enx_config_remote *r, const enx_api *api,
                            const enx_backend_options *options, const char **key, enx_report *report)
 {
     const char *name = r->key ? r->key : api->key;
@@ -61,7 +61,7 @@ static enx_status describe_remote(const enx_config_model *model, const enx_backe
                                   enx_remote_model *out, enx_report *report)
 {
     const enx_config_remote *r = model->remote;
-    const enx_chat_api      *api = enx_chat_api_find(r->api);
+    const enx_api           *api = enx_api_find(r->api);
     const char              *key = NULL;
     ENX_CHECK(api); /* the config was judged */
     ENX_TRY(find_key(r, api, options, &key, report));
@@ -76,7 +76,7 @@ static enx_status describe_remote(const enx_config_model *model, const enx_backe
                                .idle_us = microseconds(r->idle_s),
                                .total_us = microseconds(r->total_s),
                                .attempts = r->attempts,
-                               .features = ENX_CHAT_HAS_ALL };
+                               .features = ENX_API_HAS_ALL };
     return ENX_OK;
 }
 
@@ -88,10 +88,10 @@ static void add_remote_row(enx_backend *b, const enx_config *config, const enx_c
     b->locals[m] = NOWHERE;
     b->remotes[m] = b->remote_count;
     b->skills[b->remote_count++] =
-        (enx_chat_skill){ .languages = b->languages,
-                          .thinking_tokens = r->thinking_tokens,
-                          .error_chance =
-                              r->error_chance ? *r->error_chance : ENX_CONFIG_ERROR_CHANCE };
+        (enx_api_skill){ .languages = b->languages,
+                         .thinking_tokens = r->thinking_tokens,
+                         .error_chance =
+                             r->error_chance ? *r->error_chance : ENX_CONFIG_ERROR_CHANCE };
     b->roster_models[m] =
         (enx_roster_model){ .name = r->model,
                             .duty = duty,
@@ -99,7 +99,7 @@ static void add_remote_row(enx_backend *b, const enx_config *config, const enx_c
                             .language_count = model->specialty_count,
                             .price = enx_config_price(config, model, 0),
                             .slots = model->slots ? model->slots : ENX_CONFIG_SLOTS,
-                            .prompt_tokens = ENX_CHAT_ASK_PROMPT_TOKENS,
+                            .prompt_tokens = ENX_API_ASK_PROMPT_TOKENS,
                             .thinking_tokens = r->thinking_tokens };
 }
 
@@ -187,7 +187,7 @@ enx_status enx_backend_open(enx_backend **out, const enx_config *config,
 
 static void free_ask(backend_ask *ask)
 {
-    enx_chat_ask_close(&ask->ask);
+    enx_api_ask_close(&ask->ask);
     enx_mem_free(ask);
 }
 
@@ -252,7 +252,7 @@ static void submit(enx_backend *b, backend_ask *ask)
 static void generate_remote(enx_backend *b, const enx_call *call, uint32_t remote)
 {
     backend_ask *ask = ENX_MEM_NEW(backend_ask, 1);
-    if (!ask || enx_chat_ask_open(&ask->ask, &b->skills[remote], call, NULL) != ENX_OK) {
+    if (!ask || enx_api_ask_open(&ask->ask, &b->skills[remote], call, NULL) != ENX_OK) {
         enx_mem_free(ask);
         return;
     }
@@ -311,7 +311,7 @@ void enx_backend_measure(const enx_backend *b, enx_call *call)
     ENX_CHECK(call->model < b->roster.model_count);
     const uint32_t model = call->model;
     if (b->remotes[model] != NOWHERE) {
-        enx_chat_ask_measure(&b->skills[b->remotes[model]], call);
+        enx_api_ask_measure(&b->skills[b->remotes[model]], call);
         return;
     }
     call->model = b->locals[model];
@@ -330,7 +330,7 @@ static void on_result(void *user, const enx_remote_result *result)
 {
     const listener       *to = user;
     backend_ask          *ask = result->user;
-    const enx_call_report report = enx_chat_ask_report(&ask->ask, result);
+    const enx_call_report report = enx_api_ask_report(&ask->ask, result);
     to->fn(to->user, &report);
     free_ask(ask);
 }

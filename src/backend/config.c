@@ -2,7 +2,7 @@
 /* config.c - the YAML schema of swarm.yaml, its bounds, and prices. */
 #include "backend/config.h"
 
-#include "backend/chat.h"
+#include "backend/api.h"
 #include "backend/remote.h"
 #include "backend/yaml.h"
 #include "base/check.h"
@@ -169,7 +169,7 @@ static bool is_time(double seconds) { return seconds >= 0 && seconds <= 3600; }
 static enx_status check_remote(const enx_config_model *m, const char *who, enx_report *report)
 {
     const enx_config_remote *r = m->remote;
-    if (!enx_chat_api_find(r->api))
+    if (!enx_api_find(r->api))
         return ENX_FAIL(report, INVALID, "%s: api: \"%s\" is neither openai nor anthropic", who,
                         r->api);
     if (!m->usd_per_mtok_in || !m->usd_per_mtok_out)

@@ -32,11 +32,11 @@ typedef struct remote_call {
     uint64_t            id, submitted_us, not_before_us, finished_us;
     uint32_t            model, attempts;
     bool                is_canceled;
-    enx_chat_request    request;  /* points into */
+    enx_api_request     request;  /* points into */
     char               *copies;   /* and */
-    enx_chat_message   *messages; /* and */
+    enx_api_message    *messages; /* and */
     const char        **stops;
-    enx_chat_bounds     bounds;
+    enx_api_bounds      bounds;
     void               *user;
     enx_remote_text_fn  on_text;
     unsigned            features; /* of the try under way */
@@ -264,7 +264,7 @@ void enx_remote_set_salt(enx_remote *r, uint64_t salt) { r->options.salt = salt;
 
 /* ---- Submitting ----------------------------------------------------------------------------- */
 
-static size_t bytes_of(const enx_chat_request *q)
+static size_t bytes_of(const enx_api_request *q)
 {
     size_t size =
         2 + (q->schema ? strlen(q->schema) : 0) + (q->schema_name ? strlen(q->schema_name) : 0);
@@ -281,10 +281,10 @@ static const char *put(char **at, const char *text, size_t size)
     return start;
 }
 
-static bool copy_request(remote_call *c, const enx_chat_request *q)
+static bool copy_request(remote_call *c, const enx_api_request *q)
 {
     c->copies = ENX_MEM_NEW(char, bytes_of(q));
-    c->messages = ENX_MEM_NEW(enx_chat_message, q->message_count);
+    c->messages = ENX_MEM_NEW(enx_api_message, q->message_count);
     c->stops = enx_mem_new(q->stop_count + 1, sizeof *c->stops);
     if (!c->copies || !c->messages || !c->stops) return false;
     char *at = c->copies;
@@ -305,13 +305,13 @@ static bool copy_request(remote_call *c, const enx_chat_request *q)
 enx_status enx_remote_submit(enx_remote *r, const enx_remote_call *call, enx_report *report)
 {
     ENX_CHECK(call->model < r->model_count && call->request->max_tokens > 0);
-    const enx_chat_request *q = call->request;
-    if (q->message_count == 0 || q->message_count > ENX_CHAT_MESSAGES_MAX ||
-        q->stop_count > ENX_CHAT_STOPS_MAX || bytes_of(q) > ENX_CHAT_REQUEST_BYTES_MAX)
+    const enx_api_request *q = call->request;
+    if (q->message_count == 0 || q->message_count > ENX_API_MESSAGES_MAX ||
+        q->stop_count > ENX_API_STOPS_MAX || bytes_of(q) > ENX_API_REQUEST_BYTES_MAX)
         return ENX_FAIL(report, LIMIT,
                         "a request of %zu messages and %zu bytes, expected 1 to %d and at most %d",
-                        q->message_count, bytes_of(q), ENX_CHAT_MESSAGES_MAX,
-                        ENX_CHAT_REQUEST_BYTES_MAX);
+                        q->message_count, bytes_of(q), ENX_API_MESSAGES_MAX,
+                        ENX_API_REQUEST_BYTES_MAX);
     remote_call *c = ENX_MEM_NEW(remote_call, 1);
     if (!c || !copy_request(c, q)) {
         if (c) free_call(r, c);
@@ -372,7 +372,7 @@ static enx_status open_transfer(enx_remote *r, remote_call *call, uint64_t now_u
     call->features = model->features;
     call->has_transfer = true;
     enx_transfer_init(&call->transfer, model->settings.api);
-    call->transfer.text_bytes_max = (size_t)call->bounds.tokens_out_max * ENX_CHAT_TOKEN_BYTES_MAX;
+    call->transfer.text_bytes_max = (size_t)call->bounds.tokens_out_max * ENX_API_TOKEN_BYTES_MAX;
     call->transfer.on_text = call->on_text;
     call->transfer.user = call->user;
     snprintf(id, sizeof id, "enxame-%016" PRIx64 "-%016" PRIx64 "-%02x", r->options.salt, call->id,
@@ -453,7 +453,7 @@ static void stop_throttle(enx_remote *r, const remote_call *call, const enx_http
     enx_usage_count usage = { 0 };
     uint64_t        used = tokens_of(call);
     if (verdict == ENX_VERDICT_ANSWERED &&
-        !enx_chat_settle(&call->transfer.reply, &call->bounds, &usage))
+        !enx_api_settle(&call->transfer.reply, &call->bounds, &usage))
         used = usage.tokens_in + usage.tokens_cached + usage.tokens_out;
     enx_throttle_stop(&provider_of(r, call)->throttle, now_us, throttle_end(call, end, verdict),
                       call->transfer.start_us, tokens_of(call), used);
@@ -491,7 +491,7 @@ static void judge(enx_remote *r, remote_call *call, CURLcode code, uint64_t now_
 {
     remote_model  *model = &r->models[call->model];
     enx_http_end   end = enx_transfer_end(&call->transfer, code);
-    const unsigned refused = enx_chat_refused_feature(&call->transfer.reply.error, call->features);
+    const unsigned refused = enx_api_refused_feature(&call->transfer.reply.error, call->features);
     end.has_refused = refused != 0;
     enx_verdict verdict = enx_retry_judge(&end);
     if (call->is_canceled && !end.is_sent) verdict = ENX_VERDICT_REFUSED;
@@ -591,20 +591,20 @@ static void wait_for(enx_remote *r, uint64_t wait_us, int fd, bool *is_called)
 
 static void hand_over(const remote_call *call, enx_remote_result_fn fn, void *user)
 {
-    static const enx_chat_reply nothing = { 0 };
-    enx_remote_result           result = {
-                  .id = call->id,
-                  .user = call->user,
-                  .verdict = call->verdict,
-                  .reply = call->has_transfer ? &call->transfer.reply : &nothing,
-                  .error = call->verdict == ENX_VERDICT_ANSWERED ? NULL : call->error,
-                  .latency_us = call->finished_us - call->submitted_us,
-                  .attempts = call->attempts,
+    static const enx_api_reply nothing = { 0 };
+    enx_remote_result          result = {
+                 .id = call->id,
+                 .user = call->user,
+                 .verdict = call->verdict,
+                 .reply = call->has_transfer ? &call->transfer.reply : &nothing,
+                 .error = call->verdict == ENX_VERDICT_ANSWERED ? NULL : call->error,
+                 .latency_us = call->finished_us - call->submitted_us,
+                 .attempts = call->attempts,
     };
     if (call->verdict == ENX_VERDICT_ANSWERED)
-        result.doubt = enx_chat_settle(result.reply, &call->bounds, &result.usage);
+        result.doubt = enx_api_settle(result.reply, &call->bounds, &result.usage);
     if (call->verdict == ENX_VERDICT_SPOILT) /* nothing of it is believed */
-        result.doubt = enx_chat_settle(&nothing, &call->bounds, &result.usage);
+        result.doubt = enx_api_settle(&nothing, &call->bounds, &result.usage);
     fn(user, &result);
 }
 

@@ -18,7 +18,7 @@
 #ifndef ENX_BACKEND_REMOTE_H
 #define ENX_BACKEND_REMOTE_H
 
-#include "backend/chat.h"
+#include "backend/api.h"
 #include "backend/retry.h"
 #include "backend/throttle.h"
 
@@ -38,7 +38,7 @@ enum {
 
 /* Strings are copied at open; 0 means the default. */
 typedef struct enx_remote_model {
-    const enx_chat_api *api;
+    const enx_api      *api;
     const char         *url;    /* "https://api.example.com/v1" */
     const char         *model;  /* as the provider calls it */
     const char         *key;    /* NULL: none is sent */
@@ -57,24 +57,24 @@ typedef struct enx_remote_options {
 typedef void (*enx_remote_text_fn)(void *user, const char *text, size_t text_bytes);
 
 typedef struct enx_remote_call {
-    uint64_t                id;    /* unique in the job; the same after a crash */
-    uint32_t                model; /* index */
-    const enx_chat_request *request;
-    enx_chat_bounds         bounds;
-    void                   *user;
-    enx_remote_text_fn      on_text; /* may be NULL */
+    uint64_t               id;    /* unique in the job; the same after a crash */
+    uint32_t               model; /* index */
+    const enx_api_request *request;
+    enx_api_bounds         bounds;
+    void                  *user;
+    enx_remote_text_fn     on_text; /* may be NULL */
 } enx_remote_call;
 
 typedef struct enx_remote_result {
-    uint64_t              id;
-    void                 *user;
-    enx_verdict           verdict; /* ANSWERED, SPOILT, UNKNOWN or REFUSED (nothing to pay) */
-    const enx_chat_reply *reply;
-    enx_usage_count       usage; /* that settles; nothing when UNKNOWN or REFUSED */
-    const char           *doubt; /* why the usage is the worst case; NULL: as told */
-    const char           *error; /* sentence; NULL when ANSWERED */
-    uint64_t              latency_us;
-    uint32_t              attempts;
+    uint64_t             id;
+    void                *user;
+    enx_verdict          verdict; /* ANSWERED, SPOILT, UNKNOWN or REFUSED (nothing to pay) */
+    const enx_api_reply *reply;
+    enx_usage_count      usage; /* that settles; nothing when UNKNOWN or REFUSED */
+    const char          *doubt; /* why the usage is the worst case; NULL: as told */
+    const char          *error; /* sentence; NULL when ANSWERED */
+    uint64_t             latency_us;
+    uint32_t             attempts;
 } enx_remote_result;
 
 typedef struct enx_remote enx_remote;

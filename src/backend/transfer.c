@@ -14,13 +14,13 @@ enum {
     KIND_BYTES = 64,
 };
 
-void enx_transfer_init(enx_transfer *t, const enx_chat_api *api)
+void enx_transfer_init(enx_transfer *t, const enx_api *api)
 {
     *t = (enx_transfer){ .api = api };
-    enx_buf_init(&t->request, ENX_CHAT_REQUEST_BYTES_MAX);
+    enx_buf_init(&t->request, ENX_API_REQUEST_BYTES_MAX);
     enx_buf_init(&t->body, ENX_REMOTE_BODY_BYTES_MAX);
     enx_sse_init(&t->sse, ENX_REMOTE_EVENT_BYTES_MAX);
-    enx_chat_reply_init(&t->reply);
+    enx_api_reply_init(&t->reply);
 }
 
 void enx_transfer_close(enx_transfer *t)
@@ -30,7 +30,7 @@ void enx_transfer_close(enx_transfer *t)
     enx_buf_deinit(&t->request);
     enx_buf_deinit(&t->body);
     enx_sse_deinit(&t->sse);
-    enx_chat_reply_deinit(&t->reply);
+    enx_api_reply_deinit(&t->reply);
     *t = (enx_transfer){ 0 };
 }
 
@@ -228,7 +228,7 @@ static void read_body(enx_transfer *t, CURLcode code)
 
 static void explain(enx_transfer *t, CURLcode code, int status)
 {
-    const enx_chat_error *error = &t->reply.error;
+    const enx_api_error *error = &t->reply.error;
     if (t->why[0]) return;
     if (status >= 300)
         snprintf(t->why, sizeof t->why, "HTTP %d%s%s%s%.120s", status, error->kind[0] ? " " : "",
@@ -247,7 +247,7 @@ enx_http_end enx_transfer_end(enx_transfer *t, CURLcode code)
     const int status = status_of(t);
     if (curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent_bytes) != CURLE_OK) sent_bytes = 1;
     read_body(t, code);
-    if (code == CURLE_OK && t->reply.stop != ENX_CHAT_STOP_NONE) t->reply.is_ended = true;
+    if (code == CURLE_OK && t->reply.stop != ENX_API_STOP_NONE) t->reply.is_ended = true;
     if (code == CURLE_OK && t->kind == ENX_TRANSFER_UNKNOWN && status < 300)
         spoil(t, "the answer is empty");
     explain(t, code, status);

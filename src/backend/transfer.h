@@ -8,7 +8,7 @@
 #ifndef ENX_BACKEND_TRANSFER_H
 #define ENX_BACKEND_TRANSFER_H
 
-#include "backend/chat.h"
+#include "backend/api.h"
 #include "backend/remote.h"
 #include "backend/sse.h"
 
@@ -24,35 +24,35 @@ typedef enum enx_transfer_kind {
 } enx_transfer_kind;
 
 typedef struct enx_transfer {
-    CURL               *easy;
-    struct curl_slist  *headers;
-    const enx_chat_api *api;
-    enx_buf             request;
-    enx_transfer_kind   kind;
-    enx_sse             sse;
-    enx_buf             body;
-    enx_chat_reply      reply;
-    size_t              header_bytes, body_bytes;
-    uint64_t            start_us, last_us; /* last_us: of a byte of the response; 0: none came */
-    bool                is_spoilt;
-    char                why[ENX_TRANSFER_WHY_BYTES]; /* it is spoilt, or was ended */
-    size_t              text_bytes_max;              /* of the answer; 0: its buffer's */
-    enx_remote_text_fn  on_text;
-    void               *user;
+    CURL              *easy;
+    struct curl_slist *headers;
+    const enx_api     *api;
+    enx_buf            request;
+    enx_transfer_kind  kind;
+    enx_sse            sse;
+    enx_buf            body;
+    enx_api_reply      reply;
+    size_t             header_bytes, body_bytes;
+    uint64_t           start_us, last_us; /* last_us: of a byte of the response; 0: none came */
+    bool               is_spoilt;
+    char               why[ENX_TRANSFER_WHY_BYTES]; /* it is spoilt, or was ended */
+    size_t             text_bytes_max;              /* of the answer; 0: its buffer's */
+    enx_remote_text_fn on_text;
+    void              *user;
 } enx_transfer;
 
 /* `headers` are borrowed until close; `id` is the Idempotency-Key. */
 typedef struct enx_transfer_target {
-    const enx_chat_api *api;
-    const char         *url; /* with path */
-    const char         *key; /* or NULL */
-    const char         *id;
-    uint64_t            connect_us;
+    const enx_api *api;
+    const char    *url; /* with path */
+    const char    *key; /* or NULL */
+    const char    *id;
+    uint64_t       connect_us;
 } enx_transfer_target;
 
 /* The body is in t->request already, by enx_transfer_init; open makes it ready for a multi handle,
  * with `owner` as its private pointer.  ENX_NOMEM. */
-void                    enx_transfer_init(enx_transfer *t, const enx_chat_api *api);
+void                    enx_transfer_init(enx_transfer *t, const enx_api *api);
 ENX_MUST_USE enx_status enx_transfer_open(enx_transfer *t, const enx_transfer_target *target,
                                           void *owner, uint64_t now_us, enx_report *report);
 /* Also after init alone. */

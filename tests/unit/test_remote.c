@@ -35,7 +35,7 @@ typedef struct results {
     char            text[RESULTS_MAX][256];
     char            error[RESULTS_MAX][600];
     bool            has_doubt[RESULTS_MAX];
-    enx_chat_stop   stop[RESULTS_MAX];
+    enx_api_stop    stop[RESULTS_MAX];
     enx_usage_count usage[RESULTS_MAX];
     uint32_t        attempts[RESULTS_MAX];
     uint64_t        latency_us[RESULTS_MAX];
@@ -57,7 +57,7 @@ static void keep(void *user, const enx_remote_result *result)
     r->latency_us[i] = result->latency_us;
 }
 
-static enx_remote_model model_of(const enx_chat_api *api)
+static enx_remote_model model_of(const enx_api *api)
 {
     snprintf(url, sizeof url, "http://127.0.0.1:%u/v1/", server.port);
     return (enx_remote_model){ .api = api,
@@ -69,7 +69,7 @@ static enx_remote_model model_of(const enx_chat_api *api)
                                .idle_us = 300 * MS,
                                .total_us = 1500 * MS,
                                .attempts = 2,
-                               .features = ENX_CHAT_HAS_ALL };
+                               .features = ENX_API_HAS_ALL };
 }
 
 static enx_remote *open_remote(const enx_remote_model *model)
@@ -90,11 +90,11 @@ static void close_remote(enx_remote **remote)
     loopback_wait(&server);
 }
 
-static const enx_chat_message prompt[] = { { ENX_CHAT_USER, "hello there", 11 } };
+static const enx_api_message prompt[] = { { ENX_API_USER, "hello there", 11 } };
 
 static void submit(enx_remote *remote, uint64_t id, const char *schema)
 {
-    const enx_chat_request request = {
+    const enx_api_request request = {
         .messages = prompt, .message_count = 1, .max_tokens = 40, .temperature = 0, .schema = schema
     };
     const enx_remote_call call = { .id = id,
@@ -126,7 +126,7 @@ static results *ask_with(const enx_remote_model *model)
 
 static results *ask(const char *const *script)
 {
-    const enx_remote_model model = model_of(&enx_chat_openai);
+    const enx_remote_model model = model_of(&enx_api_openai);
     loopback_reset(&server);
     loopback_play(&server, script);
     return ask_with(&model);
@@ -164,7 +164,7 @@ static void a_stream_is_an_answer_with_its_bill(void **state)
     assert_string_equal(r->text[0], "Olá");
     assert_string_equal(r->error[0], "");
     assert_false(r->has_doubt[0]);
-    assert_int_equal(r->stop[0], ENX_CHAT_STOP_END);
+    assert_int_equal(r->stop[0], ENX_API_STOP_END);
     assert_int_equal(r->usage[0].tokens_in, 30);
     assert_int_equal(r->usage[0].tokens_out, 5);
     assert_int_equal(r->attempts[0], 1);
@@ -192,7 +192,7 @@ static void anthropic_is_spoken_too(void **state)
                "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
         NULL
     };
-    const enx_remote_model model = model_of(&enx_chat_anthropic);
+    const enx_remote_model model = model_of(&enx_api_anthropic);
     loopback_reset(&server);
     loopback_play(&server, script);
     const results *r = ask_with(&model);
@@ -244,11 +244,11 @@ static void ends_that_are_no_answer_are_told_and_paid(void **state)
         NULL
     };
     const results *r = ask(length);
-    assert_int_equal(r->stop[0], ENX_CHAT_STOP_LENGTH);
+    assert_int_equal(r->stop[0], ENX_API_STOP_LENGTH);
     assert_int_equal(r->usage[0].tokens_out, 40);
-    assert_int_equal(ask(filter)->stop[0], ENX_CHAT_STOP_FILTER);
+    assert_int_equal(ask(filter)->stop[0], ENX_API_STOP_FILTER);
     r = ask(refusal);
-    assert_int_equal(r->stop[0], ENX_CHAT_STOP_REFUSAL);
+    assert_int_equal(r->stop[0], ENX_API_STOP_REFUSAL);
     assert_int_equal(r->usage[0].tokens_out, 3);
 }
 
@@ -391,7 +391,7 @@ static void busy_servers_are_asked_again_under_the_same_key(void **state)
         const char *const script[] = { head, NULL };
         snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: 0\r\n%s\r\n", busy[i],
                  i == 0 ? "Retry-After: 1\r\n" : "");
-        const enx_remote_model model = model_of(&enx_chat_openai);
+        const enx_remote_model model = model_of(&enx_api_openai);
         loopback_reset(&server);
         loopback_play(&server, script);
         loopback_play(&server, good);
@@ -409,7 +409,7 @@ static void tries_end(void **state)
 {
     (void)state;
     static const char *const busy[] = { "HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", NULL };
-    const enx_remote_model   model = model_of(&enx_chat_openai);
+    const enx_remote_model   model = model_of(&enx_api_openai);
     loopback_reset(&server);
     for (int i = 0; i < 4; i++) loopback_play(&server, busy);
     const results *r = ask_with(&model);
@@ -421,7 +421,7 @@ static void tries_end(void **state)
 static void nobody_there_costs_nothing(void **state)
 {
     (void)state;
-    enx_remote_model model = model_of(&enx_chat_openai);
+    enx_remote_model model = model_of(&enx_api_openai);
     model.url = "http://127.0.0.1:1/v1";
     const results *r = ask_with(&model);
     assert_int_equal(r->verdict[0], ENX_VERDICT_REFUSED);
@@ -440,7 +440,7 @@ static void what_a_server_does_not_know_is_left_out_from_then_on(void **state)
                        "\"param\":\"max_tokens\"}}",
         NULL
     };
-    const enx_remote_model model = model_of(&enx_chat_openai);
+    const enx_remote_model model = model_of(&enx_api_openai);
     enx_remote            *remote = open_remote(&model);
     results                r = { 0 };
     loopback_reset(&server);
@@ -475,7 +475,7 @@ static void a_wrong_key_is_asked_once_and_never_shown(void **state)
                        "\"code\":\"sk-very-secret-0123456789\"}}",
         NULL
     };
-    enx_remote_model model = model_of(&enx_chat_openai);
+    enx_remote_model model = model_of(&enx_api_openai);
     model.limits.concurrency = 1;
     enx_remote *remote = open_remote(&model);
     results     r = { 0 };
@@ -501,7 +501,7 @@ static void many_calls_share_few_connections(void **state)
     static const char body[] = SAY("Hi") STOP("stop") USAGE("30", "5") DONE;
     char              head[200];
     const char *const paused[] = { head, LOOPBACK_PAUSE, body, LOOPBACK_NEXT, NULL };
-    enx_remote_model  model = model_of(&enx_chat_openai);
+    enx_remote_model  model = model_of(&enx_api_openai);
     snprintf(head, sizeof head,
              "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %zu\r\n\r\n",
              strlen(body));
@@ -524,7 +524,7 @@ static void many_calls_share_few_connections(void **state)
 static void models_of_one_provider_share_its_limits(void **state)
 {
     (void)state;
-    const enx_remote_model   model = model_of(&enx_chat_openai);
+    const enx_remote_model   model = model_of(&enx_api_openai);
     enx_remote_model         models[3] = { model, model, model };
     enx_remote              *remote = NULL;
     results                  r = { 0 };
@@ -535,7 +535,7 @@ static void models_of_one_provider_share_its_limits(void **state)
     loopback_reset(&server);
     for (int i = 0; i < 4; i++) loopback_play(&server, good);
     assert_int_equal(enx_remote_open(&remote, models, 3, &options, NULL), ENX_OK);
-    const enx_chat_request request = { .messages = prompt, .message_count = 1, .max_tokens = 9 };
+    const enx_api_request request = { .messages = prompt, .message_count = 1, .max_tokens = 9 };
     for (uint32_t i = 0; i < 4; i++) {
         const enx_remote_call call = { .id = i, .model = i == 3 ? 2 : 1, .request = &request };
         assert_int_equal(enx_remote_submit(remote, &call, NULL), ENX_OK);
@@ -550,7 +550,7 @@ static void a_failing_provider_is_left_alone_for_a_while(void **state)
 {
     (void)state;
     static const char *const cut[] = { STREAM SAY("Hi"), LOOPBACK_CUT, NULL };
-    enx_remote_model         model = model_of(&enx_chat_openai);
+    enx_remote_model         model = model_of(&enx_api_openai);
     model.limits.concurrency = 1;
     enx_remote *remote = open_remote(&model);
     results     r = { 0 };
@@ -570,7 +570,7 @@ static void a_failing_provider_is_left_alone_for_a_while(void **state)
 static void limits_of_requests_a_minute_hold(void **state)
 {
     (void)state;
-    enx_remote_model model = model_of(&enx_chat_openai);
+    enx_remote_model model = model_of(&enx_api_openai);
     model.limits.requests_per_min = 2;
     enx_remote *remote = open_remote(&model);
     results     r = { 0 };
@@ -601,7 +601,7 @@ static void a_call_in_flight_can_be_canceled(void **state)
 {
     (void)state;
     static const char *const hang[] = { STREAM SAY("Hi"), LOOPBACK_HANG, NULL };
-    enx_remote_model         model = model_of(&enx_chat_openai);
+    enx_remote_model         model = model_of(&enx_api_openai);
     model.idle_us = 10000 * MS;
     model.total_us = 10000 * MS;
     enx_remote *remote = open_remote(&model);
@@ -625,7 +625,7 @@ static void closing_ends_what_is_in_flight(void **state)
 {
     (void)state;
     static const char *const hang[] = { LOOPBACK_HANG, NULL };
-    const enx_remote_model   model = model_of(&enx_chat_openai);
+    const enx_remote_model   model = model_of(&enx_api_openai);
     enx_remote              *remote = open_remote(&model);
     results                  r = { 0 };
     loopback_reset(&server);
@@ -645,7 +645,7 @@ static void another_descriptor_ends_the_wait(void **state)
 {
     (void)state;
     static const char *const hang[] = { LOOPBACK_HANG, NULL };
-    const enx_remote_model   model = model_of(&enx_chat_openai);
+    const enx_remote_model   model = model_of(&enx_api_openai);
     enx_remote              *remote = open_remote(&model);
     results                  r = { 0 };
     int                      ends[2];
@@ -674,15 +674,15 @@ static void text_can_be_had_as_it_comes(void **state)
     (void)state;
     static const char *const script[] = { STREAM SAY("a") SAY("") SAY("bc") STOP("stop") DONE,
                                           NULL };
-    const enx_remote_model   model = model_of(&enx_chat_openai);
+    const enx_remote_model   model = model_of(&enx_api_openai);
     enx_remote              *remote = open_remote(&model);
     results                  r = { 0 };
     enx_buf                  seen;
     enx_buf_init(&seen, 100);
     loopback_reset(&server);
     loopback_play(&server, script);
-    const enx_chat_request request = { .messages = prompt, .message_count = 1, .max_tokens = 4 };
-    const enx_remote_call  call = { .request = &request, .user = &seen, .on_text = add_text };
+    const enx_api_request request = { .messages = prompt, .message_count = 1, .max_tokens = 4 };
+    const enx_remote_call call = { .request = &request, .user = &seen, .on_text = add_text };
     assert_int_equal(enx_remote_submit(remote, &call, NULL), ENX_OK);
     wait_all(remote, &r, 1);
     assert_string_equal(enx_buf_text(&seen), "a|bc|");
@@ -694,9 +694,9 @@ static void text_can_be_had_as_it_comes(void **state)
 static void missing_memory_is_told(void **state)
 {
     (void)state;
-    const enx_remote_model   model = model_of(&enx_chat_openai);
+    const enx_remote_model   model = model_of(&enx_api_openai);
     const enx_remote_options options = { .salt = 1 };
-    const enx_chat_request   request = { .messages = prompt, .message_count = 1, .max_tokens = 40 };
+    const enx_api_request    request = { .messages = prompt, .message_count = 1, .max_tokens = 40 };
     const enx_remote_call    call = { .request = &request, .bounds = { 100, 40, 11 } };
     bool                     is_whole = false;
     for (long n = 0; !is_whole; n++) {
@@ -740,7 +740,7 @@ static void urls_and_keys_are_judged(void **state)
         enx_report               report = { 0 };
         const enx_remote_options options = { 0 };
         const enx_remote_model   model = {
-              .api = &enx_chat_openai, .url = cases[i].url, .model = "m", .key = cases[i].key
+              .api = &enx_api_openai, .url = cases[i].url, .model = "m", .key = cases[i].key
         };
         assert_int_equal(enx_remote_open(&remote, &model, 1, &options, &report), ENX_INVALID);
         if (!strstr(report.text, cases[i].says)) fail_msg("%s", report.text);

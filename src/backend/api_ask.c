@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chat_ask.c - prompts for chat models, and the reading of their answers. */
-#include "backend/chat_ask.h"
+/* api_ask.c - prompts for chat models, and the reading of their answers. */
+#include "backend/api_ask.h"
 
 #include "backend/ask.h"
 #include "swarm/plan.h"
@@ -57,18 +57,18 @@ static const char scout_words[] =
 /* ---- Prompts -------------------------------------------------------------------------------- */
 
 /* FNV-1a; another one until the text does not hold it. */
-static void make_fence(char out[ENX_CHAT_ASK_FENCE_BYTES], const char *text, size_t size)
+static void make_fence(char out[ENX_API_ASK_FENCE_BYTES], const char *text, size_t size)
 {
     uint64_t hash = UINT64_C(0xCBF29CE484222325);
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001B3);
     do {
         hash = (hash ^ size) * UINT64_C(0x100000001B3);
-        snprintf(out, ENX_CHAT_ASK_FENCE_BYTES, "=== %08" PRIx32 " ===", (uint32_t)(hash >> 32));
+        snprintf(out, ENX_API_ASK_FENCE_BYTES, "=== %08" PRIx32 " ===", (uint32_t)(hash >> 32));
     } while (size > 0 && memmem(text, size, out, strlen(out)));
 }
 
-static enx_status append_languages(enx_buf *out, const enx_chat_skill *skill)
+static enx_status append_languages(enx_buf *out, const enx_api_skill *skill)
 {
     for (uint32_t i = 0; i < skill->language_count; i++)
         ENX_TRY(enx_buf_printf(out, " %s", skill->languages[i]));
@@ -86,7 +86,7 @@ static enx_status write_restore(enx_buf *out, const enx_call *call)
     return enx_buf_append_text(out, restore_rules);
 }
 
-static enx_status write_system(enx_buf *out, const enx_chat_skill *skill, const enx_call *call)
+static enx_status write_system(enx_buf *out, const enx_api_skill *skill, const enx_call *call)
 {
     if (call->role == ENX_ROLE_PLAN) {
         ENX_TRY(enx_buf_append_text(out, plan_words));
@@ -102,22 +102,21 @@ static enx_status write_system(enx_buf *out, const enx_chat_skill *skill, const 
 }
 
 /* What is fenced: the goal, the beginning of a text, or all of it. */
-static enx_chat_message material(const enx_call *call)
+static enx_api_message material(const enx_call *call)
 {
     if (call->role == ENX_ROLE_PLAN)
-        return (enx_chat_message){ ENX_CHAT_USER, call->goal, strlen(call->goal) };
+        return (enx_api_message){ ENX_API_USER, call->goal, strlen(call->goal) };
     const size_t size = call->role == ENX_ROLE_SCOUT
                             ? enx_utf8_cut(call->input, call->input_bytes, ENX_ASK_SCOUT_BYTES)
                             : call->input_bytes;
-    return (enx_chat_message){ ENX_CHAT_USER, call->input, size };
+    return (enx_api_message){ ENX_API_USER, call->input, size };
 }
 
-static enx_status write_messages(enx_chat_ask *ask, const enx_chat_skill *skill,
-                                 const enx_call *call)
+static enx_status write_messages(enx_api_ask *ask, const enx_api_skill *skill, const enx_call *call)
 {
-    const enx_chat_message inner = material(call);
+    const enx_api_message inner = material(call);
     make_fence(ask->fence, inner.text, inner.text_bytes);
-    enx_buf_init(&ask->system, ENX_CHAT_ASK_PROMPT_BYTES_MAX);
+    enx_buf_init(&ask->system, ENX_API_ASK_PROMPT_BYTES_MAX);
     enx_buf_init(&ask->user, inner.text_bytes + FENCE_BYTES_ALL);
     ENX_TRY(write_system(&ask->system, skill, call));
     ENX_TRY(enx_buf_printf(&ask->user, "%s\n", ask->fence));
@@ -138,62 +137,62 @@ static uint32_t answer_tokens(const enx_call *call)
     return clamp_u32((uint64_t)call->input_bytes + ANSWER_TOKENS_MORE);
 }
 
-static uint64_t prompt_bytes(const enx_chat_ask *ask)
+static uint64_t prompt_bytes(const enx_api_ask *ask)
 {
     return (uint64_t)ask->system.size_bytes + ask->user.size_bytes;
 }
 
-static uint32_t prompt_tokens(const enx_chat_ask *ask)
+static uint32_t prompt_tokens(const enx_api_ask *ask)
 {
     const bool     is_plan = ask->role == ENX_ROLE_PLAN;
     const uint64_t schema =
-        is_plan ? strlen(enx_plan_schema()) + ENX_CHAT_ASK_SCHEMA_TOKENS_MORE : 0;
-    return clamp_u32(prompt_bytes(ask) + schema + ENX_CHAT_ASK_TOKENS_MORE);
+        is_plan ? strlen(enx_plan_schema()) + ENX_API_ASK_SCHEMA_TOKENS_MORE : 0;
+    return clamp_u32(prompt_bytes(ask) + schema + ENX_API_ASK_TOKENS_MORE);
 }
 
-enx_status enx_chat_ask_open(enx_chat_ask *ask, const enx_chat_skill *skill, const enx_call *call,
-                             enx_report *report)
+enx_status enx_api_ask_open(enx_api_ask *ask, const enx_api_skill *skill, const enx_call *call,
+                            enx_report *report)
 {
-    *ask = (enx_chat_ask){ .call_id = call->call_id,
-                           .role = call->role,
-                           .error_chance = skill->error_chance,
-                           .has_input = call->input_bytes > 0 };
+    *ask = (enx_api_ask){ .call_id = call->call_id,
+                          .role = call->role,
+                          .error_chance = skill->error_chance,
+                          .has_input = call->input_bytes > 0 };
     if (write_messages(ask, skill, call) != ENX_OK) {
-        enx_chat_ask_close(ask);
+        enx_api_ask_close(ask);
         return ENX_FAIL(report, NOMEM, "no memory for a prompt");
     }
     ask->messages[0] =
-        (enx_chat_message){ ENX_CHAT_SYSTEM, enx_buf_text(&ask->system), ask->system.size_bytes };
+        (enx_api_message){ ENX_API_SYSTEM, enx_buf_text(&ask->system), ask->system.size_bytes };
     ask->messages[1] =
-        (enx_chat_message){ ENX_CHAT_USER, enx_buf_text(&ask->user), ask->user.size_bytes };
-    ask->request = (enx_chat_request){ .messages = ask->messages,
-                                       .message_count = 2,
-                                       .max_tokens = call->max_tokens_out,
-                                       .wants_logprobs = true };
+        (enx_api_message){ ENX_API_USER, enx_buf_text(&ask->user), ask->user.size_bytes };
+    ask->request = (enx_api_request){ .messages = ask->messages,
+                                      .message_count = 2,
+                                      .max_tokens = call->max_tokens_out,
+                                      .wants_logprobs = true };
     if (call->role == ENX_ROLE_PLAN) {
         ask->request.schema = enx_plan_schema();
         ask->request.schema_name = "plan";
     }
-    ask->bounds = (enx_chat_bounds){ .tokens_in_max = call->max_tokens_in,
-                                     .tokens_out_max = call->max_tokens_out,
-                                     .prompt_bytes = prompt_bytes(ask) };
+    ask->bounds = (enx_api_bounds){ .tokens_in_max = call->max_tokens_in,
+                                    .tokens_out_max = call->max_tokens_out,
+                                    .prompt_bytes = prompt_bytes(ask) };
     return ENX_OK;
 }
 
-void enx_chat_ask_close(enx_chat_ask *ask)
+void enx_api_ask_close(enx_api_ask *ask)
 {
     enx_buf_deinit(&ask->system);
     enx_buf_deinit(&ask->user);
 }
 
-void enx_chat_ask_measure(const enx_chat_skill *skill, enx_call *call)
+void enx_api_ask_measure(const enx_api_skill *skill, enx_call *call)
 {
-    enx_chat_ask ask = { .role = call->role };
+    enx_api_ask ask = { .role = call->role };
     if (write_messages(&ask, skill, call) == ENX_OK) {
         call->max_tokens_in = prompt_tokens(&ask);
         call->max_tokens_out = clamp_u32((uint64_t)answer_tokens(call) + skill->thinking_tokens);
     }
-    enx_chat_ask_close(&ask);
+    enx_api_ask_close(&ask);
 }
 
 /* ---- Answers -------------------------------------------------------------------------------- */
@@ -210,7 +209,7 @@ static void trim(const char **text, size_t *size)
 }
 
 /* Models like to give the fence back. */
-static void take_text(const enx_chat_ask *ask, const char **text, size_t *size)
+static void take_text(const enx_api_ask *ask, const char **text, size_t *size)
 {
     const size_t fence = strlen(ask->fence);
     trim(text, size);
@@ -238,11 +237,11 @@ static void take_scout(const char *text, size_t size, enx_call_report *out)
     out->level = space[1] - '0';
 }
 
-static void take_answer(const enx_chat_ask *ask, const enx_chat_reply *reply, enx_call_report *out)
+static void take_answer(const enx_api_ask *ask, const enx_api_reply *reply, enx_call_report *out)
 {
     const char *text = enx_buf_text(&reply->text);
     size_t      size = reply->text.size_bytes, begin = 0, end = 0;
-    if (ask->role == ENX_ROLE_PLAN && enx_chat_json_find(text, size, &begin, &end)) {
+    if (ask->role == ENX_ROLE_PLAN && enx_api_json_find(text, size, &begin, &end)) {
         text += begin;
         size = end - begin;
     }
@@ -250,28 +249,28 @@ static void take_answer(const enx_chat_ask *ask, const enx_chat_reply *reply, en
     if (ask->role == ENX_ROLE_SCOUT) take_scout(text, size, out);
     out->answer = text;
     out->answer_bytes = size;
-    if (reply->stop == ENX_CHAT_STOP_LENGTH) out->flags |= ENX_FLAG_TRUNCATED;
+    if (reply->stop == ENX_API_STOP_LENGTH) out->flags |= ENX_FLAG_TRUNCATED;
     if (size == 0 && ask->has_input) out->flags |= ENX_FLAG_EMPTY;
 }
 
-static void take_reply(const enx_chat_ask *ask, const enx_remote_result *result,
+static void take_reply(const enx_api_ask *ask, const enx_remote_result *result,
                        enx_call_report *out)
 {
-    const enx_chat_reply *reply = result->reply;
+    const enx_api_reply *reply = result->reply;
     out->sum_logprob = reply->sum_logprob;
     out->min_logprob = reply->min_logprob;
     out->token_count = reply->logprob_count;
     if (!result->doubt) out->tokens_reasoning = reply->usage.reasoning;
-    if (reply->stop == ENX_CHAT_STOP_REFUSAL || reply->stop == ENX_CHAT_STOP_FILTER) {
+    if (reply->stop == ENX_API_STOP_REFUSAL || reply->stop == ENX_API_STOP_FILTER) {
         out->status = ENX_CALL_REFUSE;
-        out->error = reply->stop == ENX_CHAT_STOP_FILTER ? "the provider's filter stopped it"
-                                                         : "the model refused";
+        out->error = reply->stop == ENX_API_STOP_FILTER ? "the provider's filter stopped it"
+                                                        : "the model refused";
     } else {
         take_answer(ask, reply, out);
     }
 }
 
-enx_call_report enx_chat_ask_report(const enx_chat_ask *ask, const enx_remote_result *result)
+enx_call_report enx_api_ask_report(const enx_api_ask *ask, const enx_remote_result *result)
 {
     enx_call_report out = { .call_id = ask->call_id,
                             .answer = "",

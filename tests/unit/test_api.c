@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_chat.c - requests say what the two APIs want to hear, and answers are read with distrust. */
-#include "backend/chat.h"
+/* test_api.c - requests say what the two APIs want to hear, and answers are read with distrust. */
+#include "backend/api.h"
 
 #include "base/mem.h"
 
@@ -14,29 +14,29 @@
 
 static const char schema[] = "{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\"}}}";
 
-static const enx_chat_message messages[] = {
-    { ENX_CHAT_SYSTEM, "Be brief.", 9 },
-    { ENX_CHAT_USER, "Olá \"x\"\n", 9 },
-    { ENX_CHAT_ASSISTANT, "Hm", 2 },
-    { ENX_CHAT_USER, "a\0b", 3 },
+static const enx_api_message messages[] = {
+    { ENX_API_SYSTEM, "Be brief.", 9 },
+    { ENX_API_USER, "Olá \"x\"\n", 9 },
+    { ENX_API_ASSISTANT, "Hm", 2 },
+    { ENX_API_USER, "a\0b", 3 },
 };
 
-static enx_chat_request request(void)
+static enx_api_request request(void)
 {
     static const char *const stops[] = { "END" };
-    return (enx_chat_request){ .messages = messages,
-                               .message_count = 4,
-                               .max_tokens = 50,
-                               .temperature = 0,
-                               .top_p = .5,
-                               .has_seed = true,
-                               .seed = 7,
-                               .stops = stops,
-                               .stop_count = 1,
-                               .wants_logprobs = true };
+    return (enx_api_request){ .messages = messages,
+                              .message_count = 4,
+                              .max_tokens = 50,
+                              .temperature = 0,
+                              .top_p = .5,
+                              .has_seed = true,
+                              .seed = 7,
+                              .stops = stops,
+                              .stop_count = 1,
+                              .wants_logprobs = true };
 }
 
-static json_t *written(const enx_chat_api *api, const enx_chat_request *q, unsigned features)
+static json_t *written(const enx_api *api, const enx_api_request *q, unsigned features)
 {
     enx_buf    out;
     enx_report report = { 0 };
@@ -74,9 +74,9 @@ static const char *word_at(const json_t *json, const char *path)
 static void openai_requests_carry_everything(void **state)
 {
     (void)state;
-    enx_chat_request q = request();
+    enx_api_request q = request();
     q.schema = schema;
-    json_t *json = written(&enx_chat_openai, &q, ENX_CHAT_HAS_ALL);
+    json_t *json = written(&enx_api_openai, &q, ENX_API_HAS_ALL);
     assert_string_equal(word_at(json, "model"), "big-1");
     assert_string_equal(word_at(json, "messages.0.role"), "system");
     assert_string_equal(word_at(json, "messages.1.content"), "Olá \"x\"\n");
@@ -97,15 +97,15 @@ static void openai_requests_carry_everything(void **state)
 static void a_server_that_knows_less_is_told_less(void **state)
 {
     (void)state;
-    enx_chat_request q = request();
+    enx_api_request q = request();
     q.schema = schema;
-    json_t *json = written(&enx_chat_openai, &q, 0);
+    json_t *json = written(&enx_api_openai, &q, 0);
     assert_int_equal(json_object_size(json), 4); /* model, messages, stream, and: */
     assert_int_equal(json_integer_value(at(json, "max_completion_tokens")), 50);
     assert_non_null(strstr(word_at(json, "messages.0.content"), schema)); /* in words, then */
     assert_string_equal(word_at(json, "messages.1.content"), "Be brief.");
     json_decref(json);
-    json = written(&enx_chat_anthropic, &q, 0);
+    json = written(&enx_api_anthropic, &q, 0);
     assert_int_equal(json_object_size(json), 5); /* with system */
     assert_non_null(strstr(word_at(json, "system"), schema));
     json_decref(json);
@@ -114,10 +114,10 @@ static void a_server_that_knows_less_is_told_less(void **state)
 static void anthropic_requests_carry_everything(void **state)
 {
     (void)state;
-    enx_chat_request q = request();
+    enx_api_request q = request();
     q.schema = schema;
     q.schema_name = "plan";
-    json_t *json = written(&enx_chat_anthropic, &q, ENX_CHAT_HAS_ALL);
+    json_t *json = written(&enx_api_anthropic, &q, ENX_API_HAS_ALL);
     assert_string_equal(word_at(json, "system"), "Be brief.");
     assert_int_equal(json_array_size(at(json, "messages")), 3);
     assert_string_equal(word_at(json, "messages.0.role"), "user");
@@ -134,12 +134,12 @@ static void anthropic_requests_carry_everything(void **state)
 static void what_no_api_can_carry_is_refused(void **state)
 {
     (void)state;
-    const enx_chat_message latin[] = { { ENX_CHAT_USER, "ol\xE1", 3 } };
-    const enx_chat_message late[] = { { ENX_CHAT_USER, "a", 1 }, { ENX_CHAT_SYSTEM, "b", 1 } };
+    const enx_api_message latin[] = { { ENX_API_USER, "ol\xE1", 3 } };
+    const enx_api_message late[] = { { ENX_API_USER, "a", 1 }, { ENX_API_SYSTEM, "b", 1 } };
     const struct {
-        enx_chat_request q;
-        enx_status       wanted;
-        const char      *says;
+        enx_api_request q;
+        enx_status      wanted;
+        const char     *says;
     } cases[] = {
         { { .messages = latin, .message_count = 1, .max_tokens = 1 }, ENX_FORMAT, "byte 3" },
         { { .messages = late, .message_count = 2, .max_tokens = 1 }, ENX_INVALID, "come first" },
@@ -151,25 +151,24 @@ static void what_no_api_can_carry_is_refused(void **state)
         enx_buf    out;
         enx_report report = { 0 };
         enx_buf_init(&out, 1 << 20);
-        assert_int_equal(
-            enx_chat_anthropic.write(&cases[i].q, "m", ENX_CHAT_HAS_ALL, &out, &report),
-            cases[i].wanted);
+        assert_int_equal(enx_api_anthropic.write(&cases[i].q, "m", ENX_API_HAS_ALL, &out, &report),
+                         cases[i].wanted);
         assert_non_null(strstr(report.text, cases[i].says));
         enx_buf_deinit(&out);
     }
-    enx_buf          out;
-    enx_chat_request q = request();
+    enx_buf         out;
+    enx_api_request q = request();
     enx_buf_init(&out, 20);
-    assert_int_equal(enx_chat_openai.write(&q, "m", ENX_CHAT_HAS_ALL, &out, NULL), ENX_LIMIT);
+    assert_int_equal(enx_api_openai.write(&q, "m", ENX_API_HAS_ALL, &out, NULL), ENX_LIMIT);
     enx_buf_deinit(&out);
 }
 
 /* ---- Answers -------------------------------------------------------------------------------- */
 
-static enx_status read_all(enx_chat_reply *reply, const enx_chat_api *api,
-                           const char *const *events, enx_report *report)
+static enx_status read_all(enx_api_reply *reply, const enx_api *api, const char *const *events,
+                           enx_report *report)
 {
-    enx_chat_reply_init(reply);
+    enx_api_reply_init(reply);
     for (; *events; events++) {
         const enx_status status = api->event(reply, *events, strlen(*events), report);
         if (status != ENX_OK) return status;
@@ -192,17 +191,17 @@ static void openai_streams_become_replies(void **state)
         "[DONE]",
         NULL,
     };
-    enx_chat_reply r;
-    assert_int_equal(read_all(&r, &enx_chat_openai, events, NULL), ENX_OK);
+    enx_api_reply r;
+    assert_int_equal(read_all(&r, &enx_api_openai, events, NULL), ENX_OK);
     assert_string_equal(enx_buf_text(&r.text), "Olá");
-    assert_int_equal(r.stop, ENX_CHAT_STOP_END);
+    assert_int_equal(r.stop, ENX_API_STOP_END);
     assert_true(r.is_ended && !r.error.is_set);
     assert_int_equal(r.usage.in, 20);
     assert_int_equal(r.usage.cached, 10);
     assert_int_equal(r.usage.out, 12);
     assert_int_equal(r.usage.reasoning, 8);
     assert_true(r.sum_logprob == -.75 && r.min_logprob == -.5 && r.logprob_count == 2);
-    enx_chat_reply_deinit(&r);
+    enx_api_reply_deinit(&r);
 }
 
 static void anthropic_streams_become_replies(void **state)
@@ -225,15 +224,15 @@ static void anthropic_streams_become_replies(void **state)
         "{\"type\":\"message_stop\"}",
         NULL,
     };
-    enx_chat_reply r;
-    assert_int_equal(read_all(&r, &enx_chat_anthropic, events, NULL), ENX_OK);
+    enx_api_reply r;
+    assert_int_equal(read_all(&r, &enx_api_anthropic, events, NULL), ENX_OK);
     assert_string_equal(enx_buf_text(&r.text), "Olá");
-    assert_int_equal(r.stop, ENX_CHAT_STOP_END);
+    assert_int_equal(r.stop, ENX_API_STOP_END);
     assert_true(r.is_ended);
     assert_int_equal(r.usage.in, 25);
     assert_int_equal(r.usage.cached, 10);
     assert_int_equal(r.usage.out, 12);
-    enx_chat_reply_deinit(&r);
+    enx_api_reply_deinit(&r);
 }
 
 static void the_input_of_a_tool_is_the_answer(void **state)
@@ -250,50 +249,50 @@ static void the_input_of_a_tool_is_the_answer(void **state)
         "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"},\"usage\":{}}",
         NULL,
     };
-    enx_chat_reply r;
-    assert_int_equal(read_all(&r, &enx_chat_anthropic, events, NULL), ENX_OK);
+    enx_api_reply r;
+    assert_int_equal(read_all(&r, &enx_api_anthropic, events, NULL), ENX_OK);
     assert_string_equal(enx_buf_text(&r.text), "{\"n\": 1}");
-    assert_int_equal(r.stop, ENX_CHAT_STOP_END);
+    assert_int_equal(r.stop, ENX_API_STOP_END);
     assert_false(r.is_ended);
-    enx_chat_reply_deinit(&r);
+    enx_api_reply_deinit(&r);
     const char body[] = "{\"content\":[{\"type\":\"text\",\"text\":\"Well\"},"
                         "{\"type\":\"tool_use\",\"input\":{\"n\":2}}],"
                         "\"stop_reason\":\"tool_use\"}";
-    enx_chat_reply_init(&r);
-    assert_int_equal(enx_chat_anthropic.body(&r, body, sizeof body - 1, NULL), ENX_OK);
+    enx_api_reply_init(&r);
+    assert_int_equal(enx_api_anthropic.body(&r, body, sizeof body - 1, NULL), ENX_OK);
     assert_string_equal(enx_buf_text(&r.text), "{\"n\":2}");
-    enx_chat_reply_deinit(&r);
+    enx_api_reply_deinit(&r);
 }
 
-static enx_chat_stop stop_of(const enx_chat_api *api, const char *event)
+static enx_api_stop stop_of(const enx_api *api, const char *event)
 {
-    enx_chat_reply    r;
+    enx_api_reply     r;
     const char *const events[] = { event, NULL };
     assert_int_equal(read_all(&r, api, events, NULL), ENX_OK);
-    enx_chat_reply_deinit(&r);
+    enx_api_reply_deinit(&r);
     return r.stop;
 }
 
 static void ends_say_why(void **state)
 {
     (void)state;
-    const enx_chat_api *o = &enx_chat_openai, *a = &enx_chat_anthropic;
+    const enx_api *o = &enx_api_openai, *a = &enx_api_anthropic;
     assert_int_equal(stop_of(o, "{\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}"),
-                     ENX_CHAT_STOP_LENGTH);
+                     ENX_API_STOP_LENGTH);
     assert_int_equal(
         stop_of(o, "{\"choices\":[{\"delta\":{},\"finish_reason\":\"content_filter\"}]}"),
-        ENX_CHAT_STOP_FILTER);
+        ENX_API_STOP_FILTER);
     assert_int_equal(stop_of(o, "{\"choices\":[{\"delta\":{\"refusal\":\"I will not\"},"
                                 "\"finish_reason\":\"stop\"}]}"),
-                     ENX_CHAT_STOP_REFUSAL);
+                     ENX_API_STOP_REFUSAL);
     assert_int_equal(stop_of(o, "{\"choices\":[{\"delta\":{\"content\":\"x\"}}]}"),
-                     ENX_CHAT_STOP_NONE);
+                     ENX_API_STOP_NONE);
     assert_int_equal(
         stop_of(a, "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"max_tokens\"}}"),
-        ENX_CHAT_STOP_LENGTH);
+        ENX_API_STOP_LENGTH);
     assert_int_equal(
         stop_of(a, "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"refusal\"}}"),
-        ENX_CHAT_STOP_REFUSAL);
+        ENX_API_STOP_REFUSAL);
 }
 
 static void errors_are_read_and_made_printable(void **state)
@@ -302,24 +301,23 @@ static void errors_are_read_and_made_printable(void **state)
     const char body[] =
         "{\"error\":{\"message\":\"bad\\u001b[31m \\u0085thing\",\"type\":\"t\",\"param\":\"seed\","
         "\"code\":\"c\"}}";
-    enx_chat_reply r;
-    enx_chat_reply_init(&r);
-    assert_int_equal(enx_chat_openai.body(&r, body, sizeof body - 1, NULL), ENX_OK);
+    enx_api_reply r;
+    enx_api_reply_init(&r);
+    assert_int_equal(enx_api_openai.body(&r, body, sizeof body - 1, NULL), ENX_OK);
     assert_true(r.error.is_set);
     assert_string_equal(r.error.message, "bad [31m   thing");
     assert_string_equal(r.error.kind, "c");
-    assert_int_equal(enx_chat_refused_feature(&r.error, ENX_CHAT_HAS_ALL), ENX_CHAT_HAS_SEED);
-    assert_int_equal(enx_chat_refused_feature(&r.error, ENX_CHAT_HAS_SCHEMA), 0);
-    enx_chat_reply_deinit(&r);
-    const enx_chat_error in_words = { .is_set = true,
-                                      .message = "Unsupported: 'max_tokens', use "
-                                                 "'max_completion_tokens'" };
-    assert_int_equal(enx_chat_refused_feature(&in_words, ENX_CHAT_HAS_ALL),
-                     ENX_CHAT_HAS_MAX_TOKENS);
-    const enx_chat_error too_many = { .is_set = true, .message = "max_tokens: 9 > 8" };
-    assert_int_equal(enx_chat_refused_feature(&too_many, ENX_CHAT_HAS_ALL), 0);
-    const enx_chat_error other = { .is_set = true, .field = "messages", .message = "seed" };
-    assert_int_equal(enx_chat_refused_feature(&other, ENX_CHAT_HAS_ALL), 0);
+    assert_int_equal(enx_api_refused_feature(&r.error, ENX_API_HAS_ALL), ENX_API_HAS_SEED);
+    assert_int_equal(enx_api_refused_feature(&r.error, ENX_API_HAS_SCHEMA), 0);
+    enx_api_reply_deinit(&r);
+    const enx_api_error in_words = { .is_set = true,
+                                     .message = "Unsupported: 'max_tokens', use "
+                                                "'max_completion_tokens'" };
+    assert_int_equal(enx_api_refused_feature(&in_words, ENX_API_HAS_ALL), ENX_API_HAS_MAX_TOKENS);
+    const enx_api_error too_many = { .is_set = true, .message = "max_tokens: 9 > 8" };
+    assert_int_equal(enx_api_refused_feature(&too_many, ENX_API_HAS_ALL), 0);
+    const enx_api_error other = { .is_set = true, .field = "messages", .message = "seed" };
+    assert_int_equal(enx_api_refused_feature(&other, ENX_API_HAS_ALL), 0);
 }
 
 static void nonsense_is_refused(void **state)
@@ -332,16 +330,16 @@ static void nonsense_is_refused(void **state)
     memset(deep, '[', sizeof deep - 1);
     for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
         const char *const events[] = { nonsense[i], NULL };
-        enx_chat_reply    r;
-        assert_int_equal(read_all(&r, &enx_chat_openai, events, NULL), ENX_FORMAT);
-        enx_chat_reply_deinit(&r);
-        assert_int_equal(read_all(&r, &enx_chat_anthropic, events, NULL), ENX_FORMAT);
-        enx_chat_reply_deinit(&r);
+        enx_api_reply     r;
+        assert_int_equal(read_all(&r, &enx_api_openai, events, NULL), ENX_FORMAT);
+        enx_api_reply_deinit(&r);
+        assert_int_equal(read_all(&r, &enx_api_anthropic, events, NULL), ENX_FORMAT);
+        enx_api_reply_deinit(&r);
     }
     const char *const events[] = { deep, NULL };
-    enx_chat_reply    r;
-    assert_int_equal(read_all(&r, &enx_chat_openai, events, NULL), ENX_LIMIT);
-    enx_chat_reply_deinit(&r);
+    enx_api_reply     r;
+    assert_int_equal(read_all(&r, &enx_api_openai, events, NULL), ENX_LIMIT);
+    enx_api_reply_deinit(&r);
     static const char *const odd[] = {
         /* well-formed, of the wrong kinds: nothing is taken */
         "{\"choices\":7,\"usage\":[],\"error\":null}",
@@ -350,34 +348,34 @@ static void nonsense_is_refused(void **state)
         "{\"type\":\"content_block_delta\",\"delta\":[{}]}",
         NULL,
     };
-    assert_int_equal(read_all(&r, &enx_chat_openai, odd, NULL), ENX_OK);
-    assert_true(r.text.size_bytes == 0 && r.stop == ENX_CHAT_STOP_NONE && !r.error.is_set);
-    enx_chat_reply_deinit(&r);
-    assert_int_equal(read_all(&r, &enx_chat_anthropic, odd, NULL), ENX_OK);
-    assert_true(r.text.size_bytes == 0 && r.stop == ENX_CHAT_STOP_NONE);
-    enx_chat_reply_deinit(&r);
+    assert_int_equal(read_all(&r, &enx_api_openai, odd, NULL), ENX_OK);
+    assert_true(r.text.size_bytes == 0 && r.stop == ENX_API_STOP_NONE && !r.error.is_set);
+    enx_api_reply_deinit(&r);
+    assert_int_equal(read_all(&r, &enx_api_anthropic, odd, NULL), ENX_OK);
+    assert_true(r.text.size_bytes == 0 && r.stop == ENX_API_STOP_NONE);
+    enx_api_reply_deinit(&r);
 }
 
 /* ---- Money ---------------------------------------------------------------------------------- */
 
-static const enx_chat_bounds bounds = { .tokens_in_max = 100,
-                                        .tokens_out_max = 50,
-                                        .prompt_bytes = 300 };
+static const enx_api_bounds bounds = { .tokens_in_max = 100,
+                                       .tokens_out_max = 50,
+                                       .prompt_bytes = 300 };
 
 static const char *settle(const char *usage, const char *text, enx_usage_count *out)
 {
-    enx_chat_reply r;
-    enx_buf        event;
+    enx_api_reply r;
+    enx_buf       event;
     enx_buf_init(&event, 10000);
     assert_int_equal(enx_buf_printf(&event,
                                     "{\"usage\":%s,\"choices\":[{\"delta\":{\"content\":\"%s\"}}]}",
                                     usage, text),
                      ENX_OK);
     const char *const events[] = { enx_buf_text(&event), NULL };
-    assert_int_equal(read_all(&r, &enx_chat_openai, events, NULL), ENX_OK);
-    const char *doubt = enx_chat_settle(&r, &bounds, out);
+    assert_int_equal(read_all(&r, &enx_api_openai, events, NULL), ENX_OK);
+    const char *doubt = enx_api_settle(&r, &bounds, out);
     enx_buf_deinit(&event);
-    enx_chat_reply_deinit(&r);
+    enx_api_reply_deinit(&r);
     return doubt;
 }
 
@@ -449,7 +447,7 @@ static void json_is_found_in_prose(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t     begin = 0, end = 0;
-        const bool found = enx_chat_json_find(cases[i].text, strlen(cases[i].text), &begin, &end);
+        const bool found = enx_api_json_find(cases[i].text, strlen(cases[i].text), &begin, &end);
         assert_int_equal(found, cases[i].wanted != NULL);
         if (!found) continue;
         assert_int_equal(end - begin, strlen(cases[i].wanted));
@@ -458,7 +456,7 @@ static void json_is_found_in_prose(void **state)
     static char deep[4000];
     size_t      begin, end;
     memset(deep, '{', sizeof deep);
-    assert_false(enx_chat_json_find(deep, sizeof deep, &begin, &end));
+    assert_false(enx_api_json_find(deep, sizeof deep, &begin, &end));
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_chat_ask.c - calls become prompts that no text breaks out of, and results become reports. */
-#include "backend/chat_ask.h"
+/* test_api_ask.c - calls become prompts that no text breaks out of, and results become reports. */
+#include "backend/api_ask.h"
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-static const char *const    languages[] = { "cs", "pt_BR" };
-static const enx_chat_skill skill = {
+static const char *const   languages[] = { "cs", "pt_BR" };
+static const enx_api_skill skill = {
     .languages = languages, .language_count = 2, .thinking_tokens = 100, .error_chance = .05
 };
 
@@ -36,12 +36,12 @@ static enx_call call_of(enx_role role, const char *text, size_t size)
                        .max_tokens_out = 200 };
 }
 
-static void open_ask(enx_chat_ask *ask, const enx_call *call)
+static void open_ask(enx_api_ask *ask, const enx_call *call)
 {
-    assert_int_equal(enx_chat_ask_open(ask, &skill, call, NULL), ENX_OK);
+    assert_int_equal(enx_api_ask_open(ask, &skill, call, NULL), ENX_OK);
 }
 
-static bool holds(const enx_chat_message *message, const char *text)
+static bool holds(const enx_api_message *message, const char *text)
 {
     return memmem(message->text, message->text_bytes, text, strlen(text)) != NULL;
 }
@@ -51,8 +51,8 @@ static bool holds(const enx_chat_message *message, const char *text)
 static void a_plan_is_asked_with_the_goal_alone(void **state)
 {
     (void)state;
-    enx_call     call = call_of(ENX_ROLE_PLAN, "TEXT OF A TASK", 14);
-    enx_chat_ask ask;
+    enx_call    call = call_of(ENX_ROLE_PLAN, "TEXT OF A TASK", 14);
+    enx_api_ask ask;
     open_ask(&ask, &call);
     assert_int_equal(ask.request.message_count, 2);
     assert_true(holds(&ask.messages[1], "put the accents back"));
@@ -60,14 +60,14 @@ static void a_plan_is_asked_with_the_goal_alone(void **state)
     assert_true(holds(&ask.messages[0], " cs pt_BR\n"));
     assert_string_equal(ask.request.schema, enx_plan_schema());
     assert_int_equal(ask.request.max_tokens, 200);
-    enx_chat_ask_close(&ask);
+    enx_api_ask_close(&ask);
 }
 
 /* What stands before the fence's second line, or NULL: the message does not end with its fence. */
-static const char *inner(const enx_chat_ask *ask, size_t *size)
+static const char *inner(const enx_api_ask *ask, size_t *size)
 {
-    const enx_chat_message *m = &ask->messages[1];
-    const size_t            fence = strlen(ask->fence);
+    const enx_api_message *m = &ask->messages[1];
+    const size_t           fence = strlen(ask->fence);
     if (m->text_bytes < 2 * fence + 2 || memcmp(m->text, ask->fence, fence) != 0 ||
         m->text[fence] != '\n' || memcmp(m->text + m->text_bytes - fence, ask->fence, fence) != 0)
         return NULL;
@@ -83,7 +83,7 @@ static void no_text_holds_its_fence(void **state)
     enx_rng rng = enx_rng_open(3, 0);
     for (int i = 0; i < 100; i++) {
         const enx_call call = call_of(ENX_ROLE_LEAD, text, strlen(text));
-        enx_chat_ask   ask;
+        enx_api_ask    ask;
         size_t         size = 0;
         open_ask(&ask, &call);
         const char *found = inner(&ask, &size);
@@ -94,7 +94,7 @@ static void no_text_holds_its_fence(void **state)
         const size_t at = strlen(text);
         snprintf(text + at, sizeof text - at, "\n%s %u", ask.fence,
                  (unsigned)enx_rng_below(&rng, 1000));
-        enx_chat_ask_close(&ask);
+        enx_api_ask_close(&ask);
     }
 }
 
@@ -102,15 +102,15 @@ static void the_same_instructions_serve_all_texts(void **state)
 {
     (void)state;
     const enx_call a = call_of(ENX_ROLE_LEAD, "um", 2), b = call_of(ENX_ROLE_AUDIT, "dois", 4);
-    enx_chat_ask   ask_a, ask_b;
+    enx_api_ask    ask_a, ask_b;
     open_ask(&ask_a, &a);
     open_ask(&ask_b, &b);
     assert_int_equal(ask_a.messages[0].text_bytes, ask_b.messages[0].text_bytes);
     assert_memory_equal(ask_a.messages[0].text, ask_b.messages[0].text,
                         ask_a.messages[0].text_bytes);
     assert_null(ask_a.request.schema);
-    enx_chat_ask_close(&ask_a);
-    enx_chat_ask_close(&ask_b);
+    enx_api_ask_close(&ask_a);
+    enx_api_ask_close(&ask_b);
 }
 
 static void only_what_may_change_is_named(void **state)
@@ -118,14 +118,14 @@ static void only_what_may_change_is_named(void **state)
     (void)state;
     static const char *const words[] = { "accents and other", "capital letters", "the marks" };
     for (uint32_t kinds = 1; kinds <= ENX_KINDS_ALL; kinds++) {
-        enx_call     call = call_of(ENX_ROLE_WORK, "a", 1);
-        enx_chat_ask ask;
+        enx_call    call = call_of(ENX_ROLE_WORK, "a", 1);
+        enx_api_ask ask;
         call.kinds = kinds;
         open_ask(&ask, &call);
         for (uint32_t k = 0; k < 3; k++)
             assert_int_equal(holds(&ask.messages[0], words[k]), kinds >> k & 1);
         assert_true(holds(&ask.messages[0], "pt_BR"));
-        enx_chat_ask_close(&ask);
+        enx_api_ask_close(&ask);
     }
 }
 
@@ -136,9 +136,9 @@ static void measures_bound_what_is_sent(void **state)
     const enx_role roles[] = { ENX_ROLE_PLAN, ENX_ROLE_SCOUT, ENX_ROLE_LEAD };
     memset(text, 'x', sizeof text);
     for (size_t i = 0; i < 3; i++) {
-        enx_call     call = call_of(roles[i], text, sizeof text);
-        enx_chat_ask ask;
-        enx_chat_ask_measure(&skill, &call);
+        enx_call    call = call_of(roles[i], text, sizeof text);
+        enx_api_ask ask;
+        enx_api_ask_measure(&skill, &call);
         open_ask(&ask, &call);
         const size_t bytes = ask.messages[0].text_bytes + ask.messages[1].text_bytes +
                              (ask.request.schema ? strlen(ask.request.schema) : 0);
@@ -147,8 +147,8 @@ static void measures_bound_what_is_sent(void **state)
         assert_int_equal(ask.request.max_tokens, call.max_tokens_out);
         assert_true(call.max_tokens_out > skill.thinking_tokens);
         /* what the swarm reserves without a measure is enough, too */
-        assert_true(bytes <= strlen(call.goal) + call.input_bytes + ENX_CHAT_ASK_PROMPT_TOKENS);
-        enx_chat_ask_close(&ask);
+        assert_true(bytes <= strlen(call.goal) + call.input_bytes + ENX_API_ASK_PROMPT_TOKENS);
+        enx_api_ask_close(&ask);
     }
 }
 
@@ -158,38 +158,38 @@ static void missing_memory_is_told(void **state)
     const enx_call call = call_of(ENX_ROLE_LEAD, "abc", 3);
     enx_status     status = ENX_NOMEM;
     for (long n = 0; status != ENX_OK; n++) {
-        enx_chat_ask ask;
+        enx_api_ask ask;
         assert_true(n < 30);
         enx_mem_fail_after(n);
-        status = enx_chat_ask_open(&ask, &skill, &call, NULL);
+        status = enx_api_ask_open(&ask, &skill, &call, NULL);
         enx_mem_fail_after(-1);
         assert_true(status == ENX_OK || status == ENX_NOMEM);
-        if (status == ENX_OK) enx_chat_ask_close(&ask);
+        if (status == ENX_OK) enx_api_ask_close(&ask);
     }
 }
 
 /* ---- Reports -------------------------------------------------------------------------------- */
 
-static enx_call_report read_reply(enx_chat_ask *ask, enx_chat_reply *reply, enx_role role,
-                                  const char *text, enx_chat_stop stop)
+static enx_call_report read_reply(enx_api_ask *ask, enx_api_reply *reply, enx_role role,
+                                  const char *text, enx_api_stop stop)
 {
     const enx_call call = call_of(role, "ola mundo", 9);
     open_ask(ask, &call);
-    enx_chat_reply_init(reply);
+    enx_api_reply_init(reply);
     if (*text) assert_int_equal(enx_buf_append_text(&reply->text, text), ENX_OK);
     reply->stop = stop;
     reply->usage.reasoning = 2;
     const enx_remote_result result = {
         .verdict = ENX_VERDICT_ANSWERED, .reply = reply, .usage = { 10, 5, 3 }, .latency_us = 9
     };
-    return enx_chat_ask_report(ask, &result);
+    return enx_api_ask_report(ask, &result);
 }
 
-static void expect_answer(enx_role role, const char *text, enx_chat_stop stop, const char *answer,
+static void expect_answer(enx_role role, const char *text, enx_api_stop stop, const char *answer,
                           uint32_t flags)
 {
-    enx_chat_ask          ask;
-    enx_chat_reply        reply;
+    enx_api_ask           ask;
+    enx_api_reply         reply;
     const enx_call_report r = read_reply(&ask, &reply, role, text, stop);
     assert_int_equal(r.call_id, 77);
     assert_int_equal(r.status, ENX_CALL_OK);
@@ -199,8 +199,8 @@ static void expect_answer(enx_role role, const char *text, enx_chat_stop stop, c
     assert_int_equal(r.usage.tokens_in, 10);
     assert_int_equal(r.tokens_reasoning, 2);
     assert_true(r.error_chance == .05 && !r.error);
-    enx_chat_reply_deinit(&reply);
-    enx_chat_ask_close(&ask);
+    enx_api_reply_deinit(&reply);
+    enx_api_ask_close(&ask);
 }
 
 static void answers_are_taken_out_of_what_surrounds_them(void **state)
@@ -208,18 +208,18 @@ static void answers_are_taken_out_of_what_surrounds_them(void **state)
     (void)state;
     char           fenced[100];
     const enx_call call = call_of(ENX_ROLE_LEAD, "ola mundo", 9);
-    enx_chat_ask   ask;
+    enx_api_ask    ask;
     open_ask(&ask, &call);
     snprintf(fenced, sizeof fenced, "%s\nOlá mundo\n%s\n", ask.fence, ask.fence);
-    enx_chat_ask_close(&ask);
-    expect_answer(ENX_ROLE_LEAD, "Olá mundo", ENX_CHAT_STOP_END, "Olá mundo", 0);
-    expect_answer(ENX_ROLE_LEAD, "\n Olá mundo \n", ENX_CHAT_STOP_END, "Olá mundo", 0);
-    expect_answer(ENX_ROLE_LEAD, fenced, ENX_CHAT_STOP_END, "Olá mundo", 0);
-    expect_answer(ENX_ROLE_LEAD, "Olá", ENX_CHAT_STOP_LENGTH, "Olá", ENX_FLAG_TRUNCATED);
-    expect_answer(ENX_ROLE_LEAD, " ", ENX_CHAT_STOP_END, "", ENX_FLAG_EMPTY);
-    expect_answer(ENX_ROLE_PLAN, "Sure: ```json\n{\"a\": 1}\n```", ENX_CHAT_STOP_END, "{\"a\": 1}",
+    enx_api_ask_close(&ask);
+    expect_answer(ENX_ROLE_LEAD, "Olá mundo", ENX_API_STOP_END, "Olá mundo", 0);
+    expect_answer(ENX_ROLE_LEAD, "\n Olá mundo \n", ENX_API_STOP_END, "Olá mundo", 0);
+    expect_answer(ENX_ROLE_LEAD, fenced, ENX_API_STOP_END, "Olá mundo", 0);
+    expect_answer(ENX_ROLE_LEAD, "Olá", ENX_API_STOP_LENGTH, "Olá", ENX_FLAG_TRUNCATED);
+    expect_answer(ENX_ROLE_LEAD, " ", ENX_API_STOP_END, "", ENX_FLAG_EMPTY);
+    expect_answer(ENX_ROLE_PLAN, "Sure: ```json\n{\"a\": 1}\n```", ENX_API_STOP_END, "{\"a\": 1}",
                   0);
-    expect_answer(ENX_ROLE_PLAN, "no plan", ENX_CHAT_STOP_END, "no plan", 0);
+    expect_answer(ENX_ROLE_PLAN, "no plan", ENX_API_STOP_END, "no plan", 0);
 }
 
 static void scouts_name_language_and_damage(void **state)
@@ -228,61 +228,61 @@ static void scouts_name_language_and_damage(void **state)
     static const char *const odd[] = {
         "pt_BR", "pt_BR 4", "pt_BR 31", " 3", "3", "pt_BR  3", "a_tag_that_is_much_too_long 3"
     };
-    enx_chat_ask    ask;
-    enx_chat_reply  reply;
+    enx_api_ask     ask;
+    enx_api_reply   reply;
     enx_call_report r;
-    r = read_reply(&ask, &reply, ENX_ROLE_SCOUT, "pt_BR 2\n", ENX_CHAT_STOP_END);
+    r = read_reply(&ask, &reply, ENX_ROLE_SCOUT, "pt_BR 2\n", ENX_API_STOP_END);
     assert_string_equal(r.language, "pt_BR");
     assert_int_equal(r.level, 2);
     assert_true(r.confidence == .95 && r.flags == 0);
-    enx_chat_reply_deinit(&reply);
-    enx_chat_ask_close(&ask);
+    enx_api_reply_deinit(&reply);
+    enx_api_ask_close(&ask);
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
-        r = read_reply(&ask, &reply, ENX_ROLE_SCOUT, odd[i], ENX_CHAT_STOP_END);
+        r = read_reply(&ask, &reply, ENX_ROLE_SCOUT, odd[i], ENX_API_STOP_END);
         assert_string_equal(r.language, "");
         assert_int_equal(r.level, ENX_LEVEL_UNKNOWN);
         assert_true(r.flags == ENX_FLAG_MALFORMED && r.confidence == 0);
-        enx_chat_reply_deinit(&reply);
-        enx_chat_ask_close(&ask);
+        enx_api_reply_deinit(&reply);
+        enx_api_ask_close(&ask);
     }
 }
 
 static void ends_without_an_answer_say_what_is_paid(void **state)
 {
     (void)state;
-    static const enx_chat_reply nothing = { 0 };
+    static const enx_api_reply nothing = { 0 };
     const struct {
         enx_verdict     verdict;
-        enx_chat_stop   stop;
+        enx_api_stop    stop;
         enx_call_status status;
         uint32_t        flags;
     } cases[] = {
-        { ENX_VERDICT_ANSWERED, ENX_CHAT_STOP_FILTER, ENX_CALL_REFUSE, 0 },
-        { ENX_VERDICT_ANSWERED, ENX_CHAT_STOP_REFUSAL, ENX_CALL_REFUSE, 0 },
-        { ENX_VERDICT_SPOILT, ENX_CHAT_STOP_NONE, ENX_CALL_ERROR, ENX_FLAG_MALFORMED },
-        { ENX_VERDICT_REFUSED, ENX_CHAT_STOP_NONE, ENX_CALL_ERROR, 0 },
-        { ENX_VERDICT_UNKNOWN, ENX_CHAT_STOP_NONE, ENX_CALL_LOST, 0 },
+        { ENX_VERDICT_ANSWERED, ENX_API_STOP_FILTER, ENX_CALL_REFUSE, 0 },
+        { ENX_VERDICT_ANSWERED, ENX_API_STOP_REFUSAL, ENX_CALL_REFUSE, 0 },
+        { ENX_VERDICT_SPOILT, ENX_API_STOP_NONE, ENX_CALL_ERROR, ENX_FLAG_MALFORMED },
+        { ENX_VERDICT_REFUSED, ENX_API_STOP_NONE, ENX_CALL_ERROR, 0 },
+        { ENX_VERDICT_UNKNOWN, ENX_API_STOP_NONE, ENX_CALL_LOST, 0 },
     };
     const enx_call call = call_of(ENX_ROLE_LEAD, "a", 1);
-    enx_chat_ask   ask;
+    enx_api_ask    ask;
     open_ask(&ask, &call);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        enx_chat_reply reply = nothing;
+        enx_api_reply reply = nothing;
         reply.stop = cases[i].stop;
         enx_remote_result result = {
             .verdict = cases[i].verdict, .reply = &reply, .usage = { 1, 2, 3 }, .error = "why"
         };
         if (cases[i].verdict == ENX_VERDICT_ANSWERED) result.error = NULL;
-        enx_call_report r = enx_chat_ask_report(&ask, &result);
+        enx_call_report r = enx_api_ask_report(&ask, &result);
         assert_int_equal(r.status, cases[i].status);
         assert_int_equal(r.flags, cases[i].flags);
         assert_int_equal(r.usage.tokens_out, 3);
         assert_non_null(r.error);
         result.doubt = "it lies";
-        r = enx_chat_ask_report(&ask, &result);
+        r = enx_api_ask_report(&ask, &result);
         assert_int_equal(r.flags, cases[i].flags | ENX_FLAG_USAGE);
     }
-    enx_chat_ask_close(&ask);
+    enx_api_ask_close(&ask);
 }
 
 /* ---- The plan's schema ---------------------------------------------------------------------- */

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chat.c - replies, and what of them is believed. */
-#include "backend/chat.h"
+/* api.c - replies, and what of them is believed. */
+#include "backend/api.h"
 
 #include "base/check.h"
 
 #include <string.h>
 
-void enx_chat_reply_init(enx_chat_reply *reply)
+void enx_api_reply_init(enx_api_reply *reply)
 {
-    *reply = (enx_chat_reply){ 0 };
-    enx_buf_init(&reply->text, ENX_CHAT_TEXT_BYTES_MAX);
+    *reply = (enx_api_reply){ 0 };
+    enx_buf_init(&reply->text, ENX_API_TEXT_BYTES_MAX);
 }
 
-void enx_chat_reply_deinit(enx_chat_reply *reply) { enx_buf_deinit(&reply->text); }
+void enx_api_reply_deinit(enx_api_reply *reply) { enx_buf_deinit(&reply->text); }
 
-const enx_chat_api *enx_chat_api_find(const char *name)
+const enx_api *enx_api_find(const char *name)
 {
-    if (strcmp(name, enx_chat_openai.name) == 0) return &enx_chat_openai;
-    if (strcmp(name, enx_chat_anthropic.name) == 0) return &enx_chat_anthropic;
+    if (strcmp(name, enx_api_openai.name) == 0) return &enx_api_openai;
+    if (strcmp(name, enx_api_anthropic.name) == 0) return &enx_api_anthropic;
     return NULL;
 }
 
@@ -29,31 +29,31 @@ typedef struct feature_field {
 } feature_field;
 
 static const feature_field feature_fields[] = {
-    { "response_format", ENX_CHAT_HAS_SCHEMA },
-    { "json_schema", ENX_CHAT_HAS_SCHEMA },
-    { "tool_choice", ENX_CHAT_HAS_SCHEMA },
-    { "tools", ENX_CHAT_HAS_SCHEMA },
-    { "logprobs", ENX_CHAT_HAS_LOGPROBS },
-    { "temperature", ENX_CHAT_HAS_TEMPERATURE },
-    { "top_p", ENX_CHAT_HAS_TOP_P },
-    { "seed", ENX_CHAT_HAS_SEED },
-    { "stream_options", ENX_CHAT_HAS_STREAM_USAGE },
-    { "max_tokens", ENX_CHAT_HAS_MAX_TOKENS },
-    { "stop", ENX_CHAT_HAS_STOPS },
+    { "response_format", ENX_API_HAS_SCHEMA },
+    { "json_schema", ENX_API_HAS_SCHEMA },
+    { "tool_choice", ENX_API_HAS_SCHEMA },
+    { "tools", ENX_API_HAS_SCHEMA },
+    { "logprobs", ENX_API_HAS_LOGPROBS },
+    { "temperature", ENX_API_HAS_TEMPERATURE },
+    { "top_p", ENX_API_HAS_TOP_P },
+    { "seed", ENX_API_HAS_SEED },
+    { "stream_options", ENX_API_HAS_STREAM_USAGE },
+    { "max_tokens", ENX_API_HAS_MAX_TOKENS },
+    { "stop", ENX_API_HAS_STOPS },
 };
 
 /* Who names the field is trusted; else the words are searched for it.  "response_format.type" is
  * about the first.  The limit of the answer is never given up on a guess: only for its newer name.
  */
-static bool is_about(const enx_chat_error *error, const feature_field *f)
+static bool is_about(const enx_api_error *error, const feature_field *f)
 {
-    if (f->feature == ENX_CHAT_HAS_MAX_TOKENS && !strstr(error->message, "max_completion_tokens"))
+    if (f->feature == ENX_API_HAS_MAX_TOKENS && !strstr(error->message, "max_completion_tokens"))
         return false;
     if (error->field[0]) return strncmp(error->field, f->field, strlen(f->field)) == 0;
     return strstr(error->message, f->field) != NULL;
 }
 
-unsigned enx_chat_refused_feature(const enx_chat_error *error, unsigned features)
+unsigned enx_api_refused_feature(const enx_api_error *error, unsigned features)
 {
     const size_t count = sizeof feature_fields / sizeof *feature_fields;
     for (size_t i = 0; error->is_set && i < count; i++)
@@ -65,11 +65,11 @@ unsigned enx_chat_refused_feature(const enx_chat_error *error, unsigned features
 /* ---- Money ---------------------------------------------------------------------------------- */
 
 /* Why the count cannot be true, or NULL.  The least that texts can take is one token for
- * ENX_CHAT_TOKEN_BYTES_MAX bytes. */
-static const char *doubt(const enx_chat_reply *reply, const enx_chat_bounds *bounds)
+ * ENX_API_TOKEN_BYTES_MAX bytes. */
+static const char *doubt(const enx_api_reply *reply, const enx_api_bounds *bounds)
 {
-    const enx_chat_usage *u = &reply->usage;
-    uint64_t              in, total;
+    const enx_api_usage *u = &reply->usage;
+    uint64_t             in, total;
     if (!u->has_in && !u->has_out) return "it told no usage";
     if (u->is_broken) return "its usage is no count of tokens";
     if (!u->has_in || !u->has_out) return "it told half of its usage";
@@ -79,15 +79,15 @@ static const char *doubt(const enx_chat_reply *reply, const enx_chat_bounds *bou
     if (u->reasoning > u->out) return "its usage does not add up";
     if (__builtin_add_overflow(in, u->out, &total) || (u->has_total && total != u->total))
         return "its usage does not add up";
-    if (in < (bounds->prompt_bytes + ENX_CHAT_TOKEN_BYTES_MAX - 1) / ENX_CHAT_TOKEN_BYTES_MAX)
+    if (in < (bounds->prompt_bytes + ENX_API_TOKEN_BYTES_MAX - 1) / ENX_API_TOKEN_BYTES_MAX)
         return "it says that it read fewer tokens than were sent";
-    if (u->out < (reply->text.size_bytes + ENX_CHAT_TOKEN_BYTES_MAX - 1) / ENX_CHAT_TOKEN_BYTES_MAX)
+    if (u->out < (reply->text.size_bytes + ENX_API_TOKEN_BYTES_MAX - 1) / ENX_API_TOKEN_BYTES_MAX)
         return "it says that it wrote fewer tokens than came";
     return NULL;
 }
 
-const char *enx_chat_settle(const enx_chat_reply *reply, const enx_chat_bounds *bounds,
-                            enx_usage_count *out)
+const char *enx_api_settle(const enx_api_reply *reply, const enx_api_bounds *bounds,
+                           enx_usage_count *out)
 {
     const char *reason = doubt(reply, bounds);
     *out = (enx_usage_count){ .tokens_in = bounds->tokens_in_max,
@@ -104,7 +104,7 @@ const char *enx_chat_settle(const enx_chat_reply *reply, const enx_chat_bounds *
 /* The end of the value that opens at `begin`, or 0.  Brackets in strings do not count. */
 static size_t matching_end(const char *text, size_t size_bytes, size_t begin)
 {
-    char   open[ENX_CHAT_JSON_DEPTH_MAX];
+    char   open[ENX_API_JSON_DEPTH_MAX];
     size_t depth = 0;
     bool   is_string = false;
     for (size_t i = begin; i < size_bytes; i++) {
@@ -115,7 +115,7 @@ static size_t matching_end(const char *text, size_t size_bytes, size_t begin)
         } else if (c == '"') {
             is_string = true;
         } else if (c == '{' || c == '[') {
-            if (depth == ENX_CHAT_JSON_DEPTH_MAX) return 0;
+            if (depth == ENX_API_JSON_DEPTH_MAX) return 0;
             open[depth++] = c == '{' ? '}' : ']';
         } else if (c == '}' || c == ']') {
             if (open[--depth] != c) return 0;
@@ -127,7 +127,7 @@ static size_t matching_end(const char *text, size_t size_bytes, size_t begin)
 
 /* A bracket that nothing closes is prose.  It cost a scan of what follows, so only so many are
  * tried. */
-bool enx_chat_json_find(const char *text, size_t size_bytes, size_t *begin, size_t *end)
+bool enx_api_json_find(const char *text, size_t size_bytes, size_t *begin, size_t *end)
 {
     enum { TRIES = 16 };
     int tries = 0;

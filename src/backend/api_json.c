@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chat_json.c - JSON that came from outside, and JSON that goes there. */
-#include "backend/chat_json.h"
+/* api_json.c - JSON that came from outside, and JSON that goes there. */
+#include "backend/api_json.h"
 
 #include "backend/loaded.h"
 
@@ -22,14 +22,13 @@ static enx_status check_depth(const char *data, size_t data_bytes, enx_report *r
         } else if (data[i] == '"') is_string = true;
         else if (data[i] == '{' || data[i] == '[') depth++;
         else if (data[i] == '}' || data[i] == ']') depth--;
-        if (depth > ENX_CHAT_JSON_DEPTH_MAX)
-            return ENX_FAIL(report, LIMIT, "JSON is nested deeper than %d",
-                            ENX_CHAT_JSON_DEPTH_MAX);
+        if (depth > ENX_API_JSON_DEPTH_MAX)
+            return ENX_FAIL(report, LIMIT, "JSON is nested deeper than %d", ENX_API_JSON_DEPTH_MAX);
     }
     return ENX_OK;
 }
 
-enx_status enx_chat_json_load(json_t **out, const char *data, size_t data_bytes, enx_report *report)
+enx_status enx_api_json_load(json_t **out, const char *data, size_t data_bytes, enx_report *report)
 {
     json_error_t error;
     ENX_TRY(check_depth(data, data_bytes, report));
@@ -48,7 +47,7 @@ static int append_dump(const char *bytes, size_t size_bytes, void *user)
     return enx_buf_append(user, bytes, size_bytes) == ENX_OK ? 0 : -1;
 }
 
-enx_status enx_chat_json_append(enx_buf *out, json_t *json, enx_report *report)
+enx_status enx_api_json_append(enx_buf *out, json_t *json, enx_report *report)
 {
     if (!json) return ENX_FAIL(report, NOMEM, "no memory for a request");
     const int failed = json_dump_callback(json, append_dump, out, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -58,7 +57,7 @@ enx_status enx_chat_json_append(enx_buf *out, json_t *json, enx_report *report)
                     out->max_bytes);
 }
 
-enx_status enx_chat_json_text(json_t **out, const enx_chat_message *message, enx_report *report)
+enx_status enx_api_json_text(json_t **out, const enx_api_message *message, enx_report *report)
 {
     const size_t at = enx_utf8_invalid_at(message->text, message->text_bytes);
     if (at < message->text_bytes)
@@ -69,15 +68,15 @@ enx_status enx_chat_json_text(json_t **out, const enx_chat_message *message, enx
     return *out ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for a message");
 }
 
-enx_status enx_chat_json_schema(json_t **out, const enx_chat_request *request, enx_report *report)
+enx_status enx_api_json_schema(json_t **out, const enx_api_request *request, enx_report *report)
 {
     json_t *schema = NULL;
-    ENX_TRY(enx_chat_json_load(&schema, request->schema, strlen(request->schema), report));
+    ENX_TRY(enx_api_json_load(&schema, request->schema, strlen(request->schema), report));
     *out = schema;
     return ENX_OK;
 }
 
-enx_status enx_chat_schema_words(enx_buf *out, const enx_chat_request *request, enx_report *report)
+enx_status enx_api_schema_words(enx_buf *out, const enx_api_request *request, enx_report *report)
 {
     enx_status status = enx_buf_append_text(out, schema_words);
     if (status == ENX_OK) status = enx_buf_append_text(out, request->schema);
@@ -85,15 +84,15 @@ enx_status enx_chat_schema_words(enx_buf *out, const enx_chat_request *request, 
     return ENX_OK;
 }
 
-enx_status enx_chat_json_messages(json_t **out, const enx_chat_request *request, size_t first,
-                                  enx_report *report)
+enx_status enx_api_json_messages(json_t **out, const enx_api_request *request, size_t first,
+                                 enx_report *report)
 {
     static const char *const roles[] = { "system", "user", "assistant" };
     json_t                  *messages = json_array(), *text = NULL;
     enx_status               status = ENX_OK;
     for (size_t i = first; status == ENX_OK && i < request->message_count; i++) {
-        const enx_chat_message *message = &request->messages[i];
-        status = enx_chat_json_text(&text, message, report);
+        const enx_api_message *message = &request->messages[i];
+        status = enx_api_json_text(&text, message, report);
         if (status == ENX_OK &&
             json_array_append_new(messages, json_pack("{s:s, s:o}", "role", roles[message->role],
                                                       "content", text)) != 0)
@@ -109,7 +108,7 @@ enx_status enx_chat_json_messages(json_t **out, const enx_chat_request *request,
 
 /* ---- Reading -------------------------------------------------------------------------------- */
 
-enx_status enx_chat_take_text(enx_buf *out, const json_t *text, enx_report *report)
+enx_status enx_api_take_text(enx_buf *out, const json_t *text, enx_report *report)
 {
     if (!json_is_string(text)) return ENX_OK;
     const enx_status status =
@@ -120,8 +119,7 @@ enx_status enx_chat_take_text(enx_buf *out, const json_t *text, enx_report *repo
     return ENX_OK;
 }
 
-bool enx_chat_take_count(enx_chat_usage *usage, const json_t *object, const char *key,
-                         uint64_t *out)
+bool enx_api_take_count(enx_api_usage *usage, const json_t *object, const char *key, uint64_t *out)
 {
     const json_t *value = json_object_get(object, key);
     if (!value || json_is_null(value)) return false;
@@ -147,7 +145,7 @@ static void take_words(char *out, size_t out_bytes, const json_t *text)
     out[size] = '\0';
 }
 
-void enx_chat_take_error(enx_chat_error *out, const json_t *error)
+void enx_api_take_error(enx_api_error *out, const json_t *error)
 {
     if (json_is_string(error)) take_words(out->message, sizeof out->message, error);
     take_words(out->message, sizeof out->message, json_object_get(error, "message"));
