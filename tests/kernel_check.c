@@ -178,7 +178,79 @@ static void test_quants(size_t shift)
         reference.f32_from_quant[i]((float *)want_bytes, blocks + shift, n);
         level.f32_from_quant[i]((float *)got_bytes, blocks + shift, n);
         check_exact(enx_tensor_type_name(l->type), n, FILL_MIXED, got_bytes, want_bytes, n * 4);
+        const size_t plain_bytes = enx_quant_is_large((enx_quant)i)
+                                       ? n / ENX_K_BLOCK * sizeof(enx_plain_k)
+                                       : n / ENX_SMALL_BLOCK * sizeof(enx_plain_32);
+        guard_set(got_bytes, plain_bytes);
+        reference.plain_from_quant[i](want_bytes, blocks + shift, n);
+        level.plain_from_quant[i](got_bytes, blocks + shift, n);
+        check_exact(enx_tensor_type_name(l->type), n, FILL_MIXED, got_bytes, want_bytes,
+                    plain_bytes);
     }
+}
+
+static void test_act_k(size_t n, fill kind, size_t shift)
+{
+    static float x[N_MAX + SHIFTS];
+    if (n % ENX_K_BLOCK) return;
+    fill_f32(x + shift, n, kind);
+    const size_t size_bytes = n / ENX_K_BLOCK * sizeof(enx_act_k);
+    guard_set(got_bytes, size_bytes);
+    reference.act_k_from_f32((enx_act_k *)want_bytes, x + shift, n);
+    level.act_k_from_f32((enx_act_k *)got_bytes, x + shift, n);
+    check_exact("act_k_from_f32", n, kind, got_bytes, want_bytes, size_bytes);
+}
+
+/* ---- plain blocks ------------------------------------------------------ */
+
+enum { PLAIN_N = 512 };
+
+/* Each product within what rounding may change: half a step of the largest activation, and floats'
+ * own. */
+static void check_plain_products(const float *got, const float *w, const float *x,
+                                 const enx_matmul_shape *s)
+{
+    for (size_t j = 0; j < s->batch_count; j++)
+        for (size_t r = 0; r < s->row_count; r++) {
+            double sum = 0, most = 0, size = 0;
+            for (size_t c = 0; c < PLAIN_N; c++) {
+                const double weight = (double)w[r * PLAIN_N + c],
+                             input = (double)x[j * PLAIN_N + c];
+                most = fmax(most, fabs(input));
+                size += fabs(weight);
+                sum += weight * input;
+            }
+            const double out = (double)got[j * s->out_stride + r];
+            check(fabs(out - sum) <= size * fmax(most / 253, (double)ENX_ACT_TINY) + 1e-38,
+                  "plain product", PLAIN_N, -1, out, sum);
+        }
+}
+
+static void test_matmul_plain(enx_quant quant, fill kind, size_t rows, size_t batch)
+{
+    static _Alignas(8) uint8_t plain[ROWS_MAX * PLAIN_N * 2], acts_of[BATCH_MAX * PLAIN_N * 2];
+    static uint8_t             blocks[ROWS_MAX * PLAIN_N * 2];
+    static float               x[BATCH_MAX * PLAIN_N], w[ROWS_MAX * PLAIN_N];
+    const enx_matmul_shape     shape = { rows, PLAIN_N, batch, rows + 3 };
+    const size_t               size_bytes = ((batch - 1) * shape.out_stride + rows) * sizeof(float);
+    float                     *got = (float *)got_bytes, *want = (float *)want_bytes;
+    quant_fill(&quant_layouts[quant], blocks, rows * PLAIN_N, draw(FILL_MIXED), &rng);
+    fill_f32(x, batch * PLAIN_N, kind);
+    level.plain_from_quant[quant](plain, blocks, rows * PLAIN_N);
+    memset(want_bytes, 0xA5, size_bytes);
+    guard_set(got_bytes, size_bytes);
+    if (enx_quant_is_large(quant)) {
+        reference.act_k_from_f32((void *)acts_of, x, batch * PLAIN_N);
+        reference.matmul_plain_k(want, (void *)plain, (void *)acts_of, &shape);
+        level.matmul_plain_k(got, (void *)plain, (void *)acts_of, &shape);
+    } else {
+        reference.act_from_f32((void *)acts_of, x, batch * PLAIN_N);
+        reference.matmul_plain_32(want, (void *)plain, (void *)acts_of, &shape);
+        level.matmul_plain_32(got, (void *)plain, (void *)acts_of, &shape);
+    }
+    check_exact("matmul_plain", PLAIN_N, kind, got, want, size_bytes);
+    reference.f32_from_quant[quant](w, blocks, rows * PLAIN_N);
+    check_plain_products(got, w, x, &shape);
 }
 
 static enx_block_q8_0 rows_q8[ROWS_MAX * N_MAX / ENX_Q8_BLOCK];
@@ -403,12 +475,17 @@ static void test_level(void)
     static const size_t widths[] = { 2, 4, 18, 32, 48, 64, 128 };
     test_f16_all_bits();
     for (size_t i = 0; i < 300; i++) test_quants(i % SHIFTS);
+    for (size_t i = 0; i < 20u * ENX_QUANT_COUNT; i++)
+        test_matmul_plain((enx_quant)(i % ENX_QUANT_COUNT),
+                          (fill)(i / ENX_QUANT_COUNT % FILL_COUNT),
+                          1 + enx_rng_below(&rng, ROWS_MAX), 1 + enx_rng_below(&rng, BATCH_MAX));
     for (fill kind = 0; kind < FILL_COUNT; kind++)
         for (size_t l = 0; l < LENGTH_COUNT; l++) {
             const size_t n = lengths[l];
             for (size_t shift = 0; shift < SHIFTS; shift++) {
                 test_conversions(n, kind, shift);
                 test_quantize(n, kind, shift);
+                test_act_k(n, kind, shift);
                 test_rows(n, kind, shift);
                 test_softmax(n, kind, shift);
             }

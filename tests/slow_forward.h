@@ -2,8 +2,8 @@
 /* slow_forward.h - the transformer again, slow and obvious: one sequence, plain loops, doubles,
  * weights read from the file by name.
  *
- * It rounds where the fast one stores less than a double: keys and values to f16, and with Q8_0
- * weights the input of each product to int8 in blocks of 32; nowhere when is_exact is set.
+ * It rounds where the fast one stores less than a double: keys and values to f16, and with weights
+ * in blocks the input of each product to int8 in blocks of as many; nowhere when is_exact is set.
  *
  * Layer: tests.  Thread-safety: no shared state.
  */
@@ -38,7 +38,7 @@ static inline float *slow_tensor(const slow_forward *s, int layer, const char *p
     else snprintf(name, sizeof name, "%s%s", part, kind);
     const enx_gguf_tensor *t = enx_gguf_tensor_find(s->gguf, name);
     if (!t) return NULL;
-    const size_t n = (size_t)(t->dims[0] * t->dims[1]);
+    const size_t n = (size_t)(t->dims[0] * t->dims[1] * t->dims[2]);
     float       *out = ENX_MEM_NEW(float, n);
     enx_kernels_init(&k, ENX_CPU_SCALAR);
     enx_tensor_to_f32(&k, t->type, out, t->data, n);
@@ -56,10 +56,10 @@ static inline bool slow_is_gemma(const slow_forward *s)
     return slow_is_arch(s, "gemma2") || slow_is_arch(s, "gemma3");
 }
 
-/* Gemma 2: every other layer, from the first; Gemma 3: five of six; Phi 3: all. */
+/* Gemma 2, gpt-oss: every other layer, from the first; Gemma 3: five of six; Phi 3: all. */
 static inline bool slow_has_window(const slow_forward *s, int layer)
 {
-    if (slow_is_arch(s, "gemma2")) return layer % 2 == 0;
+    if (slow_is_arch(s, "gemma2") || slow_is_arch(s, "gpt-oss")) return layer % 2 == 0;
     if (slow_is_arch(s, "gemma3")) return layer % 6 < 5;
     return slow_is_arch(s, "phi3");
 }
@@ -88,19 +88,25 @@ static inline const char *slow_holder(const slow_forward *s, const char *part, s
     return is_qkv ? "attn_qkv" : part;
 }
 
-static inline void slow_multiply(const slow_forward *s, int layer, const char *part, double *out,
-                                 const double *x, size_t rows, size_t cols)
+/* Matrix number `index` of those that lie one after the other under that name. */
+static inline void slow_multiply_nth(const slow_forward *s, int layer, const char *part,
+                                     size_t index, double *out, const double *x, size_t rows,
+                                     size_t cols)
 {
     enx_tensor_type type;
     size_t          first;
     const char     *holder = slow_holder(s, part, &first);
+    first += index * rows;
     float          *w = slow_tensor(s, layer, holder, &type);
     double         *in = ENX_MEM_NEW(double, cols);
-    const bool      is_rounded = type == ENX_TENSOR_Q8_0 && !s->is_exact;
-    for (size_t b = 0; b < cols; b += 32) {
+    const enx_quant quant = enx_quant_of(type);
+    const bool      is_quantized = type == ENX_TENSOR_Q8_0 || quant != ENX_QUANT_COUNT;
+    const bool      is_rounded = is_quantized && !s->is_exact;
+    const size_t    block = enx_quant_is_large(quant) ? 256 : 32;
+    for (size_t b = 0; b < cols; b += block) {
         double most = 0;
-        for (size_t i = b; i < cols && i < b + 32; i++) most = fmax(most, fabs(x[i]));
-        for (size_t i = b; i < cols && i < b + 32; i++)
+        for (size_t i = b; i < cols && i < b + block; i++) most = fmax(most, fabs(x[i]));
+        for (size_t i = b; i < cols && i < b + block; i++)
             in[i] = is_rounded && most > 0 ? nearbyint(x[i] * 127 / most) * most / 127 : x[i];
     }
     for (size_t r = 0; r < rows; r++) {
@@ -109,6 +115,12 @@ static inline void slow_multiply(const slow_forward *s, int layer, const char *p
     }
     enx_mem_free(in);
     enx_mem_free(w);
+}
+
+static inline void slow_multiply(const slow_forward *s, int layer, const char *part, double *out,
+                                 const double *x, size_t rows, size_t cols)
+{
+    slow_multiply_nth(s, layer, part, 0, out, x, rows, cols);
 }
 
 static inline void slow_norm(const slow_forward *s, int layer, const char *part, double *out,
@@ -124,13 +136,20 @@ static inline void slow_norm(const slow_forward *s, int layer, const char *part,
     enx_mem_free(gain);
 }
 
-static inline void slow_add_bias(const slow_forward *s, int layer, const char *part, double *x,
-                                 size_t n)
+/* Row `index` of a tensor of biases, if the file has it. */
+static inline void slow_add_bias_nth(const slow_forward *s, int layer, const char *part,
+                                     size_t index, double *x, size_t n)
 {
     enx_tensor_type type;
     float          *bias = slow_tensor(s, layer, part, &type);
-    for (size_t i = 0; bias && i < n; i++) x[i] += (double)bias[i];
+    for (size_t i = 0; bias && i < n; i++) x[i] += (double)bias[index * n + i];
     enx_mem_free(bias);
+}
+
+static inline void slow_add_bias(const slow_forward *s, int layer, const char *part, double *x,
+                                 size_t n)
+{
+    slow_add_bias_nth(s, layer, part, 0, x, n);
 }
 
 /* The angle of pair i at a position, and the factor of its length. */
@@ -138,10 +157,10 @@ static inline double slow_angle(const slow_forward *s, int layer, size_t i, doub
 {
     if (slow_is_arch(s, "gemma3") && slow_has_window(s, layer)) {
         *length = 1;
-        return s->position * pow(10000, -2.0 * (double)i / s->h->head_width);
+        return s->position * pow(10000, -2.0 * (double)i / s->h->rope_width);
     }
     const enx_rope_scaling *r = &s->h->rope_scaling;
-    const double            d = s->h->head_width, factor = (double)r->factor;
+    const double            d = s->h->rope_width, factor = (double)r->factor;
     const double            pace = pow((double)s->h->rope_base, -2.0 * (double)i / d);
     *length = r->is_yarn ? 1 + log(factor) / 10 : 1;
     if (!r->is_yarn) return s->position * pace / factor;
@@ -156,16 +175,17 @@ static inline double slow_angle(const slow_forward *s, int layer, size_t i, doub
 
 static inline void slow_rotate(const slow_forward *s, int layer, double *x)
 {
-    const size_t    half = s->h->head_width / 2;
+    const size_t    half = s->h->rope_width / 2;
     enx_tensor_type type;
-    const bool      is_long = s->h->context_tokens > s->h->rope_scaling.original_tokens;
-    const char     *which = !slow_is_arch(s, "phi3") ? "rope_freqs"
-                            : is_long                ? "rope_factors_long"
-                                                     : "rope_factors_short";
-    float          *factors = slow_tensor(s, -1, which, &type);
+    if (slow_is_arch(s, "smollm3") && layer % 4 == 3) return;
+    const bool  is_long = s->h->context_tokens > s->h->rope_scaling.original_tokens;
+    const char *which = !slow_is_arch(s, "phi3") ? "rope_freqs"
+                        : is_long                ? "rope_factors_long"
+                                                 : "rope_factors_short";
+    float      *factors = slow_tensor(s, -1, which, &type);
     for (size_t i = 0; i < half; i++) {
         double       length;
-        const bool   is_split = !slow_is_arch(s, "llama");
+        const bool   is_split = !slow_is_arch(s, "llama") && !slow_is_arch(s, "smollm3");
         const size_t p = is_split ? i : 2 * i, q = is_split ? half + i : 2 * i + 1;
         const double angle = slow_angle(s, layer, i, &length) / (factors ? (double)factors[i] : 1);
         const double a = x[p] * length, b = x[q] * length;
@@ -177,13 +197,15 @@ static inline void slow_rotate(const slow_forward *s, int layer, double *x)
 
 static inline void slow_attention(slow_forward *s, int layer, double *out, const double *h)
 {
-    const size_t d = s->h->head_width, width = s->h->width;
-    const size_t q_width = s->h->head_count * d, kv_width = s->h->kv_head_count * d;
-    const size_t start = (size_t)layer * s->h->context_tokens;
-    double      *q = ENX_MEM_NEW(double, q_width), *a = ENX_MEM_NEW(double, q_width);
-    double      *scores = ENX_MEM_NEW(double, s->position + 1);
-    double      *k = s->keys + (start + s->position) * kv_width;
-    double      *v = s->values + (start + s->position) * kv_width;
+    const size_t    d = s->h->head_width, width = s->h->width;
+    const size_t    q_width = s->h->head_count * d, kv_width = s->h->kv_head_count * d;
+    const size_t    start = (size_t)layer * s->h->context_tokens;
+    double         *q = ENX_MEM_NEW(double, q_width), *a = ENX_MEM_NEW(double, q_width);
+    double         *scores = ENX_MEM_NEW(double, s->position + 1);
+    double         *k = s->keys + (start + s->position) * kv_width;
+    double         *v = s->values + (start + s->position) * kv_width;
+    enx_tensor_type type;
+    float          *sinks = slow_tensor(s, layer, "attn_sinks", &type);
     slow_multiply(s, layer, "attn_q", q, h, q_width, width);
     slow_multiply(s, layer, "attn_k", k, h, kv_width, width);
     slow_multiply(s, layer, "attn_v", v, h, kv_width, width);
@@ -216,29 +238,76 @@ static inline void slow_attention(slow_forward *s, int layer, double *out, const
             scores[p] = exp(scores[p]);
             sum += scores[p];
         }
+        sum += sinks ? exp((double)sinks[i]) : 0;
         for (size_t p = from; p <= s->position; p++)
             for (size_t j = 0; j < d; j++)
                 a[i * d + j] += scores[p] / sum * s->values[(start + p) * kv_width + shared + j];
     }
     slow_multiply(s, layer, "attn_output", out, a, width, q_width);
+    slow_add_bias(s, layer, "attn_output.bias", out, width);
+    enx_mem_free(sinks);
     enx_mem_free(q);
     enx_mem_free(a);
     enx_mem_free(scores);
 }
 
-static inline void slow_ffn(const slow_forward *s, int layer, double *out, const double *h)
+static inline double slow_gate(const slow_forward *s, double x, double up)
+{
+    if (slow_is_gemma(s))
+        return x / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * pow(x, 3)))) * up;
+    if (!slow_is_arch(s, "gpt-oss")) return x / (1 + exp(-x)) * up;
+    x = fmin(x, 7);
+    return x / (1 + exp(-1.702 * x)) * (1 + fmax(-7, fmin(up, 7)));
+}
+
+/* parts: gate, up, down, and their biases; `index`: which expert. */
+static inline void slow_ffn_of(const slow_forward *s, int layer, const char *const parts[6],
+                               size_t index, double *out, const double *h)
 {
     const size_t f = s->h->ffn_width, width = s->h->width;
     double      *gate = ENX_MEM_NEW(double, f), *up = ENX_MEM_NEW(double, f);
-    slow_multiply(s, layer, "ffn_gate", gate, h, f, width);
-    slow_multiply(s, layer, "ffn_up", up, h, f, width);
-    for (size_t i = 0; i < f; i++) {
-        const double x = gate[i], inner = sqrt(2 / acos(-1)) * (x + 0.044715 * pow(x, 3));
-        gate[i] = (slow_is_gemma(s) ? x / 2 * (1 + tanh(inner)) : x / (1 + exp(-x))) * up[i];
-    }
-    slow_multiply(s, layer, "ffn_down", out, gate, width, f);
+    slow_multiply_nth(s, layer, parts[0], index, gate, h, f, width);
+    slow_multiply_nth(s, layer, parts[1], index, up, h, f, width);
+    slow_add_bias_nth(s, layer, parts[3], index, gate, f);
+    slow_add_bias_nth(s, layer, parts[4], index, up, f);
+    for (size_t i = 0; i < f; i++) gate[i] = slow_gate(s, gate[i], up[i]);
+    slow_multiply_nth(s, layer, parts[2], index, out, gate, width, f);
+    slow_add_bias_nth(s, layer, parts[5], index, out, width);
     enx_mem_free(gate);
     enx_mem_free(up);
+}
+
+/* The experts that the router likes best, each by its part of exp(liking). */
+static inline void slow_experts(const slow_forward *s, int layer, double *out, const double *h)
+{
+    static const char *const parts[] = { "ffn_gate_exps",    "ffn_up_exps",
+                                         "ffn_down_exps",    "ffn_gate_exps.bias",
+                                         "ffn_up_exps.bias", "ffn_down_exps.bias" };
+    const size_t             n = s->h->expert_count, width = s->h->width;
+    double *likes = ENX_MEM_NEW(double, n), *one = ENX_MEM_NEW(double, width), sum = 0;
+    slow_multiply(s, layer, "ffn_gate_inp", likes, h, n, width);
+    slow_add_bias(s, layer, "ffn_gate_inp.bias", likes, n);
+    for (size_t j = 0; j < width; j++) out[j] = 0;
+    for (uint32_t i = 0; i < s->h->expert_used_count; i++) {
+        size_t best = 0;
+        for (size_t e = 1; e < n; e++)
+            if (likes[e] > likes[best]) best = e;
+        const double share = exp(likes[best]);
+        slow_ffn_of(s, layer, parts, best, one, h);
+        for (size_t j = 0; j < width; j++) out[j] += share * one[j];
+        sum += share;
+        likes[best] = -INFINITY;
+    }
+    for (size_t j = 0; j < width; j++) out[j] /= sum;
+    enx_mem_free(likes);
+    enx_mem_free(one);
+}
+
+static inline void slow_ffn(const slow_forward *s, int layer, double *out, const double *h)
+{
+    static const char *const parts[] = { "ffn_gate", "ffn_up", "ffn_down", "-", "-", "-" };
+    if (s->h->expert_count) slow_experts(s, layer, out, h);
+    else slow_ffn_of(s, layer, parts, 0, out, h);
 }
 
 /* Append a token; logits [vocab]. */
@@ -254,9 +323,10 @@ static inline void slow_step(slow_forward *s, uint32_t token, double *logits)
     for (uint32_t layer = 0; layer < s->h->layer_count; layer++) {
         slow_norm(s, (int)layer, "attn_norm", h, x, width);
         slow_attention(s, (int)layer, more, h);
-        slow_norm(s, (int)layer, "post_attention_norm", more, more, width);
+        const bool is_late = slow_is_arch(s, "gpt-oss");
+        if (!is_late) slow_norm(s, (int)layer, "post_attention_norm", more, more, width);
         for (size_t i = 0; i < width; i++) x[i] += more[i];
-        slow_norm(s, (int)layer, "ffn_norm", h, x, width);
+        slow_norm(s, (int)layer, is_late ? "post_attention_norm" : "ffn_norm", h, x, width);
         slow_ffn(s, (int)layer, more, h);
         slow_norm(s, (int)layer, "post_ffw_norm", more, more, width);
         for (size_t i = 0; i < width; i++) x[i] += more[i];

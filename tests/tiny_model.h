@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TINY_TENSORS_MAX = 512 };
+enum { TINY_TENSORS_MAX = 1024 };
 
 typedef struct tiny_options {
     const char     *arch; /* NULL: qwen3 */
@@ -26,7 +26,9 @@ typedef struct tiny_options {
     uint32_t        vocab, width, layers, heads, kv_heads, head_width, ffn, context;
     bool            is_head_untied;
     bool            has_rope_factors;
-    uint32_t        window;       /* of attention; 0: none */
+    uint32_t        experts, experts_used; /* 0: none, where the architecture allows that */
+    uint32_t        rope_width;            /* 0: the head's width */
+    uint32_t        window;                /* of attention; 0: none */
     const char     *rope_scaling; /* NULL, "linear" or "yarn": stretched by 4 from 16 tokens */
     bool            is_calm; /* weights as large as in trained models, not to amplify rounding */
     uint64_t        seed;
@@ -84,66 +86,121 @@ static inline double tiny_spread(const tiny_options *o, const char *name, uint32
     return strstr(name, "blk") ? keeps : 2 * keeps;
 }
 
-/* A matrix of normal numbers, or with rows == 0 a gain around 1; biases too are around 1, which
- * none can miss. */
-static inline void tiny_add(tiny_builder *b, const char *name, uint32_t rows, uint32_t cols)
+/* Gains are around 1; biases too, which none can miss, or calm, so as not to drown the rest. */
+static inline float tiny_number(tiny_builder *b, const char *name, uint32_t rows, double spread)
+{
+    const double normal = enx_rng_normal(&b->rng);
+    const bool   is_bias = strstr(name, ".bias") != NULL;
+    if (rows && !is_bias) return (float)(normal * spread);
+    return (float)(is_bias && b->o->is_calm ? normal / 4 : 1 + 0.2 * normal);
+}
+
+/* A matrix, `count` of them one after the other, or with rows == 0 a gain or a bias. */
+static inline void tiny_add_stack(tiny_builder *b, const char *name, uint32_t count, uint32_t rows,
+                                  uint32_t cols)
 {
     if (b->o->without && strcmp(name, b->o->without) == 0) return;
-    const enx_tensor_type type = rows ? b->o->type : ENX_TENSOR_F32;
+    const bool            is_float = !rows || strstr(name, ".bias") || strstr(name, "gate_inp");
+    const enx_tensor_type type = is_float ? ENX_TENSOR_F32 : b->o->type;
     if (b->o->misshape && strcmp(name, b->o->misshape) == 0) rows = (rows ? rows : 1) + 1;
-    const size_t   n = (size_t)(rows ? rows : 1) * cols;
-    const uint64_t dims[2] = { cols, rows };
+    const size_t   n = (size_t)(rows ? rows : 1) * cols * count;
+    const uint64_t dims[3] = { cols, rows, count };
     const double   spread = tiny_spread(b->o, name, cols);
     float         *x = ENX_MEM_NEW(float, n);
-    void          *data = enx_mem_new((rows ? rows : 1), enx_tensor_row_bytes(type, cols));
-    for (size_t i = 0; i < n; i++)
-        x[i] = (float)(rows ? enx_rng_normal(&b->rng) * spread : 1 + 0.2 * enx_rng_normal(&b->rng));
+    void          *data = enx_mem_new(n / cols, enx_tensor_row_bytes(type, cols));
+    for (size_t i = 0; i < n; i++) x[i] = tiny_number(b, name, rows, spread);
     tiny_convert(data, x, n, type);
     const quant_layout *layout = quant_layout_of(type);
     if (layout) quant_fill(layout, data, n, (float)spread, &b->rng);
     enx_mem_free(x);
-    enx_gguf_add_tensor(b->writer, name, type, rows ? 2 : 1, dims, data);
+    enx_gguf_add_tensor(b->writer, name, type, count > 1 ? 3 : rows ? 2 : 1, dims, data);
     b->data[b->data_count++] = data;
 }
 
-static inline void tiny_add_layer(tiny_builder *b, uint32_t i)
+static inline void tiny_add(tiny_builder *b, const char *name, uint32_t rows, uint32_t cols)
+{
+    tiny_add_stack(b, name, 1, rows, cols);
+}
+
+static inline const char *tiny_arch(const tiny_options *o) { return o->arch ? o->arch : "qwen3"; }
+
+static inline bool tiny_is(const tiny_options *o, const char *arch)
+{
+    return strcmp(tiny_arch(o), arch) == 0;
+}
+
+/* A tensor of each layer; rows 0: a gain. */
+typedef struct tiny_part {
+    const char *name;
+    uint32_t    rows, cols;
+    bool        is_there;
+    bool        is_stack; /* one an expert */
+} tiny_part;
+
+static inline void tiny_add_parts(tiny_builder *b, uint32_t layer, const tiny_part *parts, size_t n)
+{
+    for (size_t p = 0; p < n; p++) {
+        char name[64];
+        if (!parts[p].is_there) continue;
+        snprintf(name, sizeof name, "blk.%u.%s", layer, parts[p].name);
+        tiny_add_stack(b, name, parts[p].is_stack ? b->o->experts : 1, parts[p].rows,
+                       parts[p].cols);
+    }
+}
+
+static inline void tiny_add_matrices(tiny_builder *b, uint32_t layer)
 {
     const tiny_options *o = b->o;
-    const char         *arch = o->arch ? o->arch : "qwen3";
-    const bool          is_qwen2 = strcmp(arch, "qwen2") == 0;
-    const bool          is_phi3 = strcmp(arch, "phi3") == 0;
-    const bool          is_gemma = strncmp(arch, "gemma", 5) == 0;
-    const bool          has_head_norms = strcmp(arch, "qwen3") == 0 || strcmp(arch, "gemma3") == 0;
+    const bool          is_fused = tiny_is(o, "phi3"), is_dense = o->experts == 0;
     const uint32_t      q = o->heads * o->head_width, kv = o->kv_heads * o->head_width;
-    const struct {
-        const char *name;
-        uint32_t    rows, cols;
-        bool        is_missing;
-    } parts[] = {
-        { "attn_norm.weight", 0, o->width, false },
-        { "attn_q.weight", q, o->width, is_phi3 },
-        { "attn_k.weight", kv, o->width, is_phi3 },
-        { "attn_v.weight", kv, o->width, is_phi3 },
-        { "attn_qkv.weight", q + 2 * kv, o->width, !is_phi3 },
-        { "attn_output.weight", o->width, q, false },
-        { "ffn_norm.weight", 0, o->width, false },
-        { "ffn_gate.weight", o->ffn, o->width, is_phi3 },
-        { "ffn_up.weight", o->ffn * (is_phi3 ? 2 : 1), o->width, false },
-        { "ffn_down.weight", o->width, o->ffn, false },
-        { "attn_q_norm.weight", 0, o->head_width, !has_head_norms },
-        { "attn_k_norm.weight", 0, o->head_width, !has_head_norms },
-        { "post_attention_norm.weight", 0, o->width, !is_gemma },
-        { "post_ffw_norm.weight", 0, o->width, !is_gemma },
-        { "attn_q.bias", 0, q, !is_qwen2 },
-        { "attn_k.bias", 0, kv, !is_qwen2 },
-        { "attn_v.bias", 0, kv, !is_qwen2 },
+    const tiny_part     parts[] = {
+            { "attn_norm.weight", 0, o->width, true, false },
+            { "attn_q.weight", q, o->width, !is_fused, false },
+            { "attn_k.weight", kv, o->width, !is_fused, false },
+            { "attn_v.weight", kv, o->width, !is_fused, false },
+            { "attn_qkv.weight", q + 2 * kv, o->width, is_fused, false },
+            { "attn_output.weight", o->width, q, true, false },
+            { "ffn_norm.weight", 0, o->width, !tiny_is(o, "gpt-oss"), false },
+            { "ffn_gate.weight", o->ffn, o->width, !is_fused && is_dense, false },
+            { "ffn_up.weight", o->ffn * (is_fused ? 2 : 1), o->width, is_dense, false },
+            { "ffn_down.weight", o->width, o->ffn, is_dense, false },
+            { "ffn_gate_inp.weight", o->experts, o->width, !is_dense, false },
+            { "ffn_gate_exps.weight", o->ffn, o->width, !is_dense, true },
+            { "ffn_up_exps.weight", o->ffn, o->width, !is_dense, true },
+            { "ffn_down_exps.weight", o->width, o->ffn, !is_dense, true },
     };
-    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
-        char name[64];
-        if (parts[p].is_missing) continue;
-        snprintf(name, sizeof name, "blk.%u.%s", i, parts[p].name);
-        tiny_add(b, name, parts[p].rows, parts[p].cols);
-    }
+    tiny_add_parts(b, layer, parts, sizeof parts / sizeof *parts);
+}
+
+static inline void tiny_add_gains(tiny_builder *b, uint32_t layer)
+{
+    const tiny_options *o = b->o;
+    const bool          is_oss = tiny_is(o, "gpt-oss"), has_bias = is_oss || tiny_is(o, "qwen2");
+    const bool          is_gemma = strncmp(tiny_arch(o), "gemma", 5) == 0;
+    const bool has_norms = tiny_is(o, "qwen3") || tiny_is(o, "qwen3moe") || tiny_is(o, "gemma3");
+    const uint32_t  q = o->heads * o->head_width, kv = o->kv_heads * o->head_width;
+    const tiny_part parts[] = {
+        { "attn_q_norm.weight", 0, o->head_width, has_norms, false },
+        { "attn_k_norm.weight", 0, o->head_width, has_norms, false },
+        { "post_attention_norm.weight", 0, o->width, is_gemma || is_oss, false },
+        { "post_ffw_norm.weight", 0, o->width, is_gemma, false },
+        { "attn_q.bias", 0, q, has_bias, false },
+        { "attn_k.bias", 0, kv, has_bias, false },
+        { "attn_v.bias", 0, kv, has_bias, false },
+        { "attn_output.bias", 0, o->width, is_oss, false },
+        { "attn_sinks.weight", 0, o->heads, is_oss, false },
+        { "ffn_gate_inp.bias", 0, o->experts, is_oss, false },
+        { "ffn_gate_exps.bias", o->experts, o->ffn, is_oss, false },
+        { "ffn_up_exps.bias", o->experts, o->ffn, is_oss, false },
+        { "ffn_down_exps.bias", o->experts, o->width, is_oss, false },
+    };
+    tiny_add_parts(b, layer, parts, sizeof parts / sizeof *parts);
+}
+
+static inline void tiny_add_layer(tiny_builder *b, uint32_t layer)
+{
+    tiny_add_matrices(b, layer);
+    tiny_add_gains(b, layer);
 }
 
 static inline void tiny_add_rope_scaling(tiny_builder *b, const char *arch)
@@ -160,7 +217,7 @@ static inline void tiny_add_rope_scaling(tiny_builder *b, const char *arch)
 static inline void tiny_add_keys(tiny_builder *b)
 {
     const tiny_options *o = b->o;
-    const char         *arch = o->arch ? o->arch : "qwen3";
+    const char         *arch = tiny_arch(o);
     const struct {
         const char *name;
         uint32_t    value;
@@ -173,11 +230,16 @@ static inline void tiny_add_keys(tiny_builder *b)
         { "attention.head_count_kv", o->kv_heads },
         { "attention.key_length", o->head_width },
         { "attention.value_length", o->head_width },
+        { "rope.dimension_count", o->rope_width ? o->rope_width : o->head_width },
+        { "expert_count", o->experts },
+        { "expert_used_count", o->experts_used },
+        { "expert_feed_forward_length", o->experts ? o->ffn : 0 },
     };
     char name[96];
     enx_gguf_add_str(b->writer, "general.architecture", arch);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         snprintf(name, sizeof name, "%s.%s", arch, keys[i].name);
+        if (!keys[i].value) continue;
         if (!o->key || strcmp(o->key, name) != 0) enx_gguf_add_u32(b->writer, name, keys[i].value);
     }
     snprintf(name, sizeof name, "%s.attention.layer_norm_rms_epsilon", arch);
@@ -185,7 +247,7 @@ static inline void tiny_add_keys(tiny_builder *b)
     snprintf(name, sizeof name, "%s.rope.freq_base", arch);
     enx_gguf_add_f32(b->writer, name, strcmp(arch, "gemma3") == 0 ? 1e6f : 10000);
     snprintf(name, sizeof name, "%s.attention.sliding_window", arch);
-    if (o->window || strncmp(arch, "gemma", 5) == 0)
+    if (o->window || strncmp(arch, "gemma", 5) == 0 || strcmp(arch, "gpt-oss") == 0)
         enx_gguf_add_u32(b->writer, name, o->window ? o->window : o->context);
     if (strcmp(arch, "gemma2") == 0) { /* so tight that none can miss them */
         enx_gguf_add_f32(b->writer, "gemma2.attn_logit_softcapping", 1);
@@ -209,7 +271,7 @@ static inline enx_status tiny_build(const tiny_options *options, enx_buf *out, e
     tiny_add(&b, "output_norm.weight", 0, options->width);
     if (options->is_head_untied) tiny_add(&b, "output.weight", options->vocab, options->width);
     const bool     is_phi3 = options->arch && strcmp(options->arch, "phi3") == 0;
-    const uint32_t half = options->head_width / 2;
+    const uint32_t half = (options->rope_width ? options->rope_width : options->head_width) / 2;
     if (options->has_rope_factors)
         tiny_add(&b, is_phi3 ? "rope_factors_short.weight" : "rope_freqs.weight", 0, half);
     if (options->has_rope_factors && is_phi3) tiny_add(&b, "rope_factors_long.weight", 0, half);

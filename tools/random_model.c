@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* random_model.c - a model file of true structure and random weights, to compare and to measure.
  *
- *     random_model ARCHITECTURE TYPE OUT.gguf [--shape NAME] [--seed S] [--long]
+ *     random_model ARCHITECTURE TYPE OUT.gguf [--shape NAME] [--seed S] [--long] [--part]
+ *         [--experts]
  *
  * TYPE is that of the matrices.  Shapes: small (some 4 million parameters, whose rows every type's
- * blocks divide), and those of known models: 135m, 0.5b, 1b.  --long: rotation stretched by YaRN.
- * The vocabulary is made up: all bytes, then all strings of two bytes, then of three, as far as it
- * reaches.  Token 256 + n is token n / 256 with the byte n % 256 behind it.
+ * blocks divide), and those of known models: 135m, 0.5b, 1b.  --long: rotation stretched by YaRN;
+ * --part: of three quarters of each head; --experts: eight of them, two used, where they need not
+ * be. The vocabulary is made up: all bytes, then all strings of two bytes, then of three, as far as
+ * it reaches.  Token 256 + n is token n / 256 with the byte n % 256 behind it.
  */
 #include "base/check.h"
 #include "plat/file.h"
@@ -52,7 +54,7 @@ static bool find_type(enx_tensor_type *out, const char *text)
     return false;
 }
 
-enum { BYTES = 256, TOKEN_BYTES_MAX = 3 };
+enum { BYTES = 256, TOKEN_BYTES_MAX = 3, EXPERTS = 8, EXPERTS_USED = 2 };
 
 static enx_status add_vocab(enx_gguf_writer *writer, uint32_t count, enx_report *report)
 {
@@ -86,7 +88,7 @@ static enx_status add_vocab(enx_gguf_writer *writer, uint32_t count, enx_report 
 static int usage(void)
 {
     fprintf(stderr, "usage: random_model ARCHITECTURE TYPE OUT.gguf [--shape small|135m|0.5b|1b] "
-                    "[--seed S] [--long]\n");
+                    "[--seed S] [--long] [--part] [--experts]\n");
     return 64;
 }
 
@@ -94,10 +96,13 @@ int main(int argc, char **argv)
 {
     tiny_options o = { .is_calm = true, .seed = 1, .add_keys = add_vocab };
     const shape *s = &shapes[0];
+    bool         is_sparse = false, is_part = false;
     if (argc < 4 || !find_type(&o.type, argv[2])) return usage();
     for (int i = 4; i < argc; i++) {
         const bool has_value = i + 1 < argc;
         if (strcmp(argv[i], "--long") == 0) o.rope_scaling = "yarn";
+        else if (strcmp(argv[i], "--experts") == 0) is_sparse = true;
+        else if (strcmp(argv[i], "--part") == 0) is_part = true;
         else if (strcmp(argv[i], "--shape") == 0 && has_value) s = find_shape(argv[++i]);
         else if (strcmp(argv[i], "--seed") == 0 && has_value)
             o.seed = strtoull(argv[++i], NULL, 10);
@@ -116,8 +121,14 @@ int main(int argc, char **argv)
     o.heads = s->heads;
     o.kv_heads = s->kv_heads;
     o.head_width = s->head_width;
+    if (is_part) o.rope_width = s->head_width / 4 * 3;
     o.ffn = s->ffn;
     o.context = s->context;
+    o.is_head_untied = architecture->experts == ENX_EXPERTS_ALWAYS;
+    if (architecture->experts == ENX_EXPERTS_ALWAYS || is_sparse) {
+        o.experts = EXPERTS;
+        o.experts_used = EXPERTS_USED;
+    }
     if (architecture->has_window)
         o.window = architecture->window_period ? s->context / 8 : s->context;
     enx_report report = { 0 };

@@ -338,7 +338,7 @@ static enx_status add_model(enx_local *local, const enx_config *config,
     local->roster.model_count++; /* closed with the rest from here on */
     if (status == ENX_OK) status = check_duty(m, duty, report);
     if (status != ENX_OK) return status;
-    const uint64_t params = enx_model_param_count(m->skill.loaded.model);
+    const uint64_t params = enx_model_active_param_count(m->skill.loaded.model);
     m->config = model;
     m->slots = model->slots ? model->slots : ENX_CONFIG_SLOTS;
     if (enx_gguf_read_f64(m->skill.loaded.gguf, "enxame.train.cpu_seconds", &train_s, NULL) !=

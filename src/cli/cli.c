@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/nearest.h"
 #include "plat/file.h"
+#include "text/utf8.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -97,6 +98,23 @@ static enx_status set_value(const cli_option *o, const char *text, enx_report *r
     return ENX_OK;
 }
 
+enx_status cli_set_number(const cli_option *options, size_t count, const char *name,
+                          const char *text, enx_report *report)
+{
+    const char *names[CLI_OPTIONS_MAX];
+    size_t      name_count = 0;
+    ENX_CHECK(count <= CLI_OPTIONS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const cli_option *o = &options[i];
+        if (o->kind != CLI_UINT && o->kind != CLI_REAL) continue;
+        if (strcmp(o->name, name) == 0) return set_value(o, text, report);
+        names[name_count++] = o->name;
+    }
+    const char *near = enx_nearest(name, names, name_count);
+    return ENX_FAIL(report, INVALID, "%s is nothing to set%s%s%s", name,
+                    near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 /* Read the option at argv[*at]; *at ends on its last word. */
 static enx_status parse_option(const cli_spec *spec, cli_args *args, int argc, char **argv, int *at,
                                enx_report *report)
@@ -164,7 +182,9 @@ static bool has_printed_json;
 int cli_fail(const char *command, const cli_args *args, enx_status status, const enx_report *report)
 {
     const char *text = report->text[0] ? report->text : enx_status_text(status);
-    fprintf(stderr, "enxame %s: %s\n", command, text);
+    fprintf(stderr, "enxame %s: ", command);
+    cli_write_text(stderr, text, strlen(text));
+    fputc('\n', stderr);
     if (args->is_json && !has_printed_json) /* one object, whatever happens */
         cli_print_json(json_pack("{s:{s:s, s:o, s:i}}", "error", "status", enx_status_text(status),
                                  "text", cli_json_text(text, strlen(text)), "exit_code",
@@ -218,6 +238,35 @@ enx_status cli_json_append(enx_buf *out, const json_t *json)
 }
 
 json_t *cli_json_usd(uint64_t usd_nano) { return json_real((double)usd_nano * 1e-9); }
+
+void cli_write_text(FILE *out, const char *text, size_t size_bytes)
+{
+    static const char replacement[] = "\xEF\xBF\xBD";
+    if (!isatty(fileno(out))) {
+        fwrite(text, 1, size_bytes, out);
+        return;
+    }
+    for (size_t at = 0; at < size_bytes;) {
+        uint32_t     c = 0;
+        const size_t size = enx_utf8_decode(text + at, size_bytes - at, &c);
+        const bool   is_control = (c < ' ' && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
+        if (is_control || c == ENX_UTF8_INVALID) fputs(replacement, out);
+        else fwrite(text + at, 1, size, out);
+        at += size;
+    }
+}
+
+bool cli_is_live(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+bool cli_has_color(void)
+{
+    const char *plain = getenv("NO_COLOR");
+    return cli_is_live() && !(plain && plain[0]);
+}
 
 /* ---- Files ---------------------------------------------------------------------------------- */
 
@@ -299,6 +348,12 @@ void cli_absolute_path(char out[CLI_PATH_BYTES_MAX], const char *path)
     if (size >= CLI_PATH_BYTES_MAX) out[0] = '\0'; /* opening it fails, by name */
 }
 
+bool cli_is_yaml(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
 /* ---- Interrupts ----------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupt_count;
@@ -319,3 +374,25 @@ void cli_catch_interrupts(void)
 }
 
 bool cli_is_interrupted(void) { return interrupt_count > 0; }
+
+static volatile sig_atomic_t was_interrupted, is_ending;
+
+static void on_pause(int number)
+{
+    if (number == SIGINT) was_interrupted = 1;
+    else is_ending = 1;
+}
+
+void cli_count_interrupts(void)
+{
+    const struct sigaction action = { .sa_handler = on_pause };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+bool cli_was_interrupted(void) { return was_interrupted; }
+
+void cli_forget_interrupts(void) { was_interrupted = 0; }
+
+bool cli_is_ending(void) { return is_ending; }

@@ -15,10 +15,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum {
     CLI_LIST_MAX = 256,
-    CLI_OPTIONS_MAX = 32,
+    CLI_OPTIONS_MAX = 40,
     CLI_PATH_BYTES_MAX = 4096,
     CLI_TEXT_BYTES_MAX = 64 << 20, /* of a text that is read whole: 64 MiB */
 };
@@ -64,6 +65,11 @@ typedef struct cli_args {
 ENX_MUST_USE enx_status cli_parse(const cli_spec *spec, cli_args *args, int argc, char **argv,
                                   enx_report *report);
 
+/* Give a number among the options a value from text, as --name does: for words that come later.
+ * ENX_INVALID: no such number, with the nearest name; no number. */
+ENX_MUST_USE enx_status cli_set_number(const cli_option *options, size_t count, const char *name,
+                                       const char *text, enx_report *report);
+
 /* Tell why on stderr (and as {"error": ...} on stdout for machines); returns the exit code. */
 int cli_fail(const char *command, const cli_args *args, enx_status status,
              const enx_report *report);
@@ -78,6 +84,14 @@ json_t                 *cli_json_usd(uint64_t usd_nano);
 /* Append it, compact. */
 ENX_MUST_USE enx_status cli_json_append(enx_buf *out, const json_t *json);
 
+/* Write text that a model or a file gave.  On a terminal control characters but line breaks and
+ * tabs are shown as U+FFFD: text must not command it. */
+void cli_write_text(FILE *out, const char *text, size_t size_bytes);
+
+/* Is stderr a terminal that can be drawn on, and may it be in color?  (NO_COLOR and TERM say.) */
+bool cli_is_live(void);
+bool cli_has_color(void);
+
 /* Append the whole content of `path` ("-": standard input). */
 ENX_MUST_USE enx_status cli_read(enx_buf *out, const char *path, enx_report *report);
 
@@ -90,6 +104,8 @@ ENX_MUST_USE enx_status cli_swarm_path(char out[CLI_PATH_BYTES_MAX], const char 
                                        enx_report *report);
 /* As realpath does, but the last part need not exist. */
 void                    cli_absolute_path(char out[CLI_PATH_BYTES_MAX], const char *path);
+/* Is this the name of a swarm file, ".yaml" or ".yml"? */
+bool                    cli_is_yaml(const char *path);
 
 /* The value of an environment variable that holds a key; NULL without. */
 const char *cli_secret(const char *name);
@@ -99,9 +115,18 @@ const char *cli_secret(const char *name);
 void cli_catch_interrupts(void);
 bool cli_is_interrupted(void);
 
+/* For who goes on after an interrupt: SIGINT is counted and never ends the process. */
+void cli_count_interrupts(void);
+/* Was there a SIGINT, since they were forgotten? */
+bool cli_was_interrupted(void);
+void cli_forget_interrupts(void);
+/* Was there a SIGTERM or SIGHUP? */
+bool cli_is_ending(void);
+
 /* The commands, one a file. */
 int cmd_bill(int argc, char **argv);
 int cmd_cancel(int argc, char **argv);
+int cmd_chat(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_generate(int argc, char **argv);

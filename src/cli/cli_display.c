@@ -6,7 +6,6 @@
 #include "plat/clock.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,14 +14,13 @@ enum { LIVE_EVERY_US = 100000, PLAIN_EVERY_US = 2000000, BAR_CELLS = 20 };
 void cli_display_init(cli_display *d, const enx_swarm *swarm, const enx_roster *roster,
                       uint32_t item_count, bool is_quiet)
 {
-    const char *term = getenv("TERM"), *plain = getenv("NO_COLOR");
     *d = (cli_display){ .swarm = swarm,
                         .roster = roster,
                         .item_count = item_count,
                         .is_quiet = is_quiet,
                         .start_us = enx_clock_monotonic_us() };
-    d->is_live = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
-    d->has_color = d->is_live && !(plain && plain[0]);
+    d->is_live = cli_is_live();
+    d->has_color = cli_has_color();
     d->shown_us = d->is_live ? 0 : d->start_us;
     d->start_tokens = enx_usage_tokens(&enx_swarm_budget(swarm)->total.usage);
 }

@@ -49,17 +49,19 @@ static enx_status describe(const char *path, json_t **out, enx_report *report)
     ENX_TRY(enx_loaded_open(&loaded, path, report));
     const enx_hparams *h = enx_model_hparams(loaded.model);
     (void)!enx_gguf_read_f64(loaded.gguf, "enxame.train.cpu_seconds", &train_s, NULL);
-    *out = json_pack("{s:s, s:o, s:o, s:s, s:I, s:I, s:o, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, "
-                     "s:i}, s:o, s:f}",
-                     "path", path, "name", text_key(loaded.gguf, "general.name"), "about",
-                     text_key(loaded.gguf, "general.description"), "architecture", h->arch->name,
-                     "parameters", (json_int_t)enx_model_param_count(loaded.model), "weight_bytes",
-                     (json_int_t)enx_model_weight_bytes(loaded.model), "types",
-                     weights_of(loaded.gguf), "sizes", "vocab", (int)h->vocab_count, "context",
-                     (int)h->context_tokens, "width", (int)h->width, "layers", (int)h->layer_count,
-                     "heads", (int)h->head_count, "kv_heads", (int)h->kv_head_count, "head_width",
-                     (int)h->head_width, "ffn", (int)h->ffn_width, "classes",
-                     classes_of(loaded.gguf), "train_cpu_seconds", train_s);
+    *out = json_pack(
+        "{s:s, s:o, s:o, s:s, s:I, s:I, s:I, s:o, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, "
+        "s:i, s:i, s:i}, s:o, s:f}",
+        "path", path, "name", text_key(loaded.gguf, "general.name"), "about",
+        text_key(loaded.gguf, "general.description"), "architecture", h->arch->name, "parameters",
+        (json_int_t)enx_model_param_count(loaded.model), "active_parameters",
+        (json_int_t)enx_model_active_param_count(loaded.model), "weight_bytes",
+        (json_int_t)enx_model_weight_bytes(loaded.model), "types", weights_of(loaded.gguf), "sizes",
+        "vocab", (int)h->vocab_count, "context", (int)h->context_tokens, "width", (int)h->width,
+        "layers", (int)h->layer_count, "heads", (int)h->head_count, "kv_heads",
+        (int)h->kv_head_count, "head_width", (int)h->head_width, "ffn", (int)h->ffn_width,
+        "experts", (int)h->expert_count, "experts_used", (int)h->expert_used_count, "classes",
+        classes_of(loaded.gguf), "train_cpu_seconds", train_s);
     enx_loaded_close(&loaded);
     return *out ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory");
 }
@@ -168,12 +170,9 @@ int cmd_models(int argc, char **argv)
         if (status == ENX_OK) args.operands.items[args.operands.count++] = swarm;
     }
     for (size_t i = 0; status == ENX_OK && i < args.operands.count; i++) {
-        const char  *path = args.operands.items[i];
-        const size_t size = strlen(path);
-        json_t      *one = NULL;
-        if (size > 5 &&
-            (strcmp(path + size - 5, ".yaml") == 0 || strcmp(path + size - 4, ".yml") == 0))
-            status = describe_swarm(path, list, &report);
+        const char *path = args.operands.items[i];
+        json_t     *one = NULL;
+        if (cli_is_yaml(path)) status = describe_swarm(path, list, &report);
         else if ((status = describe(path, &one, &report)) == ENX_OK)
             json_array_append_new(list, one);
     }

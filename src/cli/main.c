@@ -20,6 +20,7 @@ static const command commands[] = {
     { "map", cmd_map, "many records, JSONL in and out, resumable" },
     { "demo", cmd_demo, "real paragraphs repaired three ways, and compared" },
     { "exam", cmd_exam, "grade a model on text whose truth is known" },
+    { "chat", cmd_chat, "talk with a model" },
     { "generate", cmd_generate, "continue a text by one model" },
     { "tokenize", cmd_tokenize, "text to token ids" },
     { "models", cmd_models, "what a model file or a swarm holds" },

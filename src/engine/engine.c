@@ -18,6 +18,9 @@
  *     are appended at once, and evaluated together with the next one that is a real choice.
  * (4) Every running sequence has at least one row to evaluate, and gets at least one a step.
  * (5) Draw n of a request is the n-th stream of its seed, so nothing else moves it.
+ * (6) A slot that is free still holds the keys and values of its first `evaluated` tokens.  A row's
+ *     numbers depend on the tokens before it alone, so a sequence that begins with the same ones
+ *     goes on behind them; the last token of its prompt is evaluated again, for (1).
  */
 #include "engine/engine.h"
 
@@ -135,10 +138,24 @@ static void list_top(const enx_engine *e, const slot *s, const enx_candidates *c
                     r->top + (size_t)(s->scored - r->forced_count) * r->top_count, r->top_count);
 }
 
+/* Is the text that comes next without choice?  Then settle its first token. */
+static bool skip_forced(const enx_engine *e, slot *s)
+{
+    const enx_request *r = &s->request;
+    if (!r->skips_forced || r->sampling.bias_count || s->scored < r->forced_count) return false;
+    const uint32_t id = enx_mask_forced(r->mask);
+    if (id == ENX_TOKEN_NONE) return false;
+    const float certain = 0;
+    list_top(e, s, &(enx_candidates){ &certain, &id, 1 });
+    settle(s, id, 0, id);
+    return true;
+}
+
 /* Settle the outputs at which the mask leaves no choice; then know what it allows next. */
 static void advance(const enx_engine *e, slot *s)
 {
     while (s->request.mask && !s->is_done) {
+        if (skip_forced(e, s)) continue;
         uint32_t    *ids = e->id_mem;
         const size_t count = enx_mask_allowed(s->request.mask, ids);
         const bool   is_forced = s->scored < s->request.forced_count;
@@ -379,6 +396,32 @@ static enx_status check_tokens(const enx_engine *e, const char *name, const uint
     return ENX_OK;
 }
 
+/* How many tokens of a free slot the prompt begins with; the prompt's last is never among them. */
+static uint32_t count_shared(const slot *s, const enx_request *request)
+{
+    uint32_t       count = 0;
+    const uint32_t most =
+        s->evaluated < request->prompt_count ? s->evaluated : request->prompt_count - 1;
+    while (count < most && s->tokens[count] == request->prompt[count]) count++;
+    return count;
+}
+
+/* The free slot to take, NULL: none; *shared tokens of it are already evaluated. */
+static slot *find_slot(enx_engine *e, const enx_request *request, uint32_t *shared)
+{
+    slot *found = NULL;
+    *shared = 0;
+    for (uint32_t i = 0; i < e->options.slot_count; i++) {
+        slot *s = &e->slots[i];
+        if (s->is_used) continue;
+        const uint32_t count = request->goes_on ? count_shared(s, request) : 0;
+        if (found && count <= *shared) continue;
+        found = s;
+        *shared = count;
+    }
+    return found;
+}
+
 static enx_status check_request(const enx_engine *e, const enx_request *r, enx_report *report)
 {
     if (r->prompt_count == 0)
@@ -400,15 +443,17 @@ enx_status enx_engine_submit(enx_engine *e, const enx_request *request, uint64_t
 {
     ENX_CHECK(e && request);
     ENX_TRY(check_request(e, request, report));
-    slot *s = e->slots;
-    while (s < e->slots + e->options.slot_count && s->is_used) s++;
-    if (s == e->slots + e->options.slot_count)
+    uint32_t shared = 0;
+    slot    *s = find_slot(e, request, &shared);
+    if (!s)
         return ENX_FAIL(report, AGAIN, "all %u slots are taken; step first", e->options.slot_count);
 
     *s = (slot){ .id = ++e->next_id,
                  .is_used = true,
                  .request = *request,
                  .count = request->prompt_count + request->forced_count,
+                 .evaluated = shared,
+                 .usage = { .tokens_cached = shared },
                  .tokens = s->tokens,
                  .logprobs = s->logprobs,
                  .best = s->best };

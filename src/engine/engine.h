@@ -110,7 +110,10 @@ typedef void (*enx_token_fn)(void *user, uint32_t token, float logprob);
 typedef struct enx_request {
     const uint32_t      *prompt; /* borrowed for the call of submit; at least one token */
     uint32_t             prompt_count;
-    const uint32_t      *forced; /* the output's given beginning, scored too; may be NULL */
+    bool                 goes_on; /* begin with what an earlier sequence has in common with the
+                                     prompt, where a free slot still holds it: the same numbers for
+                                     less work, usage.tokens_cached says how much */
+    const uint32_t      *forced;  /* the output's given beginning, scored too; may be NULL */
     uint32_t             forced_count;
     uint32_t             max_tokens; /* sampled ones at most; 0 only scores the forced */
     uint32_t             eos;        /* ENX_TOKEN_NONE: none; with a mask, the tokenizer's.  Ends a
@@ -120,6 +123,9 @@ typedef struct enx_request {
     enx_sampling         sampling;
     enx_mask            *mask; /* borrowed until finished; NULL: everything goes.  Reset by the
                                   engine; forced tokens are stepped through it too */
+    bool         skips_forced; /* text that the mask leaves no choice about comes without a step, as
+                                  the longest tokens of it: its probability is 1, though several
+                                  tokens could have begun it; not with biases */
     enx_likely  *top; /* [max_tokens][top_count], borrowed until finished: the likeliest at each
                          sampled place, eos included, in falling order; NULL: not wanted */
     uint32_t     top_count;

@@ -8,7 +8,8 @@
  *   enx_act_q8       x         one block of an activation row
  *
  * And the other blocks that files hold.  Those of 32 have one scale (and a minimum).  Those of 256
- * ("K") have small scales of parts of 16 or 32, which share a scale in f16.
+ * ("K") have small scales of parts of 16 or 32, which share a scale in f16.  They become plain ones
+ * (enx_plain_32, enx_plain_k) a few rows at a time while they are multiplied.
  *
  * Layer: kernels.  Thread-safety: no shared state.
  */
@@ -25,6 +26,7 @@ enum {
     ENX_SMALL_BLOCK = 32, /* values of a block of Q4_0 to Q5_1, IQ4_NL and MXFP4 */
     ENX_K_BLOCK = 256,    /* of Q2_K to Q6_K and IQ4_XS */
     ENX_K_SCALES = 12,    /* bytes of eight scales and eight minima of 6 bits */
+    ENX_K_PARTS = 16,     /* of a block of 256, 16 values each, when it is plain */
 };
 
 /* Bytes only, so that a block may lie at any address. */
@@ -138,7 +140,30 @@ typedef struct enx_block_mxfp4 {
 } enx_block_mxfp4;
 static_assert(sizeof(enx_block_mxfp4) == 17, "ggml's layout");
 
-/* The layouts above that are turned into floats before they are multiplied. */
+/* ---- the same in one byte a number, as products want them -------------- */
+
+typedef struct enx_plain_32 {
+    float  d, m; /* d * q + m */
+    int8_t q[ENX_SMALL_BLOCK];
+} enx_plain_32;
+static_assert(sizeof(enx_plain_32) == 40, "no padding");
+
+typedef struct enx_plain_k {
+    float   d, dmin; /* d * scale * q - dmin * minimum */
+    int16_t scales[ENX_K_PARTS], mins[ENX_K_PARTS];
+    int8_t  q[ENX_K_BLOCK];
+} enx_plain_k;
+static_assert(sizeof(enx_plain_k) == 328, "no padding");
+
+/* An activation row's block beside weights in blocks of 256. */
+typedef struct enx_act_k {
+    float   scale;
+    int16_t sums[ENX_K_PARTS]; /* of q, part by part */
+    int8_t  q[ENX_K_BLOCK];
+} enx_act_k;
+static_assert(sizeof(enx_act_k) == 292, "no padding");
+
+/* ggml's layouts but Q8_0, which has products of its own. */
 typedef enum enx_quant {
     ENX_QUANT_Q4_0,
     ENX_QUANT_Q4_1,
@@ -154,5 +179,11 @@ typedef enum enx_quant {
     ENX_QUANT_MXFP4,
     ENX_QUANT_COUNT,
 } enx_quant;
+
+/* Does a block have 256 values? */
+static inline int enx_quant_is_large(enx_quant quant)
+{
+    return (quant >= ENX_QUANT_Q2_K && quant <= ENX_QUANT_Q6_K) || quant == ENX_QUANT_IQ4_XS;
+}
 
 #endif /* ENX_KERNELS_BLOCKS_H */

@@ -50,10 +50,30 @@ typedef struct enx_kernels {
     /* The other layouts of blocks.h, exact; `in` are blocks at any alignment, n is a multiple of
      * their values.  Each product and sum is rounded, in the order in which blocks.h writes it. */
     void (*f32_from_quant[ENX_QUANT_COUNT])(float *out, const void *in, size_t n);
+    /* The same as plain blocks: out is enx_plain_32 [n / 32], or enx_plain_k [n / 256] where
+     * enx_quant_is_large(). */
+    void (*plain_from_quant[ENX_QUANT_COUNT])(void *out, const void *in, size_t n);
 
     /* Activations [n] -> [n / 32] blocks.  scale = max|x| / 127, q = x * (127 / max|x|) rounded to
      * nearest, ties to even.  A block whose max|x| is below ENX_ACT_TINY becomes zero. */
     void (*act_from_f32)(enx_act_q8 *out, const float *x, size_t n);
+
+    /* The same with one scale for 256 values. */
+    void (*act_k_from_f32)(enx_act_k *out, const float *x, size_t n);
+
+    /* Products with plain weights, [rows][cols / 32 or / 256]; x [batch] of as many blocks.  Eight
+     * sums, one a lane; number i of each 32 belongs to lane i / 4.  For each block in order,
+     *     sum[lane] = sum[lane] + (float)(sum of scale_w * q_w * q_x) * (d_w * scale_x)
+     * scale_w is 1 in blocks of 32.  Those add m by a sum of their own,
+     *     more = more + m * (scale_x * (float)(sum of q_x))
+     * and those of 256 take the minima of parts 2 lane and 2 lane + 1 away,
+     *     sum[lane] = sum[lane] - (float)(sum of minimum * sum of q_x) * (dmin * scale_x)
+     * At the end lanes i and i + 4 are added, then i and i + 2, then the last two, then `more`.
+     * Rounded after every operation. */
+    void (*matmul_plain_32)(float *out, const enx_plain_32 *w, const enx_act_q8 *x,
+                            const enx_matmul_shape *shape);
+    void (*matmul_plain_k)(float *out, const enx_plain_k *w, const enx_act_k *x,
+                           const enx_matmul_shape *shape);
 
     /* The product with packed weights: w [ceil(rows / 16)][cols / 32], 64-byte aligned, from
      * enx_pack_q8_rows(); x [batch][cols / 32].  One sum: for each block in order,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kernels_avx2.c - eight lanes: AVX2, FMA and F16C. */
-#include "kernels/dequant_body.h"
 #include "kernels/kernels_impl.h"
+#include "kernels/plain_body.h"
 
 #include <immintrin.h>
 #include <math.h>
@@ -114,29 +114,59 @@ static void f32_from_q8_0(float *out, const enx_block_q8_0 *in, size_t n)
     }
 }
 
-static void act_from_f32(enx_act_q8 *out, const float *x, size_t n)
+/* The largest magnitude of n numbers, n a multiple of LANES. */
+ENX_INLINE float largest_of(const float *x, size_t n)
 {
     const __m256 clear_sign = _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF));
+    __m256       most = _mm256_setzero_ps();
+    for (size_t i = 0; i < n; i += LANES)
+        most = _mm256_max_ps(most, _mm256_and_ps(_mm256_loadu_ps(x + i), clear_sign));
+    return reduce_max(most);
+}
+
+/* Round LANES numbers to bytes; returns them as integers. */
+ENX_INLINE __m256i quantize_lanes(int8_t *out, const float *x, __m256 inverse)
+{
+    const __m256i q = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse));
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+    _mm_storel_epi64((__m128i *)(void *)out, _mm_packs_epi16(words, words));
+    return q;
+}
+
+static void act_from_f32(enx_act_q8 *out, const float *x, size_t n)
+{
     for (size_t b = 0; b < n / ENX_Q8_BLOCK; b++, x += ENX_Q8_BLOCK) {
-        __m256 most_v = _mm256_setzero_ps();
-        for (size_t i = 0; i < ENX_Q8_BLOCK; i += LANES)
-            most_v = _mm256_max_ps(most_v, _mm256_and_ps(_mm256_loadu_ps(x + i), clear_sign));
-        const float most = reduce_max(most_v);
+        const float most = largest_of(x, ENX_Q8_BLOCK);
         if (!(most >= ENX_ACT_TINY)) {
             memset(&out[b], 0, sizeof out[b]);
             continue;
         }
         const __m256 inverse = _mm256_set1_ps(127.0f / most);
         __m256i      sum = _mm256_setzero_si256();
-        for (size_t i = 0; i < ENX_Q8_BLOCK; i += LANES) {
-            const __m256i q = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), inverse));
-            const __m128i words =
-                _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
-            sum = _mm256_add_epi32(sum, q);
-            _mm_storel_epi64((__m128i *)(void *)(out[b].q + i), _mm_packs_epi16(words, words));
-        }
+        for (size_t i = 0; i < ENX_Q8_BLOCK; i += LANES)
+            sum = _mm256_add_epi32(sum, quantize_lanes(out[b].q + i, x + i, inverse));
         out[b].scale = most / 127.0f;
         out[b].offset = -128 * reduce_add_i32(sum);
+    }
+}
+
+static void act_k_from_f32(enx_act_k *out, const float *x, size_t n)
+{
+    for (size_t b = 0; b < n / ENX_K_BLOCK; b++, x += ENX_K_BLOCK) {
+        const float most = largest_of(x, ENX_K_BLOCK);
+        if (!(most >= ENX_ACT_TINY)) {
+            memset(&out[b], 0, sizeof out[b]);
+            continue;
+        }
+        const __m256 inverse = _mm256_set1_ps(127.0f / most);
+        for (size_t part = 0; part < ENX_K_PARTS; part++) {
+            const size_t at = part * 16;
+            out[b].sums[part] = (int16_t)reduce_add_i32(
+                _mm256_add_epi32(quantize_lanes(out[b].q + at, x + at, inverse),
+                                 quantize_lanes(out[b].q + at + 8, x + at + 8, inverse)));
+        }
+        out[b].scale = most / 127.0f;
     }
 }
 
@@ -219,6 +249,116 @@ static void dot_rows_q8_0(float *out, const enx_block_q8_0 *w, const uint32_t *i
         out[r] = sum;
     }
 }
+
+/* ---- plain blocks ------------------------------------------------------ */
+
+ENX_INLINE __m256i load_bytes(const int8_t *at)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)at);
+}
+
+ENX_INLINE __m256i load_i16(const int16_t *at)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)at);
+}
+
+/* sum = sum + (float)dot * both, rounded twice. */
+ENX_INLINE __m256 add_scaled(__m256 sum, __m256i dot, float both)
+{
+    return _mm256_add_ps(sum, _mm256_mul_ps(_mm256_cvtepi32_ps(dot), _mm256_set1_ps(both)));
+}
+
+/* One row times `batch` activation rows (a constant once inlined). */
+ENX_INLINE void plain_32_tile(float *out, size_t stride, const enx_plain_32 *w, const enx_act_q8 *x,
+                              size_t block_count, const size_t batch)
+{
+    __m256 sum[TILE_BATCH];
+    float  more[TILE_BATCH] = { 0 };
+    ENX_UNROLL
+    for (size_t j = 0; j < batch; j++) sum[j] = _mm256_setzero_ps();
+    for (size_t b = 0; b < block_count; b++) {
+        const __m256i q = load_bytes(w[b].q), q_abs = _mm256_abs_epi8(q);
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) {
+            const enx_act_q8 *act = &x[j * block_count + b];
+            sum[j] =
+                add_scaled(sum[j], dot_quads(q_abs, q, load_bytes(act->q)), w[b].d * act->scale);
+        }
+        if (w[b].m == 0) continue;
+        for (size_t j = 0; j < batch; j++) {
+            const enx_act_q8 *act = &x[j * block_count + b];
+            more[j] += w[b].m * (act->scale * ((float)act->offset * (-1.0f / 128)));
+        }
+    }
+    ENX_UNROLL
+    for (size_t j = 0; j < batch; j++) out[j * stride] = reduce_add(sum[j]) + more[j];
+}
+
+/* The scales of parts 2i and 2i + 1, each for eight pairs. */
+ENX_INLINE __m256i spread_scales(const int16_t *scales)
+{
+    int32_t two;
+    memcpy(&two, scales, sizeof two);
+    const __m256i each = _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2,
+                                          3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3);
+    return _mm256_shuffle_epi8(_mm256_set1_epi32(two), each);
+}
+
+ENX_INLINE void plain_k_tile(float *out, size_t stride, const enx_plain_k *w, const enx_act_k *x,
+                             size_t block_count, const size_t batch)
+{
+    __m256 sum[TILE_BATCH];
+    ENX_UNROLL
+    for (size_t j = 0; j < batch; j++) sum[j] = _mm256_setzero_ps();
+    for (size_t b = 0; b < block_count; b++) {
+        __m256i dot[TILE_BATCH];
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) dot[j] = _mm256_setzero_si256();
+        ENX_UNROLL
+        for (size_t i = 0; i < ENX_K_PARTS / 2; i++) {
+            const __m256i q = load_bytes(w[b].q + i * 32), q_abs = _mm256_abs_epi8(q);
+            const __m256i scales = spread_scales(w[b].scales + 2 * i);
+            ENX_UNROLL
+            for (size_t j = 0; j < batch; j++) {
+                const __m256i a = load_bytes(x[j * block_count + b].q + i * 32);
+                const __m256i pairs = _mm256_maddubs_epi16(q_abs, _mm256_sign_epi8(a, q));
+                dot[j] = _mm256_add_epi32(dot[j], _mm256_madd_epi16(pairs, scales));
+            }
+        }
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++)
+            sum[j] = add_scaled(sum[j], dot[j], w[b].d * x[j * block_count + b].scale);
+        if (w[b].dmin == 0) continue;
+        const __m256i mins = load_i16(w[b].mins);
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) {
+            const enx_act_k *act = &x[j * block_count + b];
+            sum[j] = add_scaled(sum[j], _mm256_madd_epi16(mins, load_i16(act->sums)),
+                                -(w[b].dmin * act->scale));
+        }
+    }
+    ENX_UNROLL
+    for (size_t j = 0; j < batch; j++) out[j * stride] = reduce_add(sum[j]);
+}
+
+/* Few activation rows stay in the nearest cache while all weights pass. */
+#define DEFINE_MATMUL_PLAIN(name, weights, acts, block)                                           \
+    static void matmul_##name(float *out, const weights *w, const acts *x,                        \
+                              const enx_matmul_shape *s)                                          \
+    {                                                                                             \
+        const size_t blocks = s->col_count / block, stride = s->out_stride;                       \
+        size_t       j = 0;                                                                       \
+        for (; j + TILE_BATCH <= s->batch_count; j += TILE_BATCH)                                 \
+            for (size_t r = 0; r < s->row_count; r++)                                             \
+                name##_tile(out + j * stride + r, stride, w + r * blocks, x + j * blocks, blocks, \
+                            TILE_BATCH);                                                          \
+        for (; j < s->batch_count; j++)                                                           \
+            for (size_t r = 0; r < s->row_count; r++)                                             \
+                name##_tile(out + j * stride + r, stride, w + r * blocks, x + j * blocks, blocks, \
+                            1);                                                                   \
+    }
+DEFINE_MATMUL_PLAIN(plain_32, enx_plain_32, enx_act_q8, ENX_SMALL_BLOCK)
+DEFINE_MATMUL_PLAIN(plain_k, enx_plain_k, enx_act_k, ENX_K_BLOCK)
 
 /* ---- products with float weights --------------------------------------- */
 
@@ -444,6 +584,9 @@ void enx_kernels_bind_avx2(enx_kernels *table)
     table->f16_from_f32 = f16_from_f32;
     table->f32_from_bf16 = f32_from_bf16;
     table->f32_from_q8_0 = f32_from_q8_0;
+    table->act_k_from_f32 = act_k_from_f32;
+    table->matmul_plain_32 = matmul_plain_32;
+    table->matmul_plain_k = matmul_plain_k;
     table->act_from_f32 = act_from_f32;
     table->matmul_pack_q8 = matmul_pack_q8;
     table->dot_rows_q8_0 = dot_rows_q8_0;
@@ -459,5 +602,5 @@ void enx_kernels_bind_avx2(enx_kernels *table)
     table->attend_mix = attend_mix;
     table->argmax = argmax;
     table->log_sum_exp = log_sum_exp;
-    bind_dequant(table);
+    bind_plain(table);
 }

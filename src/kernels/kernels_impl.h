@@ -8,6 +8,8 @@
 
 #include "kernels/kernels.h"
 
+enum { PLAIN_LANES = 8 }; /* sums of a product with plain weights */
+
 /* Each fills the entries that it has and leaves the others alone. */
 void enx_kernels_bind_scalar(enx_kernels *table);
 void enx_kernels_bind_avx2(enx_kernels *table);

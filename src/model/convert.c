@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-/* The kernel's number of a type; ENX_QUANT_COUNT: products take the type as it is. */
-static enx_quant quant_of(enx_tensor_type type)
+enx_quant enx_quant_of(enx_tensor_type type)
 {
     static const struct {
         enx_tensor_type type;
@@ -25,12 +24,10 @@ static enx_quant quant_of(enx_tensor_type type)
     return ENX_QUANT_COUNT;
 }
 
-bool enx_tensor_is_tiled(enx_tensor_type type) { return quant_of(type) != ENX_QUANT_COUNT; }
-
 void enx_tensor_to_f32(const enx_kernels *kernels, enx_tensor_type type, float *out, const void *in,
                        size_t n)
 {
-    const enx_quant quant = quant_of(type);
+    const enx_quant quant = enx_quant_of(type);
     if (quant != ENX_QUANT_COUNT) kernels->f32_from_quant[quant](out, in, n);
     else if (type == ENX_TENSOR_F32) memcpy(out, in, n * sizeof *out);
     else if (type == ENX_TENSOR_F16) kernels->f32_from_f16(out, in, n);

@@ -11,14 +11,13 @@
 #include "gguf/gguf.h"
 #include "kernels/kernels.h"
 
-#include <stdbool.h>
-
 /* F32, F16 and BF16 data are aligned to their numbers; `n` is a whole number of blocks, and `type`
  * one that enx_gguf_open lets through. */
 void enx_tensor_to_f32(const enx_kernels *kernels, enx_tensor_type type, float *out, const void *in,
                        size_t n);
 
-/* Must rows be turned into floats before they are multiplied? */
-bool enx_tensor_is_tiled(enx_tensor_type type);
+/* The kernels' number of a type whose rows become plain blocks while they are multiplied;
+ * ENX_QUANT_COUNT: products take the type as it is. */
+enx_quant enx_quant_of(enx_tensor_type type);
 
 #endif /* ENX_MODEL_CONVERT_H */

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forward.c - the transformer, one batch at a time.
  *
- * Read run_layers() first: a layer is nine phases, and each phase is one function that works on a
- * range of rows or a range of outputs.  Between two phases all threads meet.
+ * Read run_layers() first: a layer is a row of phases, and each phase is one function that works on
+ * a range of rows or a range of outputs.  Between two phases all threads meet.
  *
  *   x [rows][width]           the residual stream
  *   h [rows][width]           x normed; also the outputs of attention and feed-forward
  *   q [rows][heads * d]       k, v [rows][kv_heads * d]; d is the width of a head
  *   a [rows][heads * d]       what the heads gathered
- *   gate, up [rows][ffn]
- *   acts [rows][blocks]       the input of the next products, quantized
+ *   gate, up [visits][ffn]
+ *   acts [visits][blocks]     the input of the next products, quantized
+ *
+ * Where a feed-forward is made of experts, each row visits the few that its router prefers.  Visits
+ * of one expert lie together, in the order of their rows, so that each expert's weights are read
+ * once for all its visitors.  Without experts, each row is its own visit.
  *
  * Keys and values are f16.  Per slot, layer and key head:
  *
@@ -18,7 +22,8 @@
  *
  * (1) Each output number is summed by one kernel call in an order of its own, so cutting rows or
  *     outputs among threads changes nothing.
- * (2) In the last layer only rows that want a hidden state go on after their keys and values are
+ * (2) A row adds up its experts' answers in the order in which its router ranks them.
+ * (3) In the last layer only rows that want a hidden state go on after their keys and values are
  *     stored: nobody reads the others.
  */
 #include "model/forward.h"
@@ -31,12 +36,21 @@
 #include <math.h>
 #include <string.h>
 
-enum { PRODUCTS_MAX = 3, KEY_BLOCK = 16, TILE_ROWS = 16, CARVE_ALIGN_BYTES = 64 };
+enum { PRODUCTS_MIN = 3, KEY_BLOCK = 16, TILE_ROWS = 16, CARVE_ALIGN_BYTES = 64 };
 
+/* Rows of activations quantized in blocks of 32 and of 256, each where some matrix wants it. */
+typedef struct acts {
+    enx_act_q8 *small;
+    enx_act_k  *large;
+} acts;
+
+/* out [rows][w.row_count] = x [rows][w.col_count] times w. */
 typedef struct product {
-    const enx_matrix *w;
-    const float      *x;
-    float            *out;
+    enx_matrix   w;
+    const float *x;
+    acts         acts; /* x, quantized */
+    float       *out;
+    uint32_t     rows;
 } product;
 
 struct enx_forward {
@@ -47,12 +61,13 @@ struct enx_forward {
     uint32_t            thread_count;
     uint32_t            q_width;
     uint32_t            kv_width;
-    size_t              act_blocks;  /* of one row */
-    size_t              tile_values; /* of one thread */
+    size_t              widest;      /* columns of any matrix */
+    size_t              tile_bytes;  /* of one thread */
     size_t              head_stride; /* of keys and values, in numbers */
     size_t              layer_stride;
     size_t              slot_stride;
-    void               *block; /* owned: everything below */
+    size_t              score_stride; /* of one thread */
+    void               *block;        /* owned: everything below */
     uint64_t            block_bytes;
     uint16_t           *keys;
     uint16_t           *values;
@@ -62,21 +77,28 @@ struct enx_forward {
     float              *window_sines;
     enx_row            *rows;
     float              *x, *h, *q, *k, *v, *a, *gate, *up;
-    enx_act_q8         *acts;
-    float              *tiles;     /* [threads][TILE_ROWS][widest row]; none when not needed */
-    float              *scores;    /* [threads][context, rounded up] */
-    uint16_t           *halves;    /* [threads][kv_width] */
-    enx_act_q8         *head_acts; /* [ENX_FORWARD_HEAD_ROWS][blocks of width] */
-    float              *head_x;    /* [ENX_FORWARD_HEAD_ROWS][width] */
+    acts                acts;
+    /* Experts only; see route_rows() and sort_visits(). */
+    float              *router;        /* [rows][experts]: how much a row prefers each */
+    uint32_t           *chosen;        /* [rows][used]: experts, then the places of the visits */
+    float              *shares;        /* [rows][used], add up to 1 */
+    uint32_t           *visit_experts; /* [visits] */
+    uint32_t           *first_visits;  /* [experts + 1] */
+    float              *visit_x;    /* [visits][width]: what experts see, then what they answer */
+    acts                visit_acts; /* [visits][blocks of width] */
+    uint8_t            *tiles;      /* [threads][tile_bytes]: TILE_ROWS rows of plain blocks */
+    float              *scores;     /* [threads][score_stride] */
+    uint16_t           *halves;     /* [threads][kv_width] */
+    acts                head_acts;  /* [ENX_FORWARD_HEAD_ROWS][blocks of width] */
+    float              *head_x;     /* [ENX_FORWARD_HEAD_ROWS][width] */
 
     /* The phase that runs. */
-    uint32_t          row_count;
-    uint32_t          layer_index;
-    const enx_layer  *layer;
-    product           products[PRODUCTS_MAX];
-    uint32_t          product_count;
-    uint32_t          product_rows;
-    const enx_act_q8 *product_acts;
+    uint32_t         row_count;
+    uint32_t         layer_index;
+    uint32_t         visit_count;
+    const enx_layer *layer;
+    product         *products; /* [PRODUCTS_MIN, or a gate and an up for each expert] */
+    uint32_t         product_count;
 };
 
 /* ---- phases ------------------------------------------------------------ */
@@ -105,11 +127,33 @@ static span rows_of(const enx_forward *f, uint32_t part, uint32_t part_count)
     return (span){ cut(f->row_count, part, part_count), cut(f->row_count, part + 1, part_count) };
 }
 
+/* From row `row` on, rows being n numbers wide. */
+static acts acts_from(acts all, size_t row, size_t n)
+{
+    return (acts){ all.small + row * (n / ENX_Q8_BLOCK), all.large + row * (n / ENX_K_BLOCK) };
+}
+
+static bool wants_small(const enx_forward *f, size_t n)
+{
+    return f->weights->has_acts && n % ENX_Q8_BLOCK == 0;
+}
+
+static bool wants_large(const enx_forward *f, size_t n)
+{
+    return f->weights->has_acts_k && n % ENX_K_BLOCK == 0;
+}
+
 static void quantize_row(enx_forward *f, uint32_t row, const float *x, size_t n)
 {
-    const size_t blocks = n / ENX_Q8_BLOCK;
-    if (f->weights->has_q8 && n % ENX_Q8_BLOCK == 0)
-        f->kernels.act_from_f32(f->acts + row * blocks, x, n);
+    const acts out = acts_from(f->acts, row, n);
+    if (wants_small(f, n)) f->kernels.act_from_f32(out.small, x, n);
+    if (wants_large(f, n)) f->kernels.act_k_from_f32(out.large, x, n);
+}
+
+static void copy_acts(const enx_forward *f, acts to, acts from, size_t n)
+{
+    if (wants_small(f, n)) memcpy(to.small, from.small, n / ENX_Q8_BLOCK * sizeof *to.small);
+    if (wants_large(f, n)) memcpy(to.large, from.large, n / ENX_K_BLOCK * sizeof *to.large);
 }
 
 static void norm_row(enx_forward *f, uint32_t row, const float *gain)
@@ -143,7 +187,7 @@ static void embed_row(enx_forward *f, uint32_t row)
 /* Does the layer that runs see the latest positions only? */
 static bool is_window_layer(const enx_forward *f)
 {
-    const uint32_t period = f->hparams->arch->window_period;
+    const uint32_t period = f->hparams->window_period;
     return f->hparams->arch->has_window && (period == 0 || (f->layer_index + 1) % period != 0);
 }
 
@@ -161,12 +205,15 @@ static void enter_layer(void *user, uint32_t part, uint32_t part_count)
 static void rotate_heads(enx_forward *f, float *heads, uint32_t count, const float *gain,
                          uint32_t position)
 {
-    const size_t d = f->hparams->head_width, half = d / 2;
-    const bool   is_window = is_window_layer(f);
-    const float *c = (is_window ? f->window_cosines : f->cosines) + position * half;
-    const float *s = (is_window ? f->window_sines : f->sines) + position * half;
+    const size_t   d = f->hparams->head_width, half = f->hparams->rope_width / 2;
+    const bool     is_window = is_window_layer(f);
+    const unsigned still = f->hparams->arch->still_period;
+    const bool     is_still = still > 0 && (f->layer_index + 1) % still == 0;
+    const float   *c = (is_window ? f->window_cosines : f->cosines) + position * half;
+    const float   *s = (is_window ? f->window_sines : f->sines) + position * half;
     for (uint32_t i = 0; i < count; i++, heads += d) {
         if (gain) f->kernels.rmsnorm(heads, heads, gain, d, f->hparams->rms_epsilon);
+        if (is_still) continue;
         if (f->hparams->arch->has_split_rope) f->kernels.rope_halves(heads, c, s, half);
         else f->kernels.rope_pairs(heads, c, s, half);
     }
@@ -234,12 +281,20 @@ static view view_of(const enx_forward *f, const enx_row *row)
     return (view){ seen - seen % KEY_BLOCK, seen % KEY_BLOCK, end - seen };
 }
 
+/* Scores to weights; a head's sink is one more score, whose weight nothing receives. */
+static void weigh(const enx_forward *f, uint32_t head, float *scores, size_t count)
+{
+    cap_values(scores, count, f->hparams->score_cap);
+    if (f->layer->sinks) scores[count] = f->layer->sinks[head];
+    f->kernels.softmax(scores, count + (f->layer->sinks != NULL));
+}
+
 static void attend_rows(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward   *f = user;
     const size_t   d = f->hparams->head_width;
     const uint32_t sharing = f->hparams->head_count / f->hparams->kv_head_count;
-    float         *scores = f->scores + part * (f->head_stride / d);
+    float         *scores = f->scores + part * f->score_stride;
     const span     rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
         const view see = view_of(f, &f->rows[row]);
@@ -251,8 +306,7 @@ static void attend_rows(void *user, uint32_t part, uint32_t part_count)
             const size_t   ahead = cache_at(f, next, is_last ? 0 : (head + 1) / sharing);
             f->kernels.attend_scores(scores, f->q + at, f->keys + cache, d, see.skipped + see.count,
                                      f->values + cache);
-            cap_values(scores + see.skipped, see.count, f->hparams->score_cap);
-            f->kernels.softmax(scores + see.skipped, see.count);
+            weigh(f, head, scores + see.skipped, see.count);
             f->kernels.attend_mix(f->a + at, scores + see.skipped,
                                   f->values + cache + see.skipped * d, d, see.count,
                                   f->keys + ahead);
@@ -266,6 +320,8 @@ static void enter_ffn(void *user, uint32_t part, uint32_t part_count)
     enx_forward *f = user;
     const span   rows = rows_of(f, part, part_count);
     for (uint32_t row = rows.first; row < rows.end; row++) {
+        const size_t width = f->hparams->width;
+        if (f->layer->o_bias) f->kernels.add(f->h + row * width, f->layer->o_bias, width);
         add_row(f, row, f->layer->attn_post_norm);
         norm_row(f, row, f->layer->ffn_norm);
     }
@@ -280,16 +336,40 @@ static void gelu_mul(float *gate, const float *up, size_t n)
     }
 }
 
-static void gate_rows(void *user, uint32_t part, uint32_t part_count)
+static float clamp(float x, float most) { return fminf(fmaxf(x, -most), most); }
+
+static void clamped_mul(float *gate, const float *up, size_t n)
 {
-    enx_forward *f = user;
-    const size_t n = f->hparams->ffn_width;
-    const span   rows = rows_of(f, part, part_count);
-    for (uint32_t row = rows.first; row < rows.end; row++) {
-        float *gate = f->gate + row * n;
-        if (f->hparams->arch->has_gelu) gelu_mul(gate, f->up + row * n, n);
-        else f->kernels.silu_mul(gate, gate, f->up + row * n, n);
-        quantize_row(f, row, gate, n);
+    const float most = 7, slope = 1.702f;
+    for (size_t i = 0; i < n; i++) {
+        const float x = fminf(gate[i], most);
+        gate[i] = x / (1 + expf(-slope * x)) * (1 + clamp(up[i], most));
+    }
+}
+
+static void gate_visits(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward   *f = user;
+    const size_t   n = f->hparams->ffn_width;
+    const uint32_t end = cut(f->visit_count, part + 1, part_count);
+    for (uint32_t visit = cut(f->visit_count, part, part_count); visit < end; visit++) {
+        float *gate = f->gate + visit * n, *up = f->up + visit * n;
+        if (f->layer->gate_bias) {
+            f->kernels.add(gate, f->layer->gate_bias + f->visit_experts[visit] * n, n);
+            f->kernels.add(up, f->layer->up_bias + f->visit_experts[visit] * n, n);
+        }
+        switch (f->hparams->arch->gate) {
+        case ENX_GATE_SILU:
+            f->kernels.silu_mul(gate, gate, up, n);
+            break;
+        case ENX_GATE_GELU:
+            gelu_mul(gate, up, n);
+            break;
+        case ENX_GATE_CLAMPED:
+            clamped_mul(gate, up, n);
+            break;
+        }
+        quantize_row(f, visit, gate, n);
     }
 }
 
@@ -305,65 +385,185 @@ static void leave_layers(void *user, uint32_t part, uint32_t part_count)
 
 /* ---- products ---------------------------------------------------------- */
 
-/* Products with weights that no product takes: a few rows become floats, all inputs meet them. */
-static void multiply_tiles(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
-                           float *tile)
+/* Products with weights in small blocks: a few rows become plain ones, all inputs meet them.  For
+ * one input a row at a time is enough, and stays in the nearest cache. */
+static void multiply_plain(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
+                           uint8_t *tile)
 {
-    const enx_matrix *w = p->w;
+    const enx_matrix *w = &p->w;
+    const enx_quant   quant = enx_quant_of(w->type);
+    const bool        is_large = enx_quant_is_large(quant);
+    const size_t      large_bytes = w->col_count / ENX_K_BLOCK * sizeof(enx_plain_k);
+    const size_t      small_bytes = w->col_count / ENX_SMALL_BLOCK * sizeof(enx_plain_32);
+    const size_t      plain_bytes = is_large ? large_bytes : small_bytes;
+    const uint32_t    rows_max = p->rows == 1 ? 1 : TILE_ROWS;
     enx_matmul_shape  shape = { .col_count = w->col_count,
-                                .batch_count = f->product_rows,
+                                .batch_count = p->rows,
                                 .out_stride = w->row_count };
-    for (uint32_t row = first; row < first + count; row += TILE_ROWS) {
+    for (uint32_t row = first; row < first + count; row += rows_max) {
         const uint32_t left = first + count - row;
-        shape.row_count = left < TILE_ROWS ? left : TILE_ROWS;
-        enx_tensor_to_f32(&f->kernels, w->type, tile, w->data + row * w->row_bytes,
-                          shape.row_count * shape.col_count);
-        f->kernels.matmul_f32(p->out + row, tile, p->x, &shape);
+        shape.row_count = left < rows_max ? left : rows_max;
+        for (uint32_t i = 0; i < shape.row_count; i++)
+            f->kernels.plain_from_quant[quant](tile + i * plain_bytes,
+                                               w->data + (row + i) * w->row_bytes, w->col_count);
+        if (is_large) f->kernels.matmul_plain_k(p->out + row, (void *)tile, p->acts.large, &shape);
+        else f->kernels.matmul_plain_32(p->out + row, (void *)tile, p->acts.small, &shape);
     }
 }
 
 /* Outputs [first, first + count) of one product; first is a multiple of ENX_PACK_ROWS. */
 static void multiply(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
-                     float *tile)
+                     uint8_t *tile)
 {
-    const enx_matrix      *w = p->w;
+    const enx_matrix      *w = &p->w;
     const size_t           cols = w->col_count;
-    const enx_matmul_shape shape = { .row_count = count,
-                                     .col_count = cols,
-                                     .batch_count = f->product_rows,
-                                     .out_stride = w->row_count };
-    float                 *out = p->out + first;
-    const void            *rows = w->data + first * w->row_bytes;
+    const enx_matmul_shape shape = {
+        .row_count = count, .col_count = cols, .batch_count = p->rows, .out_stride = w->row_count
+    };
+    float      *out = p->out + first;
+    const void *rows = w->data + first * w->row_bytes;
     if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out, rows, p->x, &shape);
     else if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out, rows, p->x, &shape);
     else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out, rows, p->x, &shape);
     else if (w->type == ENX_TENSOR_Q8_0)
         f->kernels.matmul_pack_q8(out, w->packed + first / ENX_PACK_ROWS * (cols / ENX_Q8_BLOCK),
-                                  f->product_acts, &shape);
-    else multiply_tiles(f, p, first, count, tile);
+                                  p->acts.small, &shape);
+    else multiply_plain(f, p, first, count, tile);
 }
 
 static void multiply_part(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward *f = user;
     for (uint32_t i = 0; i < f->product_count; i++) {
-        const uint32_t rows = f->products[i].w->row_count;
+        const uint32_t rows = f->products[i].w.row_count;
         const uint32_t groups = (rows + ENX_PACK_ROWS - 1) / ENX_PACK_ROWS;
         const uint32_t first = cut(groups, part, part_count) * ENX_PACK_ROWS;
         const uint32_t end = cut(groups, part + 1, part_count) * ENX_PACK_ROWS;
         const uint32_t last = end < rows ? end : rows;
         if (first < last)
-            multiply(f, &f->products[i], first, last - first, f->tiles + part * f->tile_values);
+            multiply(f, &f->products[i], first, last - first, f->tiles + part * f->tile_bytes);
     }
 }
 
+/* Products of all rows. */
 static void run_products(enx_forward *f, const product *products, uint32_t count)
 {
-    memcpy(f->products, products, count * sizeof *products);
+    for (uint32_t i = 0; i < count; i++) {
+        f->products[i] = products[i];
+        f->products[i].acts = f->acts;
+        f->products[i].rows = f->row_count;
+    }
     f->product_count = count;
-    f->product_rows = f->row_count;
-    f->product_acts = f->acts;
     run_phase(f, multiply_part);
+}
+
+/* ---- experts ----------------------------------------------------------- */
+
+/* For each row the experts it likes best, the best first, and their shares: softmax over these. */
+static void route_rows(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward   *f = user;
+    const uint32_t experts = f->hparams->expert_count, used = f->hparams->expert_used_count;
+    const span     rows = rows_of(f, part, part_count);
+    for (uint32_t row = rows.first; row < rows.end; row++) {
+        float *likes = f->router + row * (size_t)experts;
+        float *shares = f->shares + row * (size_t)used;
+        if (f->layer->router_bias) f->kernels.add(likes, f->layer->router_bias, experts);
+        for (uint32_t i = 0; i < used; i++) {
+            const size_t best = f->kernels.argmax(likes, experts);
+            f->chosen[row * used + i] = (uint32_t)best;
+            shares[i] = likes[best];
+            likes[best] = -INFINITY;
+        }
+        f->kernels.softmax(shares, used);
+    }
+}
+
+/* A counting sort: from the experts that rows chose to the places of their visits. */
+static void sort_visits(enx_forward *f)
+{
+    const uint32_t experts = f->hparams->expert_count;
+    const uint32_t visits = f->row_count * f->hparams->expert_used_count;
+    memset(f->first_visits, 0, (experts + 1) * sizeof *f->first_visits);
+    for (uint32_t i = 0; i < visits; i++) f->first_visits[f->chosen[i] + 1]++;
+    for (uint32_t e = 0; e < experts; e++) f->first_visits[e + 1] += f->first_visits[e];
+    for (uint32_t i = 0; i < visits; i++) {
+        const uint32_t expert = f->chosen[i], place = f->first_visits[expert]++;
+        f->visit_experts[place] = expert;
+        f->chosen[i] = place;
+    }
+    /* Each start has moved to the next one's. */
+    memmove(f->first_visits + 1, f->first_visits, experts * sizeof *f->first_visits);
+    f->first_visits[0] = 0;
+    f->visit_count = visits;
+}
+
+static void send_rows(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward   *f = user;
+    const size_t   width = f->hparams->width;
+    const uint32_t used = f->hparams->expert_used_count;
+    const span     rows = rows_of(f, part, part_count);
+    for (uint32_t i = rows.first * used; i < rows.end * used; i++) {
+        const uint32_t row = i / used, place = f->chosen[i];
+        memcpy(f->visit_x + place * width, f->h + row * width, width * sizeof *f->h);
+        copy_acts(f, acts_from(f->visit_acts, place, width), acts_from(f->acts, row, width), width);
+    }
+}
+
+/* One product for each expert that has visitors; from x and acts, of rows `cols` wide, to out. */
+static void add_expert_products(enx_forward *f, const enx_matrix *w, const float *x, acts quantized,
+                                float *out)
+{
+    for (uint32_t e = 0; e < f->hparams->expert_count; e++) {
+        const size_t   first = f->first_visits[e];
+        const uint32_t rows = f->first_visits[e + 1] - f->first_visits[e];
+        if (rows == 0) continue;
+        f->products[f->product_count++] =
+            (product){ .w = enx_matrix_of_expert(w, e),
+                       .x = x + first * w->col_count,
+                       .acts = acts_from(quantized, first, w->col_count),
+                       .out = out + first * w->row_count,
+                       .rows = rows };
+    }
+}
+
+static void mix_visits(void *user, uint32_t part, uint32_t part_count)
+{
+    enx_forward   *f = user;
+    const size_t   width = f->hparams->width;
+    const uint32_t used = f->hparams->expert_used_count;
+    const span     rows = rows_of(f, part, part_count);
+    for (uint32_t row = rows.first; row < rows.end; row++) {
+        float *h = f->h + row * width;
+        memset(h, 0, width * sizeof *h);
+        for (uint32_t i = row * used; i < (row + 1) * used; i++) {
+            float      *answer = f->visit_x + f->chosen[i] * width;
+            const float share = f->shares[i];
+            if (f->layer->down_bias)
+                f->kernels.add(answer, f->layer->down_bias + f->visit_experts[f->chosen[i]] * width,
+                               width);
+            for (size_t j = 0; j < width; j++) h[j] += share * answer[j];
+        }
+    }
+}
+
+static void run_experts(enx_forward *f)
+{
+    const enx_layer *l = f->layer;
+    run_products(f, &(product){ .w = l->router, .x = f->h, .out = f->router }, 1);
+    run_phase(f, route_rows);
+    sort_visits(f);
+    run_phase(f, send_rows);
+    f->product_count = 0;
+    add_expert_products(f, &l->gate, f->visit_x, f->visit_acts, f->gate);
+    add_expert_products(f, &l->up, f->visit_x, f->visit_acts, f->up);
+    run_phase(f, multiply_part);
+    run_phase(f, gate_visits);
+    f->product_count = 0;
+    add_expert_products(f, &l->down, f->gate, f->acts, f->visit_x);
+    run_phase(f, multiply_part);
+    run_phase(f, mix_visits);
 }
 
 /* ---- the layers -------------------------------------------------------- */
@@ -385,6 +585,17 @@ static void drop_rows(enx_forward *f)
     f->row_count = kept;
 }
 
+static void run_dense(enx_forward *f)
+{
+    const enx_layer *l = f->layer;
+    const product    gate_up[] = { { .w = l->gate, .x = f->h, .out = f->gate },
+                                   { .w = l->up, .x = f->h, .out = f->up } };
+    run_products(f, gate_up, 2);
+    f->visit_count = f->row_count;
+    run_phase(f, gate_visits);
+    run_products(f, &(product){ .w = l->down, .x = f->gate, .out = f->h }, 1);
+}
+
 static void run_layers(enx_forward *f)
 {
     for (uint32_t i = 0; i < f->hparams->layer_count; i++) {
@@ -392,21 +603,19 @@ static void run_layers(enx_forward *f)
         f->layer_index = i;
 
         run_phase(f, enter_layer);
-        const product qkv[] = { { &l->q, f->h, f->q },
-                                { &l->k, f->h, f->k },
-                                { &l->v, f->h, f->v } };
+        const product qkv[] = { { .w = l->q, .x = f->h, .out = f->q },
+                                { .w = l->k, .x = f->h, .out = f->k },
+                                { .w = l->v, .x = f->h, .out = f->v } };
         run_products(f, qkv, 3);
         run_phase(f, place_rows);
         if (i + 1 == f->hparams->layer_count) drop_rows(f);
         if (f->row_count == 0) return;
         run_phase(f, attend_rows);
-        run_products(f, &(product){ &l->o, f->a, f->h }, 1);
+        run_products(f, &(product){ .w = l->o, .x = f->a, .out = f->h }, 1);
 
         run_phase(f, enter_ffn);
-        const product gate_up[] = { { &l->gate, f->h, f->gate }, { &l->up, f->h, f->up } };
-        run_products(f, gate_up, 2);
-        run_phase(f, gate_rows);
-        run_products(f, &(product){ &l->down, f->gate, f->h }, 1);
+        if (f->hparams->expert_count) run_experts(f);
+        else run_dense(f);
     }
     run_phase(f, leave_layers);
 }
@@ -428,19 +637,16 @@ uint32_t enx_forward_run(enx_forward *f, const enx_row *rows, uint32_t row_count
 
 void enx_forward_logits(enx_forward *f, const uint32_t *hidden, uint32_t count, float *out)
 {
-    const size_t width = f->hparams->width, blocks = width / ENX_Q8_BLOCK;
+    const size_t width = f->hparams->width;
     ENX_CHECK(count <= ENX_FORWARD_HEAD_ROWS);
     for (uint32_t i = 0; i < count; i++) {
         ENX_CHECK(hidden[i] < f->row_count);
         memcpy(f->head_x + i * width, f->h + hidden[i] * width, width * sizeof *f->h);
-        if (f->weights->has_q8)
-            memcpy(f->head_acts + i * blocks, f->acts + hidden[i] * blocks,
-                   blocks * sizeof *f->acts);
+        copy_acts(f, acts_from(f->head_acts, i, width), acts_from(f->acts, hidden[i], width),
+                  width);
     }
-    f->products[0] = (product){ &f->weights->head, f->head_x, out };
+    f->products[0] = (product){ f->weights->head, f->head_x, f->head_acts, out, count };
     f->product_count = 1;
-    f->product_rows = count;
-    f->product_acts = f->head_acts;
     run_phase(f, multiply_part);
     cap_values(out, (size_t)count * f->hparams->vocab_count, f->hparams->logit_cap);
 }
@@ -451,22 +657,20 @@ void enx_forward_logits_of(enx_forward *f, uint32_t hidden, const uint32_t *ids,
     const enx_matrix      *w = &f->weights->head;
     const size_t           cols = w->col_count;
     const float           *x = f->h + hidden * cols;
+    const acts             quantized = acts_from(f->acts, hidden, cols);
     const enx_matmul_shape one = { 1, cols, 1, 1 };
     ENX_CHECK(hidden < f->row_count);
-    if (w->type == ENX_TENSOR_Q8_0) {
-        f->kernels.dot_rows_q8_0(out, (const void *)w->data, ids, count,
-                                 f->acts + hidden * (cols / ENX_Q8_BLOCK), cols);
-        cap_values(out, count, f->hparams->logit_cap);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
+    if (w->type == ENX_TENSOR_Q8_0)
+        f->kernels.dot_rows_q8_0(out, (const void *)w->data, ids, count, quantized.small, cols);
+    for (uint32_t i = 0; i < count && w->type != ENX_TENSOR_Q8_0; i++) {
         const void *row = w->data + ids[i] * w->row_bytes;
+        product     p = { *w, x, quantized, out + i, 1 };
         if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out + i, row, x, &one);
         else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out + i, row, x, &one);
         else if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out + i, row, x, &one);
         else {
-            enx_tensor_to_f32(&f->kernels, w->type, f->tiles, row, cols);
-            f->kernels.matmul_f32(out + i, f->tiles, x, &one);
+            p.w.data = row;
+            multiply_plain(f, &p, 0, 1, f->tiles);
         }
     }
     cap_values(out, count, f->hparams->logit_cap);
@@ -496,19 +700,48 @@ static void *carve(carver *c, uint64_t count, uint64_t size_bytes)
     return out;
 }
 
+static acts carve_acts(const enx_forward *f, carver *c, uint64_t rows, uint64_t width)
+{
+    const enx_weights *w = f->weights;
+    acts               out;
+    out.small = carve(c, w->has_acts ? rows * (width / ENX_Q8_BLOCK) : 0, sizeof *out.small);
+    out.large = carve(c, w->has_acts_k ? rows * (width / ENX_K_BLOCK) : 0, sizeof *out.large);
+    return out;
+}
+
+static void carve_experts(enx_forward *f, carver *c, uint64_t visits)
+{
+    const uint64_t experts = f->hparams->expert_count, width = f->hparams->width;
+    f->router = carve(c, f->options.batch_tokens * experts, sizeof *f->router);
+    f->chosen = carve(c, visits, sizeof *f->chosen);
+    f->shares = carve(c, visits, sizeof *f->shares);
+    f->visit_experts = carve(c, visits, sizeof *f->visit_experts);
+    f->first_visits = carve(c, experts + 1, sizeof *f->first_visits);
+    f->visit_x = carve(c, visits * width, sizeof *f->visit_x);
+    f->visit_acts = carve_acts(f, c, visits, width);
+}
+
+/* Have layers with a window a rotation of their own? */
+static bool has_window_angles(const enx_forward *f)
+{
+    return f->hparams->window_rope_base != f->hparams->rope_base ||
+           f->hparams->arch->window_base > 0;
+}
+
 static void carve_all(enx_forward *f, carver *c)
 {
     const enx_hparams *hp = f->hparams;
     const uint64_t     n = f->options.batch_tokens, width = hp->width, ffn = hp->ffn_width;
     const uint64_t     cached = (uint64_t)f->options.slot_count * f->slot_stride;
-    const uint64_t     half = hp->head_width / 2;
+    const uint64_t     half = hp->rope_width / 2, experts = hp->expert_count;
+    const uint64_t     used = experts ? hp->expert_used_count : 1, visits = n * used;
     f->keys = carve(c, cached, sizeof *f->keys);
     f->values = carve(c, cached, sizeof *f->values);
     f->cosines = carve(c, f->options.context_tokens * half, sizeof *f->cosines);
     f->sines = carve(c, f->options.context_tokens * half, sizeof *f->sines);
     f->window_cosines = f->cosines;
     f->window_sines = f->sines;
-    if (hp->arch->window_base > 0) {
+    if (has_window_angles(f)) {
         f->window_cosines = carve(c, f->options.context_tokens * half, sizeof *f->cosines);
         f->window_sines = carve(c, f->options.context_tokens * half, sizeof *f->sines);
     }
@@ -519,21 +752,24 @@ static void carve_all(enx_forward *f, carver *c)
     f->k = carve(c, n * f->kv_width, sizeof *f->k);
     f->v = carve(c, n * f->kv_width, sizeof *f->v);
     f->a = carve(c, n * f->q_width, sizeof *f->a);
-    f->gate = carve(c, n * ffn, sizeof *f->gate);
-    f->up = carve(c, n * ffn, sizeof *f->up);
-    f->acts = carve(c, n * f->act_blocks, sizeof *f->acts);
-    f->tiles = carve(c, f->thread_count * (uint64_t)f->tile_values, sizeof *f->tiles);
-    f->scores = carve(c, f->thread_count * (f->head_stride / hp->head_width), sizeof *f->scores);
+    f->gate = carve(c, visits * ffn, sizeof *f->gate);
+    f->up = carve(c, visits * ffn, sizeof *f->up);
+    f->acts = carve_acts(f, c, visits, f->widest);
+    f->products =
+        carve(c, 2 * experts > PRODUCTS_MIN ? 2 * experts : PRODUCTS_MIN, sizeof *f->products);
+    if (experts) carve_experts(f, c, visits);
+    f->tiles = carve(c, f->thread_count, f->tile_bytes);
+    f->scores = carve(c, f->thread_count * f->score_stride, sizeof *f->scores);
     f->halves = carve(c, (uint64_t)f->thread_count * f->kv_width, sizeof *f->halves);
     f->head_x = carve(c, ENX_FORWARD_HEAD_ROWS * width, sizeof *f->head_x);
-    f->head_acts = carve(c, ENX_FORWARD_HEAD_ROWS * (width / ENX_Q8_BLOCK), sizeof *f->head_acts);
+    f->head_acts = carve_acts(f, c, ENX_FORWARD_HEAD_ROWS, width);
 }
 
 /* The pair that turns `turns` times within the context of training, as a real number. */
 static double pair_of_turns(const enx_hparams *hp, double turns)
 {
     const double length = hp->rope_scaling.original_tokens / (turns * 2 * M_PI);
-    return hp->head_width * log(length) / (2 * log((double)hp->rope_base));
+    return hp->rope_width * log(length) / (2 * log((double)hp->rope_base));
 }
 
 /* How much of pair i's pace is kept: YaRN keeps pairs that turn 32 times or more, stretches those
@@ -542,7 +778,7 @@ static double kept_pace(const enx_hparams *hp, size_t i)
 {
     if (!hp->rope_scaling.is_yarn) return 0;
     const double low = fmax(0, floor(pair_of_turns(hp, 32)));
-    const double high = fmin(hp->head_width - 1, ceil(pair_of_turns(hp, 1)));
+    const double high = fmin(hp->rope_width - 1, ceil(pair_of_turns(hp, 1)));
     return 1 - fmin(1, fmax(0, ((double)i - low) / fmax(0.001, high - low)));
 }
 
@@ -553,7 +789,7 @@ static void fill_angles(enx_forward *f)
     const bool              is_long = f->options.context_tokens > scaling->original_tokens;
     const float            *factors =
         is_long && f->weights->long_factors ? f->weights->long_factors : f->weights->rope_factors;
-    const size_t half = hp->head_width / 2;
+    const size_t half = hp->rope_width / 2;
     const double size = (double)scaling->attention_factor;
     for (size_t i = 0; i < half; i++) {
         const double kept = kept_pace(hp, i);
@@ -570,10 +806,10 @@ static void fill_angles(enx_forward *f)
 /* Layers with a base of their own are neither stretched nor given factors. */
 static void fill_window_angles(enx_forward *f)
 {
-    const size_t half = f->hparams->head_width / 2;
+    const size_t half = f->hparams->rope_width / 2;
     for (size_t i = 0; i < half; i++) {
         const double frequency =
-            pow((double)f->hparams->arch->window_base, -(double)i / (double)half);
+            pow((double)f->hparams->window_rope_base, -(double)i / (double)half);
         for (size_t p = 0; p < f->options.context_tokens; p++) {
             f->window_cosines[p * half + i] = (float)cos((double)p * frequency);
             f->window_sines[p * half + i] = (float)sin((double)p * frequency);
@@ -608,10 +844,10 @@ static void set_sizes(enx_forward *f)
     f->head_stride = context * hp->head_width;
     f->layer_stride = f->head_stride * hp->kv_head_count;
     f->slot_stride = f->layer_stride * hp->layer_count;
-    size_t widest = hp->width > hp->ffn_width ? hp->width : hp->ffn_width;
-    if (f->q_width > widest) widest = f->q_width;
-    f->tile_values = f->weights->has_tiles ? widest * TILE_ROWS : 0;
-    f->act_blocks = f->weights->has_q8 ? widest / ENX_Q8_BLOCK : 0;
+    f->score_stride = context + KEY_BLOCK; /* one more for a sink */
+    f->widest = hp->width > hp->ffn_width ? hp->width : hp->ffn_width;
+    if (f->q_width > f->widest) f->widest = f->q_width;
+    f->tile_bytes = (f->widest / ENX_K_BLOCK + 1) * sizeof(enx_plain_k) * TILE_ROWS;
     f->thread_count = f->options.pool ? enx_pool_thread_count(f->options.pool) : 1;
 }
 
@@ -642,7 +878,7 @@ enx_status enx_forward_open(enx_forward **out, const enx_forward_options *option
     c = (carver){ .base = f->block };
     carve_all(f, &c);
     fill_angles(f);
-    if (f->hparams->arch->window_base > 0) fill_window_angles(f);
+    if (has_window_angles(f)) fill_window_angles(f);
     *out = f;
     return ENX_OK;
 }

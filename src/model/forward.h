@@ -2,8 +2,9 @@
 /* forward.h - a batch of tokens of many sequences through the layers.
  *
  * A row is one token at one position of one slot.  A slot holds the keys and values of one
- * sequence; its positions are filled in order, several in one batch if need be, and starting
- * again at position 0 forgets the old ones.  Rows of one slot must come in rising position.
+ * sequence; its positions are filled in order, several in one batch if need be, and going on again
+ * at an earlier position forgets the old ones from there.  Rows of one slot must come in rising
+ * position.
  *
  * After a run, the rows that asked for it have a hidden state (the input of the head), in row
  * order; logits are computed from those on demand, for the whole vocabulary or for some tokens.

@@ -27,6 +27,7 @@ struct enx_model {
     void        *gain_block; /* owned */
     enx_pack_q8 *packs;      /* owned */
     uint64_t     param_count;
+    uint64_t     active_param_count;
     uint64_t     weight_bytes;
     uint64_t     memory_bytes;
 };
@@ -93,24 +94,25 @@ static enx_status read_real(const opener *o, const char *name, double missing, f
     return ENX_OK;
 }
 
-static enx_status check_heads(const opener *o)
+static enx_status read_head_widths(const opener *o)
 {
-    const enx_hparams *h = &o->model->hparams;
-    uint32_t           value_width, rope_width;
+    enx_hparams   *h = &o->model->hparams;
+    uint32_t       value_width;
     const size_key value_key = { "attention.value_length", ENX_MODEL_HEAD_WIDTH_MAX, h->head_width,
                                  &value_width };
     const size_key rope_key = { "rope.dimension_count", ENX_MODEL_HEAD_WIDTH_MAX, h->head_width,
-                                &rope_width };
+                                &h->rope_width };
     ENX_TRY(read_size(o, &value_key));
     ENX_TRY(read_size(o, &rope_key));
-    if (value_width != h->head_width || rope_width != h->head_width)
+    if (value_width != h->head_width || h->rope_width > h->head_width)
         return ENX_FAIL(o->report, UNSUPPORTED,
-                        "heads are %u wide, their values %u and their rotation %u; "
-                        "only equal widths work",
-                        h->head_width, value_width, rope_width);
-    if (h->head_width % 2)
-        return ENX_FAIL(o->report, FORMAT, "heads are %u wide; rotation needs an even number",
-                        h->head_width);
+                        "heads are %u wide, their values %u and their rotation %u; values must be "
+                        "as wide as heads, and rotation no wider",
+                        h->head_width, value_width, h->rope_width);
+    if (h->head_width % 2 || h->rope_width % 2)
+        return ENX_FAIL(o->report, FORMAT,
+                        "heads are %u wide, their rotation %u; rotation needs even numbers",
+                        h->head_width, h->rope_width);
     if (h->head_count % h->kv_head_count)
         return ENX_FAIL(o->report, FORMAT, "%u heads cannot share %u key heads evenly",
                         h->head_count, h->kv_head_count);
@@ -147,6 +149,55 @@ static enx_status read_rope_scaling(const opener *o)
     return ENX_OK;
 }
 
+static enx_status read_rope(const opener *o)
+{
+    enx_hparams *h = &o->model->hparams;
+    ENX_TRY(read_real(o, "rope.freq_base", 10000, &h->rope_base));
+    const float usual = h->arch->window_base > 0 ? h->arch->window_base : h->rope_base;
+    ENX_TRY(read_real(o, "rope.freq_base_swa", (double)usual, &h->window_rope_base));
+    return read_rope_scaling(o);
+}
+
+static enx_status read_window(const opener *o)
+{
+    enx_hparams   *h = &o->model->hparams;
+    const uint32_t usual = h->arch->window_period;
+    h->window_tokens = ENX_MODEL_CONTEXT_MAX;
+    if (!h->arch->has_window) return ENX_OK;
+    const size_key window = { "attention.sliding_window", ENX_MODEL_CONTEXT_MAX,
+                              usual ? 0 : ENX_MODEL_CONTEXT_MAX, &h->window_tokens };
+    const size_key period = { "attention.sliding_window_pattern", ENX_MODEL_LAYERS_MAX, usual,
+                              &h->window_period };
+    ENX_TRY(read_size(o, &window));
+    return usual ? read_size(o, &period) : ENX_OK;
+}
+
+static enx_status read_experts(const opener *o)
+{
+    enx_hparams *h = &o->model->hparams;
+    uint64_t     count = 0;
+    char         key[96];
+    snprintf(key, sizeof key, "%s.expert_count", h->arch->name);
+    enx_gguf_value found;
+    const bool     may = h->arch->experts != ENX_EXPERTS_NONE;
+    if (may && enx_gguf_find(o->gguf, key, &found))
+        ENX_TRY(enx_gguf_read_u64(o->gguf, key, &count, o->report));
+    const size_key width = { "feed_forward_length", ENX_MODEL_WIDTH_MAX, 0, &h->ffn_width };
+    if (h->arch->experts != ENX_EXPERTS_ALWAYS && count == 0) return read_size(o, &width);
+    const bool     is_own = h->arch->experts == ENX_EXPERTS_ALWAYS;
+    const size_key sizes[] = {
+        { "expert_count", ENX_MODEL_EXPERTS_MAX, 0, &h->expert_count },
+        { "expert_used_count", ENX_MODEL_EXPERTS_MAX, 0, &h->expert_used_count },
+        is_own ? (size_key){ "expert_feed_forward_length", ENX_MODEL_WIDTH_MAX, 0, &h->ffn_width }
+               : width,
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) ENX_TRY(read_size(o, &sizes[i]));
+    if (h->expert_used_count > h->expert_count)
+        return ENX_FAIL(o->report, FORMAT, "a token is said to use %u of %u experts",
+                        h->expert_used_count, h->expert_count);
+    return ENX_OK;
+}
+
 /* One over the root of the head's width; but the two largest Gemmas, which no key tells apart from
  * the others, were trained with the width that the heads would have if they shared the model's. */
 static float query_scale(const enx_hparams *h)
@@ -164,7 +215,6 @@ static enx_status read_hparams(const opener *o)
         { "context_length", ENX_MODEL_CONTEXT_MAX, 0, &h->context_tokens },
         { "embedding_length", ENX_MODEL_WIDTH_MAX, 0, &h->width },
         { "block_count", ENX_MODEL_LAYERS_MAX, 0, &h->layer_count },
-        { "feed_forward_length", ENX_MODEL_WIDTH_MAX, 0, &h->ffn_width },
         { "attention.head_count", ENX_MODEL_HEADS_MAX, 0, &h->head_count },
     };
     for (size_t i = 0; i < sizeof first / sizeof *first; i++) ENX_TRY(read_size(o, &first[i]));
@@ -174,19 +224,15 @@ static enx_status read_hparams(const opener *o)
         { "attention.key_length", ENX_MODEL_HEAD_WIDTH_MAX, usual_width, &h->head_width },
     };
     for (size_t i = 0; i < sizeof then / sizeof *then; i++) ENX_TRY(read_size(o, &then[i]));
-    ENX_TRY(check_heads(o));
-    h->window_tokens = ENX_MODEL_CONTEXT_MAX;
-    const size_key window = { "attention.sliding_window", ENX_MODEL_CONTEXT_MAX,
-                              h->arch->window_period ? 0 : ENX_MODEL_CONTEXT_MAX,
-                              &h->window_tokens };
-    if (h->arch->has_window) ENX_TRY(read_size(o, &window));
-    ENX_TRY(read_rope_scaling(o));
+    ENX_TRY(read_head_widths(o));
+    ENX_TRY(read_experts(o));
+    ENX_TRY(read_window(o));
+    ENX_TRY(read_rope(o));
     if (h->arch->has_soft_caps) {
         ENX_TRY(read_real(o, "attn_logit_softcapping", 50, &h->score_cap));
         ENX_TRY(read_real(o, "final_logit_softcapping", 30, &h->logit_cap));
     }
     h->query_scale = query_scale(h);
-    ENX_TRY(read_real(o, "rope.freq_base", 10000, &h->rope_base));
     return read_real(o, "attention.layer_norm_rms_epsilon", 0, &h->rms_epsilon);
 }
 
@@ -201,8 +247,10 @@ typedef enum extent {
     HEADS,
     KV_HEADS,
     QKV_HEADS,
+    QUERY_HEADS,
     HEAD,
-    HALF_HEAD,
+    HALF_ROPE,
+    EXPERTS,
     VOCAB
 } extent;
 
@@ -225,47 +273,84 @@ static uint32_t extent_of(const enx_hparams *h, extent e)
         return (h->head_count + 2 * h->kv_head_count) * h->head_width;
     case HEAD:
         return h->head_width;
-    case HALF_HEAD:
-        return h->head_width / 2;
+    case QUERY_HEADS:
+        return h->head_count;
+    case HALF_ROPE:
+        return h->rope_width / 2;
+    case EXPERTS:
+        return h->expert_count;
     case VOCAB:
         return h->vocab_count;
     }
     return 0;
 }
 
-/* Which architectures have a tensor. */
-typedef enum part_need { ALWAYS, APART, FUSED, QKV_BIAS, HEAD_NORMS, POST_NORMS } part_need;
+/* Which models have a tensor. */
+typedef enum part_need {
+    ALWAYS,
+    APART,
+    FUSED,
+    QKV_BIAS,
+    HEAD_NORMS,
+    POST_NORMS,
+    EARLY_NAME,
+    LATE_NAME,
+    SINKS,
+    MORE_BIASES,
+    APART_DENSE,
+    FUSED_DENSE,
+    DENSE,
+    SPARSE,
+    SPARSE_BIASES,
+} part_need;
 
-/* A layer's tensors; those with one row are gains and biases. */
+typedef enum part_kind { GAIN, MATRIX, STACK } part_kind;
+
+/* A layer's tensors.  Gains and biases become floats; a stack is a matrix of each expert. */
 static const struct layer_part {
     const char *name;
+    part_kind   kind;
     extent      rows, cols;
     part_need   need;
     size_t      at; /* in enx_layer */
 } layer_parts[] = {
-    { "attn_norm.weight", ONE, WIDTH, ALWAYS, offsetof(enx_layer, attn_norm) },
-    { "attn_q.weight", HEADS, WIDTH, APART, offsetof(enx_layer, q) },
-    { "attn_k.weight", KV_HEADS, WIDTH, APART, offsetof(enx_layer, k) },
-    { "attn_v.weight", KV_HEADS, WIDTH, APART, offsetof(enx_layer, v) },
-    { "attn_qkv.weight", QKV_HEADS, WIDTH, FUSED, offsetof(enx_layer, q) },
-    { "attn_q.bias", ONE, HEADS, QKV_BIAS, offsetof(enx_layer, q_bias) },
-    { "attn_k.bias", ONE, KV_HEADS, QKV_BIAS, offsetof(enx_layer, k_bias) },
-    { "attn_v.bias", ONE, KV_HEADS, QKV_BIAS, offsetof(enx_layer, v_bias) },
-    { "attn_q_norm.weight", ONE, HEAD, HEAD_NORMS, offsetof(enx_layer, q_norm) },
-    { "attn_k_norm.weight", ONE, HEAD, HEAD_NORMS, offsetof(enx_layer, k_norm) },
-    { "attn_output.weight", WIDTH, HEADS, ALWAYS, offsetof(enx_layer, o) },
-    { "post_attention_norm.weight", ONE, WIDTH, POST_NORMS, offsetof(enx_layer, attn_post_norm) },
-    { "post_ffw_norm.weight", ONE, WIDTH, POST_NORMS, offsetof(enx_layer, ffn_post_norm) },
-    { "ffn_norm.weight", ONE, WIDTH, ALWAYS, offsetof(enx_layer, ffn_norm) },
-    { "ffn_gate.weight", FFN, WIDTH, APART, offsetof(enx_layer, gate) },
-    { "ffn_up.weight", FFN, WIDTH, APART, offsetof(enx_layer, up) },
-    { "ffn_up.weight", GATE_UP, WIDTH, FUSED, offsetof(enx_layer, gate) },
-    { "ffn_down.weight", WIDTH, FFN, ALWAYS, offsetof(enx_layer, down) },
+    { "attn_norm.weight", GAIN, ONE, WIDTH, ALWAYS, offsetof(enx_layer, attn_norm) },
+    { "attn_q.weight", MATRIX, HEADS, WIDTH, APART, offsetof(enx_layer, q) },
+    { "attn_k.weight", MATRIX, KV_HEADS, WIDTH, APART, offsetof(enx_layer, k) },
+    { "attn_v.weight", MATRIX, KV_HEADS, WIDTH, APART, offsetof(enx_layer, v) },
+    { "attn_qkv.weight", MATRIX, QKV_HEADS, WIDTH, FUSED, offsetof(enx_layer, q) },
+    { "attn_q.bias", GAIN, ONE, HEADS, QKV_BIAS, offsetof(enx_layer, q_bias) },
+    { "attn_k.bias", GAIN, ONE, KV_HEADS, QKV_BIAS, offsetof(enx_layer, k_bias) },
+    { "attn_v.bias", GAIN, ONE, KV_HEADS, QKV_BIAS, offsetof(enx_layer, v_bias) },
+    { "attn_q_norm.weight", GAIN, ONE, HEAD, HEAD_NORMS, offsetof(enx_layer, q_norm) },
+    { "attn_k_norm.weight", GAIN, ONE, HEAD, HEAD_NORMS, offsetof(enx_layer, k_norm) },
+    { "attn_sinks.weight", GAIN, ONE, QUERY_HEADS, SINKS, offsetof(enx_layer, sinks) },
+    { "attn_output.weight", MATRIX, WIDTH, HEADS, ALWAYS, offsetof(enx_layer, o) },
+    { "attn_output.bias", GAIN, ONE, WIDTH, MORE_BIASES, offsetof(enx_layer, o_bias) },
+    { "post_attention_norm.weight", GAIN, ONE, WIDTH, POST_NORMS,
+      offsetof(enx_layer, attn_post_norm) },
+    { "post_ffw_norm.weight", GAIN, ONE, WIDTH, POST_NORMS, offsetof(enx_layer, ffn_post_norm) },
+    { "ffn_norm.weight", GAIN, ONE, WIDTH, EARLY_NAME, offsetof(enx_layer, ffn_norm) },
+    { "post_attention_norm.weight", GAIN, ONE, WIDTH, LATE_NAME, offsetof(enx_layer, ffn_norm) },
+    { "ffn_gate.weight", MATRIX, FFN, WIDTH, APART_DENSE, offsetof(enx_layer, gate) },
+    { "ffn_up.weight", MATRIX, FFN, WIDTH, APART_DENSE, offsetof(enx_layer, up) },
+    { "ffn_up.weight", MATRIX, GATE_UP, WIDTH, FUSED_DENSE, offsetof(enx_layer, gate) },
+    { "ffn_down.weight", MATRIX, WIDTH, FFN, DENSE, offsetof(enx_layer, down) },
+    { "ffn_gate_inp.weight", MATRIX, EXPERTS, WIDTH, SPARSE, offsetof(enx_layer, router) },
+    { "ffn_gate_inp.bias", GAIN, ONE, EXPERTS, SPARSE_BIASES, offsetof(enx_layer, router_bias) },
+    { "ffn_gate_exps.weight", STACK, FFN, WIDTH, SPARSE, offsetof(enx_layer, gate) },
+    { "ffn_up_exps.weight", STACK, FFN, WIDTH, SPARSE, offsetof(enx_layer, up) },
+    { "ffn_down_exps.weight", STACK, WIDTH, FFN, SPARSE, offsetof(enx_layer, down) },
+    { "ffn_gate_exps.bias", GAIN, EXPERTS, FFN, SPARSE_BIASES, offsetof(enx_layer, gate_bias) },
+    { "ffn_up_exps.bias", GAIN, EXPERTS, FFN, SPARSE_BIASES, offsetof(enx_layer, up_bias) },
+    { "ffn_down_exps.bias", GAIN, EXPERTS, WIDTH, SPARSE_BIASES, offsetof(enx_layer, down_bias) },
 };
 enum { LAYER_PARTS = sizeof layer_parts / sizeof *layer_parts, NAME_BYTES = 96 };
 
-static bool is_needed(const enx_architecture *arch, const struct layer_part *part)
+static bool is_needed(const enx_hparams *h, const struct layer_part *part)
 {
+    const enx_architecture *arch = h->arch;
+    const bool              is_dense = h->expert_count == 0;
     switch (part->need) {
     case ALWAYS:
         return true;
@@ -279,6 +364,24 @@ static bool is_needed(const enx_architecture *arch, const struct layer_part *par
         return arch->has_head_norms;
     case POST_NORMS:
         return arch->has_post_norms;
+    case EARLY_NAME:
+        return !arch->has_late_norm_name;
+    case LATE_NAME:
+        return arch->has_late_norm_name;
+    case SINKS:
+        return arch->has_sinks;
+    case MORE_BIASES:
+        return arch->has_more_biases;
+    case APART_DENSE:
+        return is_dense && !arch->has_fused;
+    case FUSED_DENSE:
+        return is_dense && arch->has_fused;
+    case DENSE:
+        return is_dense;
+    case SPARSE:
+        return !is_dense;
+    case SPARSE_BIASES:
+        return !is_dense && arch->has_more_biases;
     }
     return false;
 }
@@ -288,51 +391,65 @@ static void part_name(char name[NAME_BYTES], uint32_t layer, const struct layer_
     snprintf(name, NAME_BYTES, "blk.%u.%s", layer, part->name);
 }
 
-static enx_status find_tensor(opener *o, const char *name, extent rows, extent cols,
+/* Columns, rows, and how many such matrices. */
+typedef struct extents {
+    extent cols, rows, count;
+} extents;
+
+static enx_status find_tensor(opener *o, const char *name, extents want,
                               const enx_gguf_tensor **out)
 {
     const enx_hparams     *h = &o->model->hparams;
     const enx_gguf_tensor *tensor = enx_gguf_tensor_find(o->gguf, name);
-    const uint64_t         want_cols = extent_of(h, cols), want_rows = extent_of(h, rows);
+    const uint64_t         cols = extent_of(h, want.cols), rows = extent_of(h, want.rows);
+    const uint64_t         count = extent_of(h, want.count);
     if (!tensor) return ENX_FAIL(o->report, NOTFOUND, "the file has no tensor '%s'", name);
-    if (tensor->dims[0] != want_cols || tensor->dims[1] != want_rows || tensor->dims[2] != 1 ||
+    if (tensor->dims[0] != cols || tensor->dims[1] != rows || tensor->dims[2] != count ||
         tensor->dims[3] != 1)
         return ENX_FAIL(o->report, FORMAT,
-                        "tensor '%s' is %llu x %llu, the model's sizes demand %llu x %llu", name,
-                        (unsigned long long)tensor->dims[0], (unsigned long long)tensor->dims[1],
-                        (unsigned long long)want_cols, (unsigned long long)want_rows);
+                        "tensor '%s' is %llu x %llu x %llu, the model's sizes demand %llu x %llu x "
+                        "%llu",
+                        name, (unsigned long long)tensor->dims[0],
+                        (unsigned long long)tensor->dims[1], (unsigned long long)tensor->dims[2],
+                        (unsigned long long)cols, (unsigned long long)rows,
+                        (unsigned long long)count);
     const bool   is_half = tensor->type == ENX_TENSOR_F16 || tensor->type == ENX_TENSOR_BF16;
     const size_t element = tensor->type == ENX_TENSOR_F32 ? sizeof(float)
                            : is_half                      ? sizeof(uint16_t)
                                                           : 1; /* blocks are bytes */
     if ((uintptr_t)tensor->data % element)
         return ENX_FAIL(o->report, FORMAT, "tensor '%s' is not aligned to its numbers", name);
-    o->model->param_count += want_cols * want_rows;
+    const bool is_stack = want.count == EXPERTS;
+    o->model->param_count += cols * rows * count;
+    o->model->active_param_count += cols * rows * (is_stack ? h->expert_used_count : count);
     o->model->weight_bytes += tensor->size_bytes;
     *out = tensor;
     return ENX_OK;
 }
 
-static enx_status bind_matrix(opener *o, const char *name, extent rows, extent cols,
-                              enx_matrix *out)
+static enx_status bind_matrix(opener *o, const char *name, extents want, enx_matrix *out)
 {
     const enx_gguf_tensor *tensor = NULL;
-    ENX_TRY(find_tensor(o, name, rows, cols, &tensor));
+    ENX_TRY(find_tensor(o, name, want, &tensor));
     *out = (enx_matrix){ .type = tensor->type,
+                         .count = (uint32_t)tensor->dims[2],
                          .row_count = (uint32_t)tensor->dims[1],
                          .col_count = (uint32_t)tensor->dims[0],
                          .row_bytes = enx_tensor_row_bytes(tensor->type, tensor->dims[0]),
                          .data = tensor->data };
-    if (tensor->type == ENX_TENSOR_Q8_0) o->model->weights.has_q8 = true;
-    if (enx_tensor_is_tiled(tensor->type)) o->model->weights.has_tiles = true;
+    const enx_quant quant = enx_quant_of(tensor->type);
+    const bool      is_small = quant != ENX_QUANT_COUNT && !enx_quant_is_large(quant);
+    if (is_small || tensor->type == ENX_TENSOR_Q8_0) o->model->weights.has_acts = true;
+    if (enx_quant_is_large(quant)) o->model->weights.has_acts_k = true;
     return ENX_OK;
 }
 
-static enx_status bind_gain(opener *o, const char *name, extent cols, const float **out)
+static enx_status bind_gain(opener *o, const char *name, extent rows, extent cols,
+                            const float **out)
 {
     const enx_gguf_tensor *tensor = NULL;
-    ENX_TRY(find_tensor(o, name, ONE, cols, &tensor));
-    const size_t n = (size_t)tensor->dims[0];
+    ENX_TRY(find_tensor(o, name, (extents){ cols, rows, ONE }, &tensor));
+    const size_t n = (size_t)(tensor->dims[0] * tensor->dims[1]);
     float       *gain = ENX_ARENA_NEW(&o->gains, float, n);
     ENX_CHECK(gain);
     enx_tensor_to_f32(&o->kernels, tensor->type, gain, tensor->data, n);
@@ -356,6 +473,7 @@ static void cut_fused(const enx_hparams *h, enx_layer *l)
     l->k = rows_of_matrix(&l->q, q, kv);
     l->v = rows_of_matrix(&l->q, q + kv, kv);
     l->q = rows_of_matrix(&l->q, 0, q);
+    if (h->expert_count) return;
     l->up = rows_of_matrix(&l->gate, h->ffn_width, h->ffn_width);
     l->gate = rows_of_matrix(&l->gate, 0, h->ffn_width);
 }
@@ -366,11 +484,12 @@ static enx_status bind_layer(opener *o, uint32_t index)
     for (size_t i = 0; i < LAYER_PARTS; i++) {
         const struct layer_part *part = &layer_parts[i];
         char                     name[NAME_BYTES];
-        if (!is_needed(o->model->hparams.arch, part)) continue;
+        if (!is_needed(&o->model->hparams, part)) continue;
         part_name(name, index, part);
-        void *at = layer + part->at;
-        if (part->rows == ONE) ENX_TRY(bind_gain(o, name, part->cols, at));
-        else ENX_TRY(bind_matrix(o, name, part->rows, part->cols, at));
+        void         *at = layer + part->at;
+        const extents want = { part->cols, part->rows, part->kind == STACK ? EXPERTS : ONE };
+        if (part->kind == GAIN) ENX_TRY(bind_gain(o, name, part->rows, part->cols, at));
+        else ENX_TRY(bind_matrix(o, name, want, at));
     }
     if (o->model->hparams.arch->has_fused) cut_fused(&o->model->hparams, &o->model->layers[index]);
     return ENX_OK;
@@ -389,9 +508,9 @@ static enx_status bind_factors(opener *o)
     enx_weights *w = &o->model->weights;
     const char  *name = rope_factors_name(o->model->hparams.arch);
     const bool   has_long = enx_gguf_tensor_find(o->gguf, long_factors) != NULL;
-    if (has_long) ENX_TRY(bind_gain(o, long_factors, HALF_HEAD, &w->long_factors));
+    if (has_long) ENX_TRY(bind_gain(o, long_factors, ONE, HALF_ROPE, &w->long_factors));
     if (!has_long && !enx_gguf_tensor_find(o->gguf, name)) return ENX_OK;
-    return bind_gain(o, name, HALF_HEAD, &w->rope_factors);
+    return bind_gain(o, name, ONE, HALF_ROPE, &w->rope_factors);
 }
 
 static bool is_known(const enx_model *model, const enx_gguf_str *name)
@@ -408,7 +527,7 @@ static bool is_known(const enx_model *model, const enx_gguf_str *name)
     if (sscanf(text, "blk.%u.", &layer) != 1 || layer >= model->hparams.layer_count) return false;
     for (size_t i = 0; i < LAYER_PARTS; i++) {
         part_name(want, layer, &layer_parts[i]);
-        if (strcmp(text, want) == 0 && is_needed(model->hparams.arch, &layer_parts[i])) return true;
+        if (strcmp(text, want) == 0 && is_needed(&model->hparams, &layer_parts[i])) return true;
     }
     return false;
 }
@@ -445,23 +564,42 @@ static enx_status bind_tensors(opener *o)
                         (unsigned long long)tokens.count, h->vocab_count);
     h->is_head_tied = !enx_gguf_tensor_find(o->gguf, "output.weight");
 
-    ENX_TRY(bind_matrix(o, "token_embd.weight", VOCAB, WIDTH, &w->embed));
+    const extents vocab = { WIDTH, VOCAB, ONE };
+    ENX_TRY(bind_matrix(o, "token_embd.weight", vocab, &w->embed));
     for (uint32_t i = 0; i < h->layer_count; i++) ENX_TRY(bind_layer(o, i));
-    ENX_TRY(bind_gain(o, "output_norm.weight", WIDTH, &w->out_norm));
+    ENX_TRY(bind_gain(o, "output_norm.weight", ONE, WIDTH, &w->out_norm));
     ENX_TRY(bind_factors(o));
     if (h->is_head_tied) w->head = w->embed;
-    else ENX_TRY(bind_matrix(o, "output.weight", VOCAB, WIDTH, &w->head));
+    else ENX_TRY(bind_matrix(o, "output.weight", vocab, &w->head));
     w->layers = o->model->layers;
     return refuse_unknown(o);
 }
 
 /* ---- packing ----------------------------------------------------------- */
 
+/* Of one of its matrices; 0: not packed. */
 static uint64_t pack_blocks(const enx_matrix *m)
 {
     if (m->type != ENX_TENSOR_Q8_0) return 0;
     const uint64_t groups = ((uint64_t)m->row_count + ENX_PACK_ROWS - 1) / ENX_PACK_ROWS;
     return groups * (m->col_count / ENX_Q8_BLOCK);
+}
+
+enx_matrix enx_matrix_of_expert(const enx_matrix *matrices, uint32_t expert)
+{
+    enx_matrix one = *matrices;
+    one.count = 1;
+    one.data += (uint64_t)expert * one.row_count * one.row_bytes;
+    if (one.packed) one.packed += expert * pack_blocks(matrices);
+    return one;
+}
+
+static void pack_matrix(enx_matrix *m, enx_pack_q8 *packs)
+{
+    for (uint32_t i = 0; i < m->count; i++)
+        enx_pack_q8_rows(packs + i * pack_blocks(m), (const void *)enx_matrix_of_expert(m, i).data,
+                         m->row_count, m->col_count);
+    m->packed = packs;
 }
 
 /* Blocks of all matrices that are multiplied; laid out one after the other from `packs` on. */
@@ -471,17 +609,13 @@ static uint64_t pack_matrices(enx_model *model, enx_pack_q8 *packs)
     for (uint32_t i = 0; i <= model->hparams.layer_count; i++) {
         enx_layer  *l = i < model->hparams.layer_count ? &model->layers[i] : NULL;
         enx_matrix *head[] = { &model->weights.head };
-        enx_matrix *body[] = { l ? &l->q : NULL,   l ? &l->k : NULL,    l ? &l->v : NULL,
-                               l ? &l->o : NULL,   l ? &l->gate : NULL, l ? &l->up : NULL,
-                               l ? &l->down : NULL };
+        enx_matrix *body[] = { l ? &l->q : NULL,    l ? &l->k : NULL,     l ? &l->v : NULL,
+                               l ? &l->o : NULL,    l ? &l->gate : NULL,  l ? &l->up : NULL,
+                               l ? &l->down : NULL, l ? &l->router : NULL };
         enx_matrix **list = l ? body : head;
-        for (size_t m = 0; m < (l ? 7 : 1); m++) {
-            const uint64_t blocks = pack_blocks(list[m]);
-            if (packs && blocks) {
-                enx_pack_q8_rows(packs + used, (const void *)list[m]->data, list[m]->row_count,
-                                 list[m]->col_count);
-                list[m]->packed = packs + used;
-            }
+        for (size_t m = 0; m < (l ? sizeof body / sizeof *body : 1); m++) {
+            const uint64_t blocks = list[m]->count * pack_blocks(list[m]);
+            if (packs && blocks) pack_matrix(list[m], packs + used);
             used += blocks;
         }
     }
@@ -504,14 +638,22 @@ static enx_status pack_weights(opener *o)
 
 /* ---- exported ---------------------------------------------------------- */
 
-/* An upper bound, with room for the arena's red zones.  All sizes are below their limits. */
-static uint64_t count_gain_bytes(const enx_hparams *h)
+/* An upper bound, with room for the arena's red zones.  It counts what the file holds, not what its
+ * sizes promise: those may be lies. */
+static uint64_t count_gain_bytes(const opener *o)
 {
-    uint64_t values = (uint64_t)h->width + h->head_width, arrays = 3;
-    for (size_t i = 0; i < LAYER_PARTS; i++) {
-        if (layer_parts[i].rows != ONE || !is_needed(h->arch, &layer_parts[i])) continue;
-        values += (uint64_t)h->layer_count * extent_of(h, layer_parts[i].cols);
-        arrays += h->layer_count;
+    const enx_hparams *h = &o->model->hparams;
+    uint64_t           values = (uint64_t)h->width + h->head_width, arrays = 3;
+    for (uint32_t layer = 0; layer < h->layer_count; layer++) {
+        for (size_t i = 0; i < LAYER_PARTS; i++) {
+            char name[NAME_BYTES];
+            if (layer_parts[i].kind != GAIN || !is_needed(h, &layer_parts[i])) continue;
+            part_name(name, layer, &layer_parts[i]);
+            const enx_gguf_tensor *tensor = enx_gguf_tensor_find(o->gguf, name);
+            if (!tensor) continue;
+            values += tensor->dims[0] * tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+            arrays++;
+        }
     }
     return values * sizeof(float) + arrays * 64;
 }
@@ -521,7 +663,7 @@ static enx_status open_model(opener *o)
     enx_model *model = o->model;
     ENX_TRY(read_hparams(o));
     const enx_hparams *h = &model->hparams;
-    const uint64_t     gain_bytes = count_gain_bytes(h);
+    const uint64_t     gain_bytes = count_gain_bytes(o);
     model->layers = ENX_MEM_NEW(enx_layer, h->layer_count);
     model->gain_block = enx_mem_new(gain_bytes, 1);
     if (!model->layers || !model->gain_block)
@@ -562,6 +704,7 @@ void enx_model_close(enx_model **handle)
 
 const enx_hparams *enx_model_hparams(const enx_model *model) { return &model->hparams; }
 uint64_t           enx_model_param_count(const enx_model *model) { return model->param_count; }
-uint64_t           enx_model_weight_bytes(const enx_model *model) { return model->weight_bytes; }
+uint64_t enx_model_active_param_count(const enx_model *model) { return model->active_param_count; }
+uint64_t enx_model_weight_bytes(const enx_model *model) { return model->weight_bytes; }
 const enx_weights *enx_model_weights(const enx_model *model) { return &model->weights; }
 uint64_t           enx_model_memory_bytes(const enx_model *model) { return model->memory_bytes; }

@@ -23,6 +23,7 @@ enum {
     ENX_MODEL_HEAD_WIDTH_MAX = 512,
     ENX_MODEL_VOCAB_MAX = 1 << 20,
     ENX_MODEL_CONTEXT_MAX = 1 << 20,
+    ENX_MODEL_EXPERTS_MAX = 1024,
 };
 
 /* How rotation is stretched over contexts longer than those of training. */
@@ -42,13 +43,18 @@ typedef struct enx_hparams {
     uint32_t layer_count;
     uint32_t head_count;
     uint32_t kv_head_count;
-    uint32_t head_width; /* of one head */
-    uint32_t ffn_width;
-    uint32_t window_tokens; /* positions that one sees, itself included */
+    uint32_t head_width;        /* of one head */
+    uint32_t rope_width;        /* the first of those, which are rotated */
+    uint32_t ffn_width;         /* of one expert, where there are some */
+    uint32_t expert_count;      /* 0: a feed-forward for all */
+    uint32_t expert_used_count; /* of a row */
+    uint32_t window_tokens;     /* positions that one sees, itself included */
+    uint32_t window_period;     /* see enx_architecture */
     float    rms_epsilon;
     float    rope_base;
-    float    query_scale; /* of rotated queries */
-    float    score_cap;   /* 0: none */
+    float    window_rope_base; /* of the layers with a window */
+    float    query_scale;      /* of rotated queries */
+    float    score_cap;        /* 0: none */
     float    logit_cap;
     bool     is_head_tied;
 
@@ -64,6 +70,8 @@ void                    enx_model_close(enx_model **model);
 
 const enx_hparams *enx_model_hparams(const enx_model *model);
 uint64_t           enx_model_param_count(const enx_model *model);
+/* Those that one token meets: of the experts, the ones it visits. */
+uint64_t           enx_model_active_param_count(const enx_model *model);
 uint64_t           enx_model_weight_bytes(const enx_model *model);
 
 #endif /* ENX_MODEL_MODEL_H */

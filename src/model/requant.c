@@ -31,6 +31,13 @@ typedef struct requant {
 
 /* ---- choosing ---------------------------------------------------------- */
 
+/* Not the biases of experts, a row each; nor routers, which are small and decide much. */
+static bool is_matrix(const enx_gguf_tensor *t, const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return t->dims[1] > 1 && dot && strcmp(dot, ".weight") == 0 && !strstr(name, "ffn_gate_inp");
+}
+
 static bool is_favoured(uint32_t layer, uint32_t count)
 {
     const uint32_t eighth = count / 8;
@@ -48,7 +55,7 @@ static enx_tensor_type wanted_type(const requant *r, const char *name)
     int                          end = 0;
     if (r->mix != ENX_MIX_Q8_0 && strcmp(name, head) == 0) return ENX_TENSOR_Q6_K;
     if (r->mix == ENX_MIX_Q4_K_M && sscanf(name, "blk.%u.%n", &layer, &end) == 1 && end > 0 &&
-        (strcmp(name + end, "attn_v.weight") == 0 || strcmp(name + end, "ffn_down.weight") == 0) &&
+        (strncmp(name + end, "attn_v.", 7) == 0 || strncmp(name + end, "ffn_down", 8) == 0) &&
         is_favoured(layer, r->layer_count))
         return ENX_TENSOR_Q6_K;
     return usual[r->mix];
@@ -109,7 +116,7 @@ static enx_status add_tensor(const requant *r, uint64_t index)
     char                   name[ENX_GGUF_NAME_BYTES_MAX + 1] = { 0 };
     enx_tensor_type        type = t->type;
     memcpy(name, t->name.data, (size_t)t->name.size_bytes); /* the parser bounds names */
-    if (t->dims[1] > 1) {
+    if (is_matrix(t, name)) {
         const enx_tensor_type wanted = wanted_type(r, name);
         if (!is_float(t->type))
             return ENX_FAIL(r->report, UNSUPPORTED,

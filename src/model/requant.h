@@ -21,8 +21,8 @@ typedef struct enx_requant_counts {
 } enx_requant_counts;
 
 /* Append the new file to `out`.  Keys are copied but for general.file_type and
- * general.quantization_version, which are set; tensors of one row are copied.  Rows that 256 does
- * not divide get Q5_0 for Q4_K and Q8_0 for Q6_K; rows that 32 does not divide get F16.
+ * general.quantization_version, which are set; gains, biases and routers are copied.  Rows that
+ * 256 does not divide get Q5_0 for Q4_K and Q8_0 for Q6_K; those that 32 does not divide get F16.
  * ENX_UNSUPPORTED: a matrix that is not F32, F16, BF16 or Q8_0; ENX_LIMIT, ENX_NOMEM. */
 ENX_MUST_USE enx_status enx_model_requant(const enx_gguf *source, enx_mix mix, enx_buf *out,
                                           enx_requant_counts *counts, enx_report *report);

@@ -3,8 +3,8 @@
  *
  * Matrices stay where the file is mapped.  Those of Q8_0 that enter products are also laid out
  * once, at open, as matmul_pack_q8 wants them (1.125 bytes a weight); the mapped ones remain the
- * reference and serve the products with few rows.  Those of the smaller types (Q4_0, Q4_K, ...) are
- * turned into floats a few rows at a time while they are multiplied.  Gains are copied to f32.
+ * reference and serve the products with few rows.  Those of the smaller types (Q4_0, Q4_K, ...)
+ * become plain blocks a few rows at a time while they are multiplied.  Gains are copied to f32.
  *
  * Layer: model.  Thread-safety: immutable after open; may be shared.
  */
@@ -21,6 +21,7 @@ typedef struct enx_matrix {
     uint64_t           row_bytes;
     const uint8_t     *data;   /* [row_count][col_count], borrowed from the mapping */
     const enx_pack_q8 *packed; /* [ceil(rows / 16)][cols / 32]; NULL unless Q8_0 and multiplied */
+    uint32_t           count;  /* as many of this shape, one after the other; 1 but for experts */
 } enx_matrix;
 
 typedef struct enx_layer {
@@ -32,8 +33,14 @@ typedef struct enx_layer {
     const float *attn_post_norm;           /* [width] */
     const float *ffn_post_norm;
     enx_matrix   o;
+    const float *o_bias;   /* [width] */
+    const float *sinks;    /* [head_count] */
     const float *ffn_norm; /* [width] */
     enx_matrix   gate, up, down;
+    /* Experts only: */
+    enx_matrix   router;                          /* a row an expert */
+    const float *router_bias;                     /* [expert_count] */
+    const float *gate_bias, *up_bias, *down_bias; /* [expert_count][rows of one] */
 } enx_layer;
 
 typedef struct enx_weights {
@@ -41,13 +48,16 @@ typedef struct enx_weights {
     const enx_layer *layers;
     const float     *out_norm;
     enx_matrix       head;         /* the embedding again when the head is tied */
-    const float     *rope_factors; /* [head_width / 2] that divide the frequencies; NULL: all 1 */
+    const float     *rope_factors; /* [rope_width / 2] that divide the frequencies; NULL: all 1 */
     const float     *long_factors; /* the same for contexts above original_tokens, or NULL */
-    bool             has_q8;       /* some matrix is Q8_0: activations have to be quantized */
-    bool             has_tiles;    /* some matrix is of a type that products do not take */
+    /* What products want: */
+    bool has_acts;   /* some matrix is in blocks of 32: activations have to be quantized so */
+    bool has_acts_k; /* some matrix is in blocks of 256 */
 } enx_weights;
 
 const enx_weights *enx_model_weights(const enx_model *model);
+/* The matrix of one expert. */
+enx_matrix         enx_matrix_of_expert(const enx_matrix *matrices, uint32_t expert);
 /* What open() allocated: packed weights, gains, views. */
 uint64_t           enx_model_memory_bytes(const enx_model *model);
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* 17 bytes each: 272 MB at the limit; a vocabulary of 150,000 tokens has about half a million. */
-enum { TRIE_NODES_MAX = 1 << 24, STATE_ALIGN_BYTES = 16 };
+enum { TRIE_NODES_MAX = 1 << 24, STATE_ALIGN_BYTES = 16, FORCED_BYTES_MAX = 256 };
 
 /* Children are nodes[first_child .. + child_count) in byte order, and their bytes lie side by
  * side in labels[], so that scanning them touches few lines.  What is below a node comes before
@@ -208,7 +208,7 @@ struct enx_mask {
     const enx_trie      *trie;
     const enx_tokenizer *tokenizer;
     size_t               stride_bytes; /* between two states */
-    uint8_t             *states;       /* [depth + 2]: the current one, one for each frame after */
+    uint8_t             *states;       /* [depth + 3]: the current one, then scratch: one a frame */
     frame               *frames;       /* [depth + 1] */
     size_t               word_count;   /* of each set of tokens */
     answers             *answers;
@@ -251,13 +251,13 @@ enx_status enx_mask_open(enx_mask **out, const enx_automaton *automaton, const e
     *mask = (enx_mask){ .automaton = automaton, .trie = trie, .tokenizer = tokenizer };
     mask->stride_bytes =
         (automaton->state_bytes + STATE_ALIGN_BYTES - 1) / STATE_ALIGN_BYTES * STATE_ALIGN_BYTES;
-    mask->states = enx_mem_new(depth + 2, mask->stride_bytes);
+    mask->states = enx_mem_new(depth + 3, mask->stride_bytes);
     mask->frames = ENX_MEM_NEW(frame, depth + 1);
     mask->word_count = (size_t)trie->vocab_count / 64 + 1;
     mask->answers = ENX_MEM_NEW(answers, 1);
     if (!mask->states || !mask->frames || !mask->answers || !open_answers(mask)) {
         enx_mask_close(&mask);
-        return ENX_FAIL(report, NOMEM, "mask: no memory for %zu states of %zu bytes", depth + 2,
+        return ENX_FAIL(report, NOMEM, "mask: no memory for %zu states of %zu bytes", depth + 3,
                         automaton->state_bytes);
     }
     if (automaton->has_returns) {
@@ -416,6 +416,56 @@ size_t enx_mask_allowed(const enx_mask *mask, uint32_t *ids)
         for (uint64_t left = bits[word]; left; left &= left - 1)
             ids[count++] = word * 64 + (uint32_t)__builtin_ctzll(left);
     return count;
+}
+
+/* Step over the only byte that may come; false: there is a choice, or the output may end. */
+static bool step_forced(const enx_mask *mask, void *state, void *trial, uint8_t *out)
+{
+    const enx_automaton *automaton = mask->automaton;
+    const size_t         size_bytes = used_bytes(mask, state);
+    uint64_t             bytes[4] = { 0 };
+    int                  found = -1;
+    if (automaton->may_end(automaton, state)) return false;
+    if (automaton->next_bytes) automaton->next_bytes(automaton, state, bytes);
+    else memset(bytes, 0xFF, sizeof bytes);
+    for (int byte = 0; byte < 256; byte++) {
+        if (!(bytes[byte >> 6] >> (byte & 63) & 1)) continue;
+        memcpy(trial, state, size_bytes);
+        if (!automaton->step(automaton, trial, (uint8_t)byte)) continue;
+        if (found >= 0) return false;
+        found = byte;
+    }
+    if (found < 0) return false;
+    *out = (uint8_t)found;
+    return automaton->step(automaton, state, *out);
+}
+
+/* The longest token that `text` begins with, not the whole of it. */
+static uint32_t longest_token(const enx_trie *trie, const uint8_t *text, uint32_t size)
+{
+    const node *here = &trie->nodes[0];
+    uint32_t    id = ENX_TOKEN_NONE;
+    for (uint32_t depth = 0; depth + 1 < size; depth++) {
+        uint32_t       child = here->first_child;
+        const uint32_t end = child + here->child_count;
+        while (child < end && trie->labels[child] != text[depth]) child++;
+        if (child == end) break;
+        here = &trie->nodes[child];
+        if (here->id_count) id = trie->ids[here->first_id];
+    }
+    return id;
+}
+
+uint32_t enx_mask_forced(const enx_mask *mask)
+{
+    uint8_t  text[FORCED_BYTES_MAX];
+    uint32_t size = 0;
+    void    *state = state_at(mask, 1);
+    if (mask->has_ended) return ENX_TOKEN_NONE;
+    memcpy(state, state_at(mask, 0), used_bytes(mask, state_at(mask, 0)));
+    while (size < FORCED_BYTES_MAX && step_forced(mask, state, state_at(mask, 2), &text[size]))
+        size++;
+    return longest_token(mask->trie, text, size);
 }
 
 bool enx_mask_accept(enx_mask *mask, uint32_t id)

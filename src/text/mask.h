@@ -57,8 +57,11 @@ void                    enx_mask_reset(enx_mask *mask);
 
 /* Fill `ids` (capacity enx_tokenizer_count) with the allowed tokens in rising order of id;
  * returns how many.  0 means the output is stuck: the automaton has a dead end. */
-size_t enx_mask_allowed(const enx_mask *mask, uint32_t *ids);
+size_t   enx_mask_allowed(const enx_mask *mask, uint32_t *ids);
+/* The longest token inside the text that must come next, up to 256 bytes of it; ENX_TOKEN_NONE:
+ * there is none.  It ends before that text does: what comes after may belong to the next token. */
+uint32_t enx_mask_forced(const enx_mask *mask);
 /* Advance over a token.  false (state unchanged): it was not allowed. */
-bool   enx_mask_accept(enx_mask *mask, uint32_t id);
+bool     enx_mask_accept(enx_mask *mask, uint32_t id);
 
 #endif /* ENX_TEXT_MASK_H */

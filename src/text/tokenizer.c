@@ -273,12 +273,15 @@ static uint32_t find_named_prefix(const enx_tokenizer *tokenizer, const char *te
     return ENX_TOKEN_NONE;
 }
 
+/* Names of control tokens are text at the literals, and everywhere without any list. */
 static enx_status encode_named(const enx_tokenizer *tokenizer, const char *text, size_t size_bytes,
-                               bool is_added, enx_tokens *out, long_scratch *scratch)
+                               const enx_literals *literals, enx_tokens *out, long_scratch *scratch)
 {
-    size_t plain = 0;
+    size_t plain = 0, next = 0;
     for (size_t at = 0; at < size_bytes;) {
-        const uint32_t id = find_named_prefix(tokenizer, text + at, size_bytes - at, is_added);
+        while (literals && next < literals->count && literals->at[next] < at) next++;
+        const bool is_literal = !literals || (next < literals->count && literals->at[next] == at);
+        const uint32_t id = find_named_prefix(tokenizer, text + at, size_bytes - at, is_literal);
         if (id == ENX_TOKEN_NONE) {
             at++;
             continue;
@@ -291,14 +294,23 @@ static enx_status encode_named(const enx_tokenizer *tokenizer, const char *text,
     return encode_plain(tokenizer, text + plain, size_bytes - plain, out, scratch);
 }
 
-enx_status enx_tokenizer_encode(const enx_tokenizer *tokenizer, const char *text, size_t size_bytes,
-                                bool parse_special, enx_tokens *out, enx_report *report)
+size_t enx_tokenizer_find_control(const enx_tokenizer *tokenizer, const char *text,
+                                  size_t size_bytes, size_t from)
+{
+    for (size_t at = from; at < size_bytes; at++) {
+        const uint32_t id = find_named_prefix(tokenizer, text + at, size_bytes - at, false);
+        if (id != ENX_TOKEN_NONE && !(tokenizer->flags[id] & TOKEN_ADDED)) return at;
+    }
+    return size_bytes;
+}
+
+static enx_status encode(const enx_tokenizer *tokenizer, const char *text, size_t size_bytes,
+                         const enx_literals *literals, enx_tokens *out, enx_report *report)
 {
     ENX_CHECK(tokenizer && out && (text || size_bytes == 0));
     const size_t     count_before = out->count;
     long_scratch     scratch = { .heap = NULL };
-    const enx_status status =
-        encode_named(tokenizer, text, size_bytes, !parse_special, out, &scratch);
+    const enx_status status = encode_named(tokenizer, text, size_bytes, literals, out, &scratch);
     enx_mem_free(scratch.heap);
     if (status == ENX_OK) return ENX_OK;
     out->count = count_before;
@@ -307,6 +319,32 @@ enx_status enx_tokenizer_encode(const enx_tokenizer *tokenizer, const char *text
                         "the text of %zu bytes needs more than the %zu tokens allowed", size_bytes,
                         out->max_count - count_before);
     return ENX_FAIL(report, NOMEM, "no memory to encode a text of %zu bytes", size_bytes);
+}
+
+enx_status enx_tokenizer_encode(const enx_tokenizer *tokenizer, const char *text, size_t size_bytes,
+                                bool parse_special, enx_tokens *out, enx_report *report)
+{
+    static const enx_literals none = { 0 };
+    return encode(tokenizer, text, size_bytes, parse_special ? &none : NULL, out, report);
+}
+
+enx_status enx_tokenizer_begin(const enx_tokenizer *tokenizer, const char *text, size_t size_bytes,
+                               enx_tokens *out)
+{
+    if (tokenizer->bos == ENX_TOKEN_NONE) return ENX_OK;
+    const enx_gguf_str name = enx_tokenizer_bytes(tokenizer, tokenizer->bos);
+    if (name.size_bytes > 0 && size_bytes >= name.size_bytes &&
+        memcmp(text, name.data, name.size_bytes) == 0)
+        return ENX_OK;
+    return enx_tokens_push(out, tokenizer->bos);
+}
+
+enx_status enx_tokenizer_encode_except(const enx_tokenizer *tokenizer, const char *text,
+                                       size_t size_bytes, const enx_literals *literals,
+                                       enx_tokens *out, enx_report *report)
+{
+    ENX_CHECK(literals);
+    return encode(tokenizer, text, size_bytes, literals, out, report);
 }
 
 static bool is_control_in(const enx_vocab *vocab, uint32_t id)

@@ -108,4 +108,27 @@ ENX_MUST_USE enx_status enx_tokenizer_encode(const enx_tokenizer *tokenizer, con
                                              size_t size_bytes, bool parse_special, enx_tokens *out,
                                              enx_report *report);
 
+/* Append the token that belongs before the first text of a sequence, if the vocabulary has one and
+ * the text does not name it itself.  ENX_LIMIT when out is full, ENX_NOMEM. */
+ENX_MUST_USE enx_status enx_tokenizer_begin(const enx_tokenizer *tokenizer, const char *text,
+                                            size_t size_bytes, enx_tokens *out);
+
+/* Places of a text, in bytes, rising. */
+typedef struct enx_literals {
+    const size_t *at; /* [count] */
+    size_t        count;
+} enx_literals;
+
+/* As encode with parse_special, but names of control tokens that start at one of the literals stay
+ * text: for prompts that are trusted but for some parts. */
+ENX_MUST_USE enx_status enx_tokenizer_encode_except(const enx_tokenizer *tokenizer,
+                                                    const char *text, size_t size_bytes,
+                                                    const enx_literals *literals, enx_tokens *out,
+                                                    enx_report *report);
+
+/* The first place from `from` on where parse_special would find a control token; size_bytes: none.
+ */
+size_t enx_tokenizer_find_control(const enx_tokenizer *tokenizer, const char *text,
+                                  size_t size_bytes, size_t from);
+
 #endif /* ENX_TEXT_TOKENIZER_H */

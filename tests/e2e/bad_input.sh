@@ -42,7 +42,7 @@ expect 64 "$enxame" run
 expect 64 "$enxame" resume seven
 expect 66 "$enxame" resume 77
 expect 66 "$enxame" run -i "$work/none.txt" -s "$swarm" all
-for command in run map generate tokenize models perplexity quantize jobs bill resume \
+for command in run map chat generate tokenize models perplexity quantize jobs bill resume \
                cancel doctor; do
     expect 0 "$enxame" $command --help
     grep -q "^Example: .*enxame $command" "$work/out" || fail "no example: $command"

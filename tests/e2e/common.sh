@@ -36,7 +36,8 @@ silent() { [ ! -s "$work/out" ] || fail "something on stdout"; }
 
 # json FILE EXPRESSION: the expression over the object d must be true
 json() { python3 -c 'import json, sys
-d = json.load(open(sys.argv[1])); assert eval(sys.argv[2]), d' "$1" "$2" || fail "json: $2"; }
+d = json.load(open(sys.argv[1]))
+assert eval(f"({sys.argv[2]})"), d' "$1" "$2" || fail "json: $2"; }
 
 # records N: so many lines of JSONL, each with a text of its own
 records() {

@@ -440,6 +440,34 @@ static void places_without_choice_cost_no_step(void **state)
     enx_mask_close(&request.mask);
 }
 
+static void forced_text_costs_no_step(void **state)
+{
+    (void)state;
+    char        text[2 * OUT_MAX + 1];
+    pattern     p;
+    result      r;
+    enx_request request = plain;
+    request.eos = EOS;
+    request.max_tokens = 40;
+    request.mask = open_mask(&p, "Xabcdeabcdeabcde"); /* pairs of these are tokens, too */
+    run_alone(request, &r);
+    const uint32_t by_choice = r.step_count;
+    assert_true(by_choice > 4);
+    request.skips_forced = true;
+    run_alone(request, &r);
+    text_of(&r, text);
+    assert_string_equal(text + 1, "abcdeabcdeabcde");
+    assert_true(r.step_count <= 3); /* X, and what may go across the end */
+    for (uint32_t i = 1; i + 2 < r.count; i++) assert_true(r.logprobs[i] == 0);
+    assert_int_equal(r.finish, ENX_FINISH_STOP);
+    const enx_bias bias = { 'x', 1 };
+    request.sampling.biases = &bias;
+    request.sampling.bias_count = 1;
+    run_alone(request, &r);
+    assert_int_equal(r.step_count, by_choice);
+    enx_mask_close(&request.mask);
+}
+
 static void dead_ends_and_refused_tokens_are_stuck(void **state)
 {
     (void)state;
@@ -584,6 +612,152 @@ static void streaming_shows_each_sampled_token(void **state)
     assert_int_equal(r.streamed_count, 12);
     assert_int_equal(r.count, 14);
     assert_memory_equal(r.streamed, r.tokens + 2, 12 * sizeof(uint32_t));
+}
+
+/* ---- going on ---------------------------------------------------------- */
+
+/* The same as alone, but for `cached` tokens that were not evaluated again. */
+static void assert_goes_on(enx_engine *engine, enx_request request, uint32_t cached)
+{
+    result alone, r = { 0 };
+    run_alone(request, &alone);
+    request.goes_on = true;
+    request.user = &r;
+    submit_or_fail(engine, &request);
+    run_to_end(engine);
+    assert_int_equal(r.usage.tokens_cached, cached);
+    assert_int_equal(r.usage.tokens_cached + r.usage.tokens_in, alone.usage.tokens_in);
+    assert_int_equal(r.usage.tokens_out, alone.usage.tokens_out);
+    alone.usage = r.usage;
+    assert_same(&r, &alone);
+}
+
+/* The plain prompt, what came after it, and `more` behind that. */
+static uint32_t lengthen(uint32_t *out, const result *r, uint32_t more)
+{
+    memcpy(out, prompt, sizeof prompt);
+    memcpy(out + PROMPT, r->tokens, r->count * sizeof *out);
+    for (uint32_t i = 0; i < more; i++) out[PROMPT + r->count + i] = 40 + i;
+    return PROMPT + r->count + more;
+}
+
+static void a_longer_prompt_goes_on_where_the_last_one_ended(void **state)
+{
+    (void)state;
+    enum { MORE = 5, BATCH = 4 };
+    static const uint32_t forced[] = { 1, 2 };
+    uint32_t              longer[CONTEXT];
+    result                first;
+    pattern               p;
+    enx_engine           *engine =
+        open_engine((enx_engine_options){ .slot_count = 1, .batch_tokens = BATCH });
+    run_alone(plain, &first);
+    assert_goes_on(engine, plain, 0);
+    enx_request request = plain;
+    request.prompt = longer;
+    request.prompt_count = lengthen(longer, &first, MORE);
+    const uint32_t seen = PROMPT + first.count - 1; /* the last output was never an input */
+    assert_goes_on(engine, request, seen);
+    assert_goes_on(engine, request, request.prompt_count - 1);
+    request.sampling = (enx_sampling){ .temperature = 1, .seed = 4 };
+    request.forced = forced;
+    request.forced_count = 2;
+    assert_goes_on(engine, request, request.prompt_count - 1);
+    request.mask = open_mask(&p, "aXXcdX");
+    request.eos = EOS;
+    request.forced_count = 0;
+    assert_goes_on(engine, request, request.prompt_count - 1);
+    enx_mask_close(&request.mask);
+    enx_engine_close(&engine);
+}
+
+static void going_on_keeps_what_is_shared_and_no_more(void **state)
+{
+    (void)state;
+    uint32_t    other[CONTEXT];
+    result      first;
+    enx_engine *engine = open_engine((enx_engine_options){ .slot_count = 2 });
+    run_alone(plain, &first);
+    assert_goes_on(engine, plain, 0);
+    enx_request request = plain;
+    request.prompt = other;
+    request.prompt_count = lengthen(other, &first, 3);
+    other[PROMPT + 2] = 7; /* the third output is not what was sampled */
+    assert_goes_on(engine, request, PROMPT + 2);
+    other[0] = 9;
+    assert_goes_on(engine, request, 0); /* in the first slot, as the second is no better */
+    assert_goes_on(engine, plain, 0);
+    enx_engine_close(&engine);
+}
+
+static void the_slot_that_shares_most_is_taken(void **state)
+{
+    (void)state;
+    static const uint32_t far[] = { 5, 11, 12, 13 };
+    enx_engine           *engine = open_engine((enx_engine_options){ .slot_count = 3 });
+    result                r[2] = { 0 };
+    enx_request           request = plain;
+    request.prompt = far;
+    request.prompt_count = 4;
+    request.user = &r[0];
+    submit_or_fail(engine, &request);
+    request = plain;
+    request.user = &r[1];
+    submit_or_fail(engine, &request);
+    run_to_end(engine);
+    assert_goes_on(engine, plain, PROMPT - 1); /* in the second; the first shares one token */
+    request = plain;
+    request.user = &r[0];
+    submit_or_fail(engine, &request); /* who does not ask for it gets nothing from it */
+    run_to_end(engine);
+    assert_int_equal(r[0].usage.tokens_cached, 0);
+    enx_engine_close(&engine);
+}
+
+static void a_canceled_prompt_is_gone_on_with(void **state)
+{
+    (void)state;
+    enum { BATCH = 3 };
+    result      r = { 0 };
+    uint64_t    id = 0;
+    enx_request request = plain;
+    enx_engine *engine =
+        open_engine((enx_engine_options){ .slot_count = 1, .batch_tokens = BATCH });
+    request.user = &r;
+    assert_int_equal(enx_engine_submit(engine, &request, &id, NULL), ENX_OK);
+    enx_engine_step(engine, collect, NULL);
+    enx_engine_cancel(engine, id);
+    run_to_end(engine);
+    assert_int_equal(r.finish, ENX_FINISH_CANCELED);
+    assert_goes_on(engine, plain, BATCH);
+    enx_engine_close(&engine);
+}
+
+static void windows_of_attention_go_on_too(void **state)
+{
+    (void)state;
+    tiny_options o = tiny_default;
+    tiny_model   windowed, kept = world;
+    uint32_t     longer[CONTEXT];
+    result       first;
+    o.arch = "gemma3";
+    o.vocab = VOCAB;
+    o.window = 8;
+    o.layers = 7;
+    assert_int_equal(tiny_open(&windowed, &o, NULL), ENX_OK);
+    world = windowed;
+    enx_engine *engine = open_engine((enx_engine_options){ .slot_count = 1 });
+    enx_request request = plain;
+    run_alone(plain, &first);
+    assert_goes_on(engine, plain, 0);
+    request.prompt = longer;
+    request.prompt_count = lengthen(longer, &first, 9);
+    assert_goes_on(engine, request, PROMPT + first.count - 1);
+    request.prompt_count = PROMPT + 3;
+    assert_goes_on(engine, request, PROMPT + 2);
+    enx_engine_close(&engine);
+    tiny_close(&windowed);
+    world = kept;
 }
 
 /* ---- resources --------------------------------------------------------- */
@@ -757,6 +931,7 @@ int main(void)
         cmocka_unit_test(forced_tokens_are_scored_as_if_sampled),
         cmocka_unit_test(seeds_decide_and_nothing_else),
         cmocka_unit_test(masked_output_fits_the_mask_and_ends),
+        cmocka_unit_test(forced_text_costs_no_step),
         cmocka_unit_test(probabilities_of_the_allowed_sum_to_one),
         cmocka_unit_test(places_without_choice_cost_no_step),
         cmocka_unit_test(dead_ends_and_refused_tokens_are_stuck),
@@ -765,6 +940,11 @@ int main(void)
         cmocka_unit_test(bad_requests_are_refused),
         cmocka_unit_test(cancel_ends_at_the_next_step),
         cmocka_unit_test(streaming_shows_each_sampled_token),
+        cmocka_unit_test(a_longer_prompt_goes_on_where_the_last_one_ended),
+        cmocka_unit_test(going_on_keeps_what_is_shared_and_no_more),
+        cmocka_unit_test(the_slot_that_shares_most_is_taken),
+        cmocka_unit_test(a_canceled_prompt_is_gone_on_with),
+        cmocka_unit_test(windows_of_attention_go_on_too),
         cmocka_unit_test(a_callback_may_submit),
         cmocka_unit_test(a_step_takes_no_memory),
         cmocka_unit_test(running_out_of_memory_at_open_leaves_nothing),

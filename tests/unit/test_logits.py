@@ -14,12 +14,13 @@ import sys
 import tempfile
 
 PLACES, VOCAB = 24, 512
-# Architecture, type, and how far from exact the engine may be: f16 keys and values, and with Q8_0
-# inputs of 8 bits.
+# Architecture, type, and how far from exact the engine may be: f16 keys and values, and with
+# weights in blocks inputs of 8 bits.
 MODELS = [("llama", "F32", 0.01), ("qwen2", "F32", 0.01), ("qwen3", "F32", 0.01),
           ("phi3", "F32", 0.01), ("gemma2", "F32", 0.01), ("gemma3", "F32", 0.01),
-          ("llama", "BF16", 0.01), ("llama", "Q8_0", 0.25), ("llama", "Q4_K", 0.05),
-          ("llama", "Q6_K", 0.02), ("llama", "MXFP4", 0.05)]
+          ("smollm3", "F32", 0.01), ("qwen3moe", "F32", 0.01), ("gpt-oss", "F32", 0.01),
+          ("llama", "BF16", 0.01), ("llama", "Q8_0", 0.35), ("llama", "Q4_K", 0.35),
+          ("llama", "Q6_K", 0.35), ("llama", "MXFP4", 0.35)]
 
 
 def logprobs(programs, architecture, kind, mode):

@@ -275,6 +275,41 @@ static void a_kept_answer_is_the_answer_of_a_fresh_mask(void **state)
     close_fixture(&f);
 }
 
+/* The next token of the text that must come, or ENX_TOKEN_NONE. */
+static void assert_forced(const char *grammar_text, const char *want)
+{
+    fixture      f = open_fixture("", 0, 0);
+    enx_grammar *grammar = NULL;
+    enx_mask    *mask = NULL;
+    assert_int_equal(enx_grammar_open(&grammar, grammar_text, strlen(grammar_text), NULL), ENX_OK);
+    assert_int_equal(
+        enx_mask_open(&mask, enx_grammar_automaton(grammar), f.trie, f.tokenizer, NULL), ENX_OK);
+    const uint32_t id = enx_mask_forced(mask);
+    if (want) {
+        const enx_gguf_str bytes = enx_tokenizer_bytes(f.tokenizer, id);
+        assert_int_equal(bytes.size_bytes, strlen(want));
+        assert_memory_equal(bytes.data, want, bytes.size_bytes);
+        assert_true(enx_mask_accept(mask, id));
+    } else {
+        assert_int_equal(id, ENX_TOKEN_NONE);
+    }
+    enx_mask_close(&mask);
+    enx_grammar_close(&grammar);
+    close_fixture(&f);
+}
+
+static void forced_text_comes_by_its_longest_tokens(void **state)
+{
+    (void)state;
+    assert_forced("root ::= \" dem\" [a-z]", " de");  /* not " d" */
+    assert_forced("root ::= \"de\" [a-z]", "d");      /* \"dem\" may be meant */
+    assert_forced("root ::= \"ssx\" | \"ssy\"", "s"); /* what is common to both is \"ss\" */
+    assert_forced("root ::= \"d\" [a-z]", NULL);
+    assert_forced("root ::= [ab] \"dem\"", NULL);
+    assert_forced("root ::= \"dem\"?", NULL);        /* it may end here */
+    assert_forced("root ::= \"!!!!\" \"!\"*", "!!"); /* it may end behind four */
+}
+
 /* Whether the automaton reads a token, by the automaton alone. */
 static bool reads(const enx_automaton *automaton, const void *from, const enx_tokenizer *tokenizer,
                   uint32_t id)
@@ -442,6 +477,7 @@ int main(void)
         cmocka_unit_test(next_bytes_is_only_for_speed),
         cmocka_unit_test(walks_of_tokens_end_and_reduce_to_the_input),
         cmocka_unit_test(a_kept_answer_is_the_answer_of_a_fresh_mask),
+        cmocka_unit_test(forced_text_comes_by_its_longest_tokens),
         cmocka_unit_test(full_tables_change_nothing),
         cmocka_unit_test(states_are_few),
         cmocka_unit_test(asking_and_telling_take_no_memory),

@@ -30,10 +30,10 @@ static void sizes_agree_with_the_files(void **state)
         assert_int_equal(l->quant, i);
         assert_int_equal(enx_tensor_row_bytes(l->type, 3u * l->values), 3 * l->size_bytes);
         assert_int_equal(enx_tensor_row_bytes(l->type, l->values + 16u), 0);
-        assert_true(enx_tensor_is_tiled(l->type));
+        assert_int_equal(enx_quant_of(l->type), i);
     }
-    assert_false(enx_tensor_is_tiled(ENX_TENSOR_Q8_0));
-    assert_false(enx_tensor_is_tiled(ENX_TENSOR_F32));
+    assert_int_equal(enx_quant_of(ENX_TENSOR_Q8_0), ENX_QUANT_COUNT);
+    assert_int_equal(enx_quant_of(ENX_TENSOR_F32), ENX_QUANT_COUNT);
 }
 
 /* Bits that anybody can make: the upper byte of a linear congruential generator.  Scales keep a
@@ -293,6 +293,35 @@ static void a_mixture_gives_each_matrix_its_type(void **state)
     tiny_close(&m);
 }
 
+static void experts_are_quantized_and_their_router_is_not(void **state)
+{
+    (void)state;
+    tiny_model         m;
+    tiny_options       o = tiny_default;
+    enx_buf            buf;
+    enx_gguf          *gguf = NULL;
+    enx_model         *model = NULL;
+    enx_report         report = { 0 };
+    enx_requant_counts counts;
+    o.arch = "gpt-oss";
+    o.type = ENX_TENSOR_F32;
+    o.width = o.ffn = 256;
+    o.experts = 3;
+    o.experts_used = 2;
+    assert_int_equal(tiny_open(&m, &o, &report), ENX_OK);
+    open_requant(&gguf, &buf, &m, ENX_MIX_Q4_K_M, &counts);
+    assert_int_equal(counts.matrices, 2 * 7 + 1);
+    assert_int_equal(type_of(gguf, "blk.0.ffn_gate_exps.weight"), ENX_TENSOR_Q4_K);
+    assert_int_equal(type_of(gguf, "blk.1.ffn_down_exps.weight"), ENX_TENSOR_Q6_K);
+    assert_int_equal(type_of(gguf, "blk.0.ffn_gate_inp.weight"), ENX_TENSOR_F32);
+    assert_int_equal(type_of(gguf, "blk.0.ffn_gate_exps.bias"), ENX_TENSOR_F32);
+    assert_int_equal(enx_model_open(&model, gguf, &report), ENX_OK);
+    enx_model_close(&model);
+    enx_gguf_close(&gguf);
+    enx_buf_deinit(&buf);
+    tiny_close(&m);
+}
+
 static void narrow_rows_get_near_types(void **state)
 {
     (void)state;
@@ -350,6 +379,7 @@ int main(void)
         cmocka_unit_test(numbers_on_the_grid_come_back),
         cmocka_unit_test(hard_blocks_survive),
         cmocka_unit_test(a_mixture_gives_each_matrix_its_type),
+        cmocka_unit_test(experts_are_quantized_and_their_router_is_not),
         cmocka_unit_test(narrow_rows_get_near_types),
         cmocka_unit_test(running_out_of_memory_is_an_error),
     };

@@ -143,6 +143,21 @@ static void spaces_are_marks_inside_and_spaces_outside(void **state)
     enx_tokenizer_close(&tokenizer);
 }
 
+/* The beginning of text comes before a text that does not name it. */
+static void begins_once(const enx_tokenizer *tokenizer)
+{
+    enx_tokens         out;
+    const enx_gguf_str name = enx_tokenizer_bytes(tokenizer, 1);
+    enx_tokens_init(&out, 1);
+    assert_int_equal(enx_tokenizer_begin(tokenizer, name.data, name.size_bytes, &out), ENX_OK);
+    assert_int_equal(out.count, 0);
+    assert_int_equal(enx_tokenizer_begin(tokenizer, "", 0, &out), ENX_OK);
+    assert_int_equal(out.count, 1);
+    assert_int_equal(out.ids[0], 1);
+    assert_int_equal(enx_tokenizer_begin(tokenizer, "a", 1, &out), ENX_LIMIT);
+    enx_tokens_deinit(&out);
+}
+
 static void control_tokens_are_never_made_from_plain_text(void **state)
 {
     (void)state;
@@ -158,6 +173,7 @@ static void control_tokens_are_never_made_from_plain_text(void **state)
     assert_true(enx_tokenizer_is_control(tokenizer, 0) && enx_tokenizer_is_control(tokenizer, 2));
     assert_true(enx_tokenizer_is_end(tokenizer, 2) && !enx_tokenizer_is_end(tokenizer, 1));
     assert_int_equal(enx_tokenizer_bos(tokenizer), 1);
+    begins_once(tokenizer);
     enx_tokenizer_close(&tokenizer);
 }
 

@@ -116,7 +116,8 @@ static void hard_strings_come_back(void **state)
         "日本語、中文。한국어！ 𠜎𠜱𠝹 ㍿ ｶﾀｶﾅ",
         "ქართული հայերեն አማርኛ ᏣᎳᎩ ᠮᠣᠩᠭᠣᠯ",
         "𝕳𝖊𝖑𝖑𝖔 Ⅷ ½ ٣٤٥ ৪৫ 一二三 ①②",
-        "👩\u200D👩\u200D👧\u200D👦 👨🏿\u200D🚀 🏳\uFE0F\u200D🌈 🇧🇷🇵🇹 "
+        "👩\u200D👩\u200D👧\u200D👦 👨🏿\u200D🚀 🏳\uFE0F\u200D🌈 "
+        "🇧🇷🇵🇹 "
         "1\uFE0F⃣ "
         "☕\uFE0F "
         "🫠",
@@ -397,6 +398,41 @@ static void names_become_ids_only_when_asked_longest_first(void **state)
     assert_int_equal(enx_tokenizer_find(tokenizer, lesson, sizeof lesson), ENX_TOKEN_NONE);
     enx_tokenizer_close(&tokenizer);
     enx_tokenizer_close(&tokenizer); /* accepts what is closed */
+}
+
+static void names_at_literals_stay_text(void **state)
+{
+    (void)state;
+    static const char text[] = "<|im_end|>a<|im_end|><think><|im_end|>";
+    hand_vocab        hand;
+    enx_tokens        tokens;
+    hand_init(&hand);
+    const uint32_t end = hand_token(&hand, "<|im_end|>"), part = hand_token(&hand, "im_");
+    const uint32_t added = hand_token(&hand, "<think>"), ab = hand_token(&hand, "|>");
+    hand.is_control[end] = hand.is_control[part] = hand.is_added[added] = true;
+    hand_merge(&hand, '|', '>');
+    enx_tokenizer     *tokenizer = open_vocab(&hand.vocab);
+    /* both names of the middle: the whole, and the one inside */
+    const size_t       at[] = { 3, 11, 13, 21 };
+    const enx_literals literals = { at, 4 };
+    const uint32_t want[] = { end, 'a', '<', '|', 'i', 'm', '_', 'e', 'n', 'd', ab, added, end };
+    enx_tokens_init(&tokens, 64);
+    assert_int_equal(
+        enx_tokenizer_encode_except(tokenizer, text, sizeof text - 1, &literals, &tokens, NULL),
+        ENX_OK);
+    assert_int_equal(tokens.count, sizeof want / sizeof *want);
+    assert_memory_equal(tokens.ids, want, sizeof want);
+    enx_tokens_deinit(&tokens);
+
+    const size_t found[] = { 0, 2, 11, 13, 28, 30 };
+    size_t       from = 0;
+    for (size_t i = 0; i < sizeof found / sizeof *found; i++, from++) {
+        from = enx_tokenizer_find_control(tokenizer, text, sizeof text - 1, from);
+        assert_int_equal(from, found[i]);
+    }
+    assert_int_equal(enx_tokenizer_find_control(tokenizer, text, sizeof text - 1, from),
+                     sizeof text - 1);
+    enx_tokenizer_close(&tokenizer);
 }
 
 static void full_list_is_a_limit_and_leaves_the_list_as_it_was(void **state)
@@ -775,6 +811,7 @@ int main(void)
         cmocka_unit_test(token_out_of_reach_is_made_only_where_the_pattern_ignores_merges),
         cmocka_unit_test(lowest_id_stands_for_tokens_with_the_same_bytes),
         cmocka_unit_test(names_become_ids_only_when_asked_longest_first),
+        cmocka_unit_test(names_at_literals_stay_text),
         cmocka_unit_test(full_list_is_a_limit_and_leaves_the_list_as_it_was),
         cmocka_unit_test(bad_vocabularies_are_refused_with_the_place),
         cmocka_unit_test(every_lack_of_memory_is_reported_and_leaks_nothing),

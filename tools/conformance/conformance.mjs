@@ -40,10 +40,14 @@ function judge(is_met, what) {
 
 // ---- logits
 
-function distance(a, b) {
-    let most = 0;
-    for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i] - b[i]));
-    return most;
+// The largest difference at each place, the largest place first.
+function distances(a, b, size) {
+    const most = new Float64Array(a.length / size);
+    a.forEach((x, i) => {
+        const place = Math.floor(i / size);
+        most[place] = Math.max(most[place], Math.abs(x - b[i]));
+    });
+    return most.sort((x, y) => y - x);
 }
 
 function argmax(values, place, size) {
@@ -57,6 +61,12 @@ function argmax(values, place, size) {
 const lead_over = (values, place, size, other) => {
     const best = argmax(values, place, size);
     return values[place * size + best] - values[place * size + other];
+};
+
+const options = {
+    "--long": ", YaRN",
+    "--part": ", partial rotation",
+    "--experts": ", experts",
 };
 
 function compare_logits(architecture, type, more) {
@@ -83,8 +93,11 @@ function compare_logits(architecture, type, more) {
         if (ahead === 0) same++;
         gap = Math.max(gap, ahead);
     });
+    // A router that hesitates sends a token elsewhere for a last bit: with experts, the median.
+    const rank = more.includes("--experts") || /moe|oss/.test(architecture) ? places / 2 : 0;
+    const distance = (a, b) => distances(a, b, size)[rank];
     const row = {
-        name: architecture + (more.includes("--long") ? ", YaRN" : ""),
+        name: architecture + more.map((option) => options[option]).join(""),
         type,
         structure: distance(wide, exact),
         own: distance(own, exact),
@@ -98,13 +111,24 @@ function compare_logits(architecture, type, more) {
 }
 
 function logits() {
-    const models = ["llama", "qwen2", "qwen3", "phi3", "gemma2", "gemma3"].map((name) => [
-        name,
-        "F32",
-        [],
-    ]);
+    const models = [
+        "llama",
+        "qwen2",
+        "qwen3",
+        "phi3",
+        "gemma2",
+        "gemma3",
+        "smollm3",
+        "qwen3moe",
+        "gpt-oss",
+    ].map((name) => [name, "F32", []]);
     models.push(
         ["llama", "F32", ["--long"]],
+        ["gpt-oss", "F32", ["--long"]],
+        ["llama", "F32", ["--experts"]],
+        ["phi3", "F32", ["--part"]],
+        ["qwen3moe", "Q4_K", []],
+        ["gpt-oss", "MXFP4", []],
         ["qwen2", "F16", []],
         ["qwen3", "Q8_0", []],
         ["gemma2", "Q4_K", []],
@@ -138,7 +162,10 @@ function logits() {
             places +
             " places, all 512 tokens. Numbers are the largest difference between " +
             "log-probabilities. *Exact* is a second forward pass in doubles that rounds nothing" +
-            " (`tests/slow_forward.h`).\n",
+            " (`tests/slow_forward.h`). For models with experts " +
+            "(llama with experts, qwen3moe, gpt-oss) they are the median over the places of the " +
+            "largest difference at a place: a router that hesitates between two experts sends " +
+            "a token elsewhere for a last bit, in both programs, and then all numbers differ.\n",
     );
     console.log(
         "| architecture | weights | llama.cpp (f32 keys and values) – exact | enxame – exact | " +
@@ -165,8 +192,8 @@ function logits() {
     console.log(
         "What keeps the numbers apart: both store keys and values as f16 by default. With f32 " +
             "ones llama.cpp and the exact pass agree to a few 1e-5 (but for Gemma, whose GELU it " +
-            "reads from a table of f16). With quantized weights llama.cpp rounds the inputs of " +
-            "products to 8 bits; enxame does so for Q8_0 only. llama.cpp leaves Phi 3's sliding " +
+            "reads from a table of f16). With quantized weights both round the inputs " +
+            "of products to 8 bits. llama.cpp leaves Phi 3's sliding " +
             "window out; the model here has one as long as its context.\n",
     );
 }

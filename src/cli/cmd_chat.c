@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_chat.c - enxame chat: talk with a model, in a terminal or through a pipe. */
+#include "backend/config.h"
+#include "cli/cli_chat.h"
+#include "cli/cli_editor.h"
+#include "plat/file.h"
+#include "text/template.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CONTEXT_DEFAULT = 8192, OPTIONS_MAX = CLI_OPTIONS_MAX };
+
+static const double temperature_default = 0.7, price_max = 1e6, no_price = -1;
+
+typedef struct chat_arguments {
+    const char *prompt, *file, *system, *form, *form_file;
+    uint64_t    context, threads;
+    double      usd_in, usd_out; /* a million tokens; negative: not given */
+} chat_arguments;
+
+/* Fill `out`; returns how many. */
+static size_t list_options(chat_arguments *a, cli_chat *c, cli_option out[OPTIONS_MAX])
+{
+    const cli_option first[] = {
+        { "prompt", 'p', CLI_TEXT, &a->prompt, "TEXT", "ask this, print the answer, end" },
+        { "file", 'f', CLI_TEXT, &a->file, "FILE", "... what a file holds (-: standard input)" },
+        { "system", '\0', CLI_TEXT, &a->system, "TEXT", "the system prompt" },
+        { "tokens", 'n', CLI_UINT, &c->max_tokens, "N",
+          "at most so many tokens an answer (0: what fits)" },
+        { "context", '\0', CLI_UINT, &a->context, "N",
+          "tokens of a conversation (the model's, at most 8192)" },
+        { "template", '\0', CLI_TEXT, &a->form, "FORM",
+          "not the model's template: chatml, gemma, llama3, plain" },
+        { "template-file", '\0', CLI_TEXT, &a->form_file, "FILE", "... or one of your own" },
+        { "usd-per-mtok-in", '\0', CLI_REAL, &a->usd_in, "USD",
+          "price of a million tokens read (none, or the swarm's)" },
+        { "usd-per-mtok-out", '\0', CLI_REAL, &a->usd_out, "USD", "... written" },
+        { "quiet", 'q', CLI_FLAG, &c->is_quiet, NULL, "no figures after the answers" },
+        { "threads", '\0', CLI_UINT, &a->threads, "N", "default: one per core" },
+    };
+    enum { FIRST = sizeof first / sizeof *first };
+    _Static_assert(FIRST + CLI_SAMPLING_OPTIONS <= OPTIONS_MAX, "room for all");
+    memcpy(out, first, sizeof first);
+    return FIRST + cli_sampling_options(&c->sampling, out + FIRST);
+}
+
+static enx_status check_arguments(const chat_arguments *a, cli_chat *c, enx_report *report)
+{
+    if (a->prompt && a->file)
+        return ENX_FAIL(report, INVALID, "give the question by -p or by -f, not by both");
+    if (a->form && a->form_file)
+        return ENX_FAIL(report, INVALID, "give --template or --template-file, not both");
+    if (c->max_tokens > ENX_ENGINE_CONTEXT_MAX)
+        return ENX_FAIL(report, INVALID, "-n: at most %d", ENX_ENGINE_CONTEXT_MAX);
+    if (a->context > ENX_ENGINE_CONTEXT_MAX)
+        return ENX_FAIL(report, INVALID, "--context: at most %d", ENX_ENGINE_CONTEXT_MAX);
+    if (a->threads > ENX_POOL_THREADS_MAX)
+        return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
+    if ((a->usd_in < 0 && a->usd_in != no_price) || (a->usd_out < 0 && a->usd_out != no_price) ||
+        a->usd_in > price_max || a->usd_out > price_max)
+        return ENX_FAIL(report, INVALID, "a price is from 0 to %.0f dollars", price_max);
+    return cli_sampling_check(&c->sampling, report);
+}
+
+/* ---- Opening -------------------------------------------------------------------------------- */
+
+static void set_price(const chat_arguments *a, cli_chat *c)
+{
+    double usd_in = a->usd_in > 0 ? a->usd_in : 0, usd_out = a->usd_out > 0 ? a->usd_out : 0;
+    const enx_config       machine = { .path = NULL };
+    const enx_config_model model = { .usd_per_mtok_in = &usd_in, .usd_per_mtok_out = &usd_out };
+    if (a->usd_in == no_price && a->usd_out == no_price) return;
+    c->price = enx_config_price(&machine, &model, 0);
+    c->has_price = true;
+}
+
+/* The lead of a swarm, at the swarm's price. */
+static enx_status open_lead(chat_arguments *a, cli_chat *c, const char *swarm, enx_report *report)
+{
+    enx_config *config = NULL;
+    enx_buf     path;
+    ENX_TRY(enx_config_open(&config, swarm, report));
+    enx_buf_init(&path, 2 * CLI_PATH_BYTES_MAX);
+    enx_status status = ENX_OK;
+    if (!config->lead.model)
+        status = ENX_FAIL(report, INVALID, "%s: the swarm has no lead to talk with", swarm);
+    if (status == ENX_OK) status = enx_config_model_path(config, &config->lead, &path);
+    if (status == ENX_OK) status = enx_loaded_open(&c->loaded, enx_buf_text(&path), report);
+    if (status == ENX_OK) {
+        const uint64_t params = enx_model_active_param_count(c->loaded.model);
+        c->price = enx_config_price(config, &config->lead, params);
+        c->has_price = true;
+        if (a->threads == 0) a->threads = config->threads;
+    }
+    enx_buf_deinit(&path);
+    enx_config_close(&config);
+    return status;
+}
+
+static enx_status open_file_template(cli_chat *c, const char *path, enx_report *report)
+{
+    enx_buf text;
+    enx_buf_init(&text, ENX_TEMPLATE_BYTES_MAX);
+    enx_status status = cli_read(&text, path, report);
+    if (status == ENX_OK)
+        status = enx_chat_open(&c->chat, &c->loaded, enx_buf_text(&text), text.size_bytes, report);
+    if (status != ENX_OK && text.size_bytes) enx_report_wrap(report, "%s", path);
+    enx_buf_deinit(&text);
+    return status;
+}
+
+static enx_status open_template(const chat_arguments *a, cli_chat *c, const char *model,
+                                enx_report *report)
+{
+    enx_gguf_str own;
+    if (a->form_file) return open_file_template(c, a->form_file, report);
+    if (a->form) {
+        const enx_chat_form *form = NULL;
+        ENX_TRY(enx_chat_form_find(&form, a->form, report));
+        cli_list *stops = &c->sampling.stops;
+        if (stops->count < CLI_LIST_MAX) stops->items[stops->count++] = form->stop;
+        return enx_chat_open(&c->chat, &c->loaded, form->text, strlen(form->text), report);
+    }
+    if (enx_gguf_read_str(c->loaded.gguf, "tokenizer.chat_template", &own, NULL) != ENX_OK)
+        return ENX_FAIL(report, UNSUPPORTED,
+                        "%s is no chat model: it has no chat template; `enxame generate -m` "
+                        "continues a text by it, --template chatml asks it in that form anyway",
+                        model);
+    return enx_chat_open(&c->chat, &c->loaded, NULL, 0, report);
+}
+
+static enx_status open_all(chat_arguments *a, cli_chat *c, const char *model, enx_report *report)
+{
+    ENX_TRY(cli_is_yaml(model) ? open_lead(a, c, model, report)
+                               : enx_loaded_open(&c->loaded, model, report));
+    set_price(a, c);
+    ENX_TRY(open_template(a, c, model, report));
+    ENX_TRY(cli_sampling_read_rules(&c->sampling, report));
+    ENX_TRY(cli_sampling_open_mask(&c->sampling, &c->loaded, &c->mask, report));
+    ENX_TRY(enx_pool_open(&c->pool, (uint32_t)a->threads, report));
+    const uint32_t           own = enx_model_hparams(c->loaded.model)->context_tokens;
+    const uint32_t           usual = own < CONTEXT_DEFAULT ? own : CONTEXT_DEFAULT;
+    const enx_engine_options options = { .model = c->loaded.model,
+                                         .cpu = getenv("ENX_CPU"),
+                                         .slot_count = 1,
+                                         .context_tokens =
+                                             a->context ? (uint32_t)a->context : usual,
+                                         .pool = c->pool };
+    ENX_TRY(enx_engine_open(&c->engine, &options, report));
+    if (!a->system) return ENX_OK;
+    enx_status status = cli_check_text(a->system, strlen(a->system), report);
+    if (status == ENX_OK) status = cli_talk_set_system(&c->talk, a->system, report);
+    if (status != ENX_OK) enx_report_wrap(report, "--system");
+    return status;
+}
+
+/* ---- Talking -------------------------------------------------------------------------------- */
+
+static enx_status ask_once(const chat_arguments *a, cli_chat *c, enx_report *report)
+{
+    enx_buf text;
+    enx_buf_init(&text, CLI_MESSAGE_BYTES_MAX);
+    enx_status status = ENX_OK;
+    if (a->file) status = cli_read(&text, a->file, report);
+    else if (enx_buf_append_text(&text, a->prompt) != ENX_OK)
+        status = ENX_FAIL(report, LIMIT, "-p: the text is too long");
+    if (status == ENX_OK) {
+        status = cli_check_text(enx_buf_text(&text), text.size_bytes, report);
+        if (status != ENX_OK) enx_report_wrap(report, "%s", a->file ? a->file : "-p");
+    }
+    if (status == ENX_OK) status = cli_chat_ask(c, enx_buf_text(&text), report);
+    enx_buf_deinit(&text);
+    return status;
+}
+
+typedef struct dialog {
+    cli_chat   *chat;
+    cli_editor *editor;
+    cli_lines   lines;
+    enx_buf     line;
+    bool        is_terminal;
+    bool        is_end;
+    bool        was_interrupted; /* at the prompt, just now */
+} dialog;
+
+static enx_status take(dialog *d, cli_lines_kind kind, enx_report *report)
+{
+    const char *text = enx_buf_text(&d->lines.text);
+    if (kind == CLI_LINES_MESSAGE) return cli_chat_ask(d->chat, text, report);
+    if (kind == CLI_LINES_COMMAND) return cli_chat_command(d->chat, text, &d->is_end, report);
+    return ENX_OK;
+}
+
+static enx_status take_line(dialog *d, cli_editor_kind how, enx_report *report)
+{
+    cli_lines_kind kind = CLI_LINES_EMPTY;
+    cli_editor_remember(d->editor, enx_buf_text(&d->line));
+    ENX_TRY(cli_lines_push(&d->lines, enx_buf_text(&d->line), d->line.size_bytes,
+                           how == CLI_EDITOR_PASTED, &kind, report));
+    return take(d, kind, report);
+}
+
+/* Ctrl-C at the prompt: forget what was typed; the second in a row ends. */
+static void interrupt(dialog *d)
+{
+    const bool had_text = d->lines.is_open;
+    cli_lines_clear(&d->lines);
+    if (d->was_interrupted && !had_text) d->is_end = true;
+    else fprintf(stderr, "(Ctrl-C again ends; so does Ctrl-D)\n");
+    d->was_interrupted = true;
+}
+
+static enx_status step(dialog *d, enx_report *report)
+{
+    cli_editor_kind how = CLI_EDITOR_END;
+    cli_lines_kind  kind = CLI_LINES_EMPTY;
+    ENX_TRY(cli_editor_read(d->editor, d->lines.is_open ? "... " : "> ", &d->line, &how, report));
+    if (how == CLI_EDITOR_INTERRUPT) {
+        interrupt(d);
+        return d->is_terminal ? ENX_OK : ENX_FAIL(report, CANCELED, "interrupted");
+    }
+    d->was_interrupted = false;
+    if (how != CLI_EDITOR_END) return take_line(d, how, report);
+    d->is_end = true;
+    if (d->is_terminal) return ENX_OK;
+    if (cli_is_ending()) return ENX_FAIL(report, CANCELED, "interrupted");
+    ENX_TRY(cli_lines_finish(&d->lines, &kind, report));
+    return take(d, kind, report);
+}
+
+/* A person is told what went wrong and goes on; a pipe ends there. */
+static enx_status talk(dialog *d, enx_report *report)
+{
+    while (!d->is_end && !cli_is_ending()) {
+        enx_report       own = { 0 };
+        const enx_status status = step(d, &own);
+        const bool       is_stopped = status == ENX_OK && d->chat->was_stopped;
+        if (status == ENX_OK && !(is_stopped && !d->is_terminal)) continue;
+        if (status == ENX_OK) return ENX_FAIL(report, CANCELED, "interrupted");
+        if (!d->is_terminal || status == ENX_IO) {
+            *report = own;
+            return status;
+        }
+        fprintf(stderr, "enxame chat: ");
+        cli_write_text(stderr, own.text, strlen(own.text));
+        fputc('\n', stderr);
+    }
+    return ENX_OK;
+}
+
+static void greet(const cli_chat *c, const char *model)
+{
+    enx_gguf_str name = { model, strlen(model) };
+    (void)!enx_gguf_read_str(c->loaded.gguf, "general.name", &name, NULL);
+    cli_write_text(stderr, name.data, name.size_bytes);
+    fprintf(stderr,
+            ", %u tokens of context\n"
+            "/help lists commands, Ctrl-C stops an answer, Ctrl-D ends\n",
+            enx_engine_context_tokens(c->engine));
+}
+
+static enx_status converse(cli_chat *c, const char *model, enx_report *report)
+{
+    dialog d = { .chat = c, .is_terminal = isatty(STDIN_FILENO) };
+    char   home[CLI_PATH_BYTES_MAX], path[CLI_PATH_BYTES_MAX + 32];
+    bool   has_home =
+        d.is_terminal && cli_home(home, NULL) == ENX_OK && enx_dir_make(home, NULL) == ENX_OK;
+    if (has_home) snprintf(path, sizeof path, "%s/chat_history", home);
+    ENX_TRY(cli_editor_open(&d.editor, has_home ? path : NULL, report));
+    cli_lines_init(&d.lines);
+    enx_buf_init(&d.line, CLI_EDITOR_LINE_BYTES_MAX);
+    if (d.is_terminal) greet(c, model);
+    const enx_status status = talk(&d, report);
+    enx_buf_deinit(&d.line);
+    cli_lines_deinit(&d.lines);
+    cli_editor_close(&d.editor);
+    return status;
+}
+
+static enx_status chat(chat_arguments *a, cli_chat *c, const char *model, enx_report *report)
+{
+    ENX_TRY(check_arguments(a, c, report));
+    ENX_TRY(open_all(a, c, model, report));
+    if (!a->prompt && !a->file) return converse(c, model, report);
+    ENX_TRY(ask_once(a, c, report));
+    return c->was_stopped ? ENX_FAIL(report, CANCELED, "interrupted") : ENX_OK;
+}
+
+int cmd_chat(int argc, char **argv)
+{
+    chat_arguments a = { .usd_in = no_price, .usd_out = no_price };
+    cli_chat       c;
+    cli_option     options[OPTIONS_MAX];
+    cli_args       args = { .is_json = false };
+    enx_report     report = { 0 };
+    enx_status     status = cli_chat_init(&c, &report);
+    cli_sampling_init(&c.sampling, temperature_default);
+    const size_t   option_count = list_options(&a, &c, options);
+    const cli_spec spec = { "chat MODEL.gguf | swarm.yaml [options]",
+                            "Talk with a model, or with the lead of a swarm.  Questions come from "
+                            "the terminal, or line by line\nfrom standard input; --help of a "
+                            "conversation is /help.",
+                            "enxame chat model.gguf --system 'Answer in one sentence.'",
+                            options,
+                            option_count,
+                            1,
+                            1 };
+    if (status == ENX_OK) status = cli_parse(&spec, &args, argc, argv, &report);
+    const bool has_work = status == ENX_OK && !args.is_help;
+    c.is_mute = args.is_json;
+    cli_count_interrupts();
+    if (has_work) status = chat(&a, &c, args.operands.items[0], &report);
+    if (has_work && status == ENX_OK && args.is_json) cli_print_json(cli_chat_json(&c));
+    cli_chat_deinit(&c);
+    return status == ENX_OK ? 0 : cli_fail("chat", &args, status, &report);
+}
