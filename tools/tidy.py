@@ -45,6 +45,7 @@ HEADER_ROOMS = {
     "histedit.h": {"cli"},
     "oneapi/": {"train"},
     "seccomp.h": {"sandbox"},
+    "curl/": {"backend"},
     "immintrin.h": {"kernels"},
     "x86intrin.h": {"kernels"},
     "arm_neon.h": {"kernels"},

@@ -2,6 +2,8 @@
 /* config.c - the YAML schema of swarm.yaml, its bounds, and prices. */
 #include "backend/config.h"
 
+#include "backend/api.h"
+#include "backend/remote.h"
 #include "backend/yaml.h"
 #include "base/check.h"
 #include "base/mem.h"
@@ -59,12 +61,31 @@ static const cyaml_schema_field_t machine_fields[] = {
     CYAML_FIELD_UINT("cores", MAYBE, enx_config_machine, cores),
     CYAML_FIELD_END
 };
+static const cyaml_schema_field_t remote_fields[] = {
+    CYAML_FIELD_STRING_PTR("api", TEXT, enx_config_remote, api, 1, 63),
+    CYAML_FIELD_STRING_PTR("url", TEXT, enx_config_remote, url, 1, 2047),
+    CYAML_FIELD_STRING_PTR("model", TEXT, enx_config_remote, model, 1, 255),
+    CYAML_FIELD_STRING_PTR("key", TEXT | MAYBE, enx_config_remote, key, 1, 255),
+    CYAML_FIELD_FLOAT("connect_s", MAYBE, enx_config_remote, connect_s),
+    CYAML_FIELD_FLOAT("first_byte_s", MAYBE, enx_config_remote, first_byte_s),
+    CYAML_FIELD_FLOAT("idle_s", MAYBE, enx_config_remote, idle_s),
+    CYAML_FIELD_FLOAT("total_s", MAYBE, enx_config_remote, total_s),
+    CYAML_FIELD_UINT("attempts", MAYBE, enx_config_remote, attempts),
+    CYAML_FIELD_UINT("requests_per_min", MAYBE, enx_config_remote, requests_per_min),
+    CYAML_FIELD_UINT("tokens_per_min", MAYBE, enx_config_remote, tokens_per_min),
+    CYAML_FIELD_UINT("thinking_tokens", MAYBE, enx_config_remote, thinking_tokens),
+    CYAML_FIELD_FLOAT_PTR("error_chance", TEXT | MAYBE, enx_config_remote, error_chance),
+    CYAML_FIELD_END
+};
 static const cyaml_schema_field_t model_fields[] = {
-    CYAML_FIELD_STRING_PTR("model", TEXT, enx_config_model, model, 1, 4095),
+    CYAML_FIELD_STRING_PTR("model", TEXT | MAYBE, enx_config_model, model, 1, 4095),
+    CYAML_FIELD_MAPPING_PTR("remote", TEXT | MAYBE, enx_config_model, remote, remote_fields),
     CYAML_FIELD_SEQUENCE("specialty", TEXT | MAYBE, enx_config_model, specialty, &tag_schema, 0,
                          256),
     CYAML_FIELD_FLOAT_PTR("usd_per_mtok_in", TEXT | MAYBE, enx_config_model, usd_per_mtok_in),
     CYAML_FIELD_FLOAT_PTR("usd_per_mtok_out", TEXT | MAYBE, enx_config_model, usd_per_mtok_out),
+    CYAML_FIELD_FLOAT_PTR("usd_per_mtok_cached", TEXT | MAYBE, enx_config_model,
+                          usd_per_mtok_cached),
     CYAML_FIELD_UINT("slots", MAYBE, enx_config_model, slots),
     CYAML_FIELD_END
 };
@@ -115,7 +136,9 @@ static const cyaml_schema_value_t config_schemas[] = {
 static const char *const known_keys[] = {
     "name", "machine", "usd_per_hour", "param_tokens_per_s_in", "param_tokens_per_s_out", "cores",
     "lead", "scout", "workers", "model", "specialty", "usd_per_mtok_in", "usd_per_mtok_out",
-    "slots", "escalate", "above", "gate", "min_paragraphs", "amortize", "jobs", "threads",
+    "usd_per_mtok_cached", "slots", "escalate", "above", "gate", "min_paragraphs", "amortize",
+    "jobs", "threads", "remote", "api", "url", "key", "connect_s", "first_byte_s", "idle_s",
+    "total_s", "attempts", "requests_per_min", "tokens_per_min", "thinking_tokens", "error_chance",
 };
 /* clang-format on */
 
@@ -138,14 +161,68 @@ static enx_status load(yaml_config **out, bool *is_single, const enx_buf *text, 
 
 /* ---- Bounds --------------------------------------------------------------------------------- */
 
+static bool is_price(const double *usd) { return !usd || (*usd >= 0 && *usd < 1e6); }
+
+static bool is_time(double seconds) { return seconds >= 0 && seconds <= 3600; }
+
+/* Without a price there would be no bill, and no cap could hold. */
+static enx_status check_remote(const enx_config_model *m, const char *who, enx_report *report)
+{
+    const enx_config_remote *r = m->remote;
+    if (!enx_api_find(r->api))
+        return ENX_FAIL(report, INVALID, "%s: api: \"%s\" is neither openai nor anthropic", who,
+                        r->api);
+    if (!m->usd_per_mtok_in || !m->usd_per_mtok_out)
+        return ENX_FAIL(report, INVALID,
+                        "%s: a remote model needs its prices: usd_per_mtok_in and usd_per_mtok_out",
+                        who);
+    if (m->usd_per_mtok_cached && *m->usd_per_mtok_cached > *m->usd_per_mtok_in)
+        return ENX_FAIL(report, INVALID, "%s: cached tokens are dearer than others", who);
+    if (!is_time(r->connect_s) || !is_time(r->first_byte_s) || !is_time(r->idle_s) ||
+        !is_time(r->total_s))
+        return ENX_FAIL(report, INVALID, "%s: a time limit is from 0 to 3600 seconds", who);
+    if (r->attempts > ENX_REMOTE_ATTEMPTS_MAX)
+        return ENX_FAIL(report, INVALID, "%s: attempts: %u is above %d", who, r->attempts,
+                        ENX_REMOTE_ATTEMPTS_MAX);
+    if (r->thinking_tokens > 1 << 20)
+        return ENX_FAIL(report, INVALID, "%s: thinking_tokens: %u is above %d", who,
+                        r->thinking_tokens, 1 << 20);
+    if (r->error_chance && !(*r->error_chance > 0 && *r->error_chance <= 1))
+        return ENX_FAIL(report, INVALID, "%s: error_chance: %g is not above 0 and up to 1", who,
+                        *r->error_chance);
+    return ENX_OK;
+}
+
 static enx_status check_model(const enx_config_model *m, const char *who, enx_report *report)
 {
-    if (m->slots > ENX_ENGINE_SLOTS_MAX)
-        return ENX_FAIL(report, INVALID, "%s: slots: %u is above %d", who, m->slots,
-                        ENX_ENGINE_SLOTS_MAX);
-    if ((m->usd_per_mtok_in && !(*m->usd_per_mtok_in >= 0 && *m->usd_per_mtok_in < 1e6)) ||
-        (m->usd_per_mtok_out && !(*m->usd_per_mtok_out >= 0 && *m->usd_per_mtok_out < 1e6)))
+    const uint32_t slots_max = m->remote ? ENX_CONFIG_REMOTE_SLOTS_MAX : ENX_ENGINE_SLOTS_MAX;
+    if (m->model && m->remote)
+        return ENX_FAIL(report, INVALID, "%s: model and remote; only one of them can be", who);
+    if (m->slots > slots_max)
+        return ENX_FAIL(report, INVALID, "%s: slots: %u is above %u", who, m->slots, slots_max);
+    if (!is_price(m->usd_per_mtok_in) || !is_price(m->usd_per_mtok_out) ||
+        !is_price(m->usd_per_mtok_cached))
         return ENX_FAIL(report, INVALID, "%s: a price is from 0 to 1000000 dollars", who);
+    return m->remote ? check_remote(m, who, report) : ENX_OK;
+}
+
+/* A duty that is in the file, but names no model. */
+static bool is_nameless(const enx_config_model *m)
+{
+    return !enx_config_has(m) && (m->specialty_count || m->usd_per_mtok_in || m->usd_per_mtok_out ||
+                                  m->usd_per_mtok_cached || m->slots);
+}
+
+static enx_status check_worker(const enx_config_model *m, enx_report *report)
+{
+    if (!enx_config_has(m))
+        return ENX_FAIL(report, INVALID, "a worker names no model; give it model or remote");
+    const char *who = m->model ? m->model : m->remote->model;
+    ENX_TRY(check_model(m, who, report));
+    if (m->specialty_count == 0)
+        return ENX_FAIL(report, INVALID,
+                        "worker %s: no specialty; name its languages, as in specialty: [pt_BR]",
+                        who);
     return ENX_OK;
 }
 
@@ -162,18 +239,14 @@ static enx_status check_config(const enx_config *c, enx_report *report)
     if (c->threads > ENX_POOL_THREADS_MAX)
         return ENX_FAIL(report, INVALID, "threads: %u is above %d", c->threads,
                         ENX_POOL_THREADS_MAX);
-    if (!c->lead.model && c->worker_count == 0)
+    if (is_nameless(&c->lead) || is_nameless(&c->scout))
+        return ENX_FAIL(report, INVALID, "%s: no model; give it model or remote",
+                        is_nameless(&c->lead) ? "lead" : "scout");
+    if (!enx_config_has(&c->lead) && c->worker_count == 0)
         return ENX_FAIL(report, INVALID, "no model; name a lead, or a scout and workers");
     ENX_TRY(check_model(&c->lead, "lead", report));
     ENX_TRY(check_model(&c->scout, "scout", report));
-    for (unsigned i = 0; i < c->worker_count; i++) {
-        ENX_TRY(check_model(&c->workers[i], c->workers[i].model, report));
-        if (c->workers[i].specialty_count == 0)
-            return ENX_FAIL(report, INVALID,
-                            "worker %s: no specialty; name its languages, as in "
-                            "specialty: [pt_BR]",
-                            c->workers[i].model);
-    }
+    for (unsigned i = 0; i < c->worker_count; i++) ENX_TRY(check_worker(&c->workers[i], report));
     return ENX_OK;
 }
 
@@ -243,6 +316,8 @@ void enx_config_close(enx_config **config)
     *config = NULL;
 }
 
+bool enx_config_has(const enx_config_model *model) { return model->model || model->remote; }
+
 enx_status enx_config_model_path(const enx_config *config, const enx_config_model *model,
                                  enx_buf *out)
 {
@@ -265,7 +340,10 @@ enx_price enx_config_price(const enx_config *config, const enx_config_model *mod
         model->usd_per_mtok_in ? *model->usd_per_mtok_in : usd / m->param_tokens_per_s_in;
     const double out =
         model->usd_per_mtok_out ? *model->usd_per_mtok_out : usd / m->param_tokens_per_s_out;
-    return (enx_price){ .in = nano_of(in), .out = nano_of(out) };
+    const double cached = model->usd_per_mtok_cached ? *model->usd_per_mtok_cached
+                          : model->remote            ? in
+                                                     : 0;
+    return (enx_price){ .in = nano_of(in), .cached = nano_of(cached), .out = nano_of(out) };
 }
 
 uint64_t enx_config_fixed_usd_nano(const enx_config *config, double train_cpu_seconds)

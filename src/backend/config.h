@@ -3,7 +3,11 @@
  *
  *     name: restore
  *     machine: {usd_per_hour: 0.08, param_tokens_per_s_in: 9e9, param_tokens_per_s_out: 3e9}
- *     lead: {model: lead.gguf}
+ *     lead: {model: lead.gguf}        # or a model behind an API:
+ *     # lead:
+ *     #   remote: {api: anthropic, url: https://api.anthropic.com/v1, model: NAME}
+ *     #   usd_per_mtok_in: 3
+ *     #   usd_per_mtok_out: 15
  *     scout: {model: scout.gguf}
  *     workers:
  *       - {model: pt_BR.gguf, specialty: [pt_BR]}
@@ -23,21 +27,43 @@
 #include "base/status.h"
 #include "swarm/ports.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
     ENX_CONFIG_BYTES_MAX = 1 << 20,
     ENX_CONFIG_LEVELS = 4,
     ENX_CONFIG_SLOTS = 8, /* default: sequences that one engine runs at a time */
+    ENX_CONFIG_REMOTE_SLOTS_MAX = 1024,
 };
 
+/* A model behind an HTTP API (remote.h).  Times in seconds; 0 means the default everywhere. */
+typedef struct enx_config_remote {
+    char    *api; /* openai, anthropic */
+    char    *url;
+    char    *model;
+    char    *key; /* name of an environment variable; NULL: the API's own; "none": no key */
+    double   connect_s, first_byte_s, idle_s, total_s;
+    uint32_t attempts;
+    uint32_t requests_per_min;
+    uint64_t tokens_per_min;
+    uint32_t thinking_tokens; /* what it may think before an answer, in tokens */
+    double  *error_chance;    /* taken for each of its answers; NULL: ENX_CONFIG_ERROR_CHANCE */
+} enx_config_remote;
+
+/* Log-probabilities of APIs are not calibrated, and many APIs have none. */
+#define ENX_CONFIG_ERROR_CHANCE 0.05
+
+/* One of `model` and `remote` in every model that there is. */
 typedef struct enx_config_model {
-    char    *model;     /* path as written; NULL: no such model */
+    char              *model; /* path as written; NULL: none */
+    enx_config_remote *remote;
     char   **specialty; /* language tags of a worker */
     unsigned specialty_count;
     double  *usd_per_mtok_in; /* NULL: from the machine's price and the model's size */
     double  *usd_per_mtok_out;
-    uint32_t slots; /* 0: ENX_CONFIG_SLOTS */
+    double  *usd_per_mtok_cached; /* NULL: of a local model 0, of a remote one as _in */
+    uint32_t slots; /* 0: ENX_CONFIG_SLOTS; of a remote model: requests in flight */
 } enx_config_model;
 
 typedef struct enx_config_machine {
@@ -67,12 +93,15 @@ typedef struct enx_config {
 ENX_MUST_USE enx_status enx_config_open(enx_config **out, const char *path, enx_report *report);
 void                    enx_config_close(enx_config **config);
 
-/* The path of a model as this process can open it, appended to `out`. */
+/* Does the swarm have this model? */
+bool enx_config_has(const enx_config_model *model);
+
+/* The path of a model (with `model`) as this process can open it, appended to `out`. */
 ENX_MUST_USE enx_status enx_config_model_path(const enx_config       *config,
                                               const enx_config_model *model, enx_buf *out);
 
-/* Nano-dollars per million tokens of a model with `params` parameters.  The default is
- * usd_per_hour / 3600 * params / param_tokens_per_s; cached tokens are free. */
+/* Nano-dollars per million tokens of a model with `params` parameters.  The default of a local
+ * model is usd_per_hour / 3600 * params / param_tokens_per_s, and cached tokens are free. */
 enx_price enx_config_price(const enx_config *config, const enx_config_model *model,
                            uint64_t params);
 

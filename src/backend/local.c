@@ -9,10 +9,13 @@
 #include "text/damage.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- How calls travel ------------------------------------------------------------------------
  *
@@ -75,7 +78,8 @@ struct enx_local {
     uint64_t         engine_bytes_max; /* of one thread */
     const char      *cpu;
     pthread_mutex_t  lock;
-    pthread_cond_t   work, ready;
+    pthread_cond_t   work;
+    int              ready_fd; /* an eventfd: above 0 while something may be in `done` */
     call_list        done;
     uint64_t         cancels[CANCELS_KEPT]; /* ids, a ring; older ones run to their end */
     uint64_t         cancel_count;
@@ -260,6 +264,13 @@ static void step_one(local_thread *t)
         if (t->active[m] == 0 && t->spent_us[m] < spent_us) t->spent_us[m] = spent_us;
 }
 
+/* The counter cannot be full: poll empties it before it adds up to anything. */
+static void tell(const enx_local *local)
+{
+    const uint64_t one = 1;
+    ENX_CHECK(write(local->ready_fd, &one, sizeof one) == (ssize_t)sizeof one);
+}
+
 static void *run_thread(void *user)
 {
     local_thread *t = user;
@@ -278,7 +289,7 @@ static void *run_thread(void *user)
         pthread_mutex_lock(&local->lock);
         const bool has_news = over.first != NULL;
         while ((call = list_pop(&over)) != NULL) list_push(&local->done, call);
-        if (has_news) pthread_cond_signal(&local->ready);
+        if (has_news) tell(local);
     }
     pthread_mutex_unlock(&local->lock);
     for (uint32_t m = 0; m < local->roster.model_count; m++) enx_engine_close(&t->engines[m]);
@@ -353,19 +364,17 @@ static enx_status add_models(enx_local *local, const enx_config *config, enx_rep
     if (config->scout.model)
         ENX_TRY(add_model(local, config, &config->scout, ENX_DUTY_SCOUT, report));
     for (unsigned i = 0; i < config->worker_count; i++)
-        ENX_TRY(add_model(local, config, &config->workers[i], ENX_DUTY_WORKER, report));
+        if (config->workers[i].model)
+            ENX_TRY(add_model(local, config, &config->workers[i], ENX_DUTY_WORKER, report));
     return ENX_OK;
 }
 
 static enx_status start_threads(enx_local *local, enx_report *report)
 {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    local->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (local->ready_fd < 0) return ENX_FAIL(report, NOMEM, "no eventfd: %s", strerror(errno));
     pthread_mutex_init(&local->lock, NULL);
     pthread_cond_init(&local->work, NULL);
-    pthread_cond_init(&local->ready, &attributes);
-    pthread_condattr_destroy(&attributes);
     local->has_lock = true;
     for (uint32_t i = 0; i < local->thread_count; i++) {
         local_thread *t = &local->threads[i];
@@ -415,9 +424,9 @@ void enx_local_close(enx_local **local_out)
     for (uint32_t i = 0; i < local->thread_count; i++)
         if (local->threads[i].is_started) pthread_join(local->threads[i].thread, NULL);
     if (local->has_lock) {
-        pthread_cond_destroy(&local->ready);
         pthread_cond_destroy(&local->work);
         pthread_mutex_destroy(&local->lock);
+        close(local->ready_fd);
     }
     while ((call = list_pop(&local->done)) != NULL) call_free(call);
     while ((call = list_pop(&local->held)) != NULL) call_free(call);
@@ -503,26 +512,27 @@ void enx_local_measure(const enx_local *local, enx_call *call)
     enx_skill_measure(&local->models[call->model].skill, call);
 }
 
-static void deadline_after(struct timespec *out, uint64_t timeout_us)
+int enx_local_fd(const enx_local *local) { return local->ready_fd; }
+
+/* A signal cuts the wait short, and no harm is done: who polls has a loop. */
+static void wait_ready(const enx_local *local, uint64_t timeout_us)
 {
-    clock_gettime(CLOCK_MONOTONIC, out);
-    const uint64_t ns = (uint64_t)out->tv_nsec + timeout_us % 1000000 * 1000;
-    out->tv_sec += (time_t)(timeout_us / 1000000 + ns / 1000000000);
-    out->tv_nsec = (long)(ns % 1000000000);
+    struct pollfd         ready = { .fd = local->ready_fd, .events = POLLIN };
+    const struct timespec wait = { .tv_sec = (time_t)(timeout_us / 1000000),
+                                   .tv_nsec = (long)(timeout_us % 1000000 * 1000) };
+    ppoll(&ready, 1, &wait, NULL);
 }
 
 size_t enx_local_poll(enx_local *local, uint64_t timeout_us, enx_local_report_fn fn, void *user)
 {
-    struct timespec until;
-    local_call     *call;
-    size_t          count = 0;
-    int             error = 0;
-    deadline_after(&until, timeout_us);
+    local_call *call;
+    uint64_t    told;
+    size_t      count = 0;
+    if (timeout_us > 0) wait_ready(local, timeout_us);
     pthread_mutex_lock(&local->lock);
-    while (!local->done.first && error != ETIMEDOUT && timeout_us > 0)
-        error = pthread_cond_timedwait(&local->ready, &local->lock, &until);
     call_list done = local->done;
     local->done = (call_list){ 0 };
+    (void)!read(local->ready_fd, &told, sizeof told); /* nothing there is no failure */
     pthread_mutex_unlock(&local->lock);
     for (; (call = list_pop(&done)) != NULL; count++) {
         enx_call_report report = enx_ask_report(call->ask);

@@ -33,8 +33,8 @@ typedef struct enx_local_options {
     const char *cpu;              /* cap on the kernels (engine.h); borrowed until close */
 } enx_local_options;
 
-/* Open every model of `config` (borrowed until close).  A model that cannot do its duty is
- * ENX_UNSUPPORTED; otherwise the failures of enx_skill_open and ENX_NOMEM. */
+/* Open every model of `config` (borrowed until close) that is a file.  A model that cannot do its
+ * duty is ENX_UNSUPPORTED; otherwise the failures of enx_skill_open and ENX_NOMEM. */
 ENX_MUST_USE enx_status enx_local_open(enx_local **out, const enx_config *config,
                                        const enx_local_options *options, enx_report *report);
 /* Stops running calls; their reports are dropped. */
@@ -64,6 +64,9 @@ void     enx_local_measure(const enx_local *local, enx_call *call);
  * order of their ends.  Returns how many. */
 typedef void (*enx_local_report_fn)(void *user, const enx_call_report *report);
 size_t enx_local_poll(enx_local *local, uint64_t timeout_us, enx_local_report_fn fn, void *user);
+
+/* Can be read while a report waits for poll; owned by `local`, only to be waited for. */
+int enx_local_fd(const enx_local *local);
 
 /* Does damage(answer) equal damage(input), over the kinds that the call may change?  On false a
  * sentence is written to reason [reason_bytes]. */

@@ -358,6 +358,8 @@ bool cli_is_yaml(const char *path)
 
 static volatile sig_atomic_t interrupt_count;
 
+const char *cli_secret(const char *name) { return getenv(name); }
+
 static void on_interrupt(int number)
 {
     (void)number;

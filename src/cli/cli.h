@@ -107,6 +107,9 @@ void                    cli_absolute_path(char out[CLI_PATH_BYTES_MAX], const ch
 /* Is this the name of a swarm file, ".yaml" or ".yml"? */
 bool                    cli_is_yaml(const char *path);
 
+/* The value of an environment variable that holds a key; NULL without. */
+const char *cli_secret(const char *name);
+
 /* Set by the first SIGINT or SIGTERM after cli_catch_interrupts(); a second one ends the process.
  */
 void cli_catch_interrupts(void);

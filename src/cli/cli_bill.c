@@ -14,7 +14,7 @@ const char *cli_money(char out[CLI_MONEY_BYTES], uint64_t usd_nano)
 
 typedef struct bill_sums {
     json_t  *models;
-    uint64_t calls, in, cached, out, cost, fixed;
+    uint64_t calls, in, cached, out, reasoning, cost, fixed;
 } bill_sums;
 
 static enx_status add_line(void *user, const enx_store_model *line, enx_report *report)
@@ -25,15 +25,17 @@ static enx_status add_line(void *user, const enx_store_model *line, enx_report *
     sums->in += line->usage.tokens_in;
     sums->cached += line->usage.tokens_cached;
     sums->out += line->usage.tokens_out;
+    sums->reasoning += line->tokens_reasoning;
     sums->cost += line->cost_usd_nano;
     sums->fixed += line->fixed_usd_nano;
     json_array_append_new(
         sums->models,
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "name", line->name,
-                  "duty", line->duty, "parameters", (json_int_t)line->params, "calls",
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "name",
+                  line->name, "duty", line->duty, "parameters", (json_int_t)line->params, "calls",
                   (json_int_t)line->calls, "tokens_in", (json_int_t)line->usage.tokens_in,
                   "tokens_cached", (json_int_t)line->usage.tokens_cached, "tokens_out",
-                  (json_int_t)line->usage.tokens_out, "usd_per_mtok_in",
+                  (json_int_t)line->usage.tokens_out, "tokens_reasoning",
+                  (json_int_t)line->tokens_reasoning, "usd_per_mtok_in",
                   cli_json_usd(line->price.in), "usd_per_mtok_out", cli_json_usd(line->price.out),
                   "cost_usd", cli_json_usd(line->cost_usd_nano), "fixed_usd",
                   cli_json_usd(line->fixed_usd_nano)));
@@ -43,16 +45,22 @@ static enx_status add_line(void *user, const enx_store_model *line, enx_report *
 enx_status cli_bill_json(enx_store *store, uint64_t job_id, json_t **out, enx_report *report)
 {
     bill_sums        sums = { .models = json_array() };
-    const enx_status status = enx_store_bill_each(store, job_id, add_line, &sums, report);
+    enx_store_doubts doubts = { 0 };
+    enx_status       status = enx_store_bill_each(store, job_id, add_line, &sums, report);
+    if (status == ENX_OK) status = enx_store_doubts_get(store, job_id, &doubts, report);
     if (status != ENX_OK) {
         json_decref(sums.models);
         return status;
     }
-    *out = json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "models", sums.models, "calls",
-                     (json_int_t)sums.calls, "tokens_in", (json_int_t)sums.in, "tokens_cached",
-                     (json_int_t)sums.cached, "tokens_out", (json_int_t)sums.out, "cost_usd",
-                     cli_json_usd(sums.cost), "fixed_usd", cli_json_usd(sums.fixed), "total_usd",
-                     cli_json_usd(sums.cost + sums.fixed));
+    *out = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:{s:I, s:I, s:o}}",
+                     "models", sums.models, "calls", (json_int_t)sums.calls, "tokens_in",
+                     (json_int_t)sums.in, "tokens_cached", (json_int_t)sums.cached, "tokens_out",
+                     (json_int_t)sums.out, "tokens_reasoning", (json_int_t)sums.reasoning,
+                     "cost_usd", cli_json_usd(sums.cost), "fixed_usd", cli_json_usd(sums.fixed),
+                     "total_usd", cli_json_usd(sums.cost + sums.fixed), "assumed_calls",
+                     (json_int_t)doubts.assumed_calls, "unknown", "calls",
+                     (json_int_t)doubts.open_calls, "tokens", (json_int_t)doubts.open_tokens, "usd",
+                     cli_json_usd(doubts.open_usd_nano));
     return ENX_OK;
 }
 
@@ -67,6 +75,24 @@ static const char *money(char out[CLI_MONEY_BYTES], const json_t *object, const 
     return cli_money(out, (uint64_t)(usd * 1e9 + .5));
 }
 
+static void print_doubts(FILE *out, const json_t *bill)
+{
+    char            text[CLI_MONEY_BYTES];
+    const json_t   *unknown = json_object_get(bill, "unknown");
+    const long long assumed = whole(bill, "assumed_calls"), calls = whole(unknown, "calls");
+    if (assumed > 0)
+        fprintf(out,
+                "            %lld of the calls by their worst case: what the model told of its "
+                "usage cannot be true\n",
+                assumed);
+    if (calls > 0)
+        fprintf(
+            out,
+            "            %lld more calls have no result; they may have cost up to %s, which the "
+            "budget holds back\n",
+            calls, money(text, unknown, "usd"));
+}
+
 void cli_bill_print(FILE *out, const json_t *bill)
 {
     char    text[CLI_MONEY_BYTES];
@@ -74,8 +100,7 @@ void cli_bill_print(FILE *out, const json_t *bill)
     json_t *line;
     fprintf(out, "bill        %-18s %-7s %7s %9s %9s %9s %14s\n", "model", "duty", "calls", "in",
             "cached", "out", "cost");
-    json_array_foreach(json_object_get(bill, "models"), i, line)
-    {
+    json_array_foreach (json_object_get(bill, "models"), i, line) {
         if (whole(line, "calls") == 0) continue;
         fprintf(out, "            %-18s %-7s %7lld %9lld %9lld %9lld %14s\n",
                 json_string_value(json_object_get(line, "name")),
@@ -89,6 +114,7 @@ void cli_bill_print(FILE *out, const json_t *bill)
     fprintf(out, "            %-64s %14s\n", "training, this job's share (fixed)",
             money(text, bill, "fixed_usd"));
     fprintf(out, "            %-64s %14s\n", "total", money(text, bill, "total_usd"));
+    print_doubts(out, bill);
 }
 
 json_t *cli_certificate_json(bool has, const enx_certificate_claim *claim)

@@ -204,10 +204,10 @@ static enx_status check_model(void *user, const enx_store_model *model, enx_repo
 
 static enx_status set_models(cli_job *job, enx_report *report)
 {
-    const enx_roster *roster = enx_local_roster(job->local);
+    const enx_roster *roster = enx_backend_roster(job->backend);
     for (uint32_t m = 0; m < roster->model_count; m++) {
         const enx_roster_model *r = &roster->models[m];
-        const uint64_t          fixed = enx_local_fixed_usd_nano(job->local, m);
+        const uint64_t          fixed = enx_backend_fixed_usd_nano(job->backend, m);
         const enx_store_model   model = { .model = m,
                                           .name = r->name,
                                           .duty = enx_duty_text(r->duty),
@@ -245,6 +245,35 @@ static enx_status add_job(cli_job *job, const cli_job_settings *s, const char *k
     return status;
 }
 
+/* Monotonic within a run, and near the wall clock, so that records of several runs compare. */
+static uint64_t port_now_us(void *self)
+{
+    return ((cli_job *)self)->clock_offset_us + enx_clock_monotonic_us();
+}
+
+static uint64_t port_random_u64(void *self)
+{
+    uint64_t out = 0;
+    if (getrandom(&out, sizeof out, 0) != (ssize_t)sizeof out) out = port_now_us(self);
+    return out;
+}
+
+static enx_status take_created(void *user, const enx_store_job *row, enx_report *report)
+{
+    (void)report;
+    *(uint64_t *)user = row->created_us;
+    return ENX_OK;
+}
+
+/* Calls of this job are others than those of any job elsewhere, and the same after a crash. */
+static enx_status set_salt(cli_job *job, enx_report *report)
+{
+    uint64_t created_us = 0;
+    ENX_TRY(enx_store_job_get(job->store, job->id, take_created, &created_us, report));
+    enx_backend_set_salt(job->backend, created_us);
+    return ENX_OK;
+}
+
 enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
                         const char *key, const cli_job_input *inputs, size_t input_count,
                         bool is_quiet, enx_report *report)
@@ -253,16 +282,19 @@ enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_
     if (!job) return ENX_FAIL(report, NOMEM, "no memory for a job");
     *job = (cli_job){ .id = id, .is_resumed = id != 0, .lock_fd = -1, .is_quiet = is_quiet };
     job->clock_offset_us = enx_clock_wall_us() - enx_clock_monotonic_us();
-    const enx_local_options options = { .thread_count = (uint32_t)settings->threads,
-                                        .cpu = getenv("ENX_CPU") };
+    const enx_backend_options options = { .local = { .thread_count = (uint32_t)settings->threads,
+                                                     .cpu = getenv("ENX_CPU") },
+                                          .secret = cli_secret,
+                                          .seed = port_random_u64(job) };
     enx_status status = cli_store_open(&job->store, report); /* first: it is quick to fail */
     if (status == ENX_OK) status = enx_config_open(&job->config, settings->swarm, report);
-    if (status == ENX_OK) status = enx_local_open(&job->local, job->config, &options, report);
+    if (status == ENX_OK) status = enx_backend_open(&job->backend, job->config, &options, report);
     if (status == ENX_OK && id == 0)
         status = add_job(job, settings, key, inputs, input_count, report);
     if (status == ENX_OK) status = cli_job_lock(job->id, &job->lock_fd, report);
+    if (status == ENX_OK) status = set_salt(job, report);
     if (status == ENX_OK && id != 0) {
-        roster_check check = { enx_local_roster(job->local), id, 0 };
+        roster_check check = { enx_backend_roster(job->backend), id, 0 };
         status = enx_store_bill_each(job->store, id, check_model, &check, report);
     }
     if (status != ENX_OK) {
@@ -278,7 +310,7 @@ void cli_job_close(cli_job **out)
     cli_job *job = *out;
     if (!job) return;
     enx_swarm_close(&job->swarm);
-    enx_local_close(&job->local);
+    enx_backend_close(&job->backend);
     enx_config_close(&job->config);
     enx_store_close(&job->store);
     if (job->lock_fd >= 0) close(job->lock_fd);
@@ -290,12 +322,12 @@ void cli_job_close(cli_job **out)
 
 static void port_generate(void *self, const enx_call *call)
 {
-    enx_local_generate(((cli_job *)self)->local, call);
+    enx_backend_generate(((cli_job *)self)->backend, call);
 }
 
 static void port_cancel(void *self, uint64_t call_id)
 {
-    enx_local_cancel(((cli_job *)self)->local, call_id);
+    enx_backend_cancel(((cli_job *)self)->backend, call_id);
 }
 
 static enx_status port_save(void *self, const enx_record *records, size_t record_count,
@@ -321,20 +353,7 @@ static bool port_check(void *self, const char *kind, const enx_call *call, const
 
 static void port_measure(void *self, enx_call *call)
 {
-    enx_local_measure(((cli_job *)self)->local, call);
-}
-
-/* Monotonic within a run, and near the wall clock, so that records of several runs compare. */
-static uint64_t port_now_us(void *self)
-{
-    return ((cli_job *)self)->clock_offset_us + enx_clock_monotonic_us();
-}
-
-static uint64_t port_random_u64(void *self)
-{
-    uint64_t out = 0;
-    if (getrandom(&out, sizeof out, 0) != (ssize_t)sizeof out) out = port_now_us(self);
-    return out;
+    enx_backend_measure(((cli_job *)self)->backend, call);
 }
 
 /* ---- Running -------------------------------------------------------------------------------- */
@@ -362,7 +381,7 @@ static enx_status end_turn(cli_job *job, enx_report *report)
             if (report) *report = own;
         }
     }
-    enx_local_release(job->local, status == ENX_OK);
+    enx_backend_release(job->backend, status == ENX_OK);
     return status;
 }
 
@@ -370,9 +389,9 @@ static enx_status end_turn(cli_job *job, enx_report *report)
 static enx_status drain(cli_job *job, enx_report *report)
 {
     const uint64_t until_us = enx_clock_monotonic_us() + drain_us;
-    while (enx_local_flight(job->local) > 0 && enx_clock_monotonic_us() < until_us) {
-        enx_local_hold(job->local);
-        enx_local_poll(job->local, turn_us, hand_over, job);
+    while (enx_backend_flight(job->backend) > 0 && enx_clock_monotonic_us() < until_us) {
+        enx_backend_hold(job->backend);
+        enx_backend_poll(job->backend, turn_us, hand_over, job);
         ENX_TRY(end_turn(job, report));
     }
     return ENX_OK;
@@ -382,8 +401,9 @@ static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *repor
 {
     cli_display display;
     bool        is_canceled = false;
-    cli_display_init(&display, job->swarm, enx_local_roster(job->local), item_count, job->is_quiet);
-    enx_local_hold(job->local);
+    cli_display_init(&display, job->swarm, enx_backend_roster(job->backend), item_count,
+                     job->is_quiet);
+    enx_backend_hold(job->backend);
     enx_swarm_start(job->swarm);
     enx_status status = end_turn(job, report);
     while (status == ENX_OK && !enx_swarm_is_done(job->swarm)) {
@@ -391,8 +411,8 @@ static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *repor
         const uint64_t wait_us = wake_us <= now_us            ? 0
                                  : wake_us - now_us < turn_us ? wake_us - now_us
                                                               : turn_us;
-        enx_local_hold(job->local);
-        enx_local_poll(job->local, wait_us, hand_over, job);
+        enx_backend_hold(job->backend);
+        enx_backend_poll(job->backend, wait_us, hand_over, job);
         if (cli_is_interrupted() && !is_canceled) {
             is_canceled = true;
             enx_swarm_cancel(job->swarm);
@@ -411,7 +431,7 @@ static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
 {
     const double      delta = s->confidence > 0 ? 1 - s->confidence : 0;
     enx_swarm_options o = { .job_id = job->id,
-                            .roster = enx_local_roster(job->local),
+                            .roster = enx_backend_roster(job->backend),
                             .ports = &job->ports,
                             .goal = s->goal,
                             .items = items,
@@ -505,7 +525,7 @@ json_t *cli_answer_json(const cli_job *job, uint32_t item)
 {
     static const char *const states[] = { "open", "accepted", "abstained", "failed", "returned" };
     const enx_swarm_answer   a = enx_swarm_result(job->swarm, item);
-    const enx_roster        *roster = enx_local_roster(job->local);
+    const enx_roster        *roster = enx_backend_roster(job->backend);
     const bool has_model = a.state == ENX_TASK_ACCEPTED && a.model < roster->model_count;
     return json_pack(
         "{s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:s, s:f}", "language", a.language, "level",

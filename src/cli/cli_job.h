@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli_job.h - one job from the command line: swarm core, local models and store put together.
+/* cli_job.h - one job from the command line: swarm core, models and store put together.
  *
  *     cli_job_open(&job, &settings, report);         // a new job, or one that goes on
  *     cli_job_run(job, items, count, report);        // until it ends, or Ctrl-C
@@ -14,7 +14,7 @@
 #ifndef ENX_CLI_CLI_JOB_H
 #define ENX_CLI_CLI_JOB_H
 
-#include "backend/local.h"
+#include "backend/backend.h"
 #include "cli/cli.h"
 #include "store/store.h"
 #include "swarm/swarm.h"
@@ -39,18 +39,18 @@ typedef struct cli_job_settings {
 } cli_job_settings;
 
 typedef struct cli_job {
-    uint64_t    id;
-    bool        is_resumed;
-    enx_store  *store;
-    enx_config *config;
-    enx_local  *local;
-    enx_swarm  *swarm;
-    enx_ports   ports;
-    int         lock_fd; /* -1: none */
-    bool        is_grouped;
-    uint64_t    clock_offset_us; /* wall less monotonic */
-    bool        is_quiet;
-    double      seconds;
+    uint64_t     id;
+    bool         is_resumed;
+    enx_store   *store;
+    enx_config  *config;
+    enx_backend *backend;
+    enx_swarm   *swarm;
+    enx_ports    ports;
+    int          lock_fd; /* -1: none */
+    bool         is_grouped;
+    uint64_t     clock_offset_us; /* wall less monotonic */
+    bool         is_quiet;
+    double       seconds;
 } cli_job;
 
 /* Options that `run` and `map` share. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_doctor.c - enxame doctor: is this machine fit; where are things. */
-#include "backend/local.h"
+#include "backend/backend.h"
 #include "cli/cli_job.h"
 #include "kernels/cpu.h"
 #include "plat/clock.h"
@@ -45,26 +45,26 @@ static enx_status check_store(json_t *checks)
 
 static enx_status check_swarm(json_t *checks)
 {
-    char        path[CLI_PATH_BYTES_MAX], text[CLI_PATH_BYTES_MAX + 100];
-    enx_report  report = { 0 };
-    enx_config *config = NULL;
-    enx_local  *local = NULL;
-    enx_status  status = cli_swarm_path(path, NULL, &report);
+    char         path[CLI_PATH_BYTES_MAX], text[CLI_PATH_BYTES_MAX + 100];
+    enx_report   report = { 0 };
+    enx_config  *config = NULL;
+    enx_backend *backend = NULL;
+    enx_status   status = cli_swarm_path(path, NULL, &report);
     if (status == ENX_NOTFOUND) { /* fit, but for the default */
         add_check(checks, "swarm", ENX_OK, report.text);
         return ENX_OK;
     }
-    const enx_local_options options = { .thread_count = 1 };
+    const enx_backend_options options = { .local = { .thread_count = 1 }, .secret = cli_secret };
     if (status == ENX_OK) status = enx_config_open(&config, path, &report);
-    if (status == ENX_OK) status = enx_local_open(&local, config, &options, &report);
+    if (status == ENX_OK) status = enx_backend_open(&backend, config, &options, &report);
     if (status == ENX_OK) {
         uint64_t params = 0;
-        for (uint32_t m = 0; m < enx_local_roster(local)->model_count; m++)
-            params += enx_local_roster(local)->models[m].params;
+        for (uint32_t m = 0; m < enx_backend_roster(backend)->model_count; m++)
+            params += enx_backend_roster(backend)->models[m].params;
         snprintf(text, sizeof text, "%s, %u models, %.1f M parameters", path,
-                 enx_local_roster(local)->model_count, (double)params * 1e-6);
+                 enx_backend_roster(backend)->model_count, (double)params * 1e-6);
     }
-    enx_local_close(&local);
+    enx_backend_close(&backend);
     enx_config_close(&config);
     add_check(checks, "swarm", status, status == ENX_OK ? text : report.text);
     return status;

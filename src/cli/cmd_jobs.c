@@ -93,26 +93,32 @@ static enx_status take_newest(void *user, const enx_store_job *job, enx_report *
 static enx_status take_receipt(void *user, const enx_store_receipt *r, enx_report *report)
 {
     (void)report;
-    char       money[CLI_MONEY_BYTES];
-    bill_view *view = user;
+    char        money[CLI_MONEY_BYTES];
+    bill_view  *view = user;
+    const bool  is_unknown = r->was_lost && r->finished_us == 0;
+    const char *status = is_unknown ? enx_call_status_text(ENX_CALL_LOST) : r->status;
+    const bool  is_assumed = r->flags & ENX_FLAG_USAGE;
     if (!view->is_json) {
         printf("%6llu  task %-6u %-6s %-18s %-8s %7llu in %7llu cached %7llu out %14s %9.1f ms\n",
-               (unsigned long long)(r->call_id & UINT32_MAX), r->task_id, r->role, r->model,
-               r->status, (unsigned long long)r->usage.tokens_in,
-               (unsigned long long)r->usage.tokens_cached, (unsigned long long)r->usage.tokens_out,
-               cli_money(money, r->cost_usd_nano), (double)r->latency_us * 1e-3);
+               (unsigned long long)(r->call_id & UINT32_MAX), r->task_id, r->role, r->model, status,
+               (unsigned long long)r->usage.tokens_in, (unsigned long long)r->usage.tokens_cached,
+               (unsigned long long)r->usage.tokens_out, cli_money(money, r->cost_usd_nano),
+               (double)r->latency_us * 1e-3);
+        if (is_assumed || is_unknown) printf("        %s\n", r->note);
         return ENX_OK;
     }
     json_array_append_new(
         view->receipts,
-        json_pack("{s:I, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "call",
-                  (json_int_t)r->call_id, "task", (int)r->task_id, "role", r->role, "model",
-                  r->model, "status", r->status, "started_us", (json_int_t)r->started_us,
-                  "finished_us", (json_int_t)r->finished_us, "latency_us",
-                  (json_int_t)r->latency_us, "tokens_in", (json_int_t)r->usage.tokens_in,
-                  "tokens_cached", (json_int_t)r->usage.tokens_cached, "tokens_out",
-                  (json_int_t)r->usage.tokens_out, "reserved_usd",
-                  cli_json_usd(r->reserved_usd_nano), "cost_usd", cli_json_usd(r->cost_usd_nano)));
+        json_pack(
+            "{s:I, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:b, s:o}",
+            "call", (json_int_t)r->call_id, "task", (int)r->task_id, "role", r->role, "model",
+            r->model, "status", status, "started_us", (json_int_t)r->started_us, "finished_us",
+            (json_int_t)r->finished_us, "latency_us", (json_int_t)r->latency_us, "tokens_in",
+            (json_int_t)r->usage.tokens_in, "tokens_cached", (json_int_t)r->usage.tokens_cached,
+            "tokens_out", (json_int_t)r->usage.tokens_out, "tokens_reasoning",
+            (json_int_t)r->tokens_reasoning, "reserved_usd", cli_json_usd(r->reserved_usd_nano),
+            "cost_usd", cli_json_usd(r->cost_usd_nano), "assumed", (int)is_assumed, "note",
+            cli_json_text(r->note, strlen(r->note))));
     return ENX_OK;
 }
 

@@ -66,15 +66,31 @@ static enx_status describe(const char *path, json_t **out, enx_report *report)
     return *out ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory");
 }
 
+/* What the swarm file says; the provider is not asked. */
+static json_t *describe_remote(const enx_config_remote *r)
+{
+    return json_pack("{s:n, s:s, s:s, s:s, s:n, s:[]}", "path", "name", r->model, "api", r->api,
+                     "url", r->url, "parameters", "classes");
+}
+
+static enx_status describe_file(const enx_config *config, const enx_config_model *model,
+                                json_t **out, enx_report *report)
+{
+    enx_buf path;
+    enx_buf_init(&path, 2 * CLI_PATH_BYTES_MAX);
+    enx_status status = enx_config_model_path(config, model, &path);
+    if (status == ENX_OK) status = describe(enx_buf_text(&path), out, report);
+    enx_buf_deinit(&path);
+    return status;
+}
+
 static enx_status add(json_t *list, const enx_config *config, const enx_config_model *model,
                       const char *duty, enx_report *report)
 {
-    enx_buf path;
-    json_t *one = NULL, *tags = json_array();
-    enx_buf_init(&path, 2 * CLI_PATH_BYTES_MAX);
-    enx_status status = enx_config_model_path(config, model, &path);
-    if (status == ENX_OK) status = describe(enx_buf_text(&path), &one, report);
-    enx_buf_deinit(&path);
+    enx_status status = ENX_OK;
+    json_t    *one = NULL, *tags = json_array();
+    if (model->remote) one = describe_remote(model->remote);
+    else status = describe_file(config, model, &one, report);
     for (unsigned i = 0; i < model->specialty_count; i++)
         json_array_append_new(tags, json_string(model->specialty[i]));
     if (status == ENX_OK) {
@@ -95,8 +111,8 @@ static enx_status describe_swarm(const char *path, json_t *list, enx_report *rep
     enx_config *config = NULL;
     ENX_TRY(enx_config_open(&config, path, report));
     enx_status status = ENX_OK;
-    if (config->lead.model) status = add(list, config, &config->lead, "lead", report);
-    if (status == ENX_OK && config->scout.model)
+    if (enx_config_has(&config->lead)) status = add(list, config, &config->lead, "lead", report);
+    if (status == ENX_OK && enx_config_has(&config->scout))
         status = add(list, config, &config->scout, "scout", report);
     for (unsigned i = 0; status == ENX_OK && i < config->worker_count; i++)
         status = add(list, config, &config->workers[i], "worker", report);
@@ -119,7 +135,8 @@ static void print_table(const json_t *list)
     json_array_foreach (list, i, one) {
         const json_t *sizes = json_object_get(one, "sizes");
         printf("%-7s %-20s %-7s %10lld %8lld %7lld %7lld  ", text_of(one, "duty"),
-               text_of(one, "name"), text_of(one, "architecture"),
+               text_of(one, "name"),
+               text_of(one, json_object_get(one, "url") ? "api" : "architecture"),
                (long long)json_integer_value(json_object_get(one, "parameters")),
                (long long)json_integer_value(json_object_get(one, "weight_bytes")) / 1024,
                (long long)json_integer_value(json_object_get(sizes, "vocab")),

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- schema.sql - version 1 of enxame.db.
+-- schema.sql - version 1 of enxame.db; what came later is in `migrations` of store.c.
 --
 -- `records` is the truth: what happened in a job, in order, written before it takes effect.
 -- `tasks`, `calls`, `labels` and `certificates` are views of it and so can never disagree with it.

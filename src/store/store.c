@@ -132,7 +132,10 @@ static enx_status read_pragma(enx_store *store, const char *sql, int64_t *out, e
 
 /* migrations[v] leads from version v to v + 1; each runs once, in one transaction with its number.
  */
-static const char *const migrations[ENX_STORE_VERSION] = { enx_store_schema };
+static const char *const migrations[ENX_STORE_VERSION] = {
+    enx_store_schema,
+    "ALTER TABLE records ADD COLUMN tokens_reasoning INTEGER NOT NULL DEFAULT 0",
+};
 
 static enx_status migrate(enx_store *store, enx_report *report)
 {
@@ -459,6 +462,7 @@ enx_status enx_store_bill_each(enx_store *store, uint64_t job_id, enx_store_mode
                        .tokens_cached = column_u64(row, 10),
                        .tokens_out = column_u64(row, 11) },
             .cost_usd_nano = column_u64(row, 12),
+            .tokens_reasoning = column_u64(row, 13),
         };
         status = fn(user, &line, report);
     }
@@ -494,11 +498,33 @@ enx_status enx_store_receipts_each(enx_store *store, uint64_t job_id, enx_store_
                        .tokens_out = column_u64(row, 13) },
             .reserved_usd_nano = column_u64(row, 14),
             .cost_usd_nano = column_u64(row, 15),
+            .flags = (uint32_t)column_u64(row, 16),
+            .was_lost = column_u64(row, 17) != 0,
+            .note = column_text(row, 18),
+            .tokens_reasoning = column_u64(row, 19),
         };
         status = fn(user, &receipt, report);
     }
     sqlite3_reset(row);
     return status;
+}
+
+/* A result carries the reserve of its intent: with opposite signs, the open ones are left over. */
+enx_status enx_store_doubts_get(enx_store *store, uint64_t job_id, enx_store_doubts *out,
+                                enx_report *report)
+{
+    bool          more = false;
+    sqlite3_stmt *row = store_prepare(store, STORE_DOUBTS, NULL, report);
+    if (!row) return ENX_IO;
+    sqlite3_bind_int64(row, 1, (sqlite3_int64)job_id);
+    sqlite3_bind_int64(row, 2, ENX_FLAG_USAGE);
+    ENX_TRY(store_step(store, row, &more, report));
+    *out = (enx_store_doubts){ .open_calls = column_u64(row, 0),
+                               .open_tokens = column_u64(row, 1),
+                               .open_usd_nano = column_u64(row, 2),
+                               .assumed_calls = column_u64(row, 3) };
+    sqlite3_reset(row);
+    return ENX_OK;
 }
 
 enx_status enx_store_certificate_get(enx_store *store, uint64_t job_id, enx_certificate_claim *out,

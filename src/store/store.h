@@ -22,10 +22,11 @@
 #include "base/status.h"
 #include "swarm/ports.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
-    ENX_STORE_VERSION = 1,
+    ENX_STORE_VERSION = 2,
     ENX_STORE_INPUT_BYTES_MAX = 1 << 28, /* of one input */
 };
 
@@ -120,6 +121,7 @@ typedef struct enx_store_model {
     uint64_t    calls;
     enx_usage_count usage;
     uint64_t        cost_usd_nano;
+    uint64_t        tokens_reasoning; /* of usage.tokens_out */
 } enx_store_model;
 
 /* Replaces what was known of that model of the job: the prices of today's run. */
@@ -144,6 +146,10 @@ typedef struct enx_store_receipt {
     enx_usage_count usage;
     uint64_t        reserved_usd_nano;
     uint64_t        cost_usd_nano;
+    uint32_t        flags;    /* ENX_FLAG_* of the report */
+    bool            was_lost; /* nobody knew; with a result, it came later */
+    const char     *note;     /* sentence, or "" */
+    uint64_t        tokens_reasoning;
 } enx_store_receipt;
 
 typedef enx_status (*enx_store_receipt_fn)(void *user, const enx_store_receipt *receipt,
@@ -152,6 +158,17 @@ typedef enx_status (*enx_store_receipt_fn)(void *user, const enx_store_receipt *
 ENX_MUST_USE enx_status enx_store_receipts_each(enx_store *store, uint64_t job_id,
                                                 enx_store_receipt_fn fn, void *user,
                                                 enx_report *report);
+
+/* What of a bill is not certain. */
+typedef struct enx_store_doubts {
+    uint64_t open_calls; /* without a result: in flight, or nobody knows; not in the bill, */
+    uint64_t open_tokens;
+    uint64_t open_usd_nano; /* but reserved, at most this much */
+    uint64_t assumed_calls; /* in the bill by their worst case: their usage could not be true */
+} enx_store_doubts;
+
+ENX_MUST_USE enx_status enx_store_doubts_get(enx_store *store, uint64_t job_id,
+                                             enx_store_doubts *out, enx_report *report);
 
 /* The job's last certificate.  ENX_NOTFOUND: none. */
 ENX_MUST_USE enx_status enx_store_certificate_get(enx_store *store, uint64_t job_id,

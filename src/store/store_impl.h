@@ -36,14 +36,29 @@
       "iif(count(r.seq) > 0, m.fixed_usd_nano, 0), count(r.seq), " \
       "coalesce(sum(r.tokens_in), 0), " \
       "coalesce(sum(r.tokens_cached), 0), coalesce(sum(r.tokens_out), 0), " \
-      "coalesce(sum(r.cost_usd_nano), 0) FROM models m LEFT JOIN records r " \
+      "coalesce(sum(r.cost_usd_nano), 0), coalesce(sum(r.tokens_reasoning), 0) " \
+      "FROM models m LEFT JOIN records r " \
       "ON r.job_id = m.job_id AND r.model = m.model AND r.kind = 'call result' " \
       "WHERE m.job_id = ?1 GROUP BY m.model ORDER BY m.model") \
     X(RECEIPTS, \
       "SELECT call_id, task_id, role, coalesce(model, ''), status, started_us, " \
       "coalesce(finished_us, 0), coalesce(latency_us, 0), coalesce(price_in, 0), " \
       "coalesce(price_cached, 0), coalesce(price_out, 0), tokens_in, tokens_cached, tokens_out, " \
-      "reserved_usd_nano, cost_usd_nano FROM calls WHERE job_id = ?1 ORDER BY call_id") \
+      "reserved_usd_nano, cost_usd_nano, coalesce((SELECT flags FROM records r WHERE " \
+      "r.job_id = c.job_id AND r.call_id = c.call_id AND r.kind = 'call result'), 0), " \
+      "EXISTS (SELECT 1 FROM records r WHERE r.job_id = c.job_id AND r.call_id = c.call_id " \
+      "AND r.kind = 'call lost'), coalesce((SELECT iif(r.kind = 'call lost', r.text, r.error) " \
+      "FROM records r WHERE r.job_id = c.job_id AND r.call_id = c.call_id " \
+      "AND r.kind IN ('call result', 'call lost') ORDER BY r.kind DESC LIMIT 1), ''), " \
+      "coalesce((SELECT tokens_reasoning FROM records r WHERE r.job_id = c.job_id " \
+      "AND r.call_id = c.call_id AND r.kind = 'call result'), 0) " \
+      "FROM calls c WHERE job_id = ?1 ORDER BY call_id") \
+    X(DOUBTS, \
+      "SELECT coalesce(sum(side), 0), coalesce(sum(side * reserved_tokens), 0), " \
+      "coalesce(sum(side * reserved_usd_nano), 0), " \
+      "coalesce(sum(side = -1 AND (flags & ?2) <> 0), 0) FROM (SELECT reserved_tokens, " \
+      "reserved_usd_nano, flags, iif(kind = 'call intent', 1, -1) AS side FROM records " \
+      "WHERE job_id = ?1 AND kind IN ('call intent', 'call result'))") \
     X(CERTIFICATE, \
       "SELECT is_certified, alpha, delta, answers, population, accepted, labels, wrong " \
       "FROM certificates WHERE job_id = ?1 ORDER BY time_us DESC LIMIT 1") \

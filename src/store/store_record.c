@@ -20,6 +20,7 @@
     INT(token_count, report.token_count) REAL(answer_error_chance, report.error_chance) \
     INT(flags, report.flags) INT(tokens_in, report.usage.tokens_in) \
     INT(tokens_cached, report.usage.tokens_cached) INT(tokens_out, report.usage.tokens_out) \
+    INT(tokens_reasoning, report.tokens_reasoning) \
     INT(latency_us, report.latency_us) INT(is_certified, certificate.is_certified) \
     REAL(alpha, certificate.alpha) REAL(delta, certificate.delta) \
     INT(answers, certificate.answers) INT(population, certificate.population) \

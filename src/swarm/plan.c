@@ -26,12 +26,27 @@ static const char grammar[] =
     "check ::= \"\\\"round_trip\\\"\" (\",\" confidence)? | confidence\n"
     "confidence ::= \"\\\"confidence\\\"\"\n";
 
+static const char schema[] =
+    "{\"type\":\"object\",\"properties\":{"
+    "\"mode\":{\"type\":\"string\",\"enum\":[\"swarm\",\"single\"]},"
+    "\"for_each\":{\"type\":\"string\",\"enum\":[\"paragraph\"]},"
+    "\"repair\":{\"type\":\"array\",\"items\":{\"type\":\"string\","
+    "\"enum\":[\"accents\",\"capitals\",\"punctuation\"]}},"
+    "\"languages\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+    "\"escalate\":{\"type\":\"boolean\"},"
+    "\"check\":{\"type\":\"array\",\"items\":{\"type\":\"string\","
+    "\"enum\":[\"round_trip\",\"confidence\"]}}},"
+    "\"required\":[\"mode\",\"for_each\",\"repair\",\"languages\",\"escalate\",\"check\"],"
+    "\"additionalProperties\":false}";
+
 static const char *const plan_keys[] = { "mode",      "for_each", "repair",
                                          "languages", "escalate", "check" };
 static const char *const kind_names[] = { "accents", "capitals", "punctuation" };
 static const char *const check_names[] = { "round_trip", "confidence" };
 
 const char *enx_plan_grammar(void) { return grammar; }
+
+const char *enx_plan_schema(void) { return schema; }
 
 /* Levenshtein distance of the first PLAN_WORD_BYTES_MAX bytes. */
 static size_t distance(const char *a, const char *b)

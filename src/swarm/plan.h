@@ -50,6 +50,10 @@ typedef struct enx_plan_limits {
 /* GBNF text of exactly the JSON that enx_plan_to_json writes: no white space, keys in order. */
 const char *enx_plan_grammar(void);
 
+/* The same as a JSON Schema, for models that are asked over an API; within what such APIs allow, so
+ * it says nothing about empty or repeated elements. */
+const char *enx_plan_schema(void);
+
 /* Parse [size_bytes] of JSON; white space and any order of keys are allowed here.
  *
  * ENX_FORMAT   not JSON; a key is missing, unknown (names the nearest) or has a wrong value;

@@ -75,6 +75,7 @@ typedef struct enx_roster_model {
     uint64_t           params;
     uint32_t           slots;         /* calls in flight at most, >= 1 */
     uint32_t           prompt_tokens; /* what the prompt template adds to goal and input, at most */
+    uint32_t           thinking_tokens; /* what it may write before an answer, at most */
 } enx_roster_model;
 
 typedef struct enx_roster {
@@ -112,7 +113,8 @@ typedef struct enx_usage_count {
 } enx_usage_count;
 
 /* clang-format off */
-/* LOST is set by the core only: the deadline passed. */
+/* LOST: nobody knows whether the call was made and paid for.  The core says so when the deadline
+ * passes, and a backend may: the reserve becomes `unknown` and its usage is not looked at. */
 #define ENX_CALL_STATUS_MAP(X) \
     X(OK, "ok") X(ABSTAIN, "abstain") X(REFUSE, "refuse") X(ERROR, "error") X(LOST, "lost")
 typedef enum enx_call_status {
@@ -123,12 +125,16 @@ typedef enum enx_call_status {
 } enx_call_status;
 /* clang-format on */
 
-/* Red flags, a bit mask: any of them sends the answer up. */
+/* Flags, a bit mask: any of the red ones sends the answer up. */
 enum {
     ENX_FLAG_TRUNCATED = 1, /* max_tokens_out or the context was used up */
     ENX_FLAG_STUCK = 2,     /* no token was allowed */
     ENX_FLAG_EMPTY = 4,     /* no answer for an input that is not empty */
     ENX_FLAG_MALFORMED = 8, /* outside the grammar, or not UTF-8 */
+    ENX_FLAGS_RED = 15,
+    /* Says nothing about the answer: what the model told of its usage cannot be true, and the worst
+     * case was billed. */
+    ENX_FLAG_USAGE = 16,
 };
 
 typedef struct enx_call_report {
@@ -145,6 +151,7 @@ typedef struct enx_call_report {
     double          error_chance; /* 0..1, calibrated for the model: that the answer is wrong */
     uint32_t        flags;
     enx_usage_count usage; /* of this call id, whatever the status; what was really spent */
+    uint64_t        tokens_reasoning; /* of usage.tokens_out: thought, and not in the answer */
     uint64_t        latency_us;
     const char     *error; /* sentence for people, when status is not OK; may be NULL */
 } enx_call_report;
@@ -160,7 +167,8 @@ typedef struct enx_call_report {
  *   TASK_CREATED    task_id, item
  *   CALL_INTENT     call fields, reserved_usd_nano, reserved_tokens; saved before generate()
  *   CALL_RESULT     call fields, report (all of it), cost_usd_nano, fixed_usd_nano
- *   CALL_LOST       call fields; its reserve is now `unknown`; a later CALL_RESULT reconciles it
+ *   CALL_LOST       call fields, text = why, "" when the deadline passed; its reserve is now
+ *                   `unknown`; a later CALL_RESULT reconciles it
  *   TASK_ROUTED     task_id, item, language, level, kinds, model that will work on it
  *   TASK_ESCALATED  task_id, item, reason, text = sentence
  *   TASK_ACCEPTED   task_id, item, text = answer, model, role (of the call that gave it; SCOUT: as

@@ -257,33 +257,61 @@ static bool end_if_late(enx_swarm *s, uint64_t now_us)
     return true;
 }
 
+/* Nobody knows what became of an open call; `why` is "" when the deadline passed. */
+static void lose(enx_swarm *s, uint32_t call, const char *why)
+{
+    const swarm_call *entry = &s->calls[call];
+    const uint32_t    item = entry->item;
+    swarm_emit(s, (enx_record){
+                      .kind = ENX_RECORD_CALL_LOST,
+                      .call_id = swarm_call_id(s, call),
+                      .task_id = swarm_task_id(s, item),
+                      .item = item == s->item_count ? 0 : item,
+                      .role = entry->reserved.role,
+                      .model = entry->reserved.model,
+                      .attempt = entry->attempt,
+                      .reason = *why ? ENX_REASON_CALL_FAILED : ENX_REASON_TIMED_OUT,
+                      .text = why,
+                      .text_bytes = strlen(why),
+                  });
+    swarm_decide(s, item);
+}
+
+static void settle(enx_swarm *s, uint32_t call, const enx_call_report *report)
+{
+    const swarm_call *entry = &s->calls[call];
+    const uint32_t    item = entry->item;
+    const enx_price  *price = &s->options.roster->models[entry->reserved.model].price;
+    enx_record        record = {
+               .kind = ENX_RECORD_CALL_RESULT,
+               .task_id = swarm_task_id(s, item),
+               .item = item == s->item_count ? 0 : item,
+               .call_id = report->call_id,
+               .role = entry->reserved.role,
+               .model = entry->reserved.model,
+               .attempt = entry->attempt,
+               .reserved_usd_nano = entry->reserved.usd_nano,
+               .reserved_tokens = entry->reserved.tokens,
+               .cost_usd_nano = enx_price_cost(price, &report->usage),
+               .fixed_usd_nano = enx_price_fixed(price, &report->usage),
+               .report = *report,
+    };
+    if ((unsigned)report->status >= ENX_CALL_LOST) record.report.status = ENX_CALL_ERROR;
+    if (!report->answer) record.report.answer_bytes = 0;
+    swarm_emit(s, record);
+    swarm_decide(s, item);
+}
+
 void enx_swarm_on_report(enx_swarm *s, const enx_call_report *report)
 {
     const uint64_t index = (report->call_id & UINT32_MAX) - 1;
     if (s->is_stopped || report->call_id >> 32 != s->options.job_id || index >= s->call_count)
         return;
     const swarm_call *entry = &s->calls[index];
-    if (entry->state == CALL_SETTLED) return;
-    const enx_price *price = &s->options.roster->models[entry->reserved.model].price;
-    enx_record       record = {
-              .kind = ENX_RECORD_CALL_RESULT,
-              .task_id = swarm_task_id(s, entry->item),
-              .item = entry->item == s->item_count ? 0 : entry->item,
-              .call_id = report->call_id,
-              .role = entry->reserved.role,
-              .model = entry->reserved.model,
-              .attempt = entry->attempt,
-              .reserved_usd_nano = entry->reserved.usd_nano,
-              .reserved_tokens = entry->reserved.tokens,
-              .cost_usd_nano = enx_price_cost(price, &report->usage),
-              .fixed_usd_nano = enx_price_fixed(price, &report->usage),
-              .report = *report,
-    };
-    const uint32_t item = entry->item;
-    if ((unsigned)report->status >= ENX_CALL_LOST) record.report.status = ENX_CALL_ERROR;
-    if (!report->answer) record.report.answer_bytes = 0;
-    swarm_emit(s, record);
-    swarm_decide(s, item);
+    const bool        is_lost = report->status == ENX_CALL_LOST;
+    if (entry->state == CALL_SETTLED || (is_lost && entry->state != CALL_OPEN)) return;
+    if (is_lost) lose(s, (uint32_t)index, report->error ? report->error : "");
+    else settle(s, (uint32_t)index, report);
     if (swarm_is_over(s)) swarm_flush(s);
     else if (!end_if_late(s, s->ports.now_us(s->ports.self))) swarm_pump(s);
 }
@@ -294,21 +322,8 @@ void enx_swarm_tick(enx_swarm *s)
     const uint64_t now_us = s->ports.now_us(s->ports.self);
     if (end_if_late(s, now_us)) return;
     while (s->open_first != SWARM_NONE && s->calls[s->open_first].deadline_us <= now_us &&
-           !swarm_is_over(s)) {
-        const swarm_call *entry = &s->calls[s->open_first];
-        const uint32_t    item = entry->item;
-        swarm_emit(s, (enx_record){
-                          .kind = ENX_RECORD_CALL_LOST,
-                          .call_id = swarm_call_id(s, s->open_first),
-                          .task_id = swarm_task_id(s, item),
-                          .item = item == s->item_count ? 0 : item,
-                          .role = entry->reserved.role,
-                          .model = entry->reserved.model,
-                          .attempt = entry->attempt,
-                          .reason = ENX_REASON_TIMED_OUT,
-                      });
-        swarm_decide(s, item);
-    }
+           !swarm_is_over(s))
+        lose(s, s->open_first, "");
     swarm_pump(s);
 }
 

@@ -88,8 +88,9 @@ ENX_MUST_USE enx_status enx_swarm_replay(enx_swarm *swarm, const enx_record *rec
 /* Once, after open and replay. */
 void enx_swarm_start(enx_swarm *swarm);
 
-/* Reports of unknown calls and second reports are ignored.  Reports of calls that were given up,
- * or that come after the end of the job, settle the bill. */
+/* Reports of unknown calls and second reports are ignored; one that says LOST turns the reserve
+ * into `unknown`, as a deadline that passed would.  Reports of calls that were given up, or that
+ * come after the end of the job, settle the bill. */
 void enx_swarm_on_report(enx_swarm *swarm, const enx_call_report *report);
 
 /* Give up calls whose deadline passed, and the job when its time is up. */

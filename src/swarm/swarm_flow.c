@@ -100,7 +100,7 @@ static enx_reason run_checks(const enx_swarm *s, uint32_t item, char note[NOTE_B
 {
     const swarm_item *at = &s->items[item];
     const swarm_call *entry = &s->calls[at->call];
-    uint32_t          flags = entry->flags;
+    uint32_t          flags = entry->flags & ENX_FLAGS_RED;
     note[0] = '\0';
     if (entry->answer.size_bytes == 0 && at->input.size_bytes > 0) flags |= ENX_FLAG_EMPTY;
     if (flags) {
@@ -129,11 +129,13 @@ static bool retry(enx_swarm *s, uint32_t item)
     return true;
 }
 
-static enx_reason reason_of_status(enx_call_status status)
+/* A loss with a sentence was told by the backend, one without by the clock. */
+static enx_reason reason_of_call(const swarm_call *entry)
 {
-    if (status == ENX_CALL_ABSTAIN) return ENX_REASON_ABSTAINED;
-    if (status == ENX_CALL_REFUSE) return ENX_REASON_REFUSED;
-    return status == ENX_CALL_LOST ? ENX_REASON_TIMED_OUT : ENX_REASON_CALL_FAILED;
+    if (entry->status == ENX_CALL_ABSTAIN) return ENX_REASON_ABSTAINED;
+    if (entry->status == ENX_CALL_REFUSE) return ENX_REASON_REFUSED;
+    const bool is_late = entry->status == ENX_CALL_LOST && entry->error.size_bytes == 0;
+    return is_late ? ENX_REASON_TIMED_OUT : ENX_REASON_CALL_FAILED;
 }
 
 static enx_record_kind kind_of_status(enx_call_status status)
@@ -209,7 +211,7 @@ static void decide_scout(enx_swarm *s, uint32_t item)
     char              note[NOTE_BYTES];
     if (entry->status != ENX_CALL_OK) {
         if (retry(s, item)) return;
-        skip_scout(s, item, kind_of_status(entry->status), reason_of_status(entry->status),
+        skip_scout(s, item, kind_of_status(entry->status), reason_of_call(entry),
                    swarm_text_get(s, entry->error));
     } else if (!entry->language[0] || entry->level < 0 || entry->level > 3 ||
                entry->confidence < s->options.scout_confidence_min) {
@@ -227,7 +229,7 @@ static void decide_work(enx_swarm *s, uint32_t item)
     char              note[NOTE_BYTES];
     if (entry->status != ENX_CALL_OK) {
         if (retry(s, item)) return;
-        escalate_or(s, item, kind_of_status(entry->status), reason_of_status(entry->status),
+        escalate_or(s, item, kind_of_status(entry->status), reason_of_call(entry),
                     swarm_text_get(s, entry->error));
         return;
     }
@@ -284,7 +286,7 @@ static void decide_lead(enx_swarm *s, uint32_t item)
     char              note[NOTE_BYTES];
     if (entry->status != ENX_CALL_OK) {
         if (retry(s, item)) return;
-        fall_back(s, item, kind_of_status(entry->status), reason_of_status(entry->status),
+        fall_back(s, item, kind_of_status(entry->status), reason_of_call(entry),
                   swarm_text_get(s, entry->error));
         return;
     }
@@ -522,6 +524,7 @@ void swarm_bound_call(const enx_swarm *s, enx_call *call, enx_reservation *reser
     uint64_t out = ANSWER_TOKENS_PER_BYTE * (uint64_t)call->input_bytes + ANSWER_TOKENS_MORE;
     if (call->role == ENX_ROLE_PLAN) out = ENX_PLAN_TOKENS_MAX;
     if (call->role == ENX_ROLE_SCOUT) out = SCOUT_TOKENS_OUT;
+    out += model->thinking_tokens;
     const uint32_t in_max = clamp_u32(call->input_bytes + goal_bytes + model->prompt_tokens);
     const uint32_t out_max = clamp_u32(out);
     call->max_tokens_in = in_max;

@@ -258,7 +258,8 @@ static enx_status apply_result(enx_swarm *s, const enx_record *record, swarm_tex
     return ENX_OK;
 }
 
-static enx_status apply_lost(enx_swarm *s, const enx_record *record, enx_report *report)
+static enx_status apply_lost(enx_swarm *s, const enx_record *record, swarm_text why,
+                             enx_report *report)
 {
     swarm_call *entry = unsettled(s, record);
     if (!entry || entry->state != CALL_OPEN)
@@ -271,6 +272,7 @@ static enx_status apply_lost(enx_swarm *s, const enx_record *record, enx_report 
     entry->is_unknown = true;
     entry->state = CALL_GIVEN_UP;
     entry->status = ENX_CALL_LOST;
+    entry->error = why;
     swarm_item *at = &s->items[entry->item];
     if (at->call == call && at->work == WORK_CALLED) at->work = WORK_REPORTED;
     return ENX_OK;
@@ -535,7 +537,8 @@ enx_status swarm_apply(enx_swarm *s, const enx_record *record, swarm_texts *out,
     if (record->kind == ENX_RECORD_CALL_INTENT) status = apply_intent(s, item, record, report);
     else if (record->kind == ENX_RECORD_CALL_RESULT)
         status = apply_result(s, record, &texts, report);
-    else if (record->kind == ENX_RECORD_CALL_LOST) status = apply_lost(s, record, report);
+    else if (record->kind == ENX_RECORD_CALL_LOST)
+        status = apply_lost(s, record, texts.text, report);
     else if (is_of_task(record->kind)) status = apply_task(s, item, record, texts.text, report);
     else status = apply_job(s, record, texts.text, report);
     if (status != ENX_OK) return status;

@@ -4,9 +4,10 @@
  *     swarm_sim --seed=1 --count=200        (first seed, number of seeds; --verbose)
  *
  * The world has a virtual clock, models of known skill with prices and slots, and a store that
- * keeps records.  By seed, reports are late, lost, doubled or strays, calls fail, saves fail, the
- * process dies at any record (before, after or in the middle of a batch), caps are tight.  After
- * every event the numbered invariants of swarm_state.c are checked, and these of the world:
+ * keeps records.  By seed, reports are late, lost, doubled, strays, or say that nobody knows, calls
+ * fail, saves fail, the process dies at any record (before, after or in the middle of a batch),
+ * caps are tight.  After every event the numbered invariants of swarm_state.c are checked, and
+ * these of the world:
  *
  *   [a] a call leaves only after its intent was saved, once a life, and never for a finished task
  *   [b] the ledger equals the world's own meter, to the token, over all calls with a result
@@ -64,6 +65,7 @@ typedef struct story {
     uint32_t        item_count;
     uint32_t        worker_count;
     double          fault; /* chance per call of each kind of fault */
+    bool            tells_losses;
     uint32_t        crashes;
     bool            is_capped;
     uint32_t        bad_plans;  /* of the lead, before a good one */
@@ -340,6 +342,7 @@ static void tell_story(world *w, bool is_calm)
     if (enx_rng_below(&rng, 2)) t->audit_labels_max = 1 + (uint32_t)enx_rng_below(&rng, 40);
     if (enx_rng_below(&rng, 4) == 0) t->target_alpha = .05 + .3 * enx_rng_unit(&rng);
     t->fault = enx_rng_below(&rng, 3) ? .15 * enx_rng_unit(&rng) : 0;
+    t->tells_losses = w->seed % 4 == 1;
     t->crashes = enx_rng_below(&rng, 2) ? (uint32_t)enx_rng_below(&rng, 4) : 0;
     t->is_capped = enx_rng_below(&rng, 2) == 0;
     const uint64_t cap = enx_rng_below(&rng, 4);
@@ -458,6 +461,13 @@ static bool check_all(world *w)
     return true;
 }
 
+/* Of its own chance, so that other histories stay as they were. */
+static bool is_told_lost(const world *w, const event *now)
+{
+    enx_rng rng = enx_rng_open(w->seed ^ now->order, now->call_id);
+    return w->told.tells_losses && enx_rng_unit(&rng) < w->told.fault;
+}
+
 static bool deliver(world *w)
 {
     uint32_t first = 0;
@@ -483,9 +493,13 @@ static bool deliver(world *w)
         enx_swarm_on_report(w->swarm, &stray);
         return true;
     }
-    metered *at = &w->calls[index_of(now.call_id)];
+    enx_call_report report = w->calls[index_of(now.call_id)].report;
+    if (is_told_lost(w, &now)) {
+        report.status = ENX_CALL_LOST;
+        report.error = "simulated loss";
+    }
     release_slot(w, index_of(now.call_id));
-    enx_swarm_on_report(w->swarm, &at->report);
+    enx_swarm_on_report(w->swarm, &report);
     return true;
 }
 

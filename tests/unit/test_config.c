@@ -122,7 +122,9 @@ static void mistakes_are_told_where_they_are(void **state)
     } cases[] = {
         { "", ENX_FORMAT, "empty" },
         { "name: x\n", ENX_INVALID, "no model" },
-        { "lead: {}\n", ENX_FORMAT, "model" },
+        { "lead: {}\n", ENX_INVALID, "model" },
+        { "lead: {slots: 3}\nworkers: [{model: b, specialty: [es]}]\n", ENX_INVALID,
+          "lead: no model" },
         { "lead: {model: a}\nthreads: 1000\n", ENX_INVALID, "threads" },
         { "lead: {model: a}\nthreads: many\n", ENX_FORMAT, ":2:" },
         { "lead: {model: a, slots: 100000}\n", ENX_INVALID, "slots" },
@@ -131,7 +133,7 @@ static void mistakes_are_told_where_they_are(void **state)
         { "lead: {model: a}\nmachine: {param_tokens_per_s_in: -1}\n", ENX_INVALID, "param_tokens" },
         { "lead: {model: a}\nescalate: {above: 1.5}\n", ENX_INVALID, "1.5" },
         { "lead: {model: a}\nworkers: [{model: b}]\n", ENX_INVALID, "specialty" },
-        { "lead: {model: a}\nworkers: [{specialty: [es]}]\n", ENX_FORMAT, "model" },
+        { "lead: {model: a}\nworkers: [{specialty: [es]}]\n", ENX_INVALID, "model" },
         { "lead: {model: a\n", ENX_FORMAT, "YAML" },
         { "lead: {model: a}\nescalate: {abov: 1}\n", ENX_FORMAT, "did you mean \"above\"" },
     };
@@ -140,7 +142,7 @@ static void mistakes_are_told_where_they_are(void **state)
         enx_report  report;
         assert_int_equal(load(cases[i].text, &c, &report), cases[i].status);
         assert_non_null(strstr(report.text, path));
-        if (i != 12 && !strstr(report.text, cases[i].says))
+        if (i != 13 && !strstr(report.text, cases[i].says))
             fail_msg("case %zu: \"%s\" lacks \"%s\"", i, report.text, cases[i].says);
         assert_null(c);
     }
@@ -148,6 +150,59 @@ static void mistakes_are_told_where_they_are(void **state)
     enx_report  report = { 0 };
     assert_int_equal(enx_config_open(&c, "/nonexistent/swarm.yaml", &report), ENX_NOTFOUND);
     assert_non_null(strstr(report.text, "/nonexistent/swarm.yaml"));
+}
+
+#define REMOTE(more) "lead: {remote: {api: openai, url: \"https://x/v1\", model: m" more "}"
+
+static void remote_models_are_read_and_judged(void **state)
+{
+    (void)state;
+    static const char prices[] = ", usd_per_mtok_in: 3, usd_per_mtok_out: 15}\n";
+    const struct {
+        const char *text;
+        enx_status  status;
+        const char *says;
+    } cases[] = {
+        { REMOTE(", api_key: sk-1"), ENX_FORMAT, "unknown key \"api_key\"" },
+        { REMOTE(", attempts: 21"), ENX_INVALID, "attempts" },
+        { REMOTE(", total_s: -1"), ENX_INVALID, "time limit" },
+        { REMOTE(", error_chance: 0"), ENX_INVALID, "error_chance" },
+        { REMOTE(", thinking_tokens: 9999999"), ENX_INVALID, "thinking_tokens" },
+        { "lead: {remote: {api: soap, url: \"https://x\", model: m}", ENX_INVALID, "soap" },
+        { "lead: {remote: {api: openai, model: m}", ENX_FORMAT, "url" },
+        { "lead: {model: a, remote: {api: openai, url: x, model: m}", ENX_INVALID, "only one" },
+    };
+    char        text[400];
+    enx_config *c;
+    enx_report  report;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text, "%s%s", cases[i].text, prices);
+        if (load(text, &c, &report) != cases[i].status || !strstr(report.text, cases[i].says))
+            fail_msg("case %zu: %s", i, report.text);
+        assert_null(c);
+    }
+    assert_int_equal(load(REMOTE("") "}\n", &c, &report), ENX_INVALID);
+    assert_non_null(strstr(report.text, "prices"));
+    assert_int_equal(load(REMOTE("") ", usd_per_mtok_in: 1, usd_per_mtok_out: 2, "
+                                     "usd_per_mtok_cached: 1.5}\n",
+                          &c, &report),
+                     ENX_INVALID);
+    snprintf(text, sizeof text, "%s%s",
+             REMOTE(", key: K, connect_s: 1, first_byte_s: 2.5, idle_s: 3, total_s: 4, "
+                    "attempts: 5, requests_per_min: 6, tokens_per_min: 7, thinking_tokens: 8, "
+                    "error_chance: 0.1"),
+             prices);
+    assert_int_equal(load(text, &c, &report), ENX_OK);
+    const enx_config_remote *r = c->lead.remote;
+    assert_string_equal(r->key, "K");
+    assert_true(r->connect_s == 1 && r->first_byte_s == 2.5 && r->idle_s == 3 && r->total_s == 4);
+    assert_true(r->attempts == 5 && r->requests_per_min == 6 && r->tokens_per_min == 7);
+    assert_true(r->thinking_tokens == 8 && *r->error_chance == .1);
+    const enx_price price = enx_config_price(c, &c->lead, 0);
+    assert_int_equal(price.in, 3000000000);
+    assert_int_equal(price.cached, 3000000000); /* unless it is told */
+    assert_int_equal(price.out, 15000000000);
+    enx_config_close(&c);
 }
 
 static void nearest_words_are_near(void **state)
@@ -170,6 +225,7 @@ int main(void)
         cmocka_unit_test(one_number_is_the_limit_of_all_levels),
         cmocka_unit_test(an_unknown_key_is_named_with_its_line_and_the_nearest),
         cmocka_unit_test(mistakes_are_told_where_they_are),
+        cmocka_unit_test(remote_models_are_read_and_judged),
         cmocka_unit_test(nearest_words_are_near),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);

@@ -92,6 +92,7 @@ static enx_record full_record(uint64_t job_id, uint64_t seq)
                                   .error_chance = .125,
                                   .flags = 9,
                                   .usage = { 21, 22, 23 },
+                                  .tokens_reasoning = 19,
                                   .latency_us = 24,
                                   .error = "no" };
     snprintf(r.language, sizeof r.language, "vi");
@@ -130,6 +131,7 @@ static enx_status compare_record(void *user, const enx_record *r, enx_report *re
     assert_true(r->report.sum_logprob == w->report.sum_logprob);
     assert_true(r->error_chance == w->error_chance && r->score == w->score);
     assert_memory_equal(&r->report.usage, &w->report.usage, sizeof w->report.usage);
+    assert_int_equal(r->report.tokens_reasoning, w->report.tokens_reasoning);
     assert_int_equal(r->seed, w->seed);
     assert_int_equal(r->fingerprint, w->fingerprint);
     assert_true(r->certificate.alpha == w->certificate.alpha);
@@ -241,15 +243,49 @@ static void jobs_sum_up_their_ledger(void **state)
     assert_int_equal(enx_store_bill_each(w->store, id, take_model, &lead, &w->report), ENX_OK);
     assert_int_equal(lead.calls, 1);
     assert_int_equal(lead.usage.tokens_out, 23);
+    assert_int_equal(lead.tokens_reasoning, 19);
     assert_int_equal(lead.fixed_usd_nano, 77);
     assert_int_equal(enx_store_receipts_each(w->store, id, take_receipt, &receipt, &w->report),
                      ENX_OK);
     assert_int_equal(receipt.started_us, 20);
     assert_int_equal(receipt.finished_us, 30);
     assert_int_equal(receipt.cost_usd_nano, 13);
+    assert_false(receipt.was_lost);
+    assert_int_equal(receipt.tokens_reasoning, 19);
     assert_int_equal(enx_store_certificate_get(w->store, id, &claim, NULL), ENX_NOTFOUND);
     assert_int_equal(enx_store_job_get(w->store, 99, take_job, &job, &w->report), ENX_NOTFOUND);
     assert_non_null(strstr(w->report.text, "99"));
+}
+
+static void what_is_not_certain_of_a_bill_is_told(void **state)
+{
+    world            *w = *state;
+    enx_store_receipt receipt = { 0 };
+    enx_store_doubts  doubts;
+    assert_int_equal(open_store(w, 0), ENX_OK);
+    const uint64_t id = add_job(w);
+    assert_int_equal(enx_store_doubts_get(w->store, id, &doubts, &w->report), ENX_OK);
+    assert_true(doubts.open_calls == 0 && doubts.assumed_calls == 0 && doubts.open_usd_nano == 0);
+    enx_record intent = full_record(id, 2), result = full_record(id, 3);
+    enx_record second = full_record(id, 4), lost = full_record(id, 5);
+    intent.kind = second.kind = ENX_RECORD_CALL_INTENT;
+    lost.kind = ENX_RECORD_CALL_LOST;
+    second.call_id = lost.call_id = intent.call_id + 1;
+    second.reserved_usd_nano = 500;
+    second.reserved_tokens = 40;
+    result.report.flags = ENX_FLAG_USAGE | ENX_FLAG_EMPTY;
+    const enx_record records[] = { record_of(id, 1, ENX_RECORD_JOB_OPENED), intent, result, second,
+                                   lost };
+    assert_int_equal(enx_store_save(w->store, records, 5, &w->report), ENX_OK);
+    assert_int_equal(enx_store_doubts_get(w->store, id, &doubts, &w->report), ENX_OK);
+    assert_int_equal(doubts.open_calls, 1);
+    assert_int_equal(doubts.open_tokens, 40);
+    assert_int_equal(doubts.open_usd_nano, 500);
+    assert_int_equal(doubts.assumed_calls, 1);
+    assert_int_equal(enx_store_receipts_each(w->store, id, take_receipt, &receipt, &w->report),
+                     ENX_OK);
+    assert_true(receipt.was_lost); /* of the last one */
+    assert_int_equal(receipt.flags, 0);
 }
 
 static void a_key_finds_a_job_until_it_is_delivered(void **state)
@@ -373,6 +409,31 @@ static void damaged_foreign_and_newer_files_are_refused(void **state)
     assert_non_null(strstr(w->report.text, "another program"));
 }
 
+/* A file as version 1 made it: what it held is there, and what it did not know is 0. */
+static void older_files_are_brought_up_to_date(void **state)
+{
+    world *w = *state;
+    char   command[300];
+    assert_int_equal(open_store(w, 0), ENX_OK);
+    const uint64_t id = add_job(w);
+    enx_record     records[] = { record_of(id, 1, ENX_RECORD_JOB_OPENED), full_record(id, 2) };
+    assert_int_equal(enx_store_save(w->store, records, 2, &w->report), ENX_OK);
+    enx_store_close(&w->store);
+    snprintf(command, sizeof command,
+             "python3 -c \"import sqlite3; c = sqlite3.connect('%s'); "
+             "c.execute('ALTER TABLE records DROP COLUMN tokens_reasoning'); "
+             "c.execute('PRAGMA user_version = 1'); c.commit()\"",
+             w->path);
+    assert_int_equal(system(command), 0);
+    for (int i = 0; i < 2; i++) { /* once */
+        assert_int_equal(open_store(w, 0), ENX_OK);
+        reader at = { records, 0 };
+        records[1].report.tokens_reasoning = 0;
+        assert_int_equal(enx_store_replay(w->store, id, compare_record, &at, &w->report), ENX_OK);
+        assert_int_equal(at.count, 2);
+    }
+}
+
 /* 400 paragraphs of 6 records each, in turns of 8 reports: well under two seconds of disk. */
 static void four_hundred_paragraphs_cost_little(void **state)
 {
@@ -402,6 +463,8 @@ int main(void)
         TEST(a_batch_is_saved_whole_or_not_at_all),
         TEST(what_was_not_committed_is_gone),
         TEST(jobs_sum_up_their_ledger),
+        TEST(older_files_are_brought_up_to_date),
+        TEST(what_is_not_certain_of_a_bill_is_told),
         TEST(a_key_finds_a_job_until_it_is_delivered),
         TEST(inputs_are_kept_byte_for_byte),
         TEST(a_full_disk_is_told_and_loses_nothing),

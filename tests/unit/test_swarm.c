@@ -165,7 +165,9 @@ static void write_answer(const enx_call *call, char letter, enx_call_report *rep
     if (letter == 'a') report->status = ENX_CALL_ABSTAIN;
     if (letter == 'f') report->status = ENX_CALL_REFUSE;
     if (letter == 'e') report->status = ENX_CALL_ERROR;
-    report->error = letter == 'e' ? "backend fell over" : NULL;
+    if (letter == 'n') report->status = ENX_CALL_LOST;
+    if (letter == 'b') report->flags = ENX_FLAG_USAGE;
+    report->error = letter == 'e' ? "backend fell over" : letter == 'n' ? "who knows" : NULL;
     report->error_chance = letter == 'm' ? .95 : letter == 'l' ? .9 : .05;
     report->answer = text;
     report->answer_bytes = call->input_bytes;
@@ -255,6 +257,9 @@ static void every_fate_of_a_task_is_as_promised(void **state)
     expect_task("pt3rr", ENX_TASK_FAILED, ENX_REASON_ROUND_TRIP, "pt3rr", true);
     expect_task("pt3te", ENX_TASK_FAILED, ENX_REASON_CALL_FAILED, "pt3te", true);
     expect_task("pt3tx", ENX_TASK_FAILED, ENX_REASON_TIMED_OUT, "pt3tx", true);
+    expect_task("pt3no", ENX_TASK_ACCEPTED, ENX_REASON_LEAD_CHECKED, "PT3NO", true);
+    expect_task("pt3tn", ENX_TASK_FAILED, ENX_REASON_CALL_FAILED, "pt3tn", true);
+    expect_task("pt3bo", ENX_TASK_ACCEPTED, ENX_REASON_CHECKED, "Pt3bo", false);
     expect_task("pt3tf", ENX_TASK_ABSTAINED, ENX_REASON_REFUSED, "pt3tf", true);
     expect_task(" \t", ENX_TASK_ACCEPTED, ENX_REASON_BLANK, " \t", false);
 }
@@ -594,6 +599,36 @@ static void time_and_cancel_end_the_job_and_late_reports_settle_the_bill(void **
     }
 }
 
+/* Each of the three calls of the lead may have been paid: all three count, none is settled; and
+ * they count again after a replay. */
+static void a_call_that_nobody_knows_of_stays_in_the_ledger_as_unknown(void **state)
+{
+    (void)state;
+    const enx_swarm_answer got = result_of("pt3tn");
+    assert_string_equal(got.note, "who knows");
+    const enx_call   call = b.waiting[b.waiting_count - 1];
+    const enx_budget before = *enx_swarm_budget(b.swarm);
+    assert_int_equal(before.unknown.calls, 3);
+    assert_int_equal(before.total.calls, 2); /* scout and worker */
+    assert_true(before.unknown.usd_nano > 0 && before.reserved.calls == 0);
+    reopen();
+    enx_swarm_start(b.swarm);
+    assert_true(enx_swarm_is_done(b.swarm));
+    assert_memory_equal(&before.unknown, &enx_swarm_budget(b.swarm)->unknown,
+                        sizeof before.unknown);
+    assert_string_equal(enx_swarm_result(b.swarm, 0).note, "who knows");
+    const enx_usage_count usage = { .tokens_in = 3, .tokens_out = 2 };
+    const enx_call_report lost = { .call_id = call.call_id, .status = ENX_CALL_LOST };
+    const enx_call_report late = { .call_id = call.call_id, .answer = "", .usage = usage };
+    enx_swarm_on_report(b.swarm, &lost);
+    assert_int_equal(enx_swarm_budget(b.swarm)->unknown.calls, 3);
+    enx_swarm_on_report(b.swarm, &late);
+    assert_int_equal(enx_swarm_budget(b.swarm)->unknown.calls, 2);
+    assert_int_equal(enx_swarm_budget(b.swarm)->total.calls, 3);
+    assert_int_equal(enx_swarm_verify(b.swarm, NULL), ENX_OK);
+    enx_swarm_close(&b.swarm);
+}
+
 /* Whichever save fails, going on from the records gives the same answers and pays nothing twice. */
 static void any_save_may_fail_and_nothing_is_lost(void **state)
 {
@@ -826,6 +861,7 @@ int main(void)
         cmocka_unit_test(a_spent_budget_returns_the_rest_and_can_go_on),
         cmocka_unit_test(a_budget_below_one_call_says_so),
         cmocka_unit_test(time_and_cancel_end_the_job_and_late_reports_settle_the_bill),
+        cmocka_unit_test(a_call_that_nobody_knows_of_stays_in_the_ledger_as_unknown),
         cmocka_unit_test(any_save_may_fail_and_nothing_is_lost),
         cmocka_unit_test(any_allocation_may_fail_without_harm),
         cmocka_unit_test(records_that_cannot_follow_are_refused),

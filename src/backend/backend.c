@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* backend.c - which model is where; one wait for all of them.
+ *
+ * Local threads announce their reports on a descriptor, and the driver of the remote models waits
+ * for that beside its sockets.  So there is one wait, on the thread of the owner, and no other
+ * thread ever touches a remote call. */
+#include "backend/backend.h"
+
+#include "backend/api_ask.h"
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+#define NOWHERE UINT32_MAX
+enum { MICROSECONDS = 1000000 };
+
+/* A remote call from generate to report. */
+typedef struct backend_ask {
+    struct backend_ask *next;
+    enx_api_ask         ask;
+    uint32_t            remote; /* index of its model there */
+    bool                is_canceled;
+} backend_ask;
+
+struct enx_backend {
+    enx_local       *local;  /* NULL: no local model */
+    enx_remote      *remote; /* NULL: no remote model */
+    enx_roster_model roster_models[ENX_ROSTER_MODELS_MAX];
+    enx_roster       roster;
+    uint32_t         locals[ENX_ROSTER_MODELS_MAX];  /* index there, or NOWHERE */
+    uint32_t         remotes[ENX_ROSTER_MODELS_MAX]; /* index there, or NOWHERE */
+    const char      *languages[ENX_ROSTER_MODELS_MAX * 4];
+    enx_api_skill    skills[ENX_ROSTER_MODELS_MAX];
+    uint32_t         remote_count;
+    backend_ask     *held, **held_end;
+    uint32_t         held_count;
+    bool             is_holding;
+};
+
+/* ---- Opening -------------------------------------------------------------------------------- */
+
+static uint64_t microseconds(double seconds) { return (uint64_t)(seconds * MICROSECONDS); }
+
+/* The key's value; *key NULL: none is wanted. */
+static enx_status find_key(const enx_config_remote *r, const enx_api *api,
+                           const enx_backend_options *options, const char **key, enx_report *report)
+{
+    const char *name = r->key ? r->key : api->key;
+    *key = NULL;
+    if (strcmp(name, "none") == 0) return ENX_OK;
+    if (options->secret) *key = options->secret(name);
+    if (*key && **key) return ENX_OK;
+    return ENX_FAIL(report, NOTFOUND,
+                    "%s at %s: the environment has no %s; export it, or write `key: none` for a "
+                    "server that wants none",
+                    r->model, r->url, name);
+}
+
+static enx_status describe_remote(const enx_config_model *model, const enx_backend_options *options,
+                                  enx_remote_model *out, enx_report *report)
+{
+    const enx_config_remote *r = model->remote;
+    const enx_api           *api = enx_api_find(r->api);
+    const char              *key = NULL;
+    ENX_CHECK(api); /* the config was judged */
+    ENX_TRY(find_key(r, api, options, &key, report));
+    *out = (enx_remote_model){ .api = api,
+                               .url = r->url,
+                               .model = r->model,
+                               .key = key,
+                               .limits = { .requests_per_min = r->requests_per_min,
+                                           .tokens_per_min = r->tokens_per_min },
+                               .connect_us = microseconds(r->connect_s),
+                               .first_us = microseconds(r->first_byte_s),
+                               .idle_us = microseconds(r->idle_s),
+                               .total_us = microseconds(r->total_s),
+                               .attempts = r->attempts,
+                               .features = ENX_API_HAS_ALL };
+    return ENX_OK;
+}
+
+static void add_remote_row(enx_backend *b, const enx_config *config, const enx_config_model *model,
+                           enx_duty duty)
+{
+    const enx_config_remote *r = model->remote;
+    const uint32_t           m = b->roster.model_count++;
+    b->locals[m] = NOWHERE;
+    b->remotes[m] = b->remote_count;
+    b->skills[b->remote_count++] =
+        (enx_api_skill){ .languages = b->languages,
+                         .thinking_tokens = r->thinking_tokens,
+                         .error_chance =
+                             r->error_chance ? *r->error_chance : ENX_CONFIG_ERROR_CHANCE };
+    b->roster_models[m] =
+        (enx_roster_model){ .name = r->model,
+                            .duty = duty,
+                            .languages = (const char *const *)model->specialty,
+                            .language_count = model->specialty_count,
+                            .price = enx_config_price(config, model, 0),
+                            .slots = model->slots ? model->slots : ENX_CONFIG_SLOTS,
+                            .prompt_tokens = ENX_API_ASK_PROMPT_TOKENS,
+                            .thinking_tokens = r->thinking_tokens };
+}
+
+static void add_row(enx_backend *b, const enx_config *config, const enx_config_model *model,
+                    enx_duty duty, uint32_t *local)
+{
+    if (model->remote) {
+        add_remote_row(b, config, model, duty);
+    } else if (model->model) {
+        const uint32_t m = b->roster.model_count++;
+        b->roster_models[m] = enx_local_roster(b->local)->models[*local];
+        b->locals[m] = (*local)++;
+        b->remotes[m] = NOWHERE;
+    }
+}
+
+/* The roster: what the local backend has, with the remote ones in their places. */
+static void fill_roster(enx_backend *b, const enx_config *config)
+{
+    uint32_t local = 0;
+    b->roster.models = b->roster_models;
+    add_row(b, config, &config->lead, ENX_DUTY_LEAD, &local);
+    add_row(b, config, &config->scout, ENX_DUTY_SCOUT, &local);
+    for (unsigned i = 0; i < config->worker_count; i++)
+        add_row(b, config, &config->workers[i], ENX_DUTY_WORKER, &local);
+}
+
+/* The languages of all workers, each once, for the prompts. */
+static void fill_languages(enx_backend *b)
+{
+    const uint32_t room = sizeof b->languages / sizeof *b->languages;
+    uint32_t       count = 0;
+    for (uint32_t m = 0; m < b->roster.model_count; m++)
+        for (uint32_t i = 0; i < b->roster_models[m].language_count && count < room; i++) {
+            const char *tag = b->roster_models[m].languages[i];
+            uint32_t    k = 0;
+            while (k < count && strcmp(b->languages[k], tag) != 0) k++;
+            if (k == count) b->languages[count++] = tag;
+        }
+    for (uint32_t i = 0; i < b->remote_count; i++) b->skills[i].language_count = count;
+}
+
+static enx_status open_remote(enx_backend *b, const enx_config *config,
+                              const enx_backend_options *options, enx_report *report)
+{
+    enx_remote_model              models[ENX_ROSTER_MODELS_MAX];
+    const enx_config_model *const heads[] = { &config->lead, &config->scout };
+    const enx_remote_options      own = { .salt = options->salt, .seed = options->seed };
+    uint32_t                      count = 0;
+    for (unsigned i = 0; i < 2; i++)
+        if (heads[i]->remote) ENX_TRY(describe_remote(heads[i], options, &models[count++], report));
+    for (unsigned i = 0; i < config->worker_count; i++)
+        if (config->workers[i].remote)
+            ENX_TRY(describe_remote(&config->workers[i], options, &models[count++], report));
+    if (count == 0) return ENX_OK;
+    return enx_remote_open(&b->remote, models, count, &own, report);
+}
+
+static bool has_local(const enx_config *config)
+{
+    bool found = config->lead.model || config->scout.model;
+    for (unsigned i = 0; i < config->worker_count; i++) found |= config->workers[i].model != NULL;
+    return found;
+}
+
+enx_status enx_backend_open(enx_backend **out, const enx_config *config,
+                            const enx_backend_options *options, enx_report *report)
+{
+    ENX_CHECK(out && config && options);
+    enx_backend *b = ENX_MEM_NEW(enx_backend, 1);
+    if (!b) return ENX_FAIL(report, NOMEM, "no memory for the backend");
+    b->held_end = &b->held;
+    enx_status status = open_remote(b, config, options, report); /* first: it is quick to fail */
+    if (status == ENX_OK && has_local(config))
+        status = enx_local_open(&b->local, config, &options->local, report);
+    if (status != ENX_OK) {
+        enx_backend_close(&b);
+        return status;
+    }
+    fill_roster(b, config);
+    fill_languages(b);
+    *out = b;
+    return ENX_OK;
+}
+
+static void free_ask(backend_ask *ask)
+{
+    enx_api_ask_close(&ask->ask);
+    enx_mem_free(ask);
+}
+
+static backend_ask *pop_held(enx_backend *b)
+{
+    backend_ask *ask = b->held;
+    if (!ask) return NULL;
+    b->held = ask->next;
+    if (!b->held) b->held_end = &b->held;
+    b->held_count--;
+    return ask;
+}
+
+static void drop_result(void *user, const enx_remote_result *result)
+{
+    (void)user;
+    free_ask(result->user);
+}
+
+void enx_backend_close(enx_backend **backend)
+{
+    enx_backend *b = *backend;
+    backend_ask *ask;
+    if (!b) return;
+    while ((ask = pop_held(b)) != NULL) free_ask(ask);
+    enx_remote_close(&b->remote, drop_result, NULL);
+    enx_local_close(&b->local);
+    enx_mem_free(b);
+    *backend = NULL;
+}
+
+const enx_roster *enx_backend_roster(const enx_backend *b) { return &b->roster; }
+
+uint64_t enx_backend_fixed_usd_nano(const enx_backend *b, uint32_t model)
+{
+    ENX_CHECK(model < b->roster.model_count);
+    const uint32_t local = b->locals[model];
+    return local == NOWHERE ? 0 : enx_local_fixed_usd_nano(b->local, local);
+}
+
+void enx_backend_set_salt(enx_backend *b, uint64_t salt)
+{
+    if (b->remote) enx_remote_set_salt(b->remote, salt);
+}
+
+/* ---- Calls ---------------------------------------------------------------------------------- */
+
+static void submit(enx_backend *b, backend_ask *ask)
+{
+    const enx_remote_call call = { .id = ask->ask.call_id,
+                                   .model = ask->remote,
+                                   .request = &ask->ask.request,
+                                   .bounds = ask->ask.bounds,
+                                   .user = ask };
+    if (enx_remote_submit(b->remote, &call, NULL) != ENX_OK) {
+        free_ask(ask);
+        return;
+    }
+    if (ask->is_canceled) enx_remote_cancel(b->remote, call.id);
+}
+
+static void generate_remote(enx_backend *b, const enx_call *call, uint32_t remote)
+{
+    backend_ask *ask = ENX_MEM_NEW(backend_ask, 1);
+    if (!ask || enx_api_ask_open(&ask->ask, &b->skills[remote], call, NULL) != ENX_OK) {
+        enx_mem_free(ask);
+        return;
+    }
+    ask->remote = remote;
+    *b->held_end = ask;
+    b->held_end = &ask->next;
+    b->held_count++;
+}
+
+void enx_backend_generate(enx_backend *b, const enx_call *call)
+{
+    ENX_CHECK(call->model < b->roster.model_count);
+    enx_call out = *call;
+    if (b->remotes[call->model] != NOWHERE) {
+        generate_remote(b, call, b->remotes[call->model]);
+        if (!b->is_holding) enx_backend_release(b, true);
+        return;
+    }
+    out.model = b->locals[call->model];
+    enx_local_generate(b->local, &out);
+}
+
+void enx_backend_hold(enx_backend *b)
+{
+    b->is_holding = true;
+    if (b->local) enx_local_hold(b->local);
+}
+
+void enx_backend_release(enx_backend *b, bool is_kept)
+{
+    backend_ask *ask;
+    b->is_holding = false;
+    while ((ask = pop_held(b)) != NULL) {
+        if (is_kept) submit(b, ask);
+        else free_ask(ask);
+    }
+    if (b->local) enx_local_release(b->local, is_kept);
+}
+
+uint32_t enx_backend_flight(const enx_backend *b)
+{
+    return (b->local ? enx_local_flight(b->local) : 0) +
+           (b->remote ? enx_remote_flight(b->remote) : 0) + b->held_count;
+}
+
+void enx_backend_cancel(enx_backend *b, uint64_t call_id)
+{
+    for (backend_ask *ask = b->held; ask; ask = ask->next)
+        if (ask->ask.call_id == call_id) ask->is_canceled = true;
+    if (b->remote) enx_remote_cancel(b->remote, call_id);
+    if (b->local) enx_local_cancel(b->local, call_id);
+}
+
+void enx_backend_measure(const enx_backend *b, enx_call *call)
+{
+    ENX_CHECK(call->model < b->roster.model_count);
+    const uint32_t model = call->model;
+    if (b->remotes[model] != NOWHERE) {
+        enx_api_ask_measure(&b->skills[b->remotes[model]], call);
+        return;
+    }
+    call->model = b->locals[model];
+    enx_local_measure(b->local, call);
+    call->model = model;
+}
+
+/* ---- Reports -------------------------------------------------------------------------------- */
+
+typedef struct listener {
+    enx_local_report_fn fn;
+    void               *user;
+} listener;
+
+static void on_result(void *user, const enx_remote_result *result)
+{
+    const listener       *to = user;
+    backend_ask          *ask = result->user;
+    const enx_call_report report = enx_api_ask_report(&ask->ask, result);
+    to->fn(to->user, &report);
+    free_ask(ask);
+}
+
+size_t enx_backend_poll(enx_backend *b, uint64_t timeout_us, enx_local_report_fn fn, void *user)
+{
+    listener to = { fn, user };
+    size_t   count = 0;
+    if (!b->remote) return enx_local_poll(b->local, timeout_us, fn, user);
+    if (!b->local) return enx_remote_poll(b->remote, timeout_us, -1, on_result, &to);
+    count = enx_local_poll(b->local, 0, fn, user);
+    count +=
+        enx_remote_poll(b->remote, count ? 0 : timeout_us, enx_local_fd(b->local), on_result, &to);
+    return count + enx_local_poll(b->local, 0, fn, user);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* backend.h - the models of a swarm, wherever they are: the ports' generate, cancel and measure.
+ *
+ * Models with `model:` run here (local.h), models with `remote:` are asked over HTTP (remote.h);
+ * who calls does not see the difference.
+ *
+ *     enx_backend_open(&backend, config, &options, report);
+ *     enx_backend_generate(backend, &call);                     // never blocks
+ *     enx_backend_poll(backend, 100000, on_report, user);       // hands reports over, here
+ *
+ * Layer: backend.  Thread-safety: one owner thread calls everything here.
+ */
+#ifndef ENX_BACKEND_BACKEND_H
+#define ENX_BACKEND_BACKEND_H
+
+#include "backend/local.h"
+
+typedef struct enx_backend enx_backend;
+
+/* The value of an environment variable, NULL without; borrowed for the call. */
+typedef const char *(*enx_secret_fn)(const char *name);
+
+typedef struct enx_backend_options {
+    enx_local_options local;
+    enx_secret_fn     secret; /* whence keys come; NULL: there are none */
+    uint64_t          salt;   /* of remote.h: of the job */
+    uint64_t          seed;   /* of the waits between tries */
+} enx_backend_options;
+
+/* Open every model of `config` (borrowed until close).  ENX_NOTFOUND names a key that the
+ * environment lacks; else the failures of enx_local_open and enx_remote_open. */
+ENX_MUST_USE enx_status enx_backend_open(enx_backend **out, const enx_config *config,
+                                         const enx_backend_options *options, enx_report *report);
+/* Stops running calls; their reports are dropped. */
+void                    enx_backend_close(enx_backend **backend);
+
+/* Lead, scout, workers, in this order; a remote one is called as its provider calls it.  Borrowed
+ * until close. */
+const enx_roster *enx_backend_roster(const enx_backend *backend);
+/* One job's share of the training cost of a model of the roster; of a remote one 0. */
+uint64_t          enx_backend_fixed_usd_nano(const enx_backend *backend, uint32_t model);
+/* The job that its calls are for: before the first of them. */
+void              enx_backend_set_salt(enx_backend *backend, uint64_t salt);
+
+/* Start a call; everything is copied.  Without memory for it the call is dropped, and the swarm's
+ * deadline finds out. */
+void     enx_backend_generate(enx_backend *backend, const enx_call *call);
+/* From hold to release, calls wait: nothing starts before what was recorded of them is durable.
+ * release(false) drops them.  Calls that were started before go on. */
+void     enx_backend_hold(enx_backend *backend);
+void     enx_backend_release(enx_backend *backend, bool is_kept);
+/* Calls whose report was not handed over yet. */
+uint32_t enx_backend_flight(const enx_backend *backend);
+/* Its report comes as an error, with what was used; of a remote call that had left, as lost. */
+void     enx_backend_cancel(enx_backend *backend, uint64_t call_id);
+void     enx_backend_measure(const enx_backend *backend, enx_call *call);
+
+/* Wait until a report is ready or `timeout_us` is over, then hand over all that are ready.
+ * Returns how many. */
+size_t enx_backend_poll(enx_backend *backend, uint64_t timeout_us, enx_local_report_fn fn,
+                        void *user);
+
+#endif /* ENX_BACKEND_BACKEND_H */
