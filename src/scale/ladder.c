@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ladder.c - exact sums over explanations.
+ *
+ * A cell is one explanation: an exponent, a break (or none), a shift of the last run (or none).
+ * Divided by its loss a run is a linear equation, 1 = (E + A phi + shift) / y + sigma noise, and
+ * with a normal-inverse-gamma belief about (E, A, shift) and sigma^2 the evidence of a cell and its
+ * forecast, a Student t, follow in closed form (e.g. Bishop, "Pattern Recognition and Machine
+ * Learning", 2006, ch. 3).
+ *
+ * 1. E and A below zero are no law: such a cell keeps exp(-20) of its weight.
+ * 2. Cells of less than 1e-9 of the heaviest are forgotten once odds are known; forecasts and
+ *    quantiles go over the rest.
+ * 3. All cells have the same degrees of freedom, so one table of the t distribution serves them.
+ */
+#include "scale/ladder.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    COLUMNS = 3, /* E, A, shift */
+    EXPONENTS = 24,
+    SLOPES = 7,
+    WIDTHS = 3,
+    BREAK_FIRST = 2, /* three rungs before a break, or E and A could bend to it */
+    TABLE = 1024,
+};
+
+static const double negative_nats = 20, forget_below = 1e-9;
+static const double exponent_low = 0.02, exponent_high = 0.9;
+static const double overfit = 8;    /* times likelier is a reversal where text is repeated often */
+static const double table_end = 40; /* of |t|; beyond, a power law */
+
+/* s changes its slope by this factor, with this share of all breaks. */
+typedef struct slope_prior {
+    double      factor, share;
+    enx_outcome outcome;
+} slope_prior;
+
+static const slope_prior slopes[SLOPES] = {
+    { 0, 0.43, ENX_OUTCOME_STOPPED },     { 0.3, 0.19, ENX_OUTCOME_SLOWED },
+    { 0.6, 0.19, ENX_OUTCOME_SLOWED },    { 1.7, 0.14, ENX_OUTCOME_FASTER },
+    { -0.5, 0.02, ENX_OUTCOME_REVERSED }, { -2, 0.02, ENX_OUTCOME_REVERSED },
+    { -8, 0.01, ENX_OUTCOME_REVERSED },
+};
+
+/* Over how many rung steps a break bends. */
+static const double widths[WIDTHS] = { 0, 0.5, 1 }, width_shares[WIDTHS] = { 0.5, 0.3, 0.2 };
+
+const char *const enx_outcome_names[ENX_OUTCOMES_COUNT] = {
+    "holds", "slowed", "stopped", "reversed", "faster", "bad_run",
+};
+
+/* What an explanation says but for the exponent. */
+typedef struct shape {
+    double      place;  /* of the break, t; INFINITY: none */
+    double      factor; /* of the slope after it */
+    double      width;
+    enx_outcome outcome;
+    bool        has_shift; /* of the last run */
+    bool        is_worth;  /* t counts what repeated text is worth */
+    bool        is_wall;
+} shape;
+
+typedef struct cell {
+    double weight; /* ln, then a share of 1 */
+    double exponent;
+    shape  shape;
+    double mean[COLUMNS];
+    double spread[COLUMNS * COLUMNS]; /* covariance by sigma^2 */
+    double scale;                     /* b / a: sigma^2 as the t has it */
+} cell;
+
+struct enx_ladder {
+    uint32_t   count;
+    enx_rung   rungs[ENX_LADDER_RUNGS_MAX];
+    double     t[ENX_LADDER_RUNGS_MAX];       /* of compute, 0 at the first rung */
+    double     t_worth[ENX_LADDER_RUNGS_MAX]; /* of what repeated text is worth */
+    double     step;                          /* median of t's steps above 0 */
+    bool       has_repeats;
+    enx_belief belief;
+    double     prior_mean[COLUMNS], prior_precision[COLUMNS];
+    double     exponents[EXPONENTS], exponent_shares[EXPONENTS];
+    uint32_t   cell_count; /* remembered */
+    cell      *cells;
+    double     odds[ENX_OUTCOMES_COUNT], evidence[ENX_OUTCOMES_COUNT];
+    double     prior[ENX_OUTCOMES_COUNT];
+    double     wall;
+    double     freedom;
+    double     table[TABLE + 1]; /* of the t distribution's function, t from 0 to table_end */
+};
+
+enx_belief enx_belief_defaults(void)
+{
+    return (enx_belief){ .hazard = 0.06,
+                         .bad_run = 0.05,
+                         .wall = 0.25,
+                         .noise = 0.003,
+                         .noise_weight = 2,
+                         .exponent = 0.16,
+                         .exponent_spread = 0.5,
+                         .floor = 0.65,
+                         .floor_spread = 0.3,
+                         .shift = 0.05 };
+}
+
+enx_belief enx_belief_forecast(void)
+{
+    enx_belief b = enx_belief_defaults();
+    b.hazard = 0.15;
+    b.noise = 0.002;
+    b.exponent_spread = 0.6;
+    b.floor = 0.5;
+    b.floor_spread = 0.2;
+    return b;
+}
+
+double enx_epochs_worth(double epochs)
+{
+    const double half_life = 15.387756; /* R_D* of the source's table 2 */
+    return epochs > 1 ? 1 + half_life * -expm1(-(epochs - 1) / half_life) : 1;
+}
+
+/* ---- One cell ------------------------------------------------------------------------------- */
+
+/* The time s that a shape makes of t. */
+static double bend(const shape *h, double t)
+{
+    if (h->width > 0) {
+        const double z = (t - h->place) / h->width;
+        return t + (h->factor - 1) * h->width * (z > 0 ? z + log1p(exp(-z)) : log1p(exp(z)));
+    }
+    return t > h->place ? h->place + h->factor * (t - h->place) : t;
+}
+
+/* Invert a symmetric 3 x 3 matrix; returns its determinant. */
+static double invert(const double m[9], double out[9])
+{
+    const double c0 = m[4] * m[8] - m[5] * m[5], c1 = m[2] * m[5] - m[1] * m[8],
+                 c2 = m[1] * m[5] - m[2] * m[4];
+    const double det = m[0] * c0 + m[1] * c1 + m[2] * c2, r = 1 / det;
+    out[0] = c0 * r;
+    out[1] = out[3] = c1 * r;
+    out[2] = out[6] = c2 * r;
+    out[4] = (m[0] * m[8] - m[2] * m[2]) * r;
+    out[5] = out[7] = (m[1] * m[2] - m[0] * m[5]) * r;
+    out[8] = (m[0] * m[4] - m[1] * m[1]) * r;
+    return det;
+}
+
+/* Fill in what the rungs say about the cell, whose s at each rung is given, and add its ln evidence
+ * (less terms that all cells share) to its weight. */
+static void weigh(const enx_ladder *l, cell *c, const double *s)
+{
+    const double a = l->belief.noise_weight + 0.5 * l->count;
+    double       precision[9] = { 0 }, right[COLUMNS], total = 0, det_prior = 1;
+    for (int k = 0; k < COLUMNS; k++) {
+        precision[4 * k] = l->prior_precision[k];
+        right[k] = l->prior_precision[k] * l->prior_mean[k];
+        total += right[k] * l->prior_mean[k];
+        det_prior *= l->prior_precision[k];
+    }
+    for (uint32_t i = 0; i < l->count; i++) {
+        const double y = l->rungs[i].loss, weight = l->rungs[i].weight, w = weight / (y * y);
+        const double phi = exp(-c->exponent * s[i]);
+        precision[0] += w;
+        precision[1] += w * phi;
+        precision[4] += w * phi * phi;
+        right[0] += w * y;
+        right[1] += w * y * phi;
+        total += weight;
+        if (!c->shape.has_shift || i + 1 < l->count) continue;
+        precision[2] += w;
+        precision[5] += w * phi;
+        precision[8] += w;
+        right[2] += w * y;
+    }
+    precision[3] = precision[1], precision[6] = precision[2], precision[7] = precision[5];
+    const double det = invert(precision, c->spread);
+    for (int k = 0; k < COLUMNS; k++) {
+        c->mean[k] = 0;
+        for (int j = 0; j < COLUMNS; j++) c->mean[k] += c->spread[3 * k + j] * right[j];
+        total -= c->mean[k] * right[k];
+    }
+    const double b0 = l->belief.noise * l->belief.noise * l->belief.noise_weight;
+    const double b = b0 + 0.5 * fmax(total, 0);
+    c->scale = b / a;
+    c->weight += 0.5 * log(det_prior / det) - a * log(b / b0);
+    if (c->mean[0] < 0 || c->mean[1] < 0) c->weight -= negative_nats;
+}
+
+/* ---- All cells ------------------------------------------------------------------------------ */
+
+/* A shape with every exponent. */
+static void add(enx_ladder *l, double share, const shape *h)
+{
+    double s[ENX_LADDER_RUNGS_MAX];
+    if (!(share > 0)) return;
+    for (uint32_t i = 0; i < l->count; i++) s[i] = bend(h, h->is_worth ? l->t_worth[i] : l->t[i]);
+    for (int i = 0; i < EXPONENTS; i++) {
+        cell *c = &l->cells[l->cell_count++];
+        c->exponent = l->exponents[i];
+        c->shape = *h;
+        c->weight = log(share * l->exponent_shares[i]);
+        weigh(l, c, s);
+    }
+    l->prior[h->outcome] += share;
+}
+
+/* A break at rung `at`, of any slope and width. */
+static void add_break(enx_ladder *l, double share, uint32_t at)
+{
+    const bool is_overfit = l->rungs[at + 1].epochs > ENX_EPOCHS_FREE;
+    for (int k = 0; k < SLOPES; k++)
+        for (int w = 0; w < WIDTHS; w++) {
+            const shape h = { .place = l->t[at],
+                              .factor = slopes[k].factor,
+                              .width = widths[w] * l->step,
+                              .outcome = slopes[k].outcome,
+                              .is_wall = is_overfit && slopes[k].outcome == ENX_OUTCOME_REVERSED };
+            add(l, share * slopes[k].share * width_shares[w] * (h.is_wall ? overfit : 1), &h);
+        }
+}
+
+static void add_all(enx_ladder *l)
+{
+    const enx_belief *b = &l->belief;
+    const shape       law = { .place = INFINITY, .factor = 1, .outcome = ENX_OUTCOME_HOLDS };
+    shape             h = law;
+    double            left = 1 - b->bad_run;
+    h.has_shift = true;
+    h.outcome = ENX_OUTCOME_BAD_RUN;
+    add(l, b->bad_run, &h);
+    if (l->has_repeats) {
+        h = law;
+        h.is_worth = h.is_wall = true;
+        h.outcome = ENX_OUTCOME_SLOWED;
+        add(l, left * b->wall, &h);
+        left *= 1 - b->wall;
+    }
+    for (uint32_t i = BREAK_FIRST; i + 1 < l->count; i++) {
+        add_break(l, left * b->hazard, i);
+        left *= 1 - b->hazard;
+    }
+    add(l, left, &law);
+}
+
+static void set_exponents(enx_ladder *l)
+{
+    const double low = log(exponent_low), step = (log(exponent_high) - low) / (EXPONENTS - 1);
+    double       sum = 0;
+    for (int i = 0; i < EXPONENTS; i++) {
+        const double z = (low + i * step - log(l->belief.exponent)) / l->belief.exponent_spread;
+        l->exponents[i] = exp(low + i * step);
+        sum += l->exponent_shares[i] = exp(-0.5 * z * z);
+    }
+    for (int i = 0; i < EXPONENTS; i++) l->exponent_shares[i] /= sum;
+}
+
+/* Weights to shares of 1, odds, and what is not worth remembering away. */
+static void settle(enx_ladder *l)
+{
+    double   top = -INFINITY, sum = 0;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < l->cell_count; i++) top = fmax(top, l->cells[i].weight);
+    for (uint32_t i = 0; i < l->cell_count; i++) {
+        cell *c = &l->cells[i];
+        c->weight = exp(c->weight - top);
+        sum += c->weight;
+        l->odds[c->shape.outcome] += c->weight;
+        if (c->shape.is_wall) l->wall += c->weight;
+        if (c->weight > forget_below) l->cells[kept++] = *c;
+    }
+    l->cell_count = kept;
+    for (uint32_t i = 0; i < kept; i++) l->cells[i].weight /= sum;
+    for (int k = 0; k < ENX_OUTCOMES_COUNT; k++) {
+        l->evidence[k] = top + log(l->odds[k] / l->prior[k]);
+        l->odds[k] /= sum;
+    }
+    l->wall /= sum;
+}
+
+/* The distribution function of Student's t by the midpoint rule, in z = atan(t / sqrt(freedom)),
+ * where its density is cos^(freedom - 1). */
+static void fill_table(enx_ladder *l)
+{
+    enum { PARTS = 8 };
+    const double n = l->freedom, root = sqrt(n);
+    double       sum = 0, last = 0;
+    for (int i = 0; i <= TABLE; i++) {
+        const double z = atan(table_end * i / TABLE / root), step = (z - last) / PARTS;
+        for (int k = 0; k < PARTS && i > 0; k++)
+            sum += step * pow(cos(last + (k + 0.5) * step), n - 1);
+        last = z;
+        l->table[i] = sum;
+    }
+    const double whole = 0.5 * exp(lgamma(0.5 * n) - lgamma(0.5 * (n + 1))) * sqrt(acos(-1));
+    for (int i = 0; i <= TABLE; i++) l->table[i] = fmin(0.5 * l->table[i] / whole, 0.5);
+}
+
+static double below(const enx_ladder *l, double t)
+{
+    const double at = fabs(t) * TABLE / table_end;
+    double       half = l->table[TABLE];
+    if (at < TABLE) {
+        const int i = (int)at;
+        half = l->table[i] + (at - i) * (l->table[i + 1] - l->table[i]);
+    }
+    return t < 0 ? 0.5 - half : 0.5 + half;
+}
+
+/* ---- Opening -------------------------------------------------------------------------------- */
+
+static enx_status check_belief(const enx_belief *b, enx_report *report)
+{
+    const struct {
+        const char *key;
+        double      value, low, high;
+    } rows[] = {
+        { "hazard", b->hazard, 0, 0.9 },
+        { "bad_run", b->bad_run, 0, 0.9 },
+        { "wall", b->wall, 0, 0.9 },
+        { "noise", b->noise, 1e-6, 1 },
+        { "noise_weight", b->noise_weight, 0.5, 1e6 },
+        { "exponent", b->exponent, 1e-3, 10 },
+        { "exponent_spread", b->exponent_spread, 1e-3, 10 },
+        { "floor", b->floor, 0, 1 },
+        { "floor_spread", b->floor_spread, 1e-3, 10 },
+        { "shift", b->shift, 1e-4, 10 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!(rows[i].value >= rows[i].low && rows[i].value <= rows[i].high))
+            return ENX_FAIL(report, INVALID, "%s: %g is not from %g to %g", rows[i].key,
+                            rows[i].value, rows[i].low, rows[i].high);
+    return ENX_OK;
+}
+
+static enx_status check_rungs(const enx_rung *rungs, uint32_t count, enx_report *report)
+{
+    if (count < ENX_LADDER_RUNGS_MIN)
+        return ENX_FAIL(report, INVALID,
+                        "%u rungs of different compute; a forecast needs at least %d, odds %d",
+                        count, ENX_LADDER_RUNGS_MIN, ENX_LADDER_ODDS_MIN);
+    if (count > ENX_LADDER_RUNGS_MAX)
+        return ENX_FAIL(report, LIMIT, "%u rungs; at most %d", count, ENX_LADDER_RUNGS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!(rungs[i].loss > 0 && isfinite(rungs[i].loss) && isfinite(rungs[i].log_flops)))
+            return ENX_FAIL(report, INVALID, "rung %u: loss %g at compute %g", i + 1, rungs[i].loss,
+                            exp(rungs[i].log_flops));
+        if (i > 0 && rungs[i].log_flops < rungs[i - 1].log_flops)
+            return ENX_FAIL(report, INVALID, "rung %u has less compute than the one before", i + 1);
+    }
+    if (!(rungs[count - 1].log_flops - rungs[0].log_flops > 0.5))
+        return ENX_FAIL(report, INVALID,
+                        "compute grows by a factor of %.3g only from the first rung to the last; "
+                        "a law needs at least 1.7, and 10 to be told from noise",
+                        exp(rungs[count - 1].log_flops - rungs[0].log_flops));
+    return ENX_OK;
+}
+
+static double worth_of(const enx_rung *r)
+{
+    return r->epochs > 1 ? log(enx_epochs_worth(r->epochs) / r->epochs) : 0;
+}
+
+static double median_step(const enx_ladder *l)
+{
+    double   steps[ENX_LADDER_RUNGS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 1; i < l->count; i++) {
+        const double step = l->t[i] - l->t[i - 1];
+        uint32_t     at = count;
+        if (!(step > 1e-6)) continue;
+        for (count++; at > 0 && steps[at - 1] > step; at--) steps[at] = steps[at - 1];
+        steps[at] = step;
+    }
+    return 0.5 * (steps[(count - 1) / 2] + steps[count / 2]);
+}
+
+static void prepare(enx_ladder *l, const enx_rung *rungs, uint32_t count, const enx_belief *belief)
+{
+    l->count = count;
+    l->belief = *belief;
+    memcpy(l->rungs, rungs, count * sizeof *rungs);
+    for (uint32_t i = 0; i < count; i++) {
+        if (l->rungs[i].weight == 0) l->rungs[i].weight = 1;
+        l->t[i] = rungs[i].log_flops - rungs[0].log_flops;
+        l->t_worth[i] = l->t[i] + worth_of(&rungs[i]);
+        l->has_repeats = l->has_repeats || worth_of(&rungs[i]) < -0.01;
+    }
+    l->step = median_step(l);
+    l->freedom = 2 * belief->noise_weight + count;
+    const double last = rungs[count - 1].loss;
+    l->prior_mean[0] = belief->floor * last;
+    l->prior_mean[1] = rungs[0].loss - belief->floor * last;
+    for (int k = 0; k < COLUMNS; k++) {
+        const double deviation = (k == 2 ? belief->shift : belief->floor_spread) * last;
+        l->prior_precision[k] = (belief->noise / deviation) * (belief->noise / deviation);
+    }
+}
+
+enx_status enx_ladder_open(enx_ladder **out, const enx_rung *rungs, uint32_t count,
+                           const enx_belief *belief, enx_report *report)
+{
+    ENX_CHECK(out && belief && (rungs || count == 0));
+    ENX_TRY(check_belief(belief, report));
+    ENX_TRY(check_rungs(rungs, count, report));
+    const size_t cells = EXPONENTS * (3 + (size_t)count * SLOPES * WIDTHS);
+    enx_ladder  *l = ENX_MEM_NEW(enx_ladder, 1);
+    if (l) l->cells = ENX_MEM_NEW(cell, cells);
+    if (!l || !l->cells) {
+        enx_ladder_close(&l);
+        return ENX_FAIL(report, NOMEM, "no memory for %u rungs", count);
+    }
+    prepare(l, rungs, count, belief);
+    set_exponents(l);
+    add_all(l);
+    settle(l);
+    fill_table(l);
+    *out = l;
+    return ENX_OK;
+}
+
+void enx_ladder_close(enx_ladder **ladder)
+{
+    if (!*ladder) return;
+    enx_mem_free((*ladder)->cells);
+    enx_mem_free(*ladder);
+    *ladder = NULL;
+}
+
+/* ---- What they say -------------------------------------------------------------------------- */
+
+void enx_ladder_odds(const enx_ladder *l, double odds[ENX_OUTCOMES_COUNT])
+{
+    memcpy(odds, l->odds, sizeof l->odds);
+}
+
+double enx_ladder_wall(const enx_ladder *l) { return l->wall; }
+
+double enx_ladder_evidence(const enx_ladder *l, enx_outcome outcome)
+{
+    return l->evidence[outcome];
+}
+
+double enx_ladder_exponent(const enx_ladder *l)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < l->cell_count; i++) sum += l->cells[i].weight * l->cells[i].exponent;
+    return sum;
+}
+
+double enx_ladder_floor(const enx_ladder *l)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < l->cell_count; i++) sum += l->cells[i].weight * l->cells[i].mean[0];
+    return sum;
+}
+
+/* A cell's forecast: a Student t around `centre`. */
+static void predict(const enx_ladder *l, const cell *c, const enx_rung *at, double *centre,
+                    double *scale)
+{
+    const double t = at->log_flops - l->rungs[0].log_flops + (c->shape.is_worth ? worth_of(at) : 0);
+    const double phi = exp(-c->exponent * bend(&c->shape, t)), *s = c->spread;
+    const double spread = s[0] + 2 * phi * s[1] + phi * phi * s[4];
+    *centre = c->mean[0] + c->mean[1] * phi;
+    *scale = sqrt(c->scale * (*centre * *centre / (at->weight > 0 ? at->weight : 1) + spread));
+}
+
+typedef struct mixture {
+    const enx_ladder *ladder;
+    const enx_rung   *at;
+    bool              is_law; /* cells of the law alone */
+    double            weight; /* of these */
+} mixture;
+
+static bool has(const mixture *m, const cell *c)
+{
+    return !m->is_law || c->shape.outcome == ENX_OUTCOME_HOLDS;
+}
+
+static double mixture_below(const mixture *m, double y)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < m->ladder->cell_count; i++) {
+        const cell *c = &m->ladder->cells[i];
+        double      centre, scale;
+        if (!has(m, c)) continue;
+        predict(m->ladder, c, m->at, &centre, &scale);
+        sum += c->weight * below(m->ladder, (y - centre) / scale);
+    }
+    return sum / m->weight;
+}
+
+static double mixture_quantile(const mixture *m, double q, double low, double high)
+{
+    while (mixture_below(m, low) > q) low -= high - low;
+    while (mixture_below(m, high) < q) high += high - low;
+    for (int i = 0; i < 40 && high - low > 1e-7 * fabs(high); i++) {
+        const double middle = (low + high) / 2;
+        if (mixture_below(m, middle) < q) low = middle;
+        else high = middle;
+    }
+    return (low + high) / 2;
+}
+
+static enx_outlook look(mixture *m, double level)
+{
+    const enx_ladder *l = m->ladder;
+    enx_outlook       out = { 0 };
+    double            square = 0;
+    m->weight = 0;
+    for (uint32_t i = 0; i < l->cell_count; i++) {
+        const cell *c = &l->cells[i];
+        double      centre, scale;
+        if (!has(m, c)) continue;
+        predict(l, c, m->at, &centre, &scale);
+        m->weight += c->weight;
+        out.mean += c->weight * centre;
+        square += c->weight * (centre * centre + scale * scale * l->freedom / (l->freedom - 2));
+    }
+    if (!(m->weight > 0)) return (enx_outlook){ NAN, NAN, NAN, NAN, NAN };
+    out.mean /= m->weight;
+    out.deviation = sqrt(fmax(square / m->weight - out.mean * out.mean, 0));
+    const double wide = 3 * out.deviation + 1e-12 * fabs(out.mean);
+    out.median = mixture_quantile(m, 0.5, out.mean - wide, out.mean + wide);
+    out.low = mixture_quantile(m, (1 - level) / 2, out.mean - wide, out.median);
+    out.high = mixture_quantile(m, (1 + level) / 2, out.median, out.mean + wide);
+    return out;
+}
+
+enx_outlook enx_ladder_forecast(const enx_ladder *l, const enx_rung *at, double level)
+{
+    mixture m = { l, at, false, 0 };
+    return look(&m, level);
+}
+
+enx_outlook enx_ladder_forecast_law(const enx_ladder *l, const enx_rung *at, double level)
+{
+    mixture m = { l, at, true, 0 };
+    return look(&m, level);
+}
+
+double enx_ladder_density(const enx_ladder *l, const enx_rung *at)
+{
+    const double n = l->freedom;
+    const double top = lgamma(0.5 * (n + 1)) - lgamma(0.5 * n) - 0.5 * log(n * acos(-1));
+    double       sum = 0;
+    for (uint32_t i = 0; i < l->cell_count; i++) {
+        double centre, scale;
+        predict(l, &l->cells[i], at, &centre, &scale);
+        const double z = (at->loss - centre) / scale;
+        sum += l->cells[i].weight / scale * exp(-0.5 * (n + 1) * log1p(z * z / n));
+    }
+    return top + log(sum);
+}
