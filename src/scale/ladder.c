@@ -22,9 +22,9 @@
 #include <string.h>
 
 enum {
-    COLUMNS = 3, /* E, A, shift */
+    COLUMNS = 3, /* E, A, extra */
     EXPONENTS = 24,
-    SLOPES = 7,
+    SLOPES = 5,
     WIDTHS = 3,
     BREAK_FIRST = 2, /* three rungs before a break, or E and A could bend to it */
     TABLE = 1024,
@@ -32,8 +32,10 @@ enum {
 
 static const double negative_nats = 20, forget_below = 1e-9;
 static const double exponent_low = 0.02, exponent_high = 0.9;
-static const double overfit = 8;    /* times likelier is a reversal where text is repeated often */
-static const double table_end = 40; /* of |t|; beyond, a power law */
+static const double overfit_epochs =
+    16; /* beyond the free ones: two in three are learnt by heart */
+static const double overfit_rise = 0.15; /* of the loss, a rung step: its standard deviation */
+static const double table_end = 40;      /* of |t|; beyond, a power law */
 
 /* s changes its slope by this factor, with this share of all breaks. */
 typedef struct slope_prior {
@@ -42,10 +44,9 @@ typedef struct slope_prior {
 } slope_prior;
 
 static const slope_prior slopes[SLOPES] = {
-    { 0, 0.43, ENX_OUTCOME_STOPPED },     { 0.3, 0.19, ENX_OUTCOME_SLOWED },
-    { 0.6, 0.19, ENX_OUTCOME_SLOWED },    { 1.7, 0.14, ENX_OUTCOME_FASTER },
-    { -0.5, 0.02, ENX_OUTCOME_REVERSED }, { -2, 0.02, ENX_OUTCOME_REVERSED },
-    { -8, 0.01, ENX_OUTCOME_REVERSED },
+    { 0, 0.43, ENX_OUTCOME_STOPPED },  { 0.3, 0.19, ENX_OUTCOME_SLOWED },
+    { 0.6, 0.19, ENX_OUTCOME_SLOWED }, { 1.7, 0.14, ENX_OUTCOME_FASTER },
+    { 0, 0.05, ENX_OUTCOME_REVERSED },
 };
 
 /* Over how many rung steps a break bends. */
@@ -55,14 +56,22 @@ const char *const enx_outcome_names[ENX_OUTCOMES_COUNT] = {
     "holds", "slowed", "stopped", "reversed", "faster", "bad_run",
 };
 
+/* A third column beside E and A. */
+typedef enum extra {
+    EXTRA_NONE,
+    EXTRA_SHIFT, /* of the last run */
+    EXTRA_RISE,  /* of the loss after the break, a rung step */
+} extra;
+
 /* What an explanation says but for the exponent. */
 typedef struct shape {
     double      place;  /* of the break, t; INFINITY: none */
     double      factor; /* of the slope after it */
     double      width;
     enx_outcome outcome;
-    bool        has_shift; /* of the last run */
-    bool        is_worth;  /* t counts what repeated text is worth */
+    extra       extra;
+    double      extra_deviation; /* of its coefficient, as a share of the loss */
+    bool        is_worth;        /* t counts what repeated text is worth */
     bool        is_wall;
 } shape;
 
@@ -83,7 +92,7 @@ struct enx_ladder {
     double     step;                          /* median of t's steps above 0 */
     bool       has_repeats;
     enx_belief belief;
-    double     prior_mean[COLUMNS], prior_precision[COLUMNS];
+    double     prior_mean[COLUMNS];
     double     exponents[EXPONENTS], exponent_shares[EXPONENTS];
     uint32_t   cell_count; /* remembered */
     cell      *cells;
@@ -137,6 +146,12 @@ static double bend(const shape *h, double t)
     return t > h->place ? h->place + h->factor * (t - h->place) : t;
 }
 
+static double extra_at(const enx_ladder *l, const shape *h, double t, bool is_last)
+{
+    if (h->extra == EXTRA_RISE) return fmax(0, t - h->place) / l->step;
+    return h->extra == EXTRA_SHIFT && is_last ? 1 : 0;
+}
+
 /* Invert a symmetric 3 x 3 matrix; returns its determinant. */
 static double invert(const double m[9], double out[9])
 {
@@ -152,32 +167,38 @@ static double invert(const double m[9], double out[9])
     return det;
 }
 
-/* Fill in what the rungs say about the cell, whose s at each rung is given, and add its ln evidence
- * (less terms that all cells share) to its weight. */
-static void weigh(const enx_ladder *l, cell *c, const double *s)
+/* A shape's columns at each rung. */
+typedef struct columns {
+    double s[ENX_LADDER_RUNGS_MAX], extra[ENX_LADDER_RUNGS_MAX];
+    double precision[COLUMNS]; /* prior, in units of 1 / sigma^2 */
+} columns;
+
+/* Fill in what the rungs say about the cell, and add its ln evidence (less terms that all cells
+ * share) to its weight. */
+static void weigh(const enx_ladder *l, cell *c, const columns *x)
 {
     const double a = l->belief.noise_weight + 0.5 * l->count;
     double       precision[9] = { 0 }, right[COLUMNS], total = 0, det_prior = 1;
     for (int k = 0; k < COLUMNS; k++) {
-        precision[4 * k] = l->prior_precision[k];
-        right[k] = l->prior_precision[k] * l->prior_mean[k];
+        precision[4 * k] = x->precision[k];
+        right[k] = x->precision[k] * l->prior_mean[k];
         total += right[k] * l->prior_mean[k];
-        det_prior *= l->prior_precision[k];
+        det_prior *= x->precision[k];
     }
     for (uint32_t i = 0; i < l->count; i++) {
         const double y = l->rungs[i].loss, weight = l->rungs[i].weight, w = weight / (y * y);
-        const double phi = exp(-c->exponent * s[i]);
+        const double phi = exp(-c->exponent * x->s[i]), e = x->extra[i];
         precision[0] += w;
         precision[1] += w * phi;
         precision[4] += w * phi * phi;
         right[0] += w * y;
         right[1] += w * y * phi;
         total += weight;
-        if (!c->shape.has_shift || i + 1 < l->count) continue;
-        precision[2] += w;
-        precision[5] += w * phi;
-        precision[8] += w;
-        right[2] += w * y;
+        if (e == 0) continue;
+        precision[2] += w * e;
+        precision[5] += w * phi * e;
+        precision[8] += w * e * e;
+        right[2] += w * y * e;
     }
     precision[3] = precision[1], precision[6] = precision[2], precision[7] = precision[5];
     const double det = invert(precision, c->spread);
@@ -190,7 +211,8 @@ static void weigh(const enx_ladder *l, cell *c, const double *s)
     const double b = b0 + 0.5 * fmax(total, 0);
     c->scale = b / a;
     c->weight += 0.5 * log(det_prior / det) - a * log(b / b0);
-    if (c->mean[0] < 0 || c->mean[1] < 0) c->weight -= negative_nats;
+    const bool is_falling = c->shape.extra == EXTRA_RISE && c->mean[2] < 0;
+    if (c->mean[0] < 0 || c->mean[1] < 0 || is_falling) c->weight -= negative_nats;
 }
 
 /* ---- All cells ------------------------------------------------------------------------------ */
@@ -198,15 +220,26 @@ static void weigh(const enx_ladder *l, cell *c, const double *s)
 /* A shape with every exponent. */
 static void add(enx_ladder *l, double share, const shape *h)
 {
-    double s[ENX_LADDER_RUNGS_MAX];
+    const double last = l->rungs[l->count - 1].loss;
+    columns      x;
     if (!(share > 0)) return;
-    for (uint32_t i = 0; i < l->count; i++) s[i] = bend(h, h->is_worth ? l->t_worth[i] : l->t[i]);
+    for (uint32_t i = 0; i < l->count; i++) {
+        const double t = h->is_worth ? l->t_worth[i] : l->t[i];
+        x.s[i] = bend(h, t);
+        x.extra[i] = extra_at(l, h, t, i + 1 == l->count);
+    }
+    for (int k = 0; k < COLUMNS; k++) {
+        const double share_of_loss = k < 2      ? l->belief.floor_spread
+                                     : h->extra ? h->extra_deviation
+                                                : 1;
+        x.precision[k] = pow(l->belief.noise / (share_of_loss * last), 2);
+    }
     for (int i = 0; i < EXPONENTS; i++) {
         cell *c = &l->cells[l->cell_count++];
         c->exponent = l->exponents[i];
         c->shape = *h;
         c->weight = log(share * l->exponent_shares[i]);
-        weigh(l, c, s);
+        weigh(l, c, &x);
     }
     l->prior[h->outcome] += share;
 }
@@ -214,16 +247,24 @@ static void add(enx_ladder *l, double share, const shape *h)
 /* A break at rung `at`, of any slope and width. */
 static void add_break(enx_ladder *l, double share, uint32_t at)
 {
-    const bool is_overfit = l->rungs[at + 1].epochs > ENX_EPOCHS_FREE;
-    for (int k = 0; k < SLOPES; k++)
+    for (int k = 0; k < SLOPES; k++) {
+        const bool is_rise = slopes[k].outcome == ENX_OUTCOME_REVERSED;
+        shape      h = { .place = l->t[at],
+                         .factor = slopes[k].factor,
+                         .outcome = slopes[k].outcome,
+                         .extra = is_rise ? EXTRA_RISE : EXTRA_NONE,
+                         .extra_deviation = l->belief.shift };
         for (int w = 0; w < WIDTHS; w++) {
-            const shape h = { .place = l->t[at],
-                              .factor = slopes[k].factor,
-                              .width = widths[w] * l->step,
-                              .outcome = slopes[k].outcome,
-                              .is_wall = is_overfit && slopes[k].outcome == ENX_OUTCOME_REVERSED };
-            add(l, share * slopes[k].share * width_shares[w] * (h.is_wall ? overfit : 1), &h);
+            h.width = widths[w] * l->step;
+            add(l, share * slopes[k].share * width_shares[w], &h);
         }
+    }
+}
+
+/* The chance that text read that often is learnt by heart, so that the loss rises. */
+static double overfit_chance(double epochs)
+{
+    return epochs > ENX_EPOCHS_FREE ? -expm1(-(epochs - ENX_EPOCHS_FREE) / overfit_epochs) : 0;
 }
 
 static void add_all(enx_ladder *l)
@@ -232,7 +273,8 @@ static void add_all(enx_ladder *l)
     const shape       law = { .place = INFINITY, .factor = 1, .outcome = ENX_OUTCOME_HOLDS };
     shape             h = law;
     double            left = 1 - b->bad_run;
-    h.has_shift = true;
+    h.extra = EXTRA_SHIFT;
+    h.extra_deviation = b->shift;
     h.outcome = ENX_OUTCOME_BAD_RUN;
     add(l, b->bad_run, &h);
     if (l->has_repeats) {
@@ -243,6 +285,14 @@ static void add_all(enx_ladder *l)
         left *= 1 - b->wall;
     }
     for (uint32_t i = BREAK_FIRST; i + 1 < l->count; i++) {
+        const double overfit = overfit_chance(l->rungs[i + 1].epochs);
+        h = (shape){ .place = l->t[i],
+                     .outcome = ENX_OUTCOME_REVERSED,
+                     .extra = EXTRA_RISE,
+                     .extra_deviation = overfit_rise,
+                     .is_wall = true };
+        add(l, left * overfit, &h);
+        left *= 1 - overfit;
         add_break(l, left * b->hazard, i);
         left *= 1 - b->hazard;
     }
@@ -397,10 +447,6 @@ static void prepare(enx_ladder *l, const enx_rung *rungs, uint32_t count, const 
     const double last = rungs[count - 1].loss;
     l->prior_mean[0] = belief->floor * last;
     l->prior_mean[1] = rungs[0].loss - belief->floor * last;
-    for (int k = 0; k < COLUMNS; k++) {
-        const double deviation = (k == 2 ? belief->shift : belief->floor_spread) * last;
-        l->prior_precision[k] = (belief->noise / deviation) * (belief->noise / deviation);
-    }
 }
 
 enx_status enx_ladder_open(enx_ladder **out, const enx_rung *rungs, uint32_t count,
@@ -409,7 +455,7 @@ enx_status enx_ladder_open(enx_ladder **out, const enx_rung *rungs, uint32_t cou
     ENX_CHECK(out && belief && (rungs || count == 0));
     ENX_TRY(check_belief(belief, report));
     ENX_TRY(check_rungs(rungs, count, report));
-    const size_t cells = EXPONENTS * (3 + (size_t)count * SLOPES * WIDTHS);
+    const size_t cells = EXPONENTS * (3 + (size_t)count * (1 + SLOPES * WIDTHS));
     enx_ladder  *l = ENX_MEM_NEW(enx_ladder, 1);
     if (l) l->cells = ENX_MEM_NEW(cell, cells);
     if (!l || !l->cells) {
@@ -465,10 +511,15 @@ double enx_ladder_floor(const enx_ladder *l)
 static void predict(const enx_ladder *l, const cell *c, const enx_rung *at, double *centre,
                     double *scale)
 {
-    const double t = at->log_flops - l->rungs[0].log_flops + (c->shape.is_worth ? worth_of(at) : 0);
-    const double phi = exp(-c->exponent * bend(&c->shape, t)), *s = c->spread;
-    const double spread = s[0] + 2 * phi * s[1] + phi * phi * s[4];
-    *centre = c->mean[0] + c->mean[1] * phi;
+    const shape *h = &c->shape;
+    const double t = at->log_flops - l->rungs[0].log_flops + (h->is_worth ? worth_of(at) : 0);
+    const double x[COLUMNS] = { 1, exp(-c->exponent * bend(h, t)), extra_at(l, h, t, false) };
+    double       spread = 0;
+    *centre = 0;
+    for (int k = 0; k < COLUMNS; k++) {
+        *centre += c->mean[k] * x[k];
+        for (int j = 0; j < COLUMNS; j++) spread += x[k] * x[j] * c->spread[3 * k + j];
+    }
     *scale = sqrt(c->scale * (*centre * *centre / (at->weight > 0 ? at->weight : 1) + spread));
 }
 
