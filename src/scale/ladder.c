@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ladder.c - exact sums over explanations.
  *
- * A cell is one explanation: an exponent, a break (or none), a shift of the last run (or none).
- * Divided by its loss a run is a linear equation, 1 = (E + A phi + shift) / y + sigma noise, and
- * with a normal-inverse-gamma belief about (E, A, shift) and sigma^2 the evidence of a cell and its
- * forecast, a Student t, follow in closed form (e.g. Bishop, "Pattern Recognition and Machine
- * Learning", 2006, ch. 3).
+ * A cell is one explanation: an exponent, a break (or none), an extra column (or none) with the
+ * shift of the last run or the rise after a break.  Given these, runs are linear in E, A and the
+ * extra column's coefficient, and linear.h gives the cell's evidence and its forecast.
  *
  * 1. E and A below zero are no law: such a cell keeps exp(-20) of its weight.
  * 2. Cells of less than 1e-9 of the heaviest are forgotten once odds are known; forecasts and
@@ -16,13 +14,14 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "scale/linear.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 enum {
-    COLUMNS = 3, /* E, A, extra */
+    COLUMNS = ENX_LINEAR_COLUMNS, /* E, A, extra */
     EXPONENTS = 24,
     SLOPES = 5,
     WIDTHS = 3,
@@ -76,12 +75,10 @@ typedef struct shape {
 } shape;
 
 typedef struct cell {
-    double weight; /* ln, then a share of 1 */
-    double exponent;
-    shape  shape;
-    double mean[COLUMNS];
-    double spread[COLUMNS * COLUMNS]; /* covariance by sigma^2 */
-    double scale;                     /* b / a: sigma^2 as the t has it */
+    double               weight; /* ln, then a share of 1 */
+    double               exponent;
+    shape                shape;
+    enx_linear_posterior linear;
 } cell;
 
 struct enx_ladder {
@@ -92,7 +89,6 @@ struct enx_ladder {
     double     step;                          /* median of t's steps above 0 */
     bool       has_repeats;
     enx_belief belief;
-    double     prior_mean[COLUMNS];
     double     exponents[EXPONENTS], exponent_shares[EXPONENTS];
     uint32_t   cell_count; /* remembered */
     cell      *cells;
@@ -152,67 +148,26 @@ static double extra_at(const enx_ladder *l, const shape *h, double t, bool is_la
     return h->extra == EXTRA_SHIFT && is_last ? 1 : 0;
 }
 
-/* Invert a symmetric 3 x 3 matrix; returns its determinant. */
-static double invert(const double m[9], double out[9])
-{
-    const double c0 = m[4] * m[8] - m[5] * m[5], c1 = m[2] * m[5] - m[1] * m[8],
-                 c2 = m[1] * m[5] - m[2] * m[4];
-    const double det = m[0] * c0 + m[1] * c1 + m[2] * c2, r = 1 / det;
-    out[0] = c0 * r;
-    out[1] = out[3] = c1 * r;
-    out[2] = out[6] = c2 * r;
-    out[4] = (m[0] * m[8] - m[2] * m[2]) * r;
-    out[5] = out[7] = (m[1] * m[2] - m[0] * m[5]) * r;
-    out[8] = (m[0] * m[4] - m[1] * m[1]) * r;
-    return det;
-}
-
 /* A shape's columns at each rung. */
 typedef struct columns {
-    double s[ENX_LADDER_RUNGS_MAX], extra[ENX_LADDER_RUNGS_MAX];
-    double precision[COLUMNS]; /* prior, in units of 1 / sigma^2 */
+    double           s[ENX_LADDER_RUNGS_MAX], extra[ENX_LADDER_RUNGS_MAX];
+    enx_linear_prior prior;
 } columns;
 
-/* Fill in what the rungs say about the cell, and add its ln evidence (less terms that all cells
- * share) to its weight. */
+/* Fill in what the rungs say about the cell, and add its ln evidence to its weight. */
 static void weigh(const enx_ladder *l, cell *c, const columns *x)
 {
-    const double a = l->belief.noise_weight + 0.5 * l->count;
-    double       precision[9] = { 0 }, right[COLUMNS], total = 0, det_prior = 1;
-    for (int k = 0; k < COLUMNS; k++) {
-        precision[4 * k] = x->precision[k];
-        right[k] = x->precision[k] * l->prior_mean[k];
-        total += right[k] * l->prior_mean[k];
-        det_prior *= x->precision[k];
-    }
+    enx_linear sum;
+    enx_linear_begin(&sum, &x->prior);
     for (uint32_t i = 0; i < l->count; i++) {
-        const double y = l->rungs[i].loss, weight = l->rungs[i].weight, w = weight / (y * y);
-        const double phi = exp(-c->exponent * x->s[i]), e = x->extra[i];
-        precision[0] += w;
-        precision[1] += w * phi;
-        precision[4] += w * phi * phi;
-        right[0] += w * y;
-        right[1] += w * y * phi;
-        total += weight;
-        if (e == 0) continue;
-        precision[2] += w * e;
-        precision[5] += w * phi * e;
-        precision[8] += w * e * e;
-        right[2] += w * y * e;
+        const double row[COLUMNS] = { 1, exp(-c->exponent * x->s[i]), x->extra[i] };
+        enx_linear_add(&sum, row, l->rungs[i].loss, l->rungs[i].weight);
     }
-    precision[3] = precision[1], precision[6] = precision[2], precision[7] = precision[5];
-    const double det = invert(precision, c->spread);
-    for (int k = 0; k < COLUMNS; k++) {
-        c->mean[k] = 0;
-        for (int j = 0; j < COLUMNS; j++) c->mean[k] += c->spread[3 * k + j] * right[j];
-        total -= c->mean[k] * right[k];
-    }
-    const double b0 = l->belief.noise * l->belief.noise * l->belief.noise_weight;
-    const double b = b0 + 0.5 * fmax(total, 0);
-    c->scale = b / a;
-    c->weight += 0.5 * log(det_prior / det) - a * log(b / b0);
-    const bool is_falling = c->shape.extra == EXTRA_RISE && c->mean[2] < 0;
-    if (c->mean[0] < 0 || c->mean[1] < 0 || is_falling) c->weight -= negative_nats;
+    enx_linear_solve(&sum, &c->linear);
+    const double *mean = c->linear.mean;
+    const bool    is_falling = c->shape.extra == EXTRA_RISE && mean[2] < 0;
+    c->weight += c->linear.evidence;
+    if (mean[0] < 0 || mean[1] < 0 || is_falling) c->weight -= negative_nats;
 }
 
 /* ---- All cells ------------------------------------------------------------------------------ */
@@ -220,20 +175,21 @@ static void weigh(const enx_ladder *l, cell *c, const columns *x)
 /* A shape with every exponent. */
 static void add(enx_ladder *l, double share, const shape *h)
 {
-    const double last = l->rungs[l->count - 1].loss;
-    columns      x;
+    const enx_belief *b = &l->belief;
+    const double      last = l->rungs[l->count - 1].loss;
+    columns           x;
     if (!(share > 0)) return;
     for (uint32_t i = 0; i < l->count; i++) {
         const double t = h->is_worth ? l->t_worth[i] : l->t[i];
         x.s[i] = bend(h, t);
         x.extra[i] = extra_at(l, h, t, i + 1 == l->count);
     }
-    for (int k = 0; k < COLUMNS; k++) {
-        const double share_of_loss = k < 2      ? l->belief.floor_spread
-                                     : h->extra ? h->extra_deviation
-                                                : 1;
-        x.precision[k] = pow(l->belief.noise / (share_of_loss * last), 2);
-    }
+    const double third = h->extra == EXTRA_NONE ? 1 : h->extra_deviation;
+    x.prior = (enx_linear_prior){ .mean = { b->floor * last, l->rungs[0].loss - b->floor * last },
+                                  .deviation = { b->floor_spread * last, b->floor_spread * last,
+                                                 third * last },
+                                  .noise = b->noise,
+                                  .noise_weight = b->noise_weight };
     for (int i = 0; i < EXPONENTS; i++) {
         cell *c = &l->cells[l->cell_count++];
         c->exponent = l->exponents[i];
@@ -444,9 +400,6 @@ static void prepare(enx_ladder *l, const enx_rung *rungs, uint32_t count, const 
     }
     l->step = median_step(l);
     l->freedom = 2 * belief->noise_weight + count;
-    const double last = rungs[count - 1].loss;
-    l->prior_mean[0] = belief->floor * last;
-    l->prior_mean[1] = rungs[0].loss - belief->floor * last;
 }
 
 enx_status enx_ladder_open(enx_ladder **out, const enx_rung *rungs, uint32_t count,
@@ -503,7 +456,8 @@ double enx_ladder_exponent(const enx_ladder *l)
 double enx_ladder_floor(const enx_ladder *l)
 {
     double sum = 0;
-    for (uint32_t i = 0; i < l->cell_count; i++) sum += l->cells[i].weight * l->cells[i].mean[0];
+    for (uint32_t i = 0; i < l->cell_count; i++)
+        sum += l->cells[i].weight * l->cells[i].linear.mean[0];
     return sum;
 }
 
@@ -514,13 +468,7 @@ static void predict(const enx_ladder *l, const cell *c, const enx_rung *at, doub
     const shape *h = &c->shape;
     const double t = at->log_flops - l->rungs[0].log_flops + (h->is_worth ? worth_of(at) : 0);
     const double x[COLUMNS] = { 1, exp(-c->exponent * bend(h, t)), extra_at(l, h, t, false) };
-    double       spread = 0;
-    *centre = 0;
-    for (int k = 0; k < COLUMNS; k++) {
-        *centre += c->mean[k] * x[k];
-        for (int j = 0; j < COLUMNS; j++) spread += x[k] * x[j] * c->spread[3 * k + j];
-    }
-    *scale = sqrt(c->scale * (*centre * *centre / (at->weight > 0 ? at->weight : 1) + spread));
+    *centre = enx_linear_predict(&c->linear, x, at->weight > 0 ? at->weight : 1, scale);
 }
 
 typedef struct mixture {

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "scale/fit.h"
+#include "scale/linear.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -35,9 +36,9 @@ static const double tokens_per_param_min = 2; /* of held-out runs: nobody foreca
 const char *const enx_voice_names[ENX_VOICES_COUNT] = { "chinchilla", "tied", "kaplan", "bayes" };
 
 typedef struct cell {
-    double weight;
-    double alpha, beta;
-    double mean[3], spread[9], scale;
+    double               weight;
+    double               alpha, beta;
+    enx_linear_posterior linear;
 } cell;
 
 typedef struct voices {
@@ -55,20 +56,6 @@ struct enx_surface {
 
 /* ---- The Bayesian voice --------------------------------------------------------------------- */
 
-static double invert(const double m[9], double out[9])
-{
-    const double c0 = m[4] * m[8] - m[5] * m[5], c1 = m[2] * m[5] - m[1] * m[8],
-                 c2 = m[1] * m[5] - m[2] * m[4];
-    const double det = m[0] * c0 + m[1] * c1 + m[2] * c2, r = 1 / det;
-    out[0] = c0 * r;
-    out[1] = out[3] = c1 * r;
-    out[2] = out[6] = c2 * r;
-    out[4] = (m[0] * m[8] - m[2] * m[2]) * r;
-    out[5] = out[7] = (m[1] * m[2] - m[0] * m[5]) * r;
-    out[8] = (m[0] * m[4] - m[1] * m[1]) * r;
-    return det;
-}
-
 static void fill_columns(const cell *c, const enx_point *middle, const enx_point *at, double x[3])
 {
     x[0] = 1;
@@ -79,40 +66,27 @@ static void fill_columns(const cell *c, const enx_point *middle, const enx_point
 static void weigh(cell *c, const enx_point *middle, const enx_point *points, const double *weights,
                   uint32_t count, double lowest)
 {
-    const double mean[3] = { floor_share * lowest, term_share * lowest, term_share * lowest };
-    const double prior = pow(noise / (floor_spread * lowest), 2);
-    double precision[9] = { prior, 0, 0, 0, prior, 0, 0, 0, prior }, right[3], total = 0, a = 0;
-    for (int k = 0; k < 3; k++) {
-        right[k] = prior * mean[k];
-        total += right[k] * mean[k];
-    }
+    const enx_linear_prior prior = {
+        .mean = { floor_share * lowest, term_share * lowest, term_share * lowest },
+        .deviation = { floor_spread * lowest, floor_spread * lowest, floor_spread * lowest },
+        .noise = noise,
+        .noise_weight = noise_weight
+    };
+    enx_linear sum;
+    enx_linear_begin(&sum, &prior);
     for (uint32_t i = 0; i < count; i++) {
-        const double y = exp(points[i].loss), w = weights[i] / (y * y);
-        double       x[3];
+        double x[3];
         fill_columns(c, middle, &points[i], x);
-        for (int k = 0; k < 3; k++) {
-            right[k] += w * y * x[k];
-            for (int j = 0; j < 3; j++) precision[3 * k + j] += w * x[k] * x[j];
-        }
-        total += weights[i];
-        a += 0.5 * weights[i];
+        enx_linear_add(&sum, x, exp(points[i].loss), weights[i]);
     }
-    const double det = invert(precision, c->spread);
-    for (int k = 0; k < 3; k++) {
-        c->mean[k] = 0;
-        for (int j = 0; j < 3; j++) c->mean[k] += c->spread[3 * k + j] * right[j];
-        total -= c->mean[k] * right[k];
-    }
-    a += noise_weight;
-    const double b0 = noise * noise * noise_weight, b = b0 + 0.5 * fmax(total, 0);
+    enx_linear_solve(&sum, &c->linear);
     const double za = log(c->alpha / exponent_median) / exponent_spread;
     const double zb = log(c->beta / exponent_median) / exponent_spread;
-    c->scale = b / a;
     c->weight = -0.5 * (za * za - 2 * exponent_correlation * za * zb + zb * zb) /
-                    (1 - exponent_correlation * exponent_correlation) -
-                0.5 * log(det) - a * log(b / b0);
+                    (1 - exponent_correlation * exponent_correlation) +
+                c->linear.evidence;
     for (int k = 0; k < 3; k++)
-        if (c->mean[k] < 0) c->weight -= negative_nats;
+        if (c->linear.mean[k] < 0) c->weight -= negative_nats;
 }
 
 static void average(voices *v, const enx_point *points, const double *weights, uint32_t count)
@@ -142,15 +116,12 @@ static double say_bayes(const voices *v, const enx_point *at, double *deviation)
     double mean = 0, square = 0;
     for (int i = 0; i < CELLS; i++) {
         const cell *c = &v->cells[i];
-        double      x[3], y = 0, spread = 0;
+        double      x[3], scale;
         if (c->weight < 1e-12) continue;
         fill_columns(c, &v->middle, at, x);
-        for (int k = 0; k < 3; k++) {
-            y += c->mean[k] * x[k];
-            for (int j = 0; j < 3; j++) spread += x[k] * x[j] * c->spread[3 * k + j];
-        }
+        const double y = enx_linear_predict(&c->linear, x, 1, &scale);
         mean += c->weight * y;
-        square += c->weight * (y * y + c->scale * (y * y + spread));
+        square += c->weight * (y * y + scale * scale);
     }
     *deviation = sqrt(fmax(square - mean * mean, 0)) / mean;
     return log(mean);
@@ -279,12 +250,14 @@ static void describe(enx_surface *s)
     for (int i = 0; i < CELLS; i++) {
         const cell  *c = &s->all.cells[i];
         const double tiny = 1e-300;
-        const double values[5] = { log(fmax(c->mean[1], tiny)) + c->alpha * s->all.middle.params,
-                                   log(fmax(c->mean[2], tiny)) + c->beta * s->all.middle.tokens,
-                                   c->mean[0], c->alpha, c->beta };
+        const double values[5] = {
+            log(fmax(c->linear.mean[1], tiny)) + c->alpha * s->all.middle.params,
+            log(fmax(c->linear.mean[2], tiny)) + c->beta * s->all.middle.tokens, c->linear.mean[0],
+            c->alpha, c->beta
+        };
         if (c->weight < 1e-9) continue;
         for (int k = 0; k < 5; k++) {
-            const double own = k == 2 ? c->scale * c->spread[0] : 0;
+            const double own = k == 2 ? c->linear.scale * c->linear.spread[0] : 0;
             mean[k] += c->weight * values[k];
             square[k] += c->weight * (values[k] * values[k] + own);
         }
