@@ -2,6 +2,8 @@
 /* cli_fan.c - fan charts as SVG, without a script and without a style sheet. */
 #include "cli/cli_fan.h"
 
+#include "cli/cli_plot.h"
+
 #include <math.h>
 
 enum {
@@ -22,29 +24,6 @@ typedef struct frame {
     double           low, high; /* of the vertical axis */
     double           left, top; /* of the plot */
 } frame;
-
-static enx_status append_escaped(enx_buf *out, const char *text)
-{
-    for (const char *at = text; *at; at++) {
-        const unsigned char c = (unsigned char)*at;
-        const char *const   name = c == '<'              ? "&lt;"
-                                   : c == '>'            ? "&gt;"
-                                   : c == '&'            ? "&amp;"
-                                   : c < ' ' || c == 127 ? "?"
-                                                         : NULL;
-        if (name) ENX_TRY(enx_buf_append_text(out, name));
-        else ENX_TRY(enx_buf_append(out, at, 1));
-    }
-    return ENX_OK;
-}
-
-/* 1, 2 or 5 times a power of ten, so that there are from 3 to 8 of them. */
-static double tick_step(double span)
-{
-    const double power = pow(10, floor(log10(span / 3)));
-    const double part = span / 3 / power;
-    return power * (part >= 5 ? 5 : part >= 2 ? 2 : 1);
-}
 
 static void set_range(frame *f)
 {
@@ -70,7 +49,7 @@ static double y_of(const frame *f, double value)
 
 static enx_status draw_axes(const frame *f)
 {
-    const double step = tick_step(f->high - f->low);
+    const double step = cli_svg_step(f->high - f->low);
     for (int i = 0; i < TICKS_MAX; i++) {
         const double value = (ceil(f->low / step) + i) * step, y = y_of(f, value);
         if (value > f->high) break;
@@ -111,7 +90,7 @@ static enx_status draw_panel(frame *f)
     set_range(f);
     ENX_TRY(enx_buf_printf(f->out, "<text x=\"%.1f\" y=\"%.1f\" font-weight=\"bold\">", f->left,
                            f->top - 12));
-    ENX_TRY(append_escaped(f->out, f->panel->title));
+    ENX_TRY(cli_svg_append(f->out, f->panel->title));
     ENX_TRY(enx_buf_append_text(f->out, "</text>\n"));
     ENX_TRY(draw_axes(f));
     ENX_TRY(draw_band(f, 0, 4, "#c6dbef"));
@@ -132,7 +111,7 @@ enx_status cli_fan_svg(enx_buf *out, const char *title, const cli_panel *panels,
                            "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n"
                            "<text x=\"16\" y=\"26\" font-size=\"16\">",
                            2 * PANEL_WIDTH, TOP + rows * PANEL_HEIGHT + 24));
-    ENX_TRY(append_escaped(out, title));
+    ENX_TRY(cli_svg_append(out, title));
     ENX_TRY(enx_buf_append_text(out, "</text>\n"));
     for (uint32_t i = 0; i < panel_count; i++) {
         frame f = { .out = out, .panel = &panels[i], .year_count = year_count };

@@ -28,6 +28,7 @@ static const command commands[] = {
 #ifdef HAVE_TRAIN
     { "train", cmd_train, "make a model from a recipe" },
 #endif
+    { "scale", cmd_scale, "the law of loss and compute: fit, forecast, odds" },
     { "market", cmd_market, "who earns from models, and at what price" },
     { "jobs", cmd_jobs, "every job, newest first" },
     { "bill", cmd_bill, "what a job cost, model by model, call by call" },

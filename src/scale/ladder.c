@@ -27,8 +27,10 @@ enum {
     WIDTHS = 3,
     BREAK_FIRST = 2, /* three rungs before a break, or E and A could bend to it */
     TABLE = 1024,
+    DOUBLINGS_MAX = 20, /* of an interval that a quantile is looked for in */
 };
 
+static const double same_time = 1e-6;
 static const double negative_nats = 20, forget_below = 1e-9;
 static const double exponent_low = 0.02, exponent_high = 0.9;
 static const double overfit_epochs =
@@ -58,7 +60,7 @@ const char *const enx_outcome_names[ENX_OUTCOMES_COUNT] = {
 /* A third column beside E and A. */
 typedef enum extra {
     EXTRA_NONE,
-    EXTRA_SHIFT, /* of the last run */
+    EXTRA_SHIFT, /* of the suspect run */
     EXTRA_RISE,  /* of the loss after the break, a rung step */
 } extra;
 
@@ -82,7 +84,7 @@ typedef struct cell {
 } cell;
 
 struct enx_ladder {
-    uint32_t   count;
+    uint32_t   count, suspect;
     enx_rung   rungs[ENX_LADDER_RUNGS_MAX];
     double     t[ENX_LADDER_RUNGS_MAX];       /* of compute, 0 at the first rung */
     double     t_worth[ENX_LADDER_RUNGS_MAX]; /* of what repeated text is worth */
@@ -92,7 +94,7 @@ struct enx_ladder {
     double     exponents[EXPONENTS], exponent_shares[EXPONENTS];
     uint32_t   cell_count; /* remembered */
     cell      *cells;
-    double     odds[ENX_OUTCOMES_COUNT], evidence[ENX_OUTCOMES_COUNT];
+    double     odds[ENX_OUTCOMES_COUNT];
     double     prior[ENX_OUTCOMES_COUNT];
     double     wall;
     double     freedom;
@@ -142,10 +144,10 @@ static double bend(const shape *h, double t)
     return t > h->place ? h->place + h->factor * (t - h->place) : t;
 }
 
-static double extra_at(const enx_ladder *l, const shape *h, double t, bool is_last)
+static double extra_at(const enx_ladder *l, const shape *h, double t, bool is_suspect)
 {
     if (h->extra == EXTRA_RISE) return fmax(0, t - h->place) / l->step;
-    return h->extra == EXTRA_SHIFT && is_last ? 1 : 0;
+    return h->extra == EXTRA_SHIFT && is_suspect ? 1 : 0;
 }
 
 /* A shape's columns at each rung. */
@@ -182,7 +184,7 @@ static void add(enx_ladder *l, double share, const shape *h)
     for (uint32_t i = 0; i < l->count; i++) {
         const double t = h->is_worth ? l->t_worth[i] : l->t[i];
         x.s[i] = bend(h, t);
-        x.extra[i] = extra_at(l, h, t, i + 1 == l->count);
+        x.extra[i] = extra_at(l, h, t, i == l->suspect);
     }
     const double third = h->extra == EXTRA_NONE ? 1 : h->extra_deviation;
     x.prior = (enx_linear_prior){ .mean = { b->floor * last, l->rungs[0].loss - b->floor * last },
@@ -232,7 +234,7 @@ static void add_all(enx_ladder *l)
     h.extra = EXTRA_SHIFT;
     h.extra_deviation = b->shift;
     h.outcome = ENX_OUTCOME_BAD_RUN;
-    add(l, b->bad_run, &h);
+    if (l->suspect < l->count) add(l, b->bad_run, &h);
     if (l->has_repeats) {
         h = law;
         h.is_worth = h.is_wall = true;
@@ -242,6 +244,8 @@ static void add_all(enx_ladder *l)
     }
     for (uint32_t i = BREAK_FIRST; i + 1 < l->count; i++) {
         const double overfit = overfit_chance(l->rungs[i + 1].epochs);
+        if (!(l->t[i + 1] > l->t[i] + same_time))
+            continue; /* nothing would tell it from the next */
         h = (shape){ .place = l->t[i],
                      .outcome = ENX_OUTCOME_REVERSED,
                      .extra = EXTRA_RISE,
@@ -283,10 +287,7 @@ static void settle(enx_ladder *l)
     }
     l->cell_count = kept;
     for (uint32_t i = 0; i < kept; i++) l->cells[i].weight /= sum;
-    for (int k = 0; k < ENX_OUTCOMES_COUNT; k++) {
-        l->evidence[k] = top + log(l->odds[k] / l->prior[k]);
-        l->odds[k] /= sum;
-    }
+    for (int k = 0; k < ENX_OUTCOMES_COUNT; k++) l->odds[k] /= sum;
     l->wall /= sum;
 }
 
@@ -387,9 +388,11 @@ static double median_step(const enx_ladder *l)
     return 0.5 * (steps[(count - 1) / 2] + steps[count / 2]);
 }
 
-static void prepare(enx_ladder *l, const enx_rung *rungs, uint32_t count, const enx_belief *belief)
+static void prepare(enx_ladder *l, const enx_rung *rungs, uint32_t count, uint32_t suspect,
+                    const enx_belief *belief)
 {
     l->count = count;
+    l->suspect = suspect;
     l->belief = *belief;
     memcpy(l->rungs, rungs, count * sizeof *rungs);
     for (uint32_t i = 0; i < count; i++) {
@@ -403,7 +406,7 @@ static void prepare(enx_ladder *l, const enx_rung *rungs, uint32_t count, const 
 }
 
 enx_status enx_ladder_open(enx_ladder **out, const enx_rung *rungs, uint32_t count,
-                           const enx_belief *belief, enx_report *report)
+                           uint32_t suspect, const enx_belief *belief, enx_report *report)
 {
     ENX_CHECK(out && belief && (rungs || count == 0));
     ENX_TRY(check_belief(belief, report));
@@ -415,7 +418,7 @@ enx_status enx_ladder_open(enx_ladder **out, const enx_rung *rungs, uint32_t cou
         enx_ladder_close(&l);
         return ENX_FAIL(report, NOMEM, "no memory for %u rungs", count);
     }
-    prepare(l, rungs, count, belief);
+    prepare(l, rungs, count, suspect, belief);
     set_exponents(l);
     add_all(l);
     settle(l);
@@ -441,9 +444,15 @@ void enx_ladder_odds(const enx_ladder *l, double odds[ENX_OUTCOMES_COUNT])
 
 double enx_ladder_wall(const enx_ladder *l) { return l->wall; }
 
-double enx_ladder_evidence(const enx_ladder *l, enx_outcome outcome)
+double enx_ladder_factor(const enx_ladder *l)
 {
-    return l->evidence[outcome];
+    const double holds = l->odds[ENX_OUTCOME_HOLDS], prior = l->prior[ENX_OUTCOME_HOLDS];
+    double       fails = 0, prior_fails = 0;
+    for (int k = ENX_OUTCOME_HOLDS + 1; k < ENX_OUTCOMES_COUNT; k++) {
+        fails += l->odds[k];
+        prior_fails += l->prior[k];
+    }
+    return log(fmax(holds, DBL_MIN) / fmax(fails, DBL_MIN)) - log(prior / prior_fails);
 }
 
 double enx_ladder_exponent(const enx_ladder *l)
@@ -453,12 +462,33 @@ double enx_ladder_exponent(const enx_ladder *l)
     return sum;
 }
 
+double enx_ladder_exponent_deviation(const enx_ladder *l)
+{
+    const double mean = enx_ladder_exponent(l);
+    double       sum = 0;
+    for (uint32_t i = 0; i < l->cell_count; i++)
+        sum += l->cells[i].weight * pow(l->cells[i].exponent - mean, 2);
+    return sqrt(sum);
+}
+
 double enx_ladder_floor(const enx_ladder *l)
 {
     double sum = 0;
     for (uint32_t i = 0; i < l->cell_count; i++)
         sum += l->cells[i].weight * l->cells[i].linear.mean[0];
     return sum;
+}
+
+/* Within cells a Student t of variance spread scale n / (n - 2), and between them. */
+double enx_ladder_floor_deviation(const enx_ladder *l)
+{
+    const double mean = enx_ladder_floor(l), wide = l->freedom / (l->freedom - 2);
+    double       sum = 0;
+    for (uint32_t i = 0; i < l->cell_count; i++) {
+        const enx_linear_posterior *p = &l->cells[i].linear;
+        sum += l->cells[i].weight * (pow(p->mean[0] - mean, 2) + p->spread[0] * p->scale * wide);
+    }
+    return sqrt(sum);
 }
 
 /* A cell's forecast: a Student t around `centre`. */
@@ -498,8 +528,8 @@ static double mixture_below(const mixture *m, double y)
 
 static double mixture_quantile(const mixture *m, double q, double low, double high)
 {
-    while (mixture_below(m, low) > q) low -= high - low;
-    while (mixture_below(m, high) < q) high += high - low;
+    for (int i = 0; i < DOUBLINGS_MAX && mixture_below(m, low) > q; i++) low -= high - low;
+    for (int i = 0; i < DOUBLINGS_MAX && mixture_below(m, high) < q; i++) high += high - low;
     for (int i = 0; i < 40 && high - low > 1e-7 * fabs(high); i++) {
         const double middle = (low + high) / 2;
         if (mixture_below(m, middle) < q) low = middle;
@@ -543,6 +573,14 @@ enx_outlook enx_ladder_forecast_law(const enx_ladder *l, const enx_rung *at, dou
 {
     mixture m = { l, at, true, 0 };
     return look(&m, level);
+}
+
+double enx_ladder_quantile(const enx_ladder *l, const enx_rung *at, double q)
+{
+    const enx_outlook o = enx_ladder_forecast(l, at, 0.5);
+    mixture           m = { l, at, false, 0 };
+    for (uint32_t i = 0; i < l->cell_count; i++) m.weight += l->cells[i].weight;
+    return mixture_quantile(&m, q, o.median - o.deviation, o.median + o.deviation);
 }
 
 double enx_ladder_density(const enx_ladder *l, const enx_rung *at)

@@ -47,7 +47,7 @@ typedef enum enx_outcome {
     ENX_OUTCOME_STOPPED,
     ENX_OUTCOME_REVERSED, /* more compute, more loss */
     ENX_OUTCOME_FASTER,
-    ENX_OUTCOME_BAD_RUN, /* the last one */
+    ENX_OUTCOME_BAD_RUN, /* the suspect one; the law holds */
     ENX_OUTCOMES_COUNT
 } enx_outcome;
 
@@ -80,28 +80,34 @@ enx_belief enx_belief_defaults(void);
 enx_belief enx_belief_forecast(void);
 
 /* Weigh all explanations; release by enx_ladder_close.  Rungs in rising compute, equal ones
- * allowed; `is_last_suspect`: the last may be a bad run.  ENX_INVALID: too few or too many rungs,
- * not rising, a belief out of range, a loss that is none; ENX_NOMEM.
- * O(count^2): about 0.3 ms for 8 rungs. */
+ * allowed; number `suspect` is the one that may be a bad run (count - 1 as a rule; count: none).
+ * ENX_INVALID: too few rungs, not rising, a belief out of range, a loss that is none; ENX_LIMIT:
+ * too many; ENX_NOMEM.  O(count^2): 0.7 ms for 7 rungs. */
 ENX_MUST_USE enx_status enx_ladder_open(enx_ladder **out, const enx_rung *rungs, uint32_t count,
-                                        const enx_belief *belief, enx_report *report);
+                                        uint32_t suspect, const enx_belief *belief,
+                                        enx_report *report);
 void                    enx_ladder_close(enx_ladder **ladder);
 
 /* Chances of each outcome; they add up to 1. */
 void   enx_ladder_odds(const enx_ladder *ladder, double odds[ENX_OUTCOMES_COUNT]);
 /* Chance of a data wall; it is part of the outcomes `slowed` and `stopped`. */
 double enx_ladder_wall(const enx_ladder *ladder);
-/* ln of the evidence of an outcome: of the rungs' losses, given that outcome. */
-double enx_ladder_evidence(const enx_ladder *ladder, enx_outcome outcome);
-/* Posterior means of what the explanations agree on. */
+/* ln of the Bayes factor of `holds` against all else: how the rungs moved the odds from what was
+ * believed before them. */
+double enx_ladder_factor(const enx_ladder *ladder);
+/* Means and standard deviations of g and E over all explanations. */
 double enx_ladder_exponent(const enx_ladder *ladder);
+double enx_ladder_exponent_deviation(const enx_ladder *ladder);
 double enx_ladder_floor(const enx_ladder *ladder);
+double enx_ladder_floor_deviation(const enx_ladder *ladder);
 
 /* The loss of one more run at `at`, under all explanations by their weight; `level` 0.9: low and
  * high leave 5 % on either side. */
 enx_outlook enx_ladder_forecast(const enx_ladder *ladder, const enx_rung *at, double level);
 /* The same if the law holds. */
 enx_outlook enx_ladder_forecast_law(const enx_ladder *ladder, const enx_rung *at, double level);
+/* The loss that a run at `at` stays below with chance q, 0 < q < 1. */
+double      enx_ladder_quantile(const enx_ladder *ladder, const enx_rung *at, double q);
 /* ln of the density of at->loss under all explanations. */
 double      enx_ladder_density(const enx_ladder *ladder, const enx_rung *at);
 
