@@ -47,9 +47,14 @@ enx_status cli_runs_open(cli_runs *r, const char *path, enx_report *report)
     if (status != ENX_OK) return status;
     if (r->runs->diverged_count)
         cli_runs_note(r,
-                      "%u runs are left out: their loss is missing, not a number or infinite "
+                      "runs left out, whose loss is missing, not a number or infinite: %u "
                       "(first: line %u)",
                       r->runs->diverged_count, r->runs->diverged_line);
+    if (r->runs->clash_count)
+        cli_runs_note(r,
+                      "%u runs have the size and compute of another and quite another loss (lines "
+                      "%u and %u): are these different data or tokenizers? --where picks one kind",
+                      r->runs->clash_count, r->runs->clash_lines[0], r->runs->clash_lines[1]);
     if (r->runs->duplicate_count)
         cli_runs_note(r, "%u runs that are there twice are counted once", r->runs->duplicate_count);
     return ENX_OK;

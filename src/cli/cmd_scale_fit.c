@@ -153,9 +153,9 @@ static void note_outliers(fit_state *s)
     }
     if (count)
         cli_runs_note(&s->runs,
-                      "%u runs are more than %g times the median residual off (first: "
+                      "runs more than %g times the median residual off: %u (first: "
                       "line %u); --trim-worst leaves out the worst",
-                      count, far_off, first);
+                      far_off, count, first);
 }
 
 static enx_status fit(fit_state *s, enx_report *report)

@@ -18,7 +18,7 @@ enum {
 static const double mind_highest = 1.5; /* times the law's loss: no search beyond */
 
 typedef struct options {
-    double      hazard, bad_run, level;
+    double      broken, bad_run, level;
     const char *svg, *law;
 } options;
 
@@ -37,7 +37,6 @@ typedef struct odds_state {
     cli_runs    runs;
     options     o;
     enx_rungs   rungs;
-    enx_belief  belief;
     enx_ladder *ladder, *forecaster;
     double      odds[ENX_OUTCOMES_COUNT];
     double      step; /* factor of compute */
@@ -52,11 +51,21 @@ typedef struct odds_state {
 
 /* ---- What is computed ----------------------------------------------------------------------- */
 
+/* What is believed of a ladder of so many rungs. */
+static enx_belief belief_of(const odds_state *s, uint32_t count)
+{
+    enx_belief belief = enx_belief_odds(count);
+    belief.hazard = enx_belief_hazard(s->o.broken, count);
+    belief.bad_run = s->o.bad_run;
+    return enx_rungs_belief(&s->rungs, belief);
+}
+
 static enx_status judge(const odds_state *s, const enx_rung *rungs, uint32_t count,
                         uint32_t suspect, double odds[ENX_OUTCOMES_COUNT], enx_report *report)
 {
-    enx_ladder *ladder = NULL;
-    ENX_TRY(enx_ladder_open(&ladder, rungs, count, suspect, &s->belief, report));
+    const enx_belief belief = belief_of(s, count);
+    enx_ladder      *ladder = NULL;
+    ENX_TRY(enx_ladder_open(&ladder, rungs, count, suspect, &belief, report));
     enx_ladder_odds(ladder, odds);
     enx_ladder_close(&ladder);
     return ENX_OK;
@@ -65,11 +74,12 @@ static enx_status judge(const odds_state *s, const enx_rung *rungs, uint32_t cou
 static enx_status remember(odds_state *s, enx_report *report)
 {
     for (uint32_t k = 1; k <= s->rungs.count; k++) {
-        enx_ladder *ladder = NULL;
+        const enx_belief belief = belief_of(s, k);
+        enx_ladder      *ladder = NULL;
         s->history.factor[k - 1] = NAN;
         for (int i = 0; i < ENX_OUTCOMES_COUNT; i++) s->history.odds[k - 1][i] = NAN;
         if (k < ENX_LADDER_ODDS_MIN) continue;
-        ENX_TRY(enx_ladder_open(&ladder, s->rungs.rungs, k, k - 1, &s->belief, report));
+        ENX_TRY(enx_ladder_open(&ladder, s->rungs.rungs, k, k - 1, &belief, report));
         enx_ladder_odds(ladder, s->history.odds[k - 1]);
         s->history.factor[k - 1] = enx_ladder_factor(ladder);
         enx_ladder_close(&ladder);
@@ -189,13 +199,10 @@ static enx_status weigh(odds_state *s, enx_report *report)
                         "%s: %u rungs of different compute; odds need at least %d, because with "
                         "fewer a law that stops looks just like one with a high floor",
                         s->runs.path, count, ENX_LADDER_ODDS_MIN);
-    enx_belief belief = enx_belief_defaults();
-    if (s->o.hazard >= 0) belief.hazard = s->o.hazard;
-    if (s->o.bad_run >= 0) belief.bad_run = s->o.bad_run;
+    const enx_belief belief = belief_of(s, count);
     const enx_belief forecast = enx_rungs_belief(&s->rungs, enx_belief_forecast());
-    s->belief = enx_rungs_belief(&s->rungs, belief);
-    const enx_rung *rungs = s->rungs.rungs;
-    ENX_TRY(enx_ladder_open(&s->ladder, rungs, count, count - 1, &s->belief, report));
+    const enx_rung  *rungs = s->rungs.rungs;
+    ENX_TRY(enx_ladder_open(&s->ladder, rungs, count, count - 1, &belief, report));
     ENX_TRY(enx_ladder_open(&s->forecaster, rungs, count, count - 1, &forecast, report));
     enx_ladder_odds(s->ladder, s->odds);
     s->step = enx_rungs_factor(&s->rungs);
@@ -211,9 +218,12 @@ static enx_status weigh(odds_state *s, enx_report *report)
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
+/* Chance of a break at the next rung. */
+static double hazard_of(const odds_state *s) { return belief_of(s, s->rungs.count).hazard; }
+
 static double chance_on_law(const odds_state *s)
 {
-    return (s->odds[ENX_OUTCOME_HOLDS] + s->odds[ENX_OUTCOME_BAD_RUN]) * (1 - s->belief.hazard);
+    return (s->odds[ENX_OUTCOME_HOLDS] + s->odds[ENX_OUTCOME_BAD_RUN]) * (1 - hazard_of(s));
 }
 
 static json_t *json_next(const odds_state *s)
@@ -264,7 +274,7 @@ static void print_json(const odds_state *s)
     json_object_set_new(out, "exponent", json_real(enx_ladder_exponent(s->ladder)));
     json_object_set_new(out, "floor", json_real(enx_ladder_floor(s->ladder)));
     json_object_set_new(out, "noise", cli_json_number(s->rungs.noise));
-    json_object_set_new(out, "hazard", json_real(s->belief.hazard));
+    json_object_set_new(out, "hazard", json_real(hazard_of(s)));
     json_object_set_new(out, "data", cli_runs_json_data(&s->runs));
     json_object_set_new(out, "notes", cli_runs_json_notes(&s->runs));
     cli_print_json_exact(out);
@@ -420,7 +430,7 @@ static enx_status write_law(const odds_state *s, enx_report *report)
                     .floor_se = enx_ladder_floor_deviation(s->ladder),
                     .odds = json_odds(s),
                     .next = json_next(s) };
-    json_object_set_new(law.odds, "hazard", json_real(s->belief.hazard));
+    json_object_set_new(law.odds, "hazard", json_real(hazard_of(s)));
     json_object_set_new(law.odds, "factor", json_real(s->step));
     json_object_set_new(law.odds, "cause", s->cause ? json_string(s->cause) : json_null());
     return cli_law_write(s->o.law, &law, &s->runs, report);
@@ -430,6 +440,9 @@ static enx_status run(odds_state *s, const char *path, enx_report *report)
 {
     if (!(s->o.level >= 0.1 && s->o.level <= 0.99))
         return ENX_FAIL(report, INVALID, "--level: from 0.1 to 0.99");
+    if (!(s->o.broken > 0 && s->o.broken <= 0.9) || !(s->o.bad_run >= 0 && s->o.bad_run <= 0.9))
+        return ENX_FAIL(report, INVALID,
+                        "--broken and --bad-run are chances, above 0 and at most 0.9");
     ENX_TRY(cli_runs_open(&s->runs, path, report));
     ENX_TRY(weigh(s, report));
     if (s->o.svg) ENX_TRY(draw(s, report));
@@ -439,11 +452,11 @@ static enx_status run(odds_state *s, const char *path, enx_report *report)
 int cmd_scale_odds(int argc, char **argv)
 {
     static odds_state s;
-    s.o = (options){ .hazard = -1, .bad_run = -1, .level = 0.9 };
+    s.o = (options){ .broken = ENX_BELIEF_BROKEN, .bad_run = 0.05, .level = 0.9 };
     const cli_option list[] = {
         CLI_RUNS_OPTIONS(s.runs),
-        { "hazard", '\0', CLI_REAL, &s.o.hazard, "P",
-          "chance of a break at a rung, before any is seen (default 0.06)" },
+        { "broken", '\0', CLI_REAL, &s.o.broken, "P",
+          "chance of a break, before any rung is seen (default 0.2)" },
         { "bad-run", '\0', CLI_REAL, &s.o.bad_run, "P",
           "chance that the last run is bad (default 0.05)" },
         { "level", '\0', CLI_REAL, &s.o.level, "P", "of the interval (default 0.9)" },

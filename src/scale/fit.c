@@ -308,10 +308,11 @@ void enx_fit_resample(const enx_fit *fit, uint64_t seed, uint64_t index, double 
 }
 
 void enx_fit_summarise(enx_fit_errors *out, const double *rows, uint32_t resample_count,
-                       uint32_t stride, uint32_t param_count, double *room)
+                       uint32_t stride, uint32_t column_count, double *room)
 {
+    ENX_CHECK(column_count <= ENX_FIT_COLUMNS_MAX);
     *out = (enx_fit_errors){ 0 };
-    for (uint32_t k = 0; k < param_count && resample_count > 1; k++) {
+    for (uint32_t k = 0; k < column_count && resample_count > 1; k++) {
         double mean = 0, square = 0;
         for (uint32_t i = 0; i < resample_count; i++) mean += room[i] = rows[i * stride + k];
         mean /= resample_count;

@@ -14,7 +14,10 @@
 #include "base/status.h"
 #include "scale/form.h"
 
-enum { ENX_FIT_RESAMPLES_MAX = 100000 };
+enum {
+    ENX_FIT_RESAMPLES_MAX = 100000,
+    ENX_FIT_COLUMNS_MAX = ENX_FORM_PARAMS_MAX + 2, /* of a row: parameters, and what follows */
+};
 
 #define ENX_FIT_HUBER_DELTA 1e-3
 
@@ -48,13 +51,14 @@ void enx_fit_resample(const enx_fit *fit, uint64_t seed, uint64_t index, double 
                       double *natural);
 
 typedef struct enx_fit_errors {
-    double deviation[ENX_FORM_PARAMS_MAX];                      /* standard error */
-    double low[ENX_FORM_PARAMS_MAX], high[ENX_FORM_PARAMS_MAX]; /* 2.5 % and 97.5 % */
+    double deviation[ENX_FIT_COLUMNS_MAX];                      /* standard error */
+    double low[ENX_FIT_COLUMNS_MAX], high[ENX_FIT_COLUMNS_MAX]; /* 2.5 % and 97.5 % */
 } enx_fit_errors;
 
-/* Of rows[resample_count][stride], by columns; sorts them in place of `room`, [resample_count]. */
+/* Of each of the first `column_count` columns of rows[resample_count][stride]; `room` is
+ * [resample_count]. */
 void enx_fit_summarise(enx_fit_errors *out, const double *rows, uint32_t resample_count,
-                       uint32_t stride, uint32_t param_count, double *room);
+                       uint32_t stride, uint32_t column_count, double *room);
 
 /* exp of ln L at N, D, C = 6 N D. */
 double enx_fit_loss(enx_form form, const double *params, double n, double d);

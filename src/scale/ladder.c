@@ -101,25 +101,33 @@ struct enx_ladder {
     double     table[TABLE + 1]; /* of the t distribution's function, t from 0 to table_end */
 };
 
-enx_belief enx_belief_defaults(void)
+/* Breaks may be at all rungs but the first BREAK_FIRST and the last. */
+double enx_belief_hazard(double broken, uint32_t rung_count)
 {
-    return (enx_belief){ .hazard = 0.06,
+    const uint32_t places = rung_count > BREAK_FIRST + 2 ? rung_count - BREAK_FIRST - 1 : 1;
+    return -expm1(log1p(-broken) / places);
+}
+
+enx_belief enx_belief_odds(uint32_t rung_count)
+{
+    return (enx_belief){ .hazard = enx_belief_hazard(ENX_BELIEF_BROKEN, rung_count),
                          .bad_run = 0.05,
                          .wall = 0.25,
                          .noise = 0.003,
-                         .noise_weight = 2,
+                         .noise_weight = 3,
                          .exponent = 0.16,
-                         .exponent_spread = 0.5,
-                         .floor = 0.65,
-                         .floor_spread = 0.3,
+                         .exponent_spread = 0.4,
+                         .floor = 0.7,
+                         .floor_spread = 0.25,
                          .shift = 0.05 };
 }
 
 enx_belief enx_belief_forecast(void)
 {
-    enx_belief b = enx_belief_defaults();
+    enx_belief b = enx_belief_odds(0);
     b.hazard = 0.15;
     b.noise = 0.002;
+    b.noise_weight = 2;
     b.exponent_spread = 0.6;
     b.floor = 0.5;
     b.floor_spread = 0.2;

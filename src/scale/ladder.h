@@ -74,8 +74,12 @@ typedef struct enx_outlook {
     double low, high; /* of the interval asked for */
 } enx_outlook;
 
-/* For odds; calibrated on simulated ladders (docs/law.md). */
-enx_belief enx_belief_defaults(void);
+/* For odds, of a ladder of so many rungs: a break somewhere has the chance ENX_BELIEF_BROKEN, at
+ * each rung alike.  Calibrated on simulated ladders (docs/law.md). */
+#define ENX_BELIEF_BROKEN 0.2
+enx_belief enx_belief_odds(uint32_t rung_count);
+/* The chance of a break at each rung, if that of one somewhere is `broken`. */
+double     enx_belief_hazard(double broken, uint32_t rung_count);
 /* For numbers: real ladders bend a little all the time, so breaks are expected more. */
 enx_belief enx_belief_forecast(void);
 

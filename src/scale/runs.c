@@ -20,6 +20,9 @@
 
 enum { ALIASES_MAX = 8, MAP_BYTES_MAX = 4096, ABSENT = -1 };
 
+/* Repeats differ by less. */
+static const double clash_factor = 1.03;
+
 const char *const enx_column_keys[ENX_COLUMNS_COUNT] = {
     "N", "D", "C", "loss", "U", "epochs", "seed", "tokenizer", "bytes_per_token", "lr",
 };
@@ -425,6 +428,16 @@ static bool are_twins(const enx_run *a, const enx_run *b)
            nan_to_zero(a->params) == nan_to_zero(b->params);
 }
 
+/* Same size and compute, other loss: not the same experiment. */
+static void note_clash(enx_runs *runs, const enx_run *a, const enx_run *b)
+{
+    if (a->flops != b->flops || nan_to_zero(a->params) != nan_to_zero(b->params)) return;
+    if (!(b->loss > clash_factor * a->loss)) return;
+    if (runs->clash_count++ > 0) return;
+    runs->clash_lines[0] = a->line;
+    runs->clash_lines[1] = b->line;
+}
+
 static enx_status take_duplicates(enx_runs *runs, bool is_allowed, enx_report *report)
 {
     uint32_t kept = 0;
@@ -432,6 +445,7 @@ static enx_status take_duplicates(enx_runs *runs, bool is_allowed, enx_report *r
     for (uint32_t i = 0; i < runs->count; i++) {
         const enx_run *last = kept ? &runs->runs[kept - 1] : NULL;
         if (!last || !are_twins(last, &runs->runs[i])) {
+            if (last) note_clash(runs, last, &runs->runs[i]);
             runs->runs[kept++] = runs->runs[i];
             continue;
         }

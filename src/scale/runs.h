@@ -64,6 +64,9 @@ typedef struct enx_runs {
     uint32_t diverged_count; /* loss missing, not a number or infinite */
     uint32_t trimmed_count;
     uint32_t duplicate_count;
+    uint32_t
+        clash_count; /* runs of a size and compute that another has, and of quite another loss */
+    uint32_t clash_lines[2];                                    /* of the first such pair */
     uint32_t diverged_line;                                     /* of the first; 0: none */
     bool     has_params, has_tokens, has_unique;                /* in every run */
     bool     has_seed;                                          /* the file has such a column */
