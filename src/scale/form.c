@@ -43,16 +43,16 @@ static double log_sum2(double u, double v, double *share)
     return fmax(u, v) + log1p(ratio);
 }
 
-/* params: a, b, e, alpha, beta; the last one left out where it is alpha. */
+/* params: a, b, e, alpha, beta; the last one left out where it is alpha.  In units of E: where A or
+ * B is exp(700) times that, the result is infinite, and no search goes there. */
 static double chinchilla(const double *p, double beta, const enx_point *at, double share[3])
 {
-    const double u = p[0] - p[3] * at->params, v = p[1] - beta * at->tokens, w = p[2];
-    const double top = fmax(u, fmax(v, w));
-    const double eu = exp(u - top), ev = exp(v - top), ew = exp(w - top), sum = eu + ev + ew;
-    share[0] = eu / sum;
-    share[1] = ev / sum;
-    share[2] = ew / sum;
-    return top + log(sum);
+    const double u = exp(p[0] - p[3] * at->params - p[2]), v = exp(p[1] - beta * at->tokens - p[2]);
+    const double sum = 1 + u + v;
+    share[0] = u / sum;
+    share[1] = v / sum;
+    share[2] = 1 / sum;
+    return p[2] + log(sum);
 }
 
 static double value_chinchilla(const double *p, const enx_point *at, double *g)
