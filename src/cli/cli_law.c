@@ -50,7 +50,14 @@ static double real_of(const json_t *object, const char *key)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-enx_status cli_law_read(cli_law_market *out, const char *path, enx_report *report)
+typedef struct market_law {
+    double exponent;
+    double holds;  /* chance that the law holds today; NAN: the file has no odds */
+    double hazard; /* chance that it breaks, a rung */
+    double factor; /* of compute, a rung */
+} market_law;
+
+static enx_status read_law(market_law *out, const char *path, enx_report *report)
 {
     enx_buf      text;
     json_error_t error;
@@ -59,14 +66,31 @@ enx_status cli_law_read(cli_law_market *out, const char *path, enx_report *repor
     json_t          *json =
         status == ENX_OK ? json_loadb(enx_buf_text(&text), text.size_bytes, 0, &error) : NULL;
     const json_t *odds = json_object_get(json, "odds");
-    *out = (cli_law_market){ real_of(json, "exponent"), real_of(odds, "holds"),
-                             real_of(odds, "hazard"), real_of(odds, "factor") };
+    *out = (market_law){ real_of(json, "exponent"), real_of(odds, "holds"), real_of(odds, "hazard"),
+                         real_of(odds, "factor") };
     const bool is_law = real_of(json, "format") == CLI_LAW_FORMAT && out->exponent > 0;
+    const bool has_odds = out->holds >= 0 && out->holds <= 1 && out->hazard >= 0 &&
+                          out->hazard < 1 && out->factor > 1;
+    const bool is_whole = is_law && (has_odds || !json_is_object(odds));
     json_decref(json);
     enx_buf_deinit(&text);
-    if (status != ENX_OK || is_law) return status;
+    if (status != ENX_OK || is_whole) return status;
     return ENX_FAIL(report, FORMAT,
                     "%s: not a law of format %d with an exponent above 0; make one by enxame scale "
                     "fit or odds with --law",
                     path, CLI_LAW_FORMAT);
+}
+
+enx_status cli_law_apply(cli_scenario *scenario, const char *path, enx_report *report)
+{
+    const double      odds_min = 1e-6; /* the least that a scenario may have */
+    enx_future_input *f = &scenario->future;
+    market_law        law;
+    ENX_TRY(read_law(&law, path, report));
+    scenario->market.gamma *= law.exponent / scenario->claims.exponent;
+    scenario->claims.exponent = law.exponent;
+    if (isnan(law.holds)) return ENX_OK;
+    const double rungs = f->horizon_years * log(f->compute_growth) / log(law.factor);
+    f->odds = fmin(fmax(law.holds * pow(1 - law.hazard, rungs), odds_min), 1);
+    return ENX_OK;
 }

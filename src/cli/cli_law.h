@@ -7,6 +7,7 @@
 #define ENX_CLI_CLI_LAW_H
 
 #include "cli/cli_runs.h"
+#include "cli/cli_scenario.h"
 
 enum { CLI_LAW_FORMAT = 1, CLI_LAW_BYTES_MAX = 1 << 20 };
 
@@ -22,14 +23,9 @@ typedef struct cli_law {
 ENX_MUST_USE enx_status cli_law_write(const char *path, const cli_law *law, const cli_runs *runs,
                                       enx_report *report);
 
-/* What `market` takes from it.  ENX_FORMAT: not such a file. */
-typedef struct cli_law_market {
-    double exponent;
-    double holds;  /* chance that the law holds today; NAN: the file has no odds */
-    double hazard; /* chance that it breaks, a rung */
-    double factor; /* of compute, a rung */
-} cli_law_market;
-
-ENX_MUST_USE enx_status cli_law_read(cli_law_market *out, const char *path, enx_report *report);
+/* Put a law into a scenario: the exponent, gamma in proportion to it, and the odds that the law
+ * holds for the scenario's horizon, as many rungs as compute grows by in that time.
+ * ENX_FORMAT: no such file. */
+ENX_MUST_USE enx_status cli_law_apply(cli_scenario *scenario, const char *path, enx_report *report);
 
 #endif /* ENX_CLI_CLI_LAW_H */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_market_claims.c - enxame market claims: seven verdicts, and where each flips. */
 #include "cli/cli.h"
+#include "cli/cli_law.h"
 #include "cli/cli_scenario.h"
 
 #include <math.h>
@@ -48,13 +49,15 @@ static void print_claim(int number, const enx_claim *c)
     putchar('\n');
 }
 
-static enx_status judge(enx_claim claims[ENX_CLAIMS_COUNT], const char *path, enx_report *report)
+static enx_status judge(enx_claim claims[ENX_CLAIMS_COUNT], const char *path, const char *law,
+                        enx_report *report)
 {
     enx_buf       text;
     cli_scenario *scenario = NULL;
     enx_buf_init(&text, CLI_SCENARIO_BYTES_MAX);
     enx_status status = cli_read(&text, path, report);
     if (status == ENX_OK) status = cli_scenario_open(&scenario, &text, path, report);
+    if (status == ENX_OK && law) status = cli_law_apply(scenario, law, report);
     if (status == ENX_OK) {
         status = enx_claims_judge(claims, &scenario->claims, report);
         if (status != ENX_OK) enx_report_wrap(report, "%s", path);
@@ -66,12 +69,17 @@ static enx_status judge(enx_claim claims[ENX_CLAIMS_COUNT], const char *path, en
 
 int cmd_market_claims(int argc, char **argv)
 {
+    const char      *law = NULL;
+    const cli_option options[] = {
+        { "law", '\0', CLI_TEXT, (void *)&law, "FILE",
+          "exponent, and gamma with it, from `enxame scale fit --law`" },
+    };
     const cli_spec spec = { "market claims SCENARIO.yaml [options]",
                             "Seven claims about the business of models, judged on a market; and "
                             "the value of one parameter at which each verdict flips.",
                             "enxame market claims jobs/market/today.yaml",
-                            NULL,
-                            0,
+                            options,
+                            sizeof options / sizeof *options,
                             1,
                             1 };
     cli_args       args;
@@ -79,7 +87,7 @@ int cmd_market_claims(int argc, char **argv)
     enx_claim      claims[ENX_CLAIMS_COUNT];
     enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
     if (status == ENX_OK && args.is_help) return 0;
-    if (status == ENX_OK) status = judge(claims, args.operands.items[0], &report);
+    if (status == ENX_OK) status = judge(claims, args.operands.items[0], law, &report);
     if (status != ENX_OK) return cli_fail("market claims", &args, status, &report);
     if (args.is_json) {
         json_t *list = json_array();

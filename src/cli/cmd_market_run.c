@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/cli_fan.h"
+#include "cli/cli_law.h"
 #include "cli/cli_scenario.h"
 #include "plat/file.h"
 #include "plat/pool.h"
@@ -37,7 +38,7 @@ static const metric_name metric_names[ENX_METRICS_COUNT] = {
 
 typedef struct options {
     uint64_t    draws, years, seed, threads, stop_year;
-    const char *svg;
+    const char *svg, *law;
     bool        has_tornado;
 } options;
 
@@ -361,6 +362,7 @@ static enx_status run_scenario(const char *path, const options *o, bool is_json,
     enx_status status = check_options(o, report);
     if (status == ENX_OK) status = cli_read(&text, path, report);
     if (status == ENX_OK) status = cli_scenario_open(&scenario, &text, path, report);
+    if (status == ENX_OK && o->law) status = cli_law_apply(scenario, o->law, report);
     const int count = scenario && scenario->is_both ? CONDUCTS : 1;
     if (status == ENX_OK) {
         status = run_conducts(runs, gusts, count, scenario, o, report);
@@ -390,6 +392,8 @@ int cmd_market_run(int argc, char **argv)
           "the law stops in this year, whatever its odds" },
         { "tornado", '\0', CLI_FLAG, &o.has_tornado, NULL,
           "what decides the result: each assumption a tenth lower and higher" },
+        { "law", '\0', CLI_TEXT, (void *)&o.law, "FILE",
+          "exponent and odds from `enxame scale odds --law`" },
         { "svg", '\0', CLI_TEXT, (void *)&o.svg, "FILE", "write fan charts, too" },
     };
     const cli_spec spec = { "market run SCENARIO.yaml [options]",

@@ -4,7 +4,8 @@
 # prints no number.
 set -uo pipefail
 enxame=$(realpath "$1")
-golden=$(realpath "$2")/tests/golden
+root=$(realpath "$2")
+golden=$root/tests/golden
 work=$(mktemp -d /tmp/enxame-scale-XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
@@ -82,6 +83,19 @@ scale 0 odds "$porian" "${bent[@]}" --json
 json 'd["holds"] < 0.05 and d["slowed"] > 0.9 and any("learning rates" in n for n in d["notes"])'
 scale 0 odds "$porian" "${bent[@]}"
 grep -q 'less than 1 to 99' "$work/out" || fail "no odds in words"
+
+# the law goes on to the market: gamma in proportion to the exponent, odds for the horizon
+today=$root/jobs/market/today.yaml
+expect 0 "$enxame" market claims "$today" --law "$work/o.law" --json
+json 'd["claims"][0]["value"] > 0 and abs(d["claims"][0]["value"] - 0.155) > 1e-3'
+expect 0 "$enxame" market run "$today" --draws 100 --years 3 --law "$work/o.law" --json
+cp "$work/out" "$work/with"
+expect 0 "$enxame" market run "$today" --draws 100 --years 3 --json
+cmp -s "$work/out" "$work/with" && fail "the law does nothing to the market"
+echo '{"format": 1, "exponent": -1}' > "$work/no.law"
+expect 65 "$enxame" market run "$today" --law "$work/no.law"
+says 'not a law of format 1'
+expect 66 "$enxame" market claims "$today" --law "$work/none.law"
 
 # text read 22 times: a data wall by name; without the column, a bad run or a reversal, not the law
 cat > "$work/wall.csv" <<'END'
