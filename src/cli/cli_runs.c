@@ -95,6 +95,12 @@ enx_status cli_runs_ladder(cli_runs *r, enx_rungs *rungs, enx_report *report)
         enx_report_wrap(report, "%s", r->path);
         return status;
     }
+    if (rungs->ratio_spread > ENX_RUNGS_RATIO_MAX)
+        return ENX_FAIL(report, INVALID,
+                        "%s: tokens a parameter jump from rung to rung, by a factor of %.1f either "
+                        "way; a ladder keeps them alike or changes them steadily: choose its rungs "
+                        "by --where",
+                        r->path, exp(rungs->ratio_spread));
     note_rungs(r, rungs);
     return ENX_OK;
 }

@@ -11,6 +11,8 @@
 
 enum { AHEAD_MAX = 8, CURVE = 80 };
 
+static const double factor_default = 2; /* of compute, without a ladder */
+
 typedef struct options {
     uint64_t    ahead;
     double      factor, level, budget, speed, usd_per_hour;
@@ -65,6 +67,22 @@ static void look_back(forecast_state *s)
     if (s->past.count) s->past.error /= s->past.count;
 }
 
+/* Without a ladder: the best sizes for ever more compute. */
+static void look_ahead_by_size(forecast_state *s)
+{
+    double largest = 0;
+    for (uint32_t i = 0; i < s->runs.runs->count; i++)
+        largest = fmax(largest, s->runs.runs->runs[i].flops);
+    for (uint64_t i = 0; i < s->o.ahead; i++) {
+        step        *t = &s->steps[i];
+        const double flops = largest * pow(s->o.factor, (double)i + 1);
+        t->rung.log_flops = log(flops);
+        t->params = enx_surface_optimal_params(s->surface, flops);
+        t->tokens = flops / 6 / t->params;
+        t->surface = enx_surface_forecast(s->surface, t->params, t->tokens, s->o.level);
+    }
+}
+
 static void look_ahead(forecast_state *s)
 {
     for (uint64_t i = 0; i < s->o.ahead; i++) {
@@ -92,8 +110,7 @@ static enx_status forecast(forecast_state *s, enx_report *report)
 {
     enx_report about_ladder = { 0 }, about_surface = { 0 };
     enx_status status = cli_runs_ladder(&s->runs, &s->rungs, &about_ladder);
-    s->has_rungs = status == ENX_OK;
-    if (s->has_rungs) {
+    if (status == ENX_OK) {
         s->belief = enx_rungs_belief(&s->rungs, enx_belief_forecast());
         status = enx_ladder_open(&s->ladder, s->rungs.rungs, s->rungs.count, s->rungs.count - 1,
                                  &s->belief, &about_ladder);
@@ -107,10 +124,12 @@ static enx_status forecast(forecast_state *s, enx_report *report)
     if (s->o.budget > 0 && !s->surface)
         return ENX_FAIL(report, INVALID, "--budget needs a law in N and D: %s", about_surface.text);
     if (!s->ladder) cli_runs_note(&s->runs, "no ladder: %s", about_ladder.text);
-    if (!s->has_rungs) return ENX_OK;
-    if (s->o.factor == 0) s->o.factor = enx_rungs_factor(&s->rungs);
-    look_ahead(s);
-    look_back(s);
+    if (s->o.factor == 0) s->o.factor = s->ladder ? enx_rungs_factor(&s->rungs) : factor_default;
+    if (!s->ladder) look_ahead_by_size(s);
+    else {
+        look_ahead(s);
+        look_back(s);
+    }
     return ENX_OK;
 }
 
@@ -150,12 +169,12 @@ static json_t *json_step(const forecast_state *s, const step *t)
 static void print_json(const forecast_state *s)
 {
     json_t *out = json_object(), *next = json_array();
-    for (uint64_t i = 0; i < s->o.ahead && s->has_rungs; i++)
+    for (uint64_t i = 0; i < s->o.ahead; i++)
         json_array_append_new(next, json_step(s, &s->steps[i]));
     json_object_set_new(out, "next", next);
     json_object_set_new(out, "level", json_real(s->o.level));
     json_object_set_new(out, "factor", cli_json_number(s->o.factor));
-    json_object_set_new(out, "rungs", json_integer(s->rungs.count));
+    json_object_set_new(out, "rungs", json_integer(s->ladder ? s->rungs.count : 0));
     if (s->ladder) {
         json_object_set_new(out, "exponent", json_real(enx_ladder_exponent(s->ladder)));
         json_object_set_new(out, "floor", json_real(enx_ladder_floor(s->ladder)));
@@ -207,14 +226,16 @@ static void print_steps(const forecast_state *s)
 
 static void print_text(const forecast_state *s)
 {
-    if (s->has_rungs) {
+    if (s->ladder) {
         const uint32_t last = s->rungs.count - 1;
         printf("%s: %u rungs, compute %.3g to %.3g, loss %.4f to %.4f; next ones ×%.3g\n\n",
                s->runs.path, s->rungs.count, exp(s->rungs.rungs[0].log_flops),
                exp(s->rungs.rungs[last].log_flops), s->rungs.rungs[0].loss,
                s->rungs.rungs[last].loss, s->o.factor);
-        print_steps(s);
-    }
+    } else
+        printf("%s: %u runs; the best sizes for more compute, ×%.3g each\n\n", s->runs.path,
+               s->runs.runs->count, s->o.factor);
+    print_steps(s);
     if (s->past.count)
         printf(
             "\n  the %u rungs from number %d on, each forecast from those before it: %.2f %% off "

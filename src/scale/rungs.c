@@ -78,6 +78,29 @@ static void note_rates(enx_rungs *out, const double *rates)
         out->count > 1 && high < low * same_size && !(out->params[last] < 2 * out->params[0]);
 }
 
+/* The line of ln N over ln C; ln(D / N) is ln C less twice ln N, and a constant. */
+static void note_sizes(enx_rungs *out)
+{
+    double x = 0, y = 0, xx = 0, xy = 0, square = 0;
+    out->size_power = out->ratio_spread = NAN;
+    for (uint32_t i = 0; i < out->count; i++) {
+        x += out->rungs[i].log_flops / out->count;
+        y += log(out->params[i]) / out->count;
+    }
+    for (uint32_t i = 0; i < out->count; i++) {
+        const double dx = out->rungs[i].log_flops - x;
+        xx += dx * dx;
+        xy += dx * (log(out->params[i]) - y);
+    }
+    if (isnan(y) || !(xx > 0)) return;
+    out->size_power = xy / xx;
+    for (uint32_t i = 0; i < out->count; i++) {
+        const double trend = y + out->size_power * (out->rungs[i].log_flops - x);
+        square += pow(2 * (log(out->params[i]) - trend), 2);
+    }
+    out->ratio_spread = sqrt(square / out->count);
+}
+
 static enx_status gather(enx_rungs *out, const enx_run *runs, uint32_t count, enx_report *report)
 {
     double rates[ENX_LADDER_RUNGS_MAX] = { 0 }, square = 0;
@@ -100,6 +123,7 @@ static enx_status gather(enx_rungs *out, const enx_run *runs, uint32_t count, en
     }
     out->noise = out->noise_freedom ? sqrt(square / out->noise_freedom) : NAN;
     note_rates(out, rates);
+    note_sizes(out);
     return ENX_OK;
 }
 
@@ -148,10 +172,8 @@ double enx_rungs_factor(const enx_rungs *rungs)
 enx_rung enx_rungs_next(const enx_rungs *rungs, double factor, double *params, double *tokens)
 {
     const uint32_t last = rungs->count - 1;
-    const double   step = rungs->rungs[last].log_flops - rungs->rungs[last - 1].log_flops;
-    const double   share = log(rungs->params[last] / rungs->params[last - 1]) / step;
     enx_rung       next = { .log_flops = rungs->rungs[last].log_flops + log(factor) };
-    *params = rungs->params[last] * pow(factor, share);
+    *params = rungs->params[last] * pow(factor, rungs->size_power);
     *tokens = exp(next.log_flops) / (6 * *params);
     next.epochs = rungs->rungs[last].epochs * *tokens / rungs->tokens[last];
     if (!(next.epochs > 0)) next.epochs = 0;

@@ -13,6 +13,9 @@
 #include "scale/ladder.h"
 #include "scale/runs.h"
 
+/* Beyond this deviation of ln(D / N) from a steady trend, runs are a grid rather than a ladder. */
+#define ENX_RUNGS_RATIO_MAX 1.0
+
 /* Runs within this factor of compute are of one rung. */
 #define ENX_RUNGS_SAME 1.1
 
@@ -25,6 +28,8 @@ typedef struct enx_rungs {
     double   noise;                      /* relative, of repeats; NAN: there are none */
     uint32_t noise_freedom;              /* degrees of freedom of `noise` */
     double   rate_power;    /* learning rate ~ compute^this along the rungs; NAN: not known */
+    double   size_power;    /* N ~ compute^this along the rungs; NAN: N is not known */
+    double   ratio_spread;  /* of ln(D / N) around that trend, standard deviation; NAN */
     bool     is_rate_fixed; /* one learning rate for models of different size */
 } enx_rungs;
 
@@ -35,8 +40,8 @@ ENX_MUST_USE enx_status enx_rungs_gather(enx_rungs *out, const enx_runs *runs, e
 /* `belief` with what repeats say of the noise. */
 enx_belief enx_rungs_belief(const enx_rungs *rungs, enx_belief belief);
 
-/* A rung as far beyond the last, by `factor` of compute; N, D and epochs go on as they did over the
- * last two rungs (unique text stays as it is). */
+/* A rung beyond the last, by `factor` of compute; N, D and epochs go on as they did along the rungs
+ * (unique text stays as it is). */
 enx_rung enx_rungs_next(const enx_rungs *rungs, double factor, double *params, double *tokens);
 
 /* The usual factor of compute from rung to rung: the median. */

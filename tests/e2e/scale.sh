@@ -64,6 +64,8 @@ json 'abs(d["factor"] - 2) < 1e-6 and d["next"][0]["N"] is None'
 scale 0 forecast "$gadre" --where dataset=rpj --budget 1e21 --speed 1e15 --usd-per-hour 2 --json
 json 'd["optimum"]["low"] < d["optimum"]["loss"] < d["optimum"]["high"]'
 json 'abs(6 * d["optimum"]["N"] * d["optimum"]["D"] / 1e21 - 1) < 1e-9'
+json 'd["rungs"] == 0 and "loss" not in d["next"][0]'
+json 'd["next"][0]["surface"]["low"] < d["next"][0]["surface"]["loss"]'
 json 'abs(d["next"][0]["usd"] * 1800 / d["next"][0]["seconds"] - 1) < 1e-9'
 scale 0 forecast "$gadre" --where dataset=rpj --budget 1e21
 xmllint --noout "$work/f.svg" 2>/dev/null || python3 -c "import xml.dom.minidom as m, sys
@@ -118,6 +120,9 @@ scale 0 odds "$work/rate.csv" --json
 json 'any("one learning rate" in n for n in d["notes"])'
 
 # not enough, or not what it seems
+scale 64 odds "$gadre" --where dataset=rpj
+says 'tokens a parameter jump from rung to rung'
+scale 0 odds "$gadre" --where "dataset=rpj,tokens_per_param=20"
 runs() { printf '%b' "$1" > "$work/x.csv"; }
 runs 'C,loss\n1e9,5\n4e9,4\n2e10,3.5\n1e11,3\n'
 scale 64 odds "$work/x.csv"
@@ -130,7 +135,7 @@ runs 'C,loss\n1e9,5\n4e9,4\n2e10,3.5\n'
 scale 64 forecast "$work/x.csv" --json
 says 'at least 4'
 json 'd["error"]["exit_code"] == 64'
-runs 'N,D,loss\n1.4e9,2.9e10,3\n2e9,9e17,2\n1e18,1e18,1.9\n3e17,1e18,1.95\n1e9,1e9,4\n'
+runs 'N,D,loss\n1.4e9,2.8e10,3.3\n1.4e10,2.8e11,2.8\n1.4e11,2.8e12,2.5\n1.4e12,2.8e13,2.3\n1.4e13,2.8e14,2.17\n'
 scale 0 odds "$work/x.csv" --json
 json 'all(h["compute"] > 0 for h in d["history"])'
 runs 'C,loss\n1e9,5\n4e9,nan\n2e10,3.5\n1e11,3\n5e11,2.7\n2e12,2.5\n'

@@ -241,6 +241,21 @@ static void rungs_are_the_best_sizes_and_repeats_their_mean(void **state)
     enx_runs_close(&runs);
 }
 
+static void sizes_that_jump_are_seen(void **state)
+{
+    (void)state;
+    enx_rungs  rungs;
+    enx_report report;
+    enx_runs  *runs = must_open("N,D,loss\n1e6,2e7,4\n4e6,8e7,3.5\n1.6e7,3.2e8,3\n", NULL);
+    assert_int_equal(enx_rungs_gather(&rungs, runs, &report), ENX_OK);
+    assert_true(fabs(rungs.size_power - 0.5) < 1e-9 && rungs.ratio_spread < 1e-6);
+    enx_runs_close(&runs);
+    runs = must_open("N,D,loss\n1e6,2e7,4\n1e6,8e9,3.5\n1.6e8,3.2e8,3\n", NULL);
+    assert_int_equal(enx_rungs_gather(&rungs, runs, &report), ENX_OK);
+    assert_true(rungs.ratio_spread > ENX_RUNGS_RATIO_MAX);
+    enx_runs_close(&runs);
+}
+
 static void runs_of_one_compute_are_no_ladder(void **state)
 {
     (void)state;
@@ -267,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_cut_at_every_byte_is_read_or_refused),
         cmocka_unit_test(memory_that_runs_out_is_an_error),
         cmocka_unit_test(rungs_are_the_best_sizes_and_repeats_their_mean),
+        cmocka_unit_test(sizes_that_jump_are_seen),
         cmocka_unit_test(runs_of_one_compute_are_no_ladder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
