@@ -135,7 +135,7 @@ runs 'C,loss\n1e9,5\n4e9,4\n2e10,3.5\n'
 scale 64 forecast "$work/x.csv" --json
 says 'at least 4'
 json 'd["error"]["exit_code"] == 64'
-runs 'N,D,loss\n1.4e9,2.8e10,3.3\n1.4e10,2.8e11,2.8\n1.4e11,2.8e12,2.5\n1.4e12,2.8e13,2.3\n1.4e13,2.8e14,2.17\n'
+runs 'N,D,loss\n1e9,2e10,3.3\n1e10,2e11,2.8\n1e11,2e12,2.5\n1e12,2e13,2.3\n1e13,2e14,2.17\n'
 scale 0 odds "$work/x.csv" --json
 json 'all(h["compute"] > 0 for h in d["history"])'
 runs 'C,loss\n1e9,5\n4e9,nan\n2e10,3.5\n1e11,3\n5e11,2.7\n2e12,2.5\n'
