@@ -341,6 +341,7 @@ typedef struct curves {
     double gap[ENX_LADDER_RUNGS_MAX]; /* from the law, % */
     double odds[ENX_OUTCOMES_COUNT][ENX_LADDER_RUNGS_MAX];
     double mind_x[CURVE], mind_y[CURVE];
+    double zero[CURVE];
 } curves;
 
 static enx_status fill(const odds_state *s, curves *c, enx_report *report)
@@ -404,6 +405,8 @@ static enx_status draw(const odds_state *s, enx_report *report)
                           .x_label = "training compute, FLOP",
                           .y_label = "measured less law, %",
                           .is_log_x = true };
+    cli_axes_add(&axes[2],
+                 (cli_series){ CLI_MARK_LINE, c.x, c.zero, NULL, CURVE, "#bbbbbb", NULL });
     cli_axes_add(&axes[2],
                  (cli_series){ CLI_MARK_POINTS, c.rung_x, c.gap, NULL, n, "#222222", NULL });
     axes[3] = (cli_axes){ .title = "What the next rung would make of the odds",

@@ -9,6 +9,8 @@
  * 2. Cells of less than 1e-9 of the heaviest are forgotten once odds are known; forecasts and
  *    quantiles go over the rest.
  * 3. All cells have the same degrees of freedom, so one table of the t distribution serves them.
+ * 4. A reversal is a stop and, from there on, a rise of its own: slopes below zero on a grid would
+ *    have to hit the noise of one rung, and a free coefficient need not.
  */
 #include "scale/ladder.h"
 
@@ -30,11 +32,10 @@ enum {
     DOUBLINGS_MAX = 20, /* of an interval that a quantile is looked for in */
 };
 
-static const double same_time = 1e-6;
+static const double same_time = 1e-6; /* t nearer than this is the same */
 static const double negative_nats = 20, forget_below = 1e-9;
 static const double exponent_low = 0.02, exponent_high = 0.9;
-static const double overfit_epochs =
-    16; /* beyond the free ones: two in three are learnt by heart */
+static const double overfit_epochs = 16; /* beyond the free ones: two texts in three by heart */
 static const double overfit_rise = 0.15; /* of the loss, a rung step: its standard deviation */
 static const double table_end = 40;      /* of |t|; beyond, a power law */
 

@@ -6,10 +6,10 @@
  *     y = E + A exp(-g s(t)) + noise,     noise ~ N(0, (sigma y)^2),
  *
  * where s is t up to a break and changes slope there, sharply or over about a rung: the law holds
- * (no break), slowed, stopped, reversed, got faster; or it holds and the last run alone went wrong,
- * by a shift of its own.  Given g and the break the model is linear in E, A and the shift, so
- * its evidence and forecast are closed formulas; these are summed over a grid of all breaks and
- * exponents.  No sampling, no starts: the same rungs give the same answer.
+ * (no break), slowed, stopped, got faster, or reversed (stopped, and rises); or it holds and one
+ * run alone went wrong, by a shift of its own.  Given g and the break the model is linear in E, A
+ * and the shift or rise, so its evidence and forecast are closed formulas; these are summed over a
+ * grid of all breaks and exponents.  No sampling, no starts: the same rungs give the same answer.
  *
  * Where the text was read more than once there is one more explanation, a data wall: the law holds
  * in the tokens that the repeated ones are worth.

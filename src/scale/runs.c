@@ -267,25 +267,29 @@ static bool parse_number(const char *text, double *out)
     return *end == '\0';
 }
 
-static enx_status read_count(const reader *r, enx_column id, double max, double *out,
-                             enx_report *report)
+static enx_status read_count(const reader *r, const enx_runs *runs, enx_column id, double max,
+                             double *out, enx_report *report)
 {
     *out = NAN;
     if (r->columns[id] == ABSENT) return ENX_OK;
     const char *text = r->fields[r->columns[id]].text;
     double      value = 0;
     if (!parse_number(text, &value))
-        return ENX_FAIL(report, FORMAT, "line %u: %s is \"%.40s\", which is not a number",
-                        r->row_line, enx_column_keys[id], text);
+        return ENX_FAIL(report, FORMAT,
+                        "line %u: %s is \"%.40s\", which is not a number; it was read from column "
+                        "\"%.40s\", and a map can name another",
+                        r->row_line, enx_column_keys[id], text, runs->names[id]);
     if (!(value > 0 && value <= max))
-        return ENX_FAIL(report, INVALID, "line %u: %s is %.40s; it must be above 0 and at most %g",
-                        r->row_line, enx_column_keys[id], text, max);
+        return ENX_FAIL(
+            report, INVALID,
+            "line %u: %s is %.40s in column \"%.40s\"; it must be above 0 and at most %g",
+            r->row_line, enx_column_keys[id], text, runs->names[id], max);
     *out = value;
     return ENX_OK;
 }
 
 /* NAN when the run diverged: its loss is missing, not a number or infinite. */
-static enx_status read_loss(const reader *r, double *out, enx_report *report)
+static enx_status read_loss(const reader *r, const enx_runs *runs, double *out, enx_report *report)
 {
     const char *text = r->fields[r->columns[ENX_COLUMN_LOSS]].text;
     double      value = NAN, bytes = NAN;
@@ -298,7 +302,7 @@ static enx_status read_loss(const reader *r, double *out, enx_report *report)
         return ENX_FAIL(report, INVALID,
                         "line %u: the loss is %.40s; a loss is above 0 and at most 1e6",
                         r->row_line, text);
-    ENX_TRY(read_count(r, ENX_COLUMN_BYTES, 1e6, &bytes, report));
+    ENX_TRY(read_count(r, runs, ENX_COLUMN_BYTES, 1e6, &bytes, report));
     *out = isnan(bytes) ? value : value / log(2) / bytes;
     return ENX_OK;
 }
@@ -310,11 +314,12 @@ static uint64_t hash_text(const char *text)
     return hash;
 }
 
-static enx_status read_unique(const reader *r, enx_run *run, enx_report *report)
+static enx_status read_unique(const reader *r, const enx_runs *runs, enx_run *run,
+                              enx_report *report)
 {
     double epochs;
-    ENX_TRY(read_count(r, ENX_COLUMN_UNIQUE, ENX_RUNS_COUNT_MAX, &run->unique, report));
-    ENX_TRY(read_count(r, ENX_COLUMN_EPOCHS, 1e9, &epochs, report));
+    ENX_TRY(read_count(r, runs, ENX_COLUMN_UNIQUE, ENX_RUNS_COUNT_MAX, &run->unique, report));
+    ENX_TRY(read_count(r, runs, ENX_COLUMN_EPOCHS, 1e9, &epochs, report));
     if (isnan(run->unique) && epochs >= 1) run->unique = run->tokens / epochs;
     if (run->tokens < run->unique) run->unique = run->tokens; /* what was not read is no matter */
     return ENX_OK;
@@ -348,18 +353,18 @@ static void complete(enx_run *run)
 static enx_status read_run(reader *r, enx_runs *runs, enx_report *report)
 {
     enx_run run = { .line = r->row_line };
-    ENX_TRY(read_loss(r, &run.loss, report));
+    ENX_TRY(read_loss(r, runs, &run.loss, report));
     if (isnan(run.loss)) {
         if (runs->diverged_count++ == 0) runs->diverged_line = r->row_line;
         return ENX_OK;
     }
-    ENX_TRY(read_count(r, ENX_COLUMN_PARAMS, ENX_RUNS_COUNT_MAX, &run.params, report));
-    ENX_TRY(read_count(r, ENX_COLUMN_TOKENS, ENX_RUNS_COUNT_MAX, &run.tokens, report));
-    ENX_TRY(read_count(r, ENX_COLUMN_FLOPS, 6 * ENX_RUNS_COUNT_MAX * ENX_RUNS_COUNT_MAX, &run.flops,
-                       report));
-    ENX_TRY(read_count(r, ENX_COLUMN_RATE, 1e6, &run.rate, report));
+    ENX_TRY(read_count(r, runs, ENX_COLUMN_PARAMS, ENX_RUNS_COUNT_MAX, &run.params, report));
+    ENX_TRY(read_count(r, runs, ENX_COLUMN_TOKENS, ENX_RUNS_COUNT_MAX, &run.tokens, report));
+    ENX_TRY(read_count(r, runs, ENX_COLUMN_FLOPS, 6 * ENX_RUNS_COUNT_MAX * ENX_RUNS_COUNT_MAX,
+                       &run.flops, report));
+    ENX_TRY(read_count(r, runs, ENX_COLUMN_RATE, 1e6, &run.rate, report));
     complete(&run);
-    ENX_TRY(read_unique(r, &run, report));
+    ENX_TRY(read_unique(r, runs, &run, report));
     ENX_TRY(check_tokenizer(r, runs, report));
     if (runs->has_seed) run.seed = hash_text(r->fields[r->columns[ENX_COLUMN_SEED]].text);
     runs->runs[runs->count++] = run;
