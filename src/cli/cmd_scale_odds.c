@@ -13,9 +13,11 @@ enum {
     DRAWS = 9, /* losses that each might have, equally likely ones */
     CURVE = 80,
     MIND_STEPS = 24,
+    MIND_PLACES = 41,
 };
 
-static const double mind_highest = 1.5; /* times the law's loss: no search beyond */
+static const double mind_widths = 6;    /* deviations of the law's forecast that are searched */
+static const double mind_highest = 1.5; /* times the loss: there the law never holds */
 
 typedef struct options {
     double      broken, bad_run, level;
@@ -43,7 +45,7 @@ typedef struct odds_state {
     enx_rung    next;
     double      next_params, next_tokens;
     enx_outlook outlook, law_outlook; /* of the next rung: whatever happens; if the law holds */
-    double      mind;                 /* loss there above which odds are below 50-50; NAN */
+    double      mind_low, mind;       /* losses there between which odds are above 50-50; NAN */
     history     history;
     plan        plans[PLANS];
     const char *cause; /* NULL: none can be named */
@@ -100,23 +102,41 @@ static enx_status hold_after(const odds_state *s, double y, double *holds, enx_r
     return ENX_OK;
 }
 
-static enx_status find_mind(odds_state *s, enx_report *report)
+/* Between a loss where the odds are on one side of 50-50 and one where they are on the other. */
+static enx_status find_even(const odds_state *s, double holds_at, double fails_at, double *even,
+                            enx_report *report)
 {
-    double low = s->law_outlook.median, high = mind_highest * low, at_low, at_high;
-    s->mind = NAN;
-    if (s->rungs.count == ENX_LADDER_RUNGS_MAX || !isfinite(low)) return ENX_OK;
-    ENX_TRY(hold_after(s, low, &at_low, report));
-    ENX_TRY(hold_after(s, high, &at_high, report));
-    if (at_low < 0.5 || at_high > 0.5) return ENX_OK;
     for (int i = 0; i < MIND_STEPS; i++) {
-        const double middle = (low + high) / 2;
+        const double middle = (holds_at + fails_at) / 2;
         double       holds;
         ENX_TRY(hold_after(s, middle, &holds, report));
-        if (holds > 0.5) low = middle;
-        else high = middle;
+        if (holds > 0.5) holds_at = middle;
+        else fails_at = middle;
     }
-    s->mind = (low + high) / 2;
+    *even = (holds_at + fails_at) / 2;
     return ENX_OK;
+}
+
+/* The losses of the next rung that leave the odds above 50-50, as far as there are any: around the
+ * likeliest loss for the law, found by looking at many. */
+static enx_status find_mind(odds_state *s, enx_report *report)
+{
+    const double middle = s->law_outlook.median, wide = mind_widths * s->law_outlook.deviation;
+    double       best = 0, best_at = NAN;
+    s->mind_low = s->mind = NAN;
+    if (s->rungs.count == ENX_LADDER_RUNGS_MAX || !isfinite(middle)) return ENX_OK;
+    for (int i = 0; i < MIND_PLACES; i++) {
+        const double y = middle + wide * (2.0 * i / (MIND_PLACES - 1) - 1);
+        double       holds;
+        if (!(y > 0)) continue;
+        ENX_TRY(hold_after(s, y, &holds, report));
+        if (!(holds > best)) continue;
+        best = holds;
+        best_at = y;
+    }
+    if (!(best > 0.5)) return ENX_OK;
+    ENX_TRY(find_even(s, best_at, mind_highest * best_at, &s->mind, report));
+    return find_even(s, best_at, best_at / mind_highest, &s->mind_low, report);
 }
 
 static double entropy_bits(const double odds[ENX_OUTCOMES_COUNT])
@@ -266,7 +286,8 @@ static void print_json(const odds_state *s)
     json_object_set_new(out, "cause", s->cause ? json_string(s->cause) : json_null());
     json_object_set_new(out, "history", json_history(s));
     json_object_set_new(out, "mind",
-                        json_pack("{s:o, s:f}", "loss_above", cli_json_number(s->mind), "compute",
+                        json_pack("{s:o, s:o, s:f}", "loss_above", cli_json_number(s->mind),
+                                  "loss_below", cli_json_number(s->mind_low), "compute",
                                   exp(s->next.log_flops)));
     json_object_set_new(out, "plans", plans);
     json_object_set_new(out, "best_plan", json_string(best_plan(s)->name));
@@ -297,7 +318,10 @@ static void print_next(const odds_state *s)
            s->outlook.high);
     print_pair(chance_on_law(s));
     printf("\n\nWhat would change the answer\n\n");
-    if (!isnan(s->mind))
+    if (!isnan(s->mind) && s->odds[ENX_OUTCOME_HOLDS] < 0.5)
+        printf("  a loss from %.4f to %.4f at compute %.3g: then the odds are above 50 to 50\n",
+               s->mind_low, s->mind, exp(s->next.log_flops));
+    else if (!isnan(s->mind))
         printf(
             "  a loss above %.4f at compute %.3g: then the odds are below 50 to 50 (the law says "
             "%.4f)\n",

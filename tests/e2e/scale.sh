@@ -76,7 +76,7 @@ scale 0 odds "$porian" "${tuned[@]}" --json --svg "$work/o.svg" --law "$work/o.l
 json 'd["holds"] > 0.95 and abs(sum(d[k] for k in ("holds", "slowed", "stopped", "reversed",
     "faster", "bad_run")) - 1) < 1e-9'
 json 'd["next"]["low"] < d["next"]["mean"] < d["next"]["high"] and d["cause"] is None'
-json 'd["mind"]["loss_above"] > d["next"]["mean"]'
+json 'd["mind"]["loss_below"] < d["next"]["mean"] < d["mind"]["loss_above"]'
 json 'len(d["history"]) == 8 and len(d["plans"]) == 3'
 python3 -c "import json,sys; law = json.load(open(sys.argv[1]))
 assert law['odds']['holds'] > 0.95 and abs(law['odds']['factor'] - 2) < 1e-6
