@@ -146,6 +146,10 @@ int cmd_quantize(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
+int cmd_scale(int argc, char **argv);
+int cmd_scale_fit(int argc, char **argv);
+int cmd_scale_forecast(int argc, char **argv);
+int cmd_scale_odds(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 
 #endif /* ENX_CLI_CLI_H */

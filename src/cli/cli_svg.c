@@ -18,7 +18,7 @@ static const char style_sheet[] =
     ".wide{fill:#153a63}.half{fill:#2a6cb0}.less{fill:#d98236}.more{fill:#4493e6}\n"
     "}\n</style>\n";
 
-static enx_status append_escaped(enx_buf *out, const char *text)
+enx_status cli_svg_escape(enx_buf *out, const char *text)
 {
     for (const char *at = text; *at; at++) {
         const unsigned char c = (unsigned char)*at;
@@ -54,7 +54,7 @@ enx_status cli_svg_text(enx_buf *out, const char *style, cli_anchor anchor, doub
     static const char *const anchors[] = { "start", "middle", "end" };
     ENX_TRY(enx_buf_printf(out, "<text class=\"%s\" text-anchor=\"%s\" x=\"%.1f\" y=\"%.1f\">",
                            style, anchors[anchor], x, y));
-    ENX_TRY(append_escaped(out, text));
+    ENX_TRY(cli_svg_escape(out, text));
     return enx_buf_append_text(out, "</text>\n");
 }
 

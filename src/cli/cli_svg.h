@@ -21,7 +21,8 @@ ENX_MUST_USE enx_status cli_svg_open(enx_buf *out, int width, int height, const 
                                      const char *subtitle);
 ENX_MUST_USE enx_status cli_svg_close(enx_buf *out);
 
-/* `text` is escaped; bytes below space become "?". */
+/* `text` as XML text; bytes below space become "?". */
+ENX_MUST_USE enx_status cli_svg_escape(enx_buf *out, const char *text);
 ENX_MUST_USE enx_status cli_svg_text(enx_buf *out, const char *style, cli_anchor anchor, double x,
                                      double y, const char *text);
 /* A number in few digits. */

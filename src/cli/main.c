@@ -31,6 +31,7 @@ static const command commands[] = {
 #endif
     { "code", cmd_code, "a program written, run and repaired until it passes" },
     { "sandbox", cmd_sandbox, "run a program that nobody trusts" },
+    { "scale", cmd_scale, "the law of loss and compute: fit, forecast, odds" },
     { "market", cmd_market, "who earns from models, and at what price" },
     { "jobs", cmd_jobs, "every job, newest first" },
     { "bill", cmd_bill, "what a job cost, model by model, call by call" },
