@@ -34,7 +34,7 @@
 
 enum {
     SLOTS_DEFAULT = 16,
-    BATCH_DEFAULT = 256,
+    BATCH_DEFAULT = 128,
     KEPT_ALLOWED = 256,  /* allowed tokens that a slot remembers until its logits are there */
     FULL_HEAD_SHARE = 4, /* above a quarter of the vocabulary all logits are cheaper */
 };

@@ -33,7 +33,7 @@ typedef struct enx_engine_options {
     const enx_model *model;          /* borrowed */
     uint32_t         slot_count;     /* sequences at a time; 0: 16 */
     uint32_t         context_tokens; /* prompt + output of one sequence; 0: the model's own */
-    uint32_t         batch_tokens;   /* rows of one pass; 0: 256 */
+    uint32_t         batch_tokens;   /* rows of one pass; 0: 128 */
     enx_pool        *pool;           /* borrowed, may be NULL: one thread */
     const char      *cpu;            /* cap on the kernels, as of enx_cpu_detect; NULL: none */
 } enx_engine_options;
