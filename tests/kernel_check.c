@@ -470,6 +470,42 @@ static void test_attention(size_t count, fill kind, size_t width)
     }
 }
 
+static void test_attention_f32(size_t count, fill kind, size_t width)
+{
+    static float q[256], k[512 * 256], v[512 * 256], weights[N_MAX];
+    float       *out = (float *)got_bytes;
+    if (count > 320) return;
+    const size_t padded = (count + 15) / 16 * 16;
+    fill_f32(q, width, kind);
+    fill_f32(weights, count, FILL_UNIT);
+    fill_f32(k, padded * width, FILL_MIXED);
+    fill_f32(v, padded * width, FILL_MIXED);
+    guard_set(out, padded * 4);
+    level.attend_scores_f32(out, q, k, width, count);
+    check(guard_holds(out, padded * 4), "attend_scores_f32", count, -1, 0, 0);
+    for (size_t p = 0; p < count; p++) {
+        double sum = 0, size = 0;
+        for (size_t d = 0; d < width; d++) {
+            const double term = (double)q[d] * (double)k[(p / 16 * width + d) * 16 + p % 16];
+            sum += term;
+            size += fabs(term);
+        }
+        check_near("attend_scores_f32", count, kind, (double)out[p], sum, (double)width + 1, size);
+    }
+    guard_set(out, width * 4);
+    level.attend_mix_f32(out, weights, v, width, count);
+    check(guard_holds(out, width * 4), "attend_mix_f32", count, -1, 0, 0);
+    for (size_t d = 0; d < width; d++) {
+        double sum = 0, size = 0;
+        for (size_t p = 0; p < count; p++) {
+            const double term = (double)weights[p] * (double)v[p * width + d];
+            sum += term;
+            size += fabs(term);
+        }
+        check_near("attend_mix_f32", count, kind, (double)out[d], sum, (double)count + 1, size);
+    }
+}
+
 static void test_level(void)
 {
     static const size_t widths[] = { 2, 4, 18, 32, 48, 64, 128 };
@@ -490,8 +526,10 @@ static void test_level(void)
                 test_softmax(n, kind, shift);
             }
             test_rope(n, kind);
-            for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+            for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
                 test_attention(n, kind, widths[w]);
+                test_attention_f32(n, kind, widths[w]);
+            }
             if (n > 1024) continue; /* the scalar product is slow */
             const size_t rows = 1 + enx_rng_below(&rng, ROWS_MAX);
             const size_t batch = 1 + enx_rng_below(&rng, BATCH_MAX);

@@ -4,6 +4,7 @@
  *
  *     model_logits MODEL.gguf COUNT GREEDY > FILE
  *     model_logits MODEL.gguf COUNT exact > FILE      in doubles, without any rounding on the way
+ *     model_logits MODEL.gguf COUNT wide > FILE       with keys and values in f32, no greedy text
  *
  * The text is that of model_token() below.  f32 [COUNT][vocabulary], then u32 [GREEDY]: the
  * likeliest token after the text, and so on.
@@ -64,7 +65,7 @@ static void score_exactly(const enx_gguf *gguf, const enx_hparams *hparams, uint
     enx_mem_free(logits);
 }
 
-static enx_status score_fast(const enx_model *model, uint32_t count, uint32_t greedy,
+static enx_status score_fast(const enx_model *model, uint32_t count, uint32_t greedy, bool is_wide,
                              enx_report *report)
 {
     enx_forward              *forward = NULL;
@@ -72,7 +73,8 @@ static enx_status score_fast(const enx_model *model, uint32_t count, uint32_t gr
                                           .slot_count = 1,
                                           .context_tokens = count + greedy,
                                           .batch_tokens = count,
-                                          .cpu_flags = enx_cpu_detect(getenv("ENX_CPU")) };
+                                          .cpu_flags = enx_cpu_detect(getenv("ENX_CPU")),
+                                          .has_wide_cache = is_wide };
     ENX_TRY(enx_forward_open(&forward, &options, report));
     const uint32_t vocab = enx_model_hparams(model)->vocab_count;
     float         *logits = ENX_MEM_NEW(float, vocab);
@@ -91,15 +93,16 @@ static enx_status score_fast(const enx_model *model, uint32_t count, uint32_t gr
     return ENX_OK;
 }
 
-static enx_status run(const char *path, uint32_t count, uint32_t greedy, bool is_exact,
+static enx_status run(const char *path, uint32_t count, uint32_t greedy, const char *how,
                       enx_report *report)
 {
     enx_model_file file = { 0 };
     enx_model     *model = NULL;
+    const bool     is_exact = strcmp(how, "exact") == 0, is_wide = strcmp(how, "wide") == 0;
     enx_status     status = enx_model_file_open(&file, path, report);
     if (status == ENX_OK) status = enx_model_open(&model, file.gguf, report);
     if (status == ENX_OK && is_exact) score_exactly(file.gguf, enx_model_hparams(model), count);
-    if (status == ENX_OK && !is_exact) status = score_fast(model, count, greedy, report);
+    if (status == ENX_OK && !is_exact) status = score_fast(model, count, greedy, is_wide, report);
     enx_model_close(&model);
     enx_model_file_close(&file);
     return status;
@@ -108,14 +111,13 @@ static enx_status run(const char *path, uint32_t count, uint32_t greedy, bool is
 int main(int argc, char **argv)
 {
     const unsigned long count = argc == 4 ? strtoul(argv[2], NULL, 10) : 0;
-    const bool          is_exact = argc == 4 && strcmp(argv[3], "exact") == 0;
     const unsigned long greedy = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
     enx_report          report = { 0 };
     if (count < 1 || count > PLACES_MAX || greedy > PLACES_MAX) {
         fprintf(stderr, "usage: model_logits MODEL.gguf COUNT GREEDY > FILE\n");
         return 64;
     }
-    if (run(argv[1], (uint32_t)count, (uint32_t)greedy, is_exact, &report) == ENX_OK) return 0;
+    if (run(argv[1], (uint32_t)count, (uint32_t)greedy, argv[3], &report) == ENX_OK) return 0;
     fprintf(stderr, "model_logits: %s\n", report.text);
     return 1;
 }

@@ -550,7 +550,8 @@ enx_status enx_engine_open(enx_engine **out, const enx_engine_options *options, 
                                           .context_tokens = e->options.context_tokens,
                                           .batch_tokens = e->options.batch_tokens,
                                           .cpu_flags = enx_cpu_detect(options->cpu),
-                                          .pool = options->pool };
+                                          .pool = options->pool,
+                                          .has_wide_cache = options->has_wide_cache };
     status = enx_forward_open(&e->forward, &forward, report);
     if (status != ENX_OK) goto done;
     e->kernels = enx_forward_kernels(e->forward);

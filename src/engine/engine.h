@@ -36,6 +36,7 @@ typedef struct enx_engine_options {
     uint32_t         batch_tokens;   /* rows of one pass; 0: 128 */
     enx_pool        *pool;           /* borrowed, may be NULL: one thread */
     const char      *cpu;            /* cap on the kernels, as of enx_cpu_detect; NULL: none */
+    bool             has_wide_cache; /* keys and values in f32 instead of f16 */
 } enx_engine_options;
 
 /* A token that could have come, with the natural log of its probability among those the mask

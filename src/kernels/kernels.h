@@ -122,6 +122,11 @@ typedef struct enx_kernels {
     /* out[d] = sum over p of weights[p] * v[p][d]; v [count][head_width] f16, out [head_width]. */
     void (*attend_mix)(float *out, const float *weights, const uint16_t *v, size_t head_width,
                        size_t count, const uint16_t *ahead);
+    /* The same with keys and values in f32, in the same order. */
+    void (*attend_scores_f32)(float *out, const float *q, const float *k, size_t head_width,
+                              size_t count);
+    void (*attend_mix_f32)(float *out, const float *weights, const float *v, size_t head_width,
+                           size_t count);
 
     /* ---- logits ---- */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kernels_avx2.c - eight lanes: AVX2, FMA and F16C. */
+#include "kernels/attend_body.h"
 #include "kernels/kernels_impl.h"
 #include "kernels/plain_body.h"
 
@@ -600,6 +601,8 @@ void enx_kernels_bind_avx2(enx_kernels *table)
     table->softmax = softmax;
     table->attend_scores = attend_scores;
     table->attend_mix = attend_mix;
+    table->attend_scores_f32 = attend_scores_f32;
+    table->attend_mix_f32 = attend_mix_f32;
     table->argmax = argmax;
     table->log_sum_exp = log_sum_exp;
     bind_plain(table);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kernels_scalar.c - the specification: the shortest correct C of each kernel. */
+#include "kernels/attend_body.h"
 #include "kernels/kernels_impl.h"
 #include "kernels/plain_body.h"
 
@@ -305,6 +306,8 @@ void enx_kernels_bind_scalar(enx_kernels *table)
         .softmax = softmax,
         .attend_scores = attend_scores,
         .attend_mix = attend_mix,
+        .attend_scores_f32 = attend_scores_f32,
+        .attend_mix_f32 = attend_mix_f32,
         .argmax = argmax,
         .log_sum_exp = log_sum_exp,
     };

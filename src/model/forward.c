@@ -15,7 +15,7 @@
  * of one expert lie together, in the order of their rows, so that each expert's weights are read
  * once for all its visitors.  Without experts, each row is its own visit.
  *
- * Keys and values are f16.  Per slot, layer and key head:
+ * Keys and values are f16, or f32 where that was asked for.  Per slot, layer and key head:
  *
  *   keys   [context / 16][d][16]   transposed in blocks of 16 positions (see attend_scores)
  *   values [context][d]
@@ -69,8 +69,9 @@ struct enx_forward {
     size_t              score_stride; /* of one thread */
     void               *block;        /* owned: everything below */
     uint64_t            block_bytes;
-    uint16_t           *keys;
-    uint16_t           *values;
+    size_t              number_bytes; /* of a key's or a value's */
+    uint8_t            *keys;
+    uint8_t            *values;
     float              *cosines; /* [context][d / 2] */
     float              *sines;
     float              *window_cosines; /* of the layers with a window; may be the same arrays */
@@ -224,17 +225,35 @@ static size_t cache_at(const enx_forward *f, const enx_row *row, uint32_t kv_hea
     return row->slot * f->slot_stride + f->layer_index * f->layer_stride + kv_head * f->head_stride;
 }
 
+/* Number `at` of the keys or the values. */
+static void *number_at(const enx_forward *f, uint8_t *numbers, size_t at)
+{
+    return numbers + at * f->number_bytes;
+}
+
+static void store_wide(enx_forward *f, const enx_row *row, const float *k, const float *v)
+{
+    const size_t d = f->hparams->head_width, block = row->position / KEY_BLOCK;
+    for (uint32_t head = 0; head < f->hparams->kv_head_count; head++) {
+        const size_t at = cache_at(f, row, head);
+        float       *key = number_at(f, f->keys, at + block * d * KEY_BLOCK);
+        key += row->position % KEY_BLOCK;
+        for (size_t i = 0; i < d; i++) key[i * KEY_BLOCK] = k[head * d + i];
+        memcpy(number_at(f, f->values, at + row->position * d), v + head * d, d * sizeof *v);
+    }
+}
+
 static void store_row(enx_forward *f, const enx_row *row, const float *k, const float *v,
                       uint16_t *half)
 {
     const size_t d = f->hparams->head_width, block = row->position / KEY_BLOCK;
     f->kernels.f16_from_f32(half, k, f->kv_width);
     for (uint32_t head = 0; head < f->hparams->kv_head_count; head++) {
-        uint16_t *key = f->keys + cache_at(f, row, head) + block * d * KEY_BLOCK;
+        const size_t at = cache_at(f, row, head);
+        uint16_t    *key = number_at(f, f->keys, at + block * d * KEY_BLOCK);
         key += row->position % KEY_BLOCK;
         for (size_t i = 0; i < d; i++) key[i * KEY_BLOCK] = half[head * d + i];
-        f->kernels.f16_from_f32(f->values + cache_at(f, row, head) + row->position * d,
-                                v + head * d, d);
+        f->kernels.f16_from_f32(number_at(f, f->values, at + row->position * d), v + head * d, d);
     }
 }
 
@@ -258,7 +277,8 @@ static void place_rows(void *user, uint32_t part, uint32_t part_count)
         rotate_heads(f, q, hp->head_count, f->layer->q_norm, f->rows[row].position);
         rotate_heads(f, k, hp->kv_head_count, f->layer->k_norm, f->rows[row].position);
         for (uint32_t i = 0; i < f->q_width; i++) q[i] *= hp->query_scale;
-        store_row(f, &f->rows[row], k, v, f->halves + part * (size_t)f->kv_width);
+        if (f->options.has_wide_cache) store_wide(f, &f->rows[row], k, v);
+        else store_row(f, &f->rows[row], k, v, f->halves + part * (size_t)f->kv_width);
     }
 }
 
@@ -289,6 +309,21 @@ static void weigh(const enx_forward *f, uint32_t head, float *scores, size_t cou
     f->kernels.softmax(scores, count + (f->layer->sinks != NULL));
 }
 
+/* One head of a row: what it sees lies from `cache` on; `ahead` is what the next one will read. */
+static void attend_head(const enx_forward *f, const view *see, uint32_t head, size_t cache,
+                        size_t ahead, float *scores, const float *q, float *out)
+{
+    const size_t d = f->hparams->head_width, seen = see->skipped + see->count;
+    const void  *keys = number_at(f, f->keys, cache);
+    const void  *values = number_at(f, f->values, cache + see->skipped * d);
+    if (f->options.has_wide_cache) f->kernels.attend_scores_f32(scores, q, keys, d, seen);
+    else f->kernels.attend_scores(scores, q, keys, d, seen, number_at(f, f->values, cache));
+    scores += see->skipped;
+    weigh(f, head, scores, see->count);
+    if (f->options.has_wide_cache) f->kernels.attend_mix_f32(out, scores, values, d, see->count);
+    else f->kernels.attend_mix(out, scores, values, d, see->count, number_at(f, f->keys, ahead));
+}
+
 static void attend_rows(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward   *f = user;
@@ -304,12 +339,7 @@ static void attend_rows(void *user, uint32_t part, uint32_t part_count)
             const bool     is_last = head + 1 == f->hparams->head_count;
             const enx_row *next = &f->rows[is_last && row + 1 < rows.end ? row + 1 : row];
             const size_t   ahead = cache_at(f, next, is_last ? 0 : (head + 1) / sharing);
-            f->kernels.attend_scores(scores, f->q + at, f->keys + cache, d, see.skipped + see.count,
-                                     f->values + cache);
-            weigh(f, head, scores + see.skipped, see.count);
-            f->kernels.attend_mix(f->a + at, scores + see.skipped,
-                                  f->values + cache + see.skipped * d, d, see.count,
-                                  f->keys + ahead);
+            attend_head(f, &see, head, cache, ahead, scores, f->q + at, f->a + at);
         }
         quantize_row(f, row, f->a + row * (size_t)f->q_width, f->q_width);
     }
@@ -735,8 +765,8 @@ static void carve_all(enx_forward *f, carver *c)
     const uint64_t     cached = (uint64_t)f->options.slot_count * f->slot_stride;
     const uint64_t     half = hp->rope_width / 2, experts = hp->expert_count;
     const uint64_t     used = experts ? hp->expert_used_count : 1, visits = n * used;
-    f->keys = carve(c, cached, sizeof *f->keys);
-    f->values = carve(c, cached, sizeof *f->values);
+    f->keys = carve(c, cached, f->number_bytes);
+    f->values = carve(c, cached, f->number_bytes);
     f->cosines = carve(c, f->options.context_tokens * half, sizeof *f->cosines);
     f->sines = carve(c, f->options.context_tokens * half, sizeof *f->sines);
     f->window_cosines = f->cosines;
@@ -845,6 +875,7 @@ static void set_sizes(enx_forward *f)
     f->layer_stride = f->head_stride * hp->kv_head_count;
     f->slot_stride = f->layer_stride * hp->layer_count;
     f->score_stride = context + KEY_BLOCK; /* one more for a sink */
+    f->number_bytes = f->options.has_wide_cache ? sizeof(float) : sizeof(uint16_t);
     f->widest = hp->width > hp->ffn_width ? hp->width : hp->ffn_width;
     if (f->q_width > f->widest) f->widest = f->q_width;
     f->tile_bytes = (f->widest / ENX_K_BLOCK + 1) * sizeof(enx_plain_k) * TILE_ROWS;

@@ -35,6 +35,7 @@ typedef struct enx_forward_options {
     uint32_t         batch_tokens;   /* rows of a run */
     unsigned         cpu_flags;      /* of enx_cpu_detect */
     enx_pool        *pool;           /* borrowed, may be NULL: one thread */
+    bool             has_wide_cache; /* keys and values in f32: twice the memory, no rounding */
 } enx_forward_options;
 
 typedef struct enx_row {

@@ -22,18 +22,20 @@ static void open_or_fail(tiny_model *m, const tiny_options *options)
     if (tiny_open(m, options, &report) != ENX_OK) fail_msg("%s", report.text);
 }
 
-static enx_forward *forward_or_fail(const enx_model *model, enx_pool *pool, unsigned cpu_flags)
+static enx_forward *open_forward(enx_forward_options options)
 {
-    enx_report                report = { 0 };
-    enx_forward              *f = NULL;
-    const enx_forward_options options = { .model = model,
-                                          .slot_count = 4,
-                                          .context_tokens = 64,
-                                          .batch_tokens = 64,
-                                          .cpu_flags = cpu_flags,
-                                          .pool = pool };
+    enx_report   report = { 0 };
+    enx_forward *f = NULL;
+    options.slot_count = 4;
+    options.context_tokens = options.batch_tokens = 64;
     if (enx_forward_open(&f, &options, &report) != ENX_OK) fail_msg("%s", report.text);
     return f;
+}
+
+static enx_forward *forward_or_fail(const enx_model *model, enx_pool *pool, unsigned cpu_flags)
+{
+    return open_forward(
+        (enx_forward_options){ .model = model, .cpu_flags = cpu_flags, .pool = pool });
 }
 
 /* ---- opening ----------------------------------------------------------- */
@@ -245,8 +247,9 @@ static void run_sequence(enx_forward *f, uint32_t slot, uint32_t chunk, float *l
     }
 }
 
-/* Every value within `tolerance` of the spread of all logits. */
-static void assert_like_slow(const tiny_options *o, unsigned cpu_flags, double tolerance)
+/* Every value within `tolerance` of the spread of all logits; exact: where nothing rounds to f16.
+ */
+static void assert_like(const tiny_options *o, unsigned cpu_flags, double tolerance, bool is_exact)
 {
     static float  got[TOKENS * 101];
     static double want[101];
@@ -254,9 +257,11 @@ static void assert_like_slow(const tiny_options *o, unsigned cpu_flags, double t
     slow_forward  slow;
     double        worst = 0, squares = 0;
     open_or_fail(&m, o);
-    enx_forward *f = forward_or_fail(m.model, NULL, cpu_flags);
+    enx_forward *f = open_forward((enx_forward_options){
+        .model = m.model, .cpu_flags = cpu_flags, .has_wide_cache = is_exact });
     run_sequence(f, 1, 7, got);
     slow_open(&slow, m.gguf, enx_model_hparams(m.model));
+    slow.is_exact = is_exact;
     for (uint32_t i = 0; i < TOKENS; i++) {
         slow_step(&slow, token_at(i), want);
         for (uint32_t t = 0; t < 101; t++) {
@@ -271,6 +276,11 @@ static void assert_like_slow(const tiny_options *o, unsigned cpu_flags, double t
     slow_close(&slow);
     enx_forward_close(&f);
     tiny_close(&m);
+}
+
+static void assert_like_slow(const tiny_options *o, unsigned cpu_flags, double tolerance)
+{
+    assert_like(o, cpu_flags, tolerance, false);
 }
 
 static const char *const levels[] = { "scalar", "avx2", NULL };
@@ -361,6 +371,23 @@ static void stretched_rotation_equals_the_slow_one(void **state)
         o.arch = archs[variant & 1];
         o.rope_scaling = scalings[variant / 2];
         assert_like_slow(&o, enx_cpu_detect(NULL), 0.002);
+    }
+}
+
+static void with_a_wide_cache_only_floats_round(void **state)
+{
+    (void)state;
+    static const char *const archs[] = { "qwen3",  "llama",    "qwen2",   "phi3",   "gemma2",
+                                         "gemma3", "qwen3moe", "gpt-oss", "smollm3" };
+    for (size_t i = 0; i < 3 * sizeof archs / sizeof *archs; i++) {
+        tiny_options o = tiny_default;
+        o.arch = archs[i / 3];
+        o.type = ENX_TENSOR_F32;
+        o.is_calm = true;
+        o.window = 11;
+        o.experts = i / 3 == 6 || i / 3 == 7 ? 5 : 0;
+        o.experts_used = 2;
+        assert_like(&o, enx_cpu_detect(levels[i % 3]), 3e-5, true);
     }
 }
 
@@ -604,6 +631,7 @@ int main(void)
         cmocka_unit_test(windows_and_two_ranges_equal_the_slow_ones),
         cmocka_unit_test(alternating_windows_equal_the_slow_ones),
         cmocka_unit_test(stretched_rotation_equals_the_slow_one),
+        cmocka_unit_test(with_a_wide_cache_only_floats_round),
         cmocka_unit_test(partial_rotation_equals_the_slow_one),
         cmocka_unit_test(experts_equal_the_slow_ones),
         cmocka_unit_test(only_visited_experts_are_active),
