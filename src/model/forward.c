@@ -72,7 +72,7 @@ struct enx_forward {
     size_t              number_bytes; /* of a key's or a value's */
     uint8_t            *keys;
     uint8_t            *values;
-    float              *cosines; /* [context][d / 2] */
+    float              *cosines; /* [context][rope_width / 2] */
     float              *sines;
     float              *window_cosines; /* of the layers with a window; may be the same arrays */
     float              *window_sines;
