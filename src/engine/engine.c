@@ -16,7 +16,8 @@
  * (2) The mask stands after `scored` outputs, always.
  * (3) A place where the mask allows one token needs no logits: its probability is 1.  Such tokens
  *     are appended at once, and evaluated together with the next one that is a real choice.
- * (4) Every running sequence has at least one row to evaluate, and gets at least one a step.
+ * (4) Every running sequence has at least one row to evaluate, and gets at least one a step, unless
+ *     it is paused.
  * (5) Draw n of a request is the n-th stream of its seed, so nothing else moves it.
  * (6) A slot that is free still holds the keys and values of its first `evaluated` tokens.  A row's
  *     numbers depend on the tokens before it alone, so a sequence that begins with the same ones
@@ -43,6 +44,7 @@ typedef struct slot {
     uint64_t    id;
     bool        is_used;
     bool        is_canceled;
+    bool        is_paused;
     bool        is_done;
     bool        has_eos;
     bool        has_allowed; /* `allowed` is what the mask allows at output `scored` */
@@ -191,7 +193,7 @@ static void share_rows(enx_engine *e)
     uint64_t waiting = 0; /* rows beyond the first of each */
     for (uint32_t i = 0; i < e->options.slot_count; i++) {
         slot *s = &e->slots[i];
-        s->quota = s->is_used && !s->is_done ? 1 : 0;
+        s->quota = s->is_used && !s->is_done && !s->is_paused ? 1 : 0;
         left -= s->quota;
         if (s->quota) waiting += pending_count(s) - 1;
     }
@@ -375,7 +377,8 @@ uint32_t enx_engine_step(enx_engine *e, enx_generation_fn on_done, void *owner)
     }
     share_rows(e);
     const uint32_t row_count = fill_batch(e, &want_count);
-    const uint32_t hidden_count = enx_forward_run(e->forward, e->rows, row_count);
+    const uint32_t hidden_count =
+        row_count ? enx_forward_run(e->forward, e->rows, row_count) : 0;
     ENX_CHECK(hidden_count == want_count);
     for (uint32_t next = 0; next < want_count;) next = settle_some(e, next, want_count);
     for (uint32_t i = 0; i < e->options.slot_count; i++)
@@ -474,6 +477,12 @@ void enx_engine_cancel(enx_engine *e, uint64_t id)
 {
     for (uint32_t i = 0; i < e->options.slot_count; i++)
         if (e->slots[i].is_used && e->slots[i].id == id) e->slots[i].is_canceled = true;
+}
+
+void enx_engine_pause(enx_engine *e, uint64_t id, bool is_paused)
+{
+    for (uint32_t i = 0; i < e->options.slot_count; i++)
+        if (e->slots[i].is_used && e->slots[i].id == id) e->slots[i].is_paused = is_paused;
 }
 
 uint32_t enx_engine_free_slots(const enx_engine *e)

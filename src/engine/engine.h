@@ -147,6 +147,10 @@ ENX_MUST_USE enx_status enx_engine_submit(enx_engine *engine, const enx_request 
 /* The sequence finishes as CANCELED at the next step; unknown ids are ignored. */
 void                    enx_engine_cancel(enx_engine *engine, uint64_t id);
 
+/* A paused sequence keeps its slot and takes no part in steps, until it goes on or is canceled; it
+ * gives the same tokens as one that was never paused.  Unknown ids are ignored. */
+void                    enx_engine_pause(enx_engine *engine, uint64_t id, bool is_paused);
+
 /* Run one batch; calls `on_done` for each generation that finished.  Returns the number of
  * sequences still running or waiting (0: idle). */
 uint32_t enx_engine_step(enx_engine *engine, enx_generation_fn on_done, void *owner);
