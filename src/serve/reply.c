@@ -10,21 +10,16 @@
 
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { KEPT_BYTES = 4 << 10 /* of an empty queue; more is given back */ };
-
-typedef struct reply_header {
-    char name[ENX_REPLY_HEADER_BYTES_MAX], value[ENX_REPLY_HEADER_BYTES_MAX];
-} reply_header;
 
 struct enx_reply {
     pthread_mutex_t    lock;
     uint32_t           holders;
     int                http_status;
     const char        *type;
-    reply_header       headers[ENX_REPLY_HEADERS_MAX];
+    enx_buf            headers; /* names and values, each with its zero */
     size_t             header_count;
     enx_buf            bytes;
     size_t             taken; /* of `bytes` */
@@ -50,6 +45,7 @@ enx_reply *enx_reply_open(void)
     if (!r) return NULL;
     pthread_mutex_init(&r->lock, NULL);
     enx_buf_init(&r->bytes, ENX_REPLY_BYTES_MAX);
+    enx_buf_init(&r->headers, ENX_REPLY_HEADER_BYTES_MAX);
     r->holders = 1;
     return r;
 }
@@ -72,6 +68,7 @@ void enx_reply_drop(enx_reply **reply)
     unlock(r);
     if (!is_last) return;
     enx_buf_deinit(&r->bytes);
+    enx_buf_deinit(&r->headers);
     pthread_mutex_destroy(&r->lock);
     enx_mem_free(r);
 }
@@ -86,13 +83,34 @@ void enx_reply_on_room(enx_reply *r, enx_reply_fn room, void *user)
     unlock(r);
 }
 
+static const char *find_header(const enx_reply *r, size_t index, const char **value)
+{
+    const char *name = enx_buf_text(&r->headers);
+    for (; index > 0; index--) {
+        name += strlen(name) + 1;
+        name += strlen(name) + 1;
+    }
+    *value = name + strlen(name) + 1;
+    return name;
+}
+
+static bool has_header(const enx_reply *r, const char *name)
+{
+    const char *value = NULL;
+    for (size_t i = 0; i < r->header_count; i++)
+        if (strcmp(find_header(r, i, &value), name) == 0) return true;
+    return false;
+}
+
 void enx_reply_set_header(enx_reply *r, const char *name, const char *value)
 {
+    const size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
     lock(r);
-    if (r->header_count < ENX_REPLY_HEADERS_MAX) {
-        reply_header *h = &r->headers[r->header_count++];
-        snprintf(h->name, sizeof h->name, "%s", name);
-        snprintf(h->value, sizeof h->value, "%s", value);
+    const size_t kept = r->headers.size_bytes;
+    if (!has_header(r, name) && r->header_count < ENX_REPLY_HEADERS_MAX &&
+        enx_buf_append(&r->headers, name, name_size) == ENX_OK) {
+        if (enx_buf_append(&r->headers, value, value_size) == ENX_OK) r->header_count++;
+        else r->headers.size_bytes = kept;
     }
     unlock(r);
 }
@@ -233,8 +251,7 @@ size_t enx_reply_header_count(const enx_reply *r) { return r->header_count; }
 const char *enx_reply_header(const enx_reply *r, size_t index, const char **value)
 {
     ENX_CHECK(index < r->header_count);
-    *value = r->headers[index].value;
-    return r->headers[index].name;
+    return find_header(r, index, value);
 }
 
 uint64_t enx_reply_total_bytes(const enx_reply *r)

@@ -20,8 +20,8 @@
 enum {
     ENX_REPLY_FULL_BYTES = 16 << 10,
     ENX_REPLY_BYTES_MAX = 64 << 20, /* of what waits to be sent */
-    ENX_REPLY_HEADERS_MAX = 4,
-    ENX_REPLY_HEADER_BYTES_MAX = 160,
+    ENX_REPLY_HEADERS_MAX = 12,
+    ENX_REPLY_HEADER_BYTES_MAX = 2048, /* of all of them */
 };
 
 typedef struct enx_reply enx_reply;
@@ -40,7 +40,7 @@ void       enx_reply_drop(enx_reply **reply);
 /* `room` is called, on the sender's thread, when a full queue has room again, and when the client
  * went away; NULL: nobody. */
 void enx_reply_on_room(enx_reply *reply, enx_reply_fn room, void *user);
-/* A name and a value, up to the longest that fits; before begin. */
+/* Before begin.  What does not fit is left out; of two with one name, the second. */
 void enx_reply_set_header(enx_reply *reply, const char *name, const char *value);
 /* Once.  A stream is sent as it comes; anything else when it has ended, with its length. */
 void enx_reply_begin(enx_reply *reply, int http_status, const char *type, bool is_stream);

@@ -80,7 +80,9 @@ struct enx_turn {
     int                  block_kind, block_count;
     uint64_t             sequence;
     enx_turn_bill_fn     on_bill;
-    void                *user, *asker; /* of on_bill; whatever the asker is known by */
+    void                *user;
+    const void          *asker; /* whatever the asker is known by */
+    uint64_t             held_usd_nano, held_tokens; /* of the asker's budget, until the bill */
 };
 
 typedef struct enx_turn_options {
@@ -88,7 +90,8 @@ typedef struct enx_turn_options {
     const char      *model;
     uint64_t         number; /* of the server: ids are made of it */
     enx_turn_bill_fn on_bill;
-    void            *user, *asker;
+    void            *user;
+    const void      *asker;
 } enx_turn_options;
 
 /* Takes the question, and holds the reply.  NULL: no memory; then both are as before. */
