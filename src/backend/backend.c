@@ -43,8 +43,8 @@ struct enx_backend {
 static uint64_t microseconds(double seconds) { return (uint64_t)(seconds * MICROSECONDS); }
 
 /* The key's value; *key NULL: none is wanted. */
-static enx_status find_key(const enx_config_remote *r, const enx_api *api,
-                           enx_secret_fn secret, const char **key, enx_report *report)
+static enx_status find_key(const enx_config_remote *r, const enx_api *api, enx_secret_fn secret,
+                           const char **key, enx_report *report)
 {
     const char *name = r->key ? r->key : api->key;
     *key = NULL;
@@ -150,8 +150,9 @@ static enx_status open_remote(enx_backend *b, const enx_config *config,
     const enx_remote_options      own = { .salt = options->salt, .seed = options->seed };
     uint32_t                      count = 0;
     for (unsigned i = 0; i < 2; i++)
-        if (heads[i]->remote) ENX_TRY(enx_backend_describe_remote(heads[i], options->secret,
-                                                &models[count++], report));
+        if (heads[i]->remote)
+            ENX_TRY(
+                enx_backend_describe_remote(heads[i], options->secret, &models[count++], report));
     for (unsigned i = 0; i < config->worker_count; i++)
         if (config->workers[i].remote)
             ENX_TRY(enx_backend_describe_remote(&config->workers[i], options->secret,

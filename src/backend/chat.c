@@ -20,7 +20,7 @@ enum { MARK_BYTES = sizeof mark - 1 };
 struct enx_chat {
     const enx_loaded *loaded; /* borrowed */
     enx_template *template;   /* owned */
-    enx_buf       text;       /* of the template */
+    enx_buf text;             /* of the template */
 };
 
 /* One line break at a template's end is dropped, so those that count are written as values. */

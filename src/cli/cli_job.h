@@ -36,7 +36,7 @@ typedef struct cli_job_settings {
     char        out[CLI_PATH_BYTES_MAX];
     const char *input_field, *output_field, *report_field;
     bool        plans_only; /* stop, as by Ctrl-C, when there is a plan; not kept */
-    json_t     *json; /* owns the texts of a job that was read back; may be NULL */
+    json_t     *json;       /* owns the texts of a job that was read back; may be NULL */
 } cli_job_settings;
 
 typedef struct cli_job {

@@ -15,7 +15,7 @@ typedef struct cli_served {
     enx_buf          texts[2 * ENX_SERVE_MODELS_MAX]; /* paths and names, owned */
     uint32_t         text_count;
     enx_remote_model remotes[ENX_SERVE_MODELS_MAX];
-    enx_config      *config;                   /* owned; NULL: no swarm */
+    enx_config      *config;                    /* owned; NULL: no swarm */
     char             swarm[CLI_PATH_BYTES_MAX]; /* its path; "" without */
 } cli_served;
 

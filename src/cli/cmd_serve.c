@@ -16,7 +16,7 @@ typedef struct serve_arguments {
     uint64_t    port, slots, context, threads, jobs, drain_s;
     uint64_t    header_bytes, body_bytes, connections, connections_each, waiting, tokens, seconds,
         idle_s, arrive_s;
-    bool        is_quiet;
+    bool is_quiet;
 } serve_arguments;
 
 static size_t list_options(serve_arguments *a, cli_option out[OPTIONS])
@@ -25,19 +25,24 @@ static size_t list_options(serve_arguments *a, cli_option out[OPTIONS])
         { "swarm", 's', CLI_TEXT, &a->swarm, "FILE", "a swarm: its models, jobs, and \"swarm\"" },
         { "host", '\0', CLI_TEXT, &a->host, "ADDRESS", "to listen on (127.0.0.1)" },
         { "port", 'p', CLI_UINT, &a->port, "N", "... (8080; 0: any that is free)" },
-        { "key-file", '\0', CLI_TEXT, &a->key_file, "FILE", "who may ask, and for how much (YAML)" },
-        { "tls-cert", '\0', CLI_TEXT, &a->tls_cert, "FILE", "serve HTTPS with this certificate (PEM)" },
+        { "key-file", '\0', CLI_TEXT, &a->key_file, "FILE",
+          "who may ask, and for how much (YAML)" },
+        { "tls-cert", '\0', CLI_TEXT, &a->tls_cert, "FILE",
+          "serve HTTPS with this certificate (PEM)" },
         { "tls-key", '\0', CLI_TEXT, &a->tls_key, "FILE", "... and this key" },
         { "cors", '\0', CLI_TEXT, &a->cors, "ORIGIN", "let pages of this origin call (* : any)" },
         { "slots", '\0', CLI_UINT, &a->slots, "N", "answers of one model at a time (4)" },
-        { "context", '\0', CLI_UINT, &a->context, "N", "tokens of one (the model's, at most 8192)" },
+        { "context", '\0', CLI_UINT, &a->context, "N",
+          "tokens of one (the model's, at most 8192)" },
         { "threads", '\0', CLI_UINT, &a->threads, "N", "of one model (one per core)" },
         { "jobs", '\0', CLI_UINT, &a->jobs, "N", "jobs of the swarm at a time (2)" },
-        { "waiting", '\0', CLI_UINT, &a->waiting, "N", "requests of one model that may wait (1024)" },
+        { "waiting", '\0', CLI_UINT, &a->waiting, "N",
+          "requests of one model that may wait (1024)" },
         { "tokens", '\0', CLI_UINT, &a->tokens, "N", "of one answer at most (32768)" },
         { "seconds", '\0', CLI_UINT, &a->seconds, "N", "of one request at most (600)" },
         { "connections", '\0', CLI_UINT, &a->connections, "N", "open at a time (2048)" },
-        { "connections-each", '\0', CLI_UINT, &a->connections_each, "N", "... of one address (all)" },
+        { "connections-each", '\0', CLI_UINT, &a->connections_each, "N",
+          "... of one address (all)" },
         { "header-bytes", '\0', CLI_UINT, &a->header_bytes, "N", "of a request's header (32768)" },
         { "body-bytes", '\0', CLI_UINT, &a->body_bytes, "N", "of its body (16777216)" },
         { "idle", '\0', CLI_UINT, &a->idle_s, "S", "seconds without a byte end a connection (75)" },
@@ -52,10 +57,11 @@ static size_t list_options(serve_arguments *a, cli_option out[OPTIONS])
 
 static enx_status check_arguments(const serve_arguments *a, enx_report *report)
 {
-    const uint64_t numbers[] = { a->slots,    a->context, a->threads,     a->jobs,
-                                 a->waiting,  a->tokens,  a->seconds,     a->connections,
-                                 a->connections_each,     a->header_bytes, a->body_bytes,
-                                 a->idle_s,   a->arrive_s };
+    const uint64_t numbers[] = { a->slots,        a->context,     a->threads,
+                                 a->jobs,         a->waiting,     a->tokens,
+                                 a->seconds,      a->connections, a->connections_each,
+                                 a->header_bytes, a->body_bytes,  a->idle_s,
+                                 a->arrive_s };
     if (a->port > UINT16_MAX) return ENX_FAIL(report, INVALID, "--port: at most %d", UINT16_MAX);
     if ((a->tls_cert != NULL) != (a->tls_key != NULL))
         return ENX_FAIL(report, INVALID, "--tls-cert and --tls-key belong together");
@@ -190,8 +196,7 @@ static void greet(const serve_arguments *a, const enx_serve *serve, const cli_se
         return;
     }
     fprintf(stderr, "%s  (OpenAI's API below v1/, Anthropic's at v1/messages; Ctrl-C ends)\n", url);
-    for (uint32_t i = 0; i < served->count; i++)
-        fprintf(stderr, "  %s\n", served->models[i].name);
+    for (uint32_t i = 0; i < served->count; i++) fprintf(stderr, "  %s\n", served->models[i].name);
     if (served->config) fprintf(stderr, "  swarm\n");
 }
 
@@ -205,8 +210,8 @@ static enx_status serve(const serve_arguments *a, const cli_args *args, cli_serv
     ENX_TRY(read_files(a, files, report));
     const enx_serve_options options = server_options(a, served, files);
     ENX_TRY(enx_serve_open(&server, &options, report));
-    greet(a, server, served, args->is_json);
     cli_catch_interrupts();
+    greet(a, server, served, args->is_json);
     while (!cli_is_interrupted()) {
         nanosleep(&tick, NULL);
         enx_serve_tick(server);
@@ -226,10 +231,10 @@ int cmd_serve(int argc, char **argv)
     cli_option         options[OPTIONS];
     const size_t       option_count = list_options(&a, options);
     const cli_spec     spec = { "serve [-s swarm.yaml] [MODEL.gguf]… [options]",
-                                "Serve models and the swarm over HTTP, to every client that speaks "
-                                "like OpenAI's or Anthropic's,\nand on a page of its own.  Without "
-                                "models it is the default swarm.  Ends by SIGTERM or Ctrl-C,\nwhen "
-                                "what is being answered has been.",
+                                "Serve models and the swarm over HTTP, to every client that "
+                                    "speaks like OpenAI's or Anthropic's,\nand on a page of its "
+                                    "own.  Without models it is the default swarm.  Ends by "
+                                    "SIGTERM\nor Ctrl-C, when what is being answered has been.",
                                 "enxame serve -s models/swarm.yaml chat.gguf --port 8080",
                                 options,
                                 option_count,

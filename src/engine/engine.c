@@ -377,8 +377,7 @@ uint32_t enx_engine_step(enx_engine *e, enx_generation_fn on_done, void *owner)
     }
     share_rows(e);
     const uint32_t row_count = fill_batch(e, &want_count);
-    const uint32_t hidden_count =
-        row_count ? enx_forward_run(e->forward, e->rows, row_count) : 0;
+    const uint32_t hidden_count = row_count ? enx_forward_run(e->forward, e->rows, row_count) : 0;
     ENX_CHECK(hidden_count == want_count);
     for (uint32_t next = 0; next < want_count;) next = settle_some(e, next, want_count);
     for (uint32_t i = 0; i < e->options.slot_count; i++)

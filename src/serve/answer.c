@@ -121,7 +121,8 @@ static size_t certain_end(const enx_answer *a)
     const char *text = enx_buf_text(&a->written);
     size_t      end = a->written.size_bytes;
     for (size_t part = sizeof ENX_ANSWER_CALL_OPEN - 2; part > 0; part--)
-        if (end - a->scanned >= part && memcmp(text + end - part, ENX_ANSWER_CALL_OPEN, part) == 0) {
+        if (end - a->scanned >= part &&
+            memcmp(text + end - part, ENX_ANSWER_CALL_OPEN, part) == 0) {
             end -= part;
             break;
         }
@@ -174,7 +175,8 @@ static bool begins_bare(const enx_answer *a)
 {
     const char  *text = enx_buf_text(&a->written);
     const size_t size = a->written.size_bytes, tag = sizeof ENX_ANSWER_CALLS - 1;
-    return size > 0 && (text[0] == '{' || memcmp(text, ENX_ANSWER_CALLS, size < tag ? size : tag) == 0);
+    return size > 0 &&
+           (text[0] == '{' || memcmp(text, ENX_ANSWER_CALLS, size < tag ? size : tag) == 0);
 }
 
 static void scan(enx_answer *a)

@@ -60,10 +60,10 @@ typedef struct enx_answer {
     const char         *id; /* of the response; ids of calls are made of it; borrowed */
     enx_stopper         stopper;
     enx_thought         split;
-    enx_buf             plain;   /* behind the stopper, until the next push */
-    enx_buf             thought; /* whole */
-    enx_buf             written; /* behind the thought, calls included */
-    enx_buf             text;    /* whole, without calls */
+    enx_buf             plain;                 /* behind the stopper, until the next push */
+    enx_buf             thought;               /* whole */
+    enx_buf             written;               /* behind the thought, calls included */
+    enx_buf             text;                  /* whole, without calls */
     size_t              thought_told, scanned; /* of `thought`, of `written` */
     bool                is_in_call, is_held;   /* held: may be a call as a whole */
     enx_tool_call       calls[ENX_ANSWER_CALLS_MAX];

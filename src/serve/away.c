@@ -63,9 +63,8 @@ static void write_request(const enx_away *away, const enx_turn *t, enx_api_reque
                               .has_seed = q->has_seed,
                               .seed = (uint32_t)q->seed,
                               .stops = q->stops,
-                              .stop_count =
-                                  q->stop_count < ENX_API_STOPS_MAX ? q->stop_count
-                                                                    : ENX_API_STOPS_MAX };
+                              .stop_count = q->stop_count < ENX_API_STOPS_MAX ? q->stop_count
+                                                                              : ENX_API_STOPS_MAX };
     if (most && out->max_tokens > most) out->max_tokens = most;
 }
 
@@ -83,15 +82,16 @@ static enx_status list_messages(const json_t *messages, enx_api_message *out, si
     size_t  i;
     json_t *message;
     *count = 0;
-    for (int is_rest = 0; is_rest < 2; is_rest++) json_array_foreach (messages, i, message) {
+    for (int is_rest = 0; is_rest < 2; is_rest++)
+        json_array_foreach (messages, i, message) {
             const json_t      *content = json_object_get(message, "content");
             const enx_api_role role = role_of(message);
             if ((role != ENX_API_SYSTEM) != is_rest) continue;
             if (*count == ENX_API_MESSAGES_MAX)
                 return ENX_FAIL(report, LIMIT, "messages: at most %d for a model behind an API",
                                 ENX_API_MESSAGES_MAX);
-            out[(*count)++] = (enx_api_message){ role, json_string_value(content),
-                                                 json_string_length(content) };
+            out[(*count)++] =
+                (enx_api_message){ role, json_string_value(content), json_string_length(content) };
         }
     return ENX_OK;
 }
@@ -148,11 +148,14 @@ static enx_status start_turn(enx_away *away, away_turn *w, enx_report *report)
 static enx_end end_of(enx_api_stop stop)
 {
     switch (stop) {
-    case ENX_API_STOP_LENGTH: return ENX_END_LENGTH;
+    case ENX_API_STOP_LENGTH:
+        return ENX_END_LENGTH;
     case ENX_API_STOP_FILTER:
-    case ENX_API_STOP_REFUSAL: return ENX_END_REFUSED;
+    case ENX_API_STOP_REFUSAL:
+        return ENX_END_REFUSED;
     case ENX_API_STOP_NONE:
-    case ENX_API_STOP_END: break;
+    case ENX_API_STOP_END:
+        break;
     }
     return ENX_END_STOP;
 }
@@ -275,8 +278,8 @@ enx_status enx_away_open(enx_away **out, const enx_away_options *options, enx_re
     enx_status status =
         away->news_fd < 0 ? ENX_FAIL(report, NOMEM, "no eventfd: %s", strerror(errno)) : ENX_OK;
     if (status == ENX_OK)
-        status = enx_remote_open(&away->remote, options->models, options->model_count, &own,
-                                 report);
+        status =
+            enx_remote_open(&away->remote, options->models, options->model_count, &own, report);
     if (status == ENX_OK) {
         const int error = pthread_create(&away->thread, NULL, run_away, away);
         away->is_started = error == 0;
@@ -332,8 +335,8 @@ enx_status enx_away_submit(enx_away *away, uint32_t model, enx_turn *turn, enx_r
     *w = (away_turn){ .turn = turn, .model = model };
     enx_reply_on_room(turn->reply, tell, away);
     pthread_mutex_lock(&away->lock);
-    const bool is_full = away->is_stopping ||
-                         away->call_count + turn->answer_count > away->options.calls_max;
+    const bool is_full =
+        away->is_stopping || away->call_count + turn->answer_count > away->options.calls_max;
     if (!is_full) {
         w->next = away->queue;
         away->queue = w;

@@ -27,7 +27,10 @@ json_t *enx_event_certificate(const enx_certificate_claim *c)
                      (json_int_t)c->wrong);
 }
 
-static void set(json_t *out, const char *key, json_t *value) { json_object_set_new(out, key, value); }
+static void set(json_t *out, const char *key, json_t *value)
+{
+    json_object_set_new(out, key, value);
+}
 
 static void set_count(json_t *out, const char *key, uint64_t value)
 {
@@ -144,7 +147,9 @@ static void set_fields(json_t *out, const enx_record *r, const enx_event_names *
         set_call_id(out, r);
         set_text(out, r);
         break;
-    case ENX_RECORD_TASK_CREATED: set_task(out, r); break;
+    case ENX_RECORD_TASK_CREATED:
+        set_task(out, r);
+        break;
     case ENX_RECORD_CALL_INTENT:
         set_call(out, r, names);
         set_usd(out, "reserved_usd", r->reserved_usd_nano);
@@ -162,7 +167,8 @@ static void set_fields(json_t *out, const enx_record *r, const enx_event_names *
         set_task(out, r);
         set_routed(out, r, names);
         break;
-    case ENX_RECORD_TASK_ACCEPTED: set_accepted(out, r, names); /* fall through */
+    case ENX_RECORD_TASK_ACCEPTED:
+        set_accepted(out, r, names); /* fall through */
     case ENX_RECORD_TASK_ESCALATED:
     case ENX_RECORD_TASK_ABSTAINED:
     case ENX_RECORD_TASK_FAILED:
@@ -174,11 +180,15 @@ static void set_fields(json_t *out, const enx_record *r, const enx_event_names *
         set_label(out, r);
         set_reason(out, r);
         break;
-    case ENX_RECORD_CERTIFICATE: break; /* has its own object */
+    case ENX_RECORD_CERTIFICATE:
+        break; /* has its own object */
     case ENX_RECORD_JOB_DONE:
     case ENX_RECORD_JOB_PARTIAL:
-    case ENX_RECORD_JOB_FAILED: set_reason(out, r); break;
-    case ENX_RECORD_COUNT: break;
+    case ENX_RECORD_JOB_FAILED:
+        set_reason(out, r);
+        break;
+    case ENX_RECORD_COUNT:
+        break;
     }
 }
 

@@ -61,7 +61,7 @@ struct enx_host {
     pthread_cond_t   news;
     host_turn       *queue, **queue_end;
     uint32_t         queue_count, turn_count; /* turns in the queue, and in the thread's list */
-    bool             is_stopping, has_room; /* room: somebody who was full reads again */
+    bool             is_stopping, has_room;   /* room: somebody who was full reads again */
     enx_host_figures figures;
     /* The thread's. */
     enx_pool        *pool;
@@ -98,8 +98,8 @@ static enx_status prompt_chat(const enx_host *host, host_turn *h, bool *is_think
     const bool          has_tools = q->tools && q->tool_choice != ENX_TOOL_NONE;
     json_t             *messages = NULL;
     if (!host->chat)
-        return ENX_FAIL(report, UNSUPPORTED,
-                        "%s has no chat template: ask it by /v1/completions", h->turn->model);
+        return ENX_FAIL(report, UNSUPPORTED, "%s has no chat template: ask it by /v1/completions",
+                        h->turn->model);
     if (host->has_tools)
         return enx_chat_prompt_tools(host->chat, q->messages, has_tools ? q->tools : NULL, now_s,
                                      &h->prompt, is_thinking, report);
@@ -231,10 +231,13 @@ static void on_token(void *user, uint32_t token, float logprob)
 static enx_end end_of(const enx_generation *g)
 {
     switch (g->finish) {
-    case ENX_FINISH_LENGTH: return ENX_END_LENGTH;
-    case ENX_FINISH_STUCK: return ENX_END_STUCK;
+    case ENX_FINISH_LENGTH:
+        return ENX_END_LENGTH;
+    case ENX_FINISH_STUCK:
+        return ENX_END_STUCK;
     case ENX_FINISH_STOP:
-    case ENX_FINISH_CANCELED: break;
+    case ENX_FINISH_CANCELED:
+        break;
     }
     return ENX_END_STOP;
 }
@@ -244,8 +247,8 @@ static void on_done(void *owner, const enx_generation *g)
     host_sequence *s = g->user;
     enx_turn      *t = s->turn->turn;
     (void)owner;
-    t->answers[s->index].usage = (enx_usage_count){ g->usage.tokens_in, g->usage.tokens_cached,
-                                                    g->usage.tokens_out };
+    t->answers[s->index].usage =
+        (enx_usage_count){ g->usage.tokens_in, g->usage.tokens_cached, g->usage.tokens_out };
     s->id = 0;
     s->turn->running--;
     enx_turn_finish(t, s->index, end_of(g));
@@ -533,7 +536,8 @@ enx_status enx_host_submit(enx_host *host, enx_turn *turn, enx_report *report)
     enx_reply_on_room(turn->reply, on_room, host);
     pthread_mutex_lock(&host->lock);
     const uint32_t open = host->queue_count + host->turn_count;
-    const bool is_full = host->is_stopping || open >= host->options.slots + host->options.waiting_max;
+    const bool     is_full =
+        host->is_stopping || open >= host->options.slots + host->options.waiting_max;
     if (!is_full) {
         *host->queue_end = h;
         host->queue_end = &h->next;

@@ -94,8 +94,7 @@ static void set_busy(enx_http *http, http_socket *s, bool is_busy)
 void enx_http_sweep(enx_http *http)
 {
     const uint64_t now_us = enx_clock_monotonic_us();
-    const uint64_t most_us =
-        ((uint64_t)http->options.arrive_s + http->options.idle_s) * US_PER_S;
+    const uint64_t most_us = ((uint64_t)http->options.arrive_s + http->options.idle_s) * US_PER_S;
     pthread_mutex_lock(&http->lock);
     for (const http_socket *s = http->sockets; s; s = s->next) /* (2) */
         if (!s->is_busy && now_us - s->since_us > most_us) shutdown(s->fd, SHUT_RDWR);
@@ -328,8 +327,10 @@ static enx_status read_address(const enx_http_options *o, http_address *out, enx
     if (inet_pton(AF_INET, host, &out->v4.sin_addr) == 1) return ENX_OK;
     *out = (http_address){ .v6 = { .sin6_family = AF_INET6, .sin6_port = htons(o->port) } };
     if (inet_pton(AF_INET6, host, &out->v6.sin6_addr) == 1) return ENX_OK;
-    return ENX_FAIL(report, INVALID, "%s is no address; give one in numbers, as 127.0.0.1, 0.0.0.0 "
-                                     "or ::1", o->host);
+    return ENX_FAIL(report, INVALID,
+                    "%s is no address; give one in numbers, as 127.0.0.1, 0.0.0.0 "
+                    "or ::1",
+                    o->host);
 }
 
 static enx_status listen_on(const enx_http_options *o, MHD_socket *out, uint16_t *port,
@@ -338,20 +339,19 @@ static enx_status listen_on(const enx_http_options *o, MHD_socket *out, uint16_t
     http_address address;
     const int    one = 1;
     ENX_TRY(read_address(o, &address, report));
-    const socklen_t size =
-        address.any.sa_family == AF_INET ? sizeof address.v4 : sizeof address.v6;
-    socklen_t bound = sizeof address;
+    const socklen_t size = address.any.sa_family == AF_INET ? sizeof address.v4 : sizeof address.v6;
+    socklen_t       bound = sizeof address;
     const int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
         bind(fd, &address.any, size) == 0 && listen(fd, BACKLOG) == 0 &&
         getsockname(fd, &address.any, &bound) == 0) {
         *out = fd;
-        *port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port
-                                                       : address.v6.sin6_port);
+        *port =
+            ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
         return ENX_OK;
     }
-    const enx_status status = ENX_FAIL(report, IO, "cannot listen on %s port %u: %s", o->host,
-                                       o->port, strerror(errno));
+    const enx_status status =
+        ENX_FAIL(report, IO, "cannot listen on %s port %u: %s", o->host, o->port, strerror(errno));
     if (fd >= 0) close(fd);
     return status;
 }
@@ -368,12 +368,12 @@ static struct MHD_Daemon *start(enx_http *http)
     const enx_http_options *o = &http->options;
     const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                            MHD_USE_ERROR_LOG | (o->tls_cert ? MHD_USE_TLS : 0U);
-    struct MHD_OptionItem  items[4] = { { MHD_OPTION_END, 0, NULL } };
+    struct MHD_OptionItem items[4] = { { MHD_OPTION_END, 0, NULL } };
     if (o->tls_cert) {
-        items[0] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_CERT, 0,
-                                            (void *)(uintptr_t)o->tls_cert };
-        items[1] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_KEY, 0,
-                                            (void *)(uintptr_t)o->tls_key };
+        items[0] =
+            (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->tls_cert };
+        items[1] =
+            (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->tls_key };
         items[2] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
     }
     return MHD_start_daemon(
@@ -397,8 +397,9 @@ enx_status enx_http_open(enx_http **out, const enx_http_options *options, enx_re
     if (status == ENX_OK) {
         http->daemon = start(http);
         if (!http->daemon)
-            status = ENX_FAIL(report, IO, "the server does not start%s",
-                              options->tls_cert ? "; are certificate and key PEM, and a pair?" : "");
+            status =
+                ENX_FAIL(report, IO, "the server does not start%s",
+                         options->tls_cert ? "; are certificate and key PEM, and a pair?" : "");
     }
     if (status != ENX_OK) {
         enx_http_close(&http);

@@ -22,11 +22,11 @@ typedef struct enx_exchange {
     const char *method, *path; /* borrowed */
     enx_buf     body;
     enx_reply  *reply;
-    char        client[48];  /* address of the other side */
-    const void *key;         /* of whoever admitted it */
-    void       *connection;  /* private */
-    void       *http;        /* private */
-    void       *socket;      /* private */
+    char        client[48]; /* address of the other side */
+    const void *key;        /* of whoever admitted it */
+    void       *connection; /* private */
+    void       *http;       /* private */
+    void       *socket;     /* private */
     uint64_t    began_us;
     bool        is_whole, is_queued;
     int         http_status;
@@ -41,8 +41,8 @@ typedef struct enx_http_entry {
 
 typedef struct enx_http_options {
     const char *host;
-    uint16_t    port;               /* 0: any that is free */
-    const char *tls_cert, *tls_key; /* PEM texts; NULL: no TLS */
+    uint16_t    port;                                  /* 0: any that is free */
+    const char *tls_cert, *tls_key;                    /* PEM texts; NULL: no TLS */
     uint32_t    connections_max, connections_each_max; /* each: of one address */
     size_t      header_bytes_max, body_bytes_max;
     uint32_t    idle_s, arrive_s;

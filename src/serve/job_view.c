@@ -23,16 +23,15 @@ typedef struct list_view {
 
 static json_t *job_json(const enx_store_job *j, const char *state)
 {
-    return json_pack("{s:I, s:s, s:s, s:o, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "id",
-                     (json_int_t)j->id, "state", state, "command", j->command, "goal",
-                     enx_voice_text(j->goal, strlen(j->goal)), "created_us",
-                     (json_int_t)j->created_us, "finished_us",
-                     j->finished_us ? json_integer((json_int_t)j->finished_us) : json_null(),
-                     "items", (json_int_t)j->items, "finished", (json_int_t)j->finished, "calls",
-                     (json_int_t)j->calls, "tokens_in", (json_int_t)j->tokens_in, "tokens_cached",
-                     (json_int_t)j->tokens_cached, "tokens_out", (json_int_t)j->tokens_out,
-                     "cost_usd", usd_json(j->cost_usd_nano), "fixed_usd",
-                     usd_json(j->fixed_usd_nano));
+    return json_pack(
+        "{s:I, s:s, s:s, s:o, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "id",
+        (json_int_t)j->id, "state", state, "command", j->command, "goal",
+        enx_voice_text(j->goal, strlen(j->goal)), "created_us", (json_int_t)j->created_us,
+        "finished_us", j->finished_us ? json_integer((json_int_t)j->finished_us) : json_null(),
+        "items", (json_int_t)j->items, "finished", (json_int_t)j->finished, "calls",
+        (json_int_t)j->calls, "tokens_in", (json_int_t)j->tokens_in, "tokens_cached",
+        (json_int_t)j->tokens_cached, "tokens_out", (json_int_t)j->tokens_out, "cost_usd",
+        usd_json(j->cost_usd_nano), "fixed_usd", usd_json(j->fixed_usd_nano));
 }
 
 static enx_status take_job(void *user, const enx_store_job *j, enx_report *report)
@@ -100,11 +99,10 @@ static enx_status take_line(void *user, const enx_store_model *m, enx_report *re
 {
     bill_view *b = user;
     (void)report;
-    json_array_append_new(b->models,
-                          json_pack("{s:s, s:s, s:I, s:o, s:o}", "name", m->name, "duty", m->duty,
-                                    "params", (json_int_t)m->params, "usd_per_mtok_in",
-                                    usd_json(m->price.in), "usd_per_mtok_out",
-                                    usd_json(m->price.out)));
+    json_array_append_new(b->models, json_pack("{s:s, s:s, s:I, s:o, s:o}", "name", m->name, "duty",
+                                               m->duty, "params", (json_int_t)m->params,
+                                               "usd_per_mtok_in", usd_json(m->price.in),
+                                               "usd_per_mtok_out", usd_json(m->price.out)));
     json_array_append_new(
         b->lines,
         json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "name", m->name, "duty", m->duty,
@@ -151,7 +149,10 @@ static json_t *task_of(const fold *f, const enx_record *r)
     return r->task_id > 0 ? json_array_get(f->tasks, r->task_id - 1) : NULL;
 }
 
-static void set(json_t *out, const char *key, json_t *value) { json_object_set_new(out, key, value); }
+static void set(json_t *out, const char *key, json_t *value)
+{
+    json_object_set_new(out, key, value);
+}
 
 static void create_task(fold *f, const enx_record *r)
 {
@@ -161,11 +162,12 @@ static void create_task(fold *f, const enx_record *r)
         return;
     json_t *input = json_array_get(f->items, r->item);
     json_array_append_new(
-        f->tasks, json_pack("{s:I, s:I, s:s, s:s, s:i, s:s, s:s, s:b, s:s, s:s, s:n, s:f, s:O, s:n}",
-                            "task", (json_int_t)r->task_id, "item", (json_int_t)r->item, "state",
-                            "open", "language", "", "level", -1, "model", "", "role", "",
-                            "escalated", 0, "reason", "", "note", "", "error_chance", "cost_usd",
-                            0.0, "input", input ? input : json_null(), "answer"));
+        f->tasks,
+        json_pack("{s:I, s:I, s:s, s:s, s:i, s:s, s:s, s:b, s:s, s:s, s:n, s:f, s:O, s:n}", "task",
+                  (json_int_t)r->task_id, "item", (json_int_t)r->item, "state", "open", "language",
+                  "", "level", -1, "model", "", "role", "", "escalated", 0, "reason", "", "note",
+                  "", "error_chance", "cost_usd", 0.0, "input", input ? input : json_null(),
+                  "answer"));
 }
 
 static void end_task(const fold *f, const enx_record *r, const char *state)
@@ -225,13 +227,27 @@ static enx_status take_record(void *user, const enx_record *r, enx_report *repor
         json_decref(f->plan);
         f->plan = r->text_bytes ? json_loadb(r->text, r->text_bytes, 0, NULL) : NULL;
         break;
-    case ENX_RECORD_TASK_CREATED: create_task(f, r); break;
-    case ENX_RECORD_TASK_ROUTED: route_task(f, r); break;
-    case ENX_RECORD_TASK_ESCALATED: escalate_task(f, r); break;
-    case ENX_RECORD_TASK_ACCEPTED: end_task(f, r, "accepted"); break;
-    case ENX_RECORD_TASK_ABSTAINED: end_task(f, r, "abstained"); break;
-    case ENX_RECORD_TASK_FAILED: end_task(f, r, "failed"); break;
-    case ENX_RECORD_LABEL: label_task(f, r); break;
+    case ENX_RECORD_TASK_CREATED:
+        create_task(f, r);
+        break;
+    case ENX_RECORD_TASK_ROUTED:
+        route_task(f, r);
+        break;
+    case ENX_RECORD_TASK_ESCALATED:
+        escalate_task(f, r);
+        break;
+    case ENX_RECORD_TASK_ACCEPTED:
+        end_task(f, r, "accepted");
+        break;
+    case ENX_RECORD_TASK_ABSTAINED:
+        end_task(f, r, "abstained");
+        break;
+    case ENX_RECORD_TASK_FAILED:
+        end_task(f, r, "failed");
+        break;
+    case ENX_RECORD_LABEL:
+        label_task(f, r);
+        break;
     case ENX_RECORD_CALL_RESULT:
         if (r->task_id <= ENX_JOBS_TASKS_MAX) f->cost_usd_nano[r->task_id] += r->cost_usd_nano;
         break;
@@ -239,7 +255,8 @@ static enx_status take_record(void *user, const enx_record *r, enx_report *repor
         json_decref(f->certificate);
         f->certificate = enx_event_certificate(&r->certificate);
         break;
-    default: break; /* the others say nothing of a task */
+    default:
+        break; /* the others say nothing of a task */
     }
     return ENX_OK;
 }
@@ -277,9 +294,9 @@ static enx_status set_tasks(enx_store *store, uint64_t id, const json_t *items, 
 enx_status enx_job_view_one(enx_store *store, uint64_t id, const json_t *items,
                             enx_job_state_fn state, void *user, json_t **out, enx_report *report)
 {
-    list_view  v = { json_array(), 0, 1, state, user, NULL };
-    enx_status status = enx_store_job_get(store, id, take_job, &v, report);
-    json_t    *job = json_incref(json_array_get(v.jobs, 0));
+    list_view   v = { json_array(), 0, 1, state, user, NULL };
+    enx_status  status = enx_store_job_get(store, id, take_job, &v, report);
+    json_t     *job = json_incref(json_array_get(v.jobs, 0));
     const char *mode = json_string_value(json_object_get(v.settings, "mode"));
     if (status == ENX_OK && !job) status = ENX_FAIL(report, NOTFOUND, "there is no such job");
     if (status == ENX_OK) {

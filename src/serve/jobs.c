@@ -54,7 +54,7 @@ typedef struct jobs_watcher {
 typedef struct jobs_child {
     struct jobs_child *next;
     uint64_t           id;
-    pid_t              pid; /* 0: it waits for its turn */
+    pid_t              pid;  /* 0: it waits for its turn */
     enx_turn          *turn; /* owned: who waits for the answer; NULL: nobody */
     double             budget_usd;
     bool               plans_only, is_canceled;
@@ -72,10 +72,10 @@ struct enx_jobs {
     uint32_t         running;
     bool             is_stopping;
     /* The thread's. */
-    jobs_watcher *watchers;
-    jobs_child   *children;
-    json_t       *waiting; /* {"12": true}: planned, and wait for approval */
-    uint64_t      next_file;
+    jobs_watcher    *watchers;
+    jobs_child      *children;
+    json_t          *waiting; /* {"12": true}: planned, and wait for approval */
+    uint64_t         next_file;
 };
 
 /* ---- Small things --------------------------------------------------------------------------- */
@@ -178,9 +178,8 @@ static enx_status spawn(enx_jobs *jobs, const char *const arguments[], const cha
     /* A group of its own: Ctrl-C at the server's terminal is not meant for jobs. */
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigmask(&attributes, &none);
-    const int error =
-        posix_spawn(pid, jobs->options.program, &actions, &attributes,
-                    (char *const *)(uintptr_t)arguments, environ);
+    const int error = posix_spawn(pid, jobs->options.program, &actions, &attributes,
+                                  (char *const *)(uintptr_t)arguments, environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     if (error == 0) return ENX_OK;
@@ -210,11 +209,10 @@ static void finish_turn(enx_jobs *jobs, jobs_child *child)
     const json_t *text = json_object_get(result, "answer");
     const json_t *bill = json_object_get(result, "bill");
     enx_report    why = { .status = ENX_CANCELED };
-    t->answers[0].usage = (enx_usage_count){
-        (uint64_t)json_integer_value(json_object_get(bill, "tokens_in")),
-        (uint64_t)json_integer_value(json_object_get(bill, "tokens_cached")),
-        (uint64_t)json_integer_value(json_object_get(bill, "tokens_out"))
-    };
+    t->answers[0].usage =
+        (enx_usage_count){ (uint64_t)json_integer_value(json_object_get(bill, "tokens_in")),
+                           (uint64_t)json_integer_value(json_object_get(bill, "tokens_cached")),
+                           (uint64_t)json_integer_value(json_object_get(bill, "tokens_out")) };
     t->prompt_tokens = t->answers[0].usage.tokens_in + t->answers[0].usage.tokens_cached;
     t->has_price = true;
     t->extra = json_pack("{s:I, s:O?, s:O?, s:O?, s:O?}", "job", (json_int_t)child->id, "state",
@@ -252,8 +250,8 @@ static void reap(enx_jobs *jobs)
 {
     for (jobs_child **at = &jobs->children; *at;) {
         jobs_child *child = *at;
-        const bool  has_ended = child->pid ? waitpid(child->pid, NULL, WNOHANG) == child->pid
-                                           : child->is_canceled;
+        const bool  has_ended =
+            child->pid ? waitpid(child->pid, NULL, WNOHANG) == child->pid : child->is_canceled;
         if (child->turn && !child->is_canceled && enx_reply_is_gone(child->turn->reply)) {
             child->is_canceled = true;
             if (child->pid) kill(child->pid, SIGINT);
@@ -301,10 +299,10 @@ static jobs_child *add_child(enx_jobs *jobs, uint64_t id)
 static enx_status write_records(enx_jobs *jobs, const json_t *records, char in[PATH_BYTES_MAX],
                                 char out[PATH_BYTES_MAX], enx_report *report)
 {
-    enx_buf    lines;
-    size_t     i;
-    json_t    *record;
-    enx_status status = ENX_OK;
+    enx_buf                  lines;
+    size_t                   i;
+    json_t                  *record;
+    enx_status               status = ENX_OK;
     const unsigned long long stamp = enx_clock_wall_us(), number = jobs->next_file++;
     snprintf(in, PATH_BYTES_MAX, "%s/records-%llu-%llu.jsonl", jobs->options.folder, stamp, number);
     snprintf(out, PATH_BYTES_MAX, "%s/answers-%llu-%llu.jsonl", jobs->options.folder, stamp,
@@ -312,8 +310,10 @@ static enx_status write_records(enx_jobs *jobs, const json_t *records, char in[P
     enx_buf_init(&lines, ENX_JOBS_TEXT_BYTES_MAX);
     json_array_foreach (records, i, record) {
         if (status == ENX_OK && !json_is_string(json_object_get(record, "text")))
-            status = ENX_FAIL(report, INVALID, "records[%zu]: an object with a field text is "
-                                               "needed", i);
+            status = ENX_FAIL(report, INVALID,
+                              "records[%zu]: an object with a field text is "
+                              "needed",
+                              i);
         if (status == ENX_OK) status = enx_voice_json(&lines, json_incref(record));
         if (status == ENX_OK) status = enx_buf_append(&lines, "\n", 1);
     }
@@ -528,8 +528,8 @@ static enx_status tell_record(void *user, const enx_record *record, enx_report *
 static void tell_state(jobs_watcher *w, const char *event, const char *state)
 {
     char      text[128];
-    const int size = snprintf(text, sizeof text, "event: %s\ndata: {\"state\":\"%s\"}\n\n", event,
-                              state);
+    const int size =
+        snprintf(text, sizeof text, "event: %s\ndata: {\"state\":\"%s\"}\n\n", event, state);
     (void)enx_reply_push(w->reply, text, (size_t)size);
     w->told_us = enx_clock_monotonic_us();
 }
@@ -619,8 +619,9 @@ static enx_status start_turn(enx_jobs *jobs, enx_turn *t, enx_report *report)
     uint64_t      id = 0;
     if (!t->question->messages || t->question->is_count || t->question->answer_count > 1 ||
         t->question->schema || t->question->wants_json || t->question->wants_logprobs)
-        return ENX_FAIL(report, UNSUPPORTED, "the swarm answers chats: one answer, without schema "
-                                             "and logprobs");
+        return ENX_FAIL(report, UNSUPPORTED,
+                        "the swarm answers chats: one answer, without schema "
+                        "and logprobs");
     enx_buf_init(&goal, ENX_JOBS_TEXT_BYTES_MAX);
     enx_status status = read_chat(t->question, &goal, &o.text, report);
     o.goal = enx_buf_text(&goal);
@@ -655,12 +656,24 @@ static void handle(enx_jobs *jobs, jobs_message *m)
         handle_turn(jobs, m->turn);
     } else {
         switch (r->ask) {
-        case ENX_JOBS_LIST: handle_list(jobs, r); break;
-        case ENX_JOBS_ADD: handle_add(jobs, r); break;
-        case ENX_JOBS_GET: handle_get(jobs, r); break;
-        case ENX_JOBS_CANCEL: handle_cancel(jobs, r); break;
-        case ENX_JOBS_APPROVE: handle_approve(jobs, r); break;
-        case ENX_JOBS_EVENTS: handle_events(jobs, r); break;
+        case ENX_JOBS_LIST:
+            handle_list(jobs, r);
+            break;
+        case ENX_JOBS_ADD:
+            handle_add(jobs, r);
+            break;
+        case ENX_JOBS_GET:
+            handle_get(jobs, r);
+            break;
+        case ENX_JOBS_CANCEL:
+            handle_cancel(jobs, r);
+            break;
+        case ENX_JOBS_APPROVE:
+            handle_approve(jobs, r);
+            break;
+        case ENX_JOBS_EVENTS:
+            handle_events(jobs, r);
+            break;
         }
         json_decref(m->request.body);
         enx_reply_drop(&m->request.reply);

@@ -31,8 +31,8 @@ typedef struct enx_job_order {
     const char *mode; /* NULL: swarm */
     double      accuracy, confidence, budget_usd;
     uint64_t    labels;
-    enx_span    text;        /* run */
-    const char *in, *out;    /* map: paths */
+    enx_span    text;     /* run */
+    const char *in, *out; /* map: paths */
 } enx_job_order;
 
 typedef struct enx_jobs_options {
@@ -43,8 +43,7 @@ typedef struct enx_jobs_options {
     enx_status (*add)(void *user, enx_store *store, const enx_job_order *order, uint64_t *id,
                       enx_report *report);
     /* Append the texts of a job's tasks to a JSON array, in order; NULL: nobody knows. */
-    enx_status (*items)(void *user, enx_store *store, uint64_t id, json_t *out,
-                        enx_report *report);
+    enx_status (*items)(void *user, enx_store *store, uint64_t id, json_t *out, enx_report *report);
     void *user;
 } enx_jobs_options;
 

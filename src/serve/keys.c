@@ -63,8 +63,8 @@ static enx_status check_keys(enx_keys *keys, const char *path, enx_report *repor
     for (unsigned i = 0; i < keys->yaml->keys_count; i++) {
         enx_key *k = &keys->yaml->keys[i];
         if (strlen(k->key) < ENX_KEY_BYTES_MIN)
-            return ENX_FAIL(report, INVALID, "%s: the key of %s is shorter than %d characters", path,
-                            k->name, ENX_KEY_BYTES_MIN);
+            return ENX_FAIL(report, INVALID, "%s: the key of %s is shorter than %d characters",
+                            path, k->name, ENX_KEY_BYTES_MIN);
         if (k->usd && !(*k->usd >= 0 && *k->usd < 1e9))
             return ENX_FAIL(report, INVALID, "%s: usd of %s: dollars, from 0 on", path, k->name);
         for (unsigned j = 0; j < i; j++)
@@ -105,14 +105,14 @@ static enx_status read_spent(enx_keys *keys, const char *spent_path, enx_report 
 enx_status enx_keys_open(enx_keys **out, const enx_buf *text, const char *path,
                          const char *spent_path, enx_report *report)
 {
-    static const char *const names[] = { "keys", "name", "key", "usd", "requests_per_min",
+    static const char *const names[] = { "keys",          "name", "key", "usd", "requests_per_min",
                                          "tokens_per_min" };
     enx_keys                *keys = ENX_MEM_NEW(enx_keys, 1);
     void                    *data = NULL;
     if (!keys) return ENX_FAIL(report, NOMEM, "no memory for the keys");
     pthread_mutex_init(&keys->lock, NULL);
-    enx_status status = enx_yaml_load(&data, &keys_schema, text, path, names,
-                                      sizeof names / sizeof *names, report);
+    enx_status status =
+        enx_yaml_load(&data, &keys_schema, text, path, names, sizeof names / sizeof *names, report);
     keys->yaml = data;
     if (status == ENX_OK) status = check_keys(keys, path, report);
     if (status == ENX_OK) status = read_spent(keys, spent_path, report);
@@ -139,7 +139,8 @@ static bool is_same(const char *a, const char *b, size_t b_size)
 {
     const size_t  a_size = strlen(a);
     unsigned char differs = (unsigned char)(a_size != b_size);
-    for (size_t i = 0; i < b_size; i++) differs |= (unsigned char)(a[a_size ? i % a_size : 0] ^ b[i]);
+    for (size_t i = 0; i < b_size; i++)
+        differs |= (unsigned char)(a[a_size ? i % a_size : 0] ^ b[i]);
     return differs == 0;
 }
 
@@ -156,12 +157,10 @@ const char *enx_key_name(const enx_key *key) { return key->name; }
 
 static void fill(enx_key *k, uint64_t now_us)
 {
-    const double minutes =
-        k->filled_us ? (double)(now_us - k->filled_us) / US_PER_MINUTE : 0;
+    const double minutes = k->filled_us ? (double)(now_us - k->filled_us) / US_PER_MINUTE : 0;
     k->filled_us = now_us;
     k->requests = fmin(k->requests + minutes * k->requests_per_min, k->requests_per_min);
-    k->tokens =
-        fmin(k->tokens + minutes * (double)k->tokens_per_min, (double)k->tokens_per_min);
+    k->tokens = fmin(k->tokens + minutes * (double)k->tokens_per_min, (double)k->tokens_per_min);
 }
 
 /* Seconds until a bucket that gains `per_min` holds `want`; what never fits asks for a full one. */

@@ -44,9 +44,9 @@ ENX_MUST_USE enx_status enx_keys_reserve(enx_keys *keys, const enx_key *key, uin
                                          uint64_t usd_nano, uint64_t tokens, uint32_t *wait_s,
                                          enx_report *report);
 /* What was reserved, and what it came to. */
-void enx_keys_settle(enx_keys *keys, const enx_key *key, uint64_t reserved_usd_nano,
-                     uint64_t reserved_tokens, uint64_t usd_nano, uint64_t tokens);
-uint64_t                enx_keys_spent_usd_nano(enx_keys *keys, const enx_key *key);
+void     enx_keys_settle(enx_keys *keys, const enx_key *key, uint64_t reserved_usd_nano,
+                         uint64_t reserved_tokens, uint64_t usd_nano, uint64_t tokens);
+uint64_t enx_keys_spent_usd_nano(enx_keys *keys, const enx_key *key);
 /* Write the sums, if they have changed. */
 ENX_MUST_USE enx_status enx_keys_save(enx_keys *keys, enx_report *report);
 

@@ -71,7 +71,8 @@ enx_status enx_question_flag(const json_t *object, const char *key, bool *out, e
 {
     const json_t *value = find(object, key);
     if (!value) return ENX_OK;
-    if (!json_is_boolean(value)) return ENX_FAIL(report, INVALID, "%s: true or false is needed", key);
+    if (!json_is_boolean(value))
+        return ENX_FAIL(report, INVALID, "%s: true or false is needed", key);
     *out = json_is_true(value);
     return ENX_OK;
 }
@@ -128,8 +129,8 @@ static enx_status read_biases(enx_question *q, enx_report *report)
                             "logit_bias: numbers of tokens, with values from -%d to %d, are needed",
                             BIAS_MAX, BIAS_MAX);
         /* OpenAI's -100 is a ban, not a discouragement. */
-        q->biases[q->bias_count++] = (enx_bias){ (uint32_t)token,
-                                                    bias <= -BIAS_MAX ? -INFINITY : (float)bias };
+        q->biases[q->bias_count++] =
+            (enx_bias){ (uint32_t)token, bias <= -BIAS_MAX ? -INFINITY : (float)bias };
     }
     return ENX_OK;
 }
@@ -137,13 +138,13 @@ static enx_status read_biases(enx_question *q, enx_report *report)
 enx_status enx_question_sampling(enx_question *q, double temperature_max, enx_report *report)
 {
     uint64_t top_k = 0;
-    ENX_TRY(enx_question_number(q->body, "temperature", 0, temperature_max, &q->temperature,
-                                report));
+    ENX_TRY(
+        enx_question_number(q->body, "temperature", 0, temperature_max, &q->temperature, report));
     ENX_TRY(enx_question_number(q->body, "top_p", 0, 1, &q->top_p, report));
     ENX_TRY(enx_question_count(q->body, "top_k", 0, UINT32_MAX, &top_k, report));
     ENX_TRY(enx_question_number(q->body, "min_p", 0, 1, &q->min_p, report));
-    ENX_TRY(enx_question_number(q->body, "frequency_penalty", -2, 2, &q->frequency_penalty,
-                                report));
+    ENX_TRY(
+        enx_question_number(q->body, "frequency_penalty", -2, 2, &q->frequency_penalty, report));
     ENX_TRY(enx_question_number(q->body, "presence_penalty", -2, 2, &q->presence_penalty, report));
     ENX_TRY(enx_question_number(q->body, "repeat_penalty", 0, 10, &q->repeat_penalty, report));
     const json_t *seed = find(q->body, "seed");
@@ -176,7 +177,8 @@ static bool is_name(const char *name)
 {
     const size_t size = strlen(name);
     return size > 0 && size <= TOOL_NAME_BYTES_MAX &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == size;
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") ==
+               size;
 }
 
 enx_status enx_question_add_tool(enx_question *q, const char *name, const char *description,
@@ -195,9 +197,9 @@ enx_status enx_question_add_tool(enx_question *q, const char *name, const char *
         return ENX_FAIL(report, LIMIT, "tools: at most %d", ENX_QUESTION_TOOLS_MAX);
     json_t *schema = parameters ? json_deep_copy(parameters)
                                 : json_pack("{s:s, s:{}}", "type", "object", "properties");
-    json_t *tool = json_pack("{s:s, s:{s:s, s:s, s:o}}", "type", "function", "function", "name",
-                             name, "description", description ? description : "", "parameters",
-                             schema);
+    json_t *tool =
+        json_pack("{s:s, s:{s:s, s:s, s:o}}", "type", "function", "function", "name", name,
+                  "description", description ? description : "", "parameters", schema);
     if (json_array_append_new(q->tools, tool) != 0)
         return ENX_FAIL(report, NOMEM, "no memory for the tools");
     return ENX_OK;
@@ -222,7 +224,8 @@ static uint64_t count_bytes(const json_t *value)
     json_t     *part;
     const char *key;
     if (json_is_string(value)) return json_string_length(value);
-    if (json_is_array(value)) json_array_foreach (value, i, part) total += count_bytes(part);
+    if (json_is_array(value))
+        json_array_foreach (value, i, part) total += count_bytes(part);
     if (json_is_object(value))
         json_object_foreach ((json_t *)(uintptr_t)value, key, part)
             total += strlen(key) + count_bytes(part);

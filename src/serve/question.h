@@ -37,12 +37,12 @@ typedef enum enx_tool_choice {
 typedef struct enx_question {
     json_t     *body;  /* as it came */
     const char *model; /* "": the first there is */
-    json_t     *messages; /* owned: [{role, content, tool_calls?, tool_call_id?}], contents are texts,
-                             arguments objects; NULL: `prompt` is continued */
+    json_t *messages;  /* owned: [{role, content, tool_calls?, tool_call_id?}], contents are texts,
+                          arguments objects; NULL: `prompt` is continued */
     const char *prompt;
     json_t     *tools; /* owned: [{type: "function", function: {name, description, parameters}}] */
     enx_tool_choice tool_choice;
-    const char     *tool_name; /* NAMED */
+    const char     *tool_name;         /* NAMED */
     bool            has_one_tool_call; /* parallel calls are not wanted */
     json_t         *schema;            /* owned; NULL: none */
     bool            wants_json;        /* any object */
@@ -58,13 +58,13 @@ typedef struct enx_question {
     uint32_t        stop_count;
     enx_bias        biases[ENX_QUESTION_BIASES_MAX];
     uint32_t        bias_count;
-    uint32_t          answer_count; /* n, from 1 */
-    bool              is_echo;      /* the prompt comes before the answer */
-    bool              wants_logprobs;
-    uint32_t          top_count;
-    bool              is_stream;
-    bool              wants_usage; /* in the stream's last chunk */
-    bool              is_count;    /* only the prompt's tokens are asked for */
+    uint32_t        answer_count; /* n, from 1 */
+    bool            is_echo;      /* the prompt comes before the answer */
+    bool            wants_logprobs;
+    uint32_t        top_count;
+    bool            is_stream;
+    bool            wants_usage; /* in the stream's last chunk */
+    bool            is_count;    /* only the prompt's tokens are asked for */
 } enx_question;
 
 /* Takes the reference to `body`.  NULL: no memory. */

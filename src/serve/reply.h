@@ -54,8 +54,8 @@ bool enx_reply_is_gone(const enx_reply *reply);
 
 /* ---- The sender ----------------------------------------------------------------------------- */
 
-/* `wake` is called, on the maker's thread, once after each time that the sender waits; `probe` tells
- * whether a waiting client has gone.  Before the maker has the reply. */
+/* `wake` is called, on the maker's thread, once after each time that the sender waits; `probe`
+ * tells whether a waiting client has gone.  Before the maker has the reply. */
 void enx_reply_on_news(enx_reply *reply, enx_reply_fn wake, enx_reply_probe_fn probe, void *user);
 
 typedef enum enx_reply_state {
@@ -64,7 +64,8 @@ typedef enum enx_reply_state {
     ENX_REPLY_WHOLE,  /* all of it is there */
 } enx_reply_state;
 
-/* What is to be sent?  When it WAITS, `sleep` was called under the lock, so that no wake is lost. */
+/* What is to be sent?  When it WAITS, `sleep` was called under the lock, so that no wake is lost.
+ */
 enx_reply_state enx_reply_poll(enx_reply *reply, enx_reply_fn sleep, void *user);
 /* Up to `room_bytes`; 0 with *is_end false: as of poll, it waits. */
 size_t          enx_reply_take(enx_reply *reply, char *out, size_t room_bytes, bool *is_end,

@@ -105,17 +105,16 @@ static void write_turn_line(const enx_serve *s, const enx_turn *t, const enx_tur
         enx_voice_string(&line, key, strlen(key)) == ENX_OK &&
         enx_buf_append_text(&line, ",\"model\":") == ENX_OK &&
         enx_voice_string(&line, t->model, strlen(t->model)) == ENX_OK &&
-        enx_buf_printf(&line,
-                       ",\"failed\":%s,\"tokens_in\":%llu,\"tokens_cached\":%llu,\"tokens_out\":"
-                       "%llu,\"cost_usd\":%.9f,\"seconds\":{\"wait\":%.6f,\"read\":%.6f,\"write\":"
-                       "%.6f}}",
-                       bill->is_failed ? "true" : "false",
-                       (unsigned long long)bill->usage.tokens_in,
-                       (unsigned long long)bill->usage.tokens_cached,
-                       (unsigned long long)bill->usage.tokens_out,
-                       (double)bill->cost_usd_nano * 1e-9, (double)bill->wait_us / US_PER_S,
-                       (double)bill->read_us / US_PER_S,
-                       (double)bill->write_us / US_PER_S) == ENX_OK)
+        enx_buf_printf(
+            &line,
+            ",\"failed\":%s,\"tokens_in\":%llu,\"tokens_cached\":%llu,\"tokens_out\":"
+            "%llu,\"cost_usd\":%.9f,\"seconds\":{\"wait\":%.6f,\"read\":%.6f,\"write\":"
+            "%.6f}}",
+            bill->is_failed ? "true" : "false", (unsigned long long)bill->usage.tokens_in,
+            (unsigned long long)bill->usage.tokens_cached,
+            (unsigned long long)bill->usage.tokens_out, (double)bill->cost_usd_nano * 1e-9,
+            (double)bill->wait_us / US_PER_S, (double)bill->read_us / US_PER_S,
+            (double)bill->write_us / US_PER_S) == ENX_OK)
         s->options.log(s->options.user, enx_buf_text(&line));
     enx_buf_deinit(&line);
 }
@@ -146,10 +145,10 @@ static const serve_model *find_model(const enx_serve *s, const char *name)
 static enx_status reserve(const enx_serve *s, const enx_exchange *x, const serve_model *m,
                           const enx_question *q, enx_turn *t, enx_report *report)
 {
-    uint32_t       wait_s = 0;
-    const uint32_t out = q->max_tokens && q->max_tokens < s->options.limits.tokens
-                             ? q->max_tokens
-                             : s->options.limits.tokens;
+    uint32_t              wait_s = 0;
+    const uint32_t        out = q->max_tokens && q->max_tokens < s->options.limits.tokens
+                                    ? q->max_tokens
+                                    : s->options.limits.tokens;
     const enx_usage_count most = { .tokens_in = enx_question_bytes(q),
                                    .tokens_out = (uint64_t)out * q->answer_count };
     const uint64_t        usd_nano = m->has_price ? enx_price_cost(&m->price, &most) : 0;
@@ -198,7 +197,8 @@ static void start_turn(enx_serve *s, enx_exchange *x, const serve_model *m, enx_
     const bool is_fast = status == ENX_AGAIN;
     if (status == ENX_OK) status = submit(s, m, t, &report);
     if (status == ENX_OK) return;
-    if (is_fast) report.status = ENX_BUDGET; /* the client's doing: 429; a full queue is ours: 503 */
+    if (is_fast)
+        report.status = ENX_BUDGET; /* the client's doing: 429; a full queue is ours: 503 */
     enx_turn_fail(t, &report);
     enx_turn_close(&t);
 }
@@ -219,8 +219,10 @@ static void ask(enx_serve *s, enx_exchange *x, const enx_voice *voice, bool is_c
     enx_status         status = voice->read(q, &report);
     const serve_model *m = status == ENX_OK ? find_model(s, q->model) : NULL;
     if (status == ENX_OK && !m)
-        status = ENX_FAIL(&report, NOTFOUND, "model: there is none called %.200s; /v1/models lists "
-                                             "them", q->model);
+        status = ENX_FAIL(&report, NOTFOUND,
+                          "model: there is none called %.200s; /v1/models lists "
+                          "them",
+                          q->model);
     if (status != ENX_OK) {
         answer_report(x, &report);
         enx_question_close(&q);
@@ -246,8 +248,7 @@ static enx_status write_list(enx_serve *s, enx_report *report)
     enx_buf_init(&s->list, 1 << 20);
     for (uint32_t i = 0; i < s->model_count; i++)
         json_array_append_new(data, model_json(&s->models[i]));
-    if (enx_voice_json(&s->list,
-                       json_pack("{s:s, s:o}", "object", "list", "data", data)) == ENX_OK)
+    if (enx_voice_json(&s->list, json_pack("{s:s, s:o}", "object", "list", "data", data)) == ENX_OK)
         return ENX_OK;
     return ENX_FAIL(report, NOMEM, "no memory for the list of models");
 }
@@ -274,7 +275,7 @@ static json_t *abilities(const serve_model *m)
 
 static json_t *languages_json(const serve_model *m)
 {
-    json_t *languages = json_array();
+    json_t                 *languages = json_array();
     const enx_config_model *c = m->given ? m->given->config_model : NULL;
     for (unsigned i = 0; c && i < c->specialty_count; i++)
         json_array_append_new(languages, json_string(c->specialty[i]));
@@ -383,17 +384,15 @@ static void show_frame(enx_exchange *x)
 
 /* ---- Jobs ----------------------------------------------------------------------------------- */
 
-static uint64_t number(const char *text)
-{
-    return text ? strtoull(text, NULL, 10) : 0;
-}
+static uint64_t number(const char *text) { return text ? strtoull(text, NULL, 10) : 0; }
 
 static void submit_job_request(enx_serve *s, enx_exchange *x, enx_jobs_request *r)
 {
     enx_report report = { 0 };
     r->reply = x->reply;
     if (x->body.size_bytes > 0 && (r->ask == ENX_JOBS_ADD || r->ask == ENX_JOBS_APPROVE) &&
-        enx_api_json_load(&r->body, enx_buf_text(&x->body), x->body.size_bytes, &report) != ENX_OK) {
+        enx_api_json_load(&r->body, enx_buf_text(&x->body), x->body.size_bytes, &report) !=
+            ENX_OK) {
         answer_report(x, &report);
         return;
     }
@@ -441,8 +440,9 @@ static void route_jobs(enx_serve *s, enx_exchange *x)
 static void refuse_embeddings(enx_serve *s, enx_exchange *x)
 {
     (void)s;
-    answer_error(x, 400, "no model of this server gives embeddings: their architectures are for "
-                         "writing text");
+    answer_error(x, 400,
+                 "no model of this server gives embeddings: their architectures are for "
+                 "writing text");
 }
 
 static void ask_chat(enx_serve *s, enx_exchange *x) { ask(s, x, &enx_voice_chat, false); }
@@ -603,7 +603,8 @@ static void refuse_large(void *user, enx_exchange *x)
 {
     const enx_serve *s = user;
     char             text[96];
-    snprintf(text, sizeof text, "the request is larger than %u bytes", s->options.limits.body_bytes);
+    snprintf(text, sizeof text, "the request is larger than %u bytes",
+             s->options.limits.body_bytes);
     answer_error(x, 413, text);
 }
 

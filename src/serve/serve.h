@@ -42,8 +42,8 @@ typedef struct enx_serve_limits {
 
 typedef struct enx_serve_model {
     const char             *name;
-    const char             *duty;   /* lead, scout, worker, or "" */
-    const char             *path;   /* of a model of this machine; NULL: `remote` */
+    const char             *duty; /* lead, scout, worker, or "" */
+    const char             *path; /* of a model of this machine; NULL: `remote` */
     const enx_remote_model *remote;
     bool                    has_price;
     const enx_config       *config;       /* whose machine's price counts; NULL: none */
@@ -54,13 +54,13 @@ typedef struct enx_serve_options {
     const char            *host; /* NULL: 127.0.0.1 */
     uint16_t               port;
     const char            *tls_cert, *tls_key; /* PEM texts; NULL: no TLS */
-    const char            *cors;               /* the origin that may call from a browser; NULL: none */
-    enx_keys              *keys;               /* borrowed; NULL: everybody may ask */
-    const enx_serve_model *models;             /* [model_count], borrowed until close */
+    const char            *cors;   /* the origin that may call from a browser; NULL: none */
+    enx_keys              *keys;   /* borrowed; NULL: everybody may ask */
+    const enx_serve_model *models; /* [model_count], borrowed until close */
     uint32_t               model_count;
     uint32_t               slots, context_tokens, threads; /* of each model of this machine */
     const char            *cpu;
-    uint64_t               salt; /* by chance */
+    uint64_t               salt;                    /* by chance */
     const char            *swarm_name, *swarm_path; /* NULL: no swarm, no jobs */
     enx_jobs_options       jobs;
     enx_serve_limits       limits;

@@ -59,9 +59,8 @@ static enx_status write_result(const json_t *message, enx_buf *out)
 /* One message without what only tools have; a message of its own stays as it is. */
 static enx_status put_in_words(const json_t *message, json_t *messages)
 {
-    const bool is_result =
-        strcmp(json_string_value(json_object_get(message, "role")), "tool") == 0;
-    enx_buf text;
+    const bool is_result = strcmp(json_string_value(json_object_get(message, "role")), "tool") == 0;
+    enx_buf    text;
     if (!is_result && !json_object_get(message, "tool_calls"))
         return json_array_append(messages, (json_t *)(uintptr_t)message) == 0 ? ENX_OK : ENX_NOMEM;
     enx_buf_init(&text, ENX_ANSWER_BYTES_MAX);
@@ -97,7 +96,8 @@ enx_status enx_tools_in_words(const enx_question *q, json_t **out, enx_report *r
     const char *role = json_string_value(json_object_get(first, "role"));
     const bool  has_system = role && strcmp(role, "system") == 0;
     if (offers_tools(q))
-        status = add_explanation(q, has_system ? json_object_get(first, "content") : NULL, messages);
+        status =
+            add_explanation(q, has_system ? json_object_get(first, "content") : NULL, messages);
     json_array_foreach (q->messages, i, message)
         if (status == ENX_OK && !(i == 0 && has_system && offers_tools(q)))
             status = put_in_words(message, messages);

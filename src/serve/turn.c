@@ -191,26 +191,33 @@ json_t *enx_turn_extra(const enx_turn *t)
     return json_pack(
         "{s:o, s:{s:f, s:f, s:f}, s:o}", "cost_usd",
         t->has_price ? json_real((double)bill.cost_usd_nano / NANO_PER_USD) : json_null(),
-        "seconds", "wait", (double)bill.wait_us / US_PER_S, "read",
-        (double)bill.read_us / US_PER_S, "write", write_s, "tokens_per_s",
+        "seconds", "wait", (double)bill.wait_us / US_PER_S, "read", (double)bill.read_us / US_PER_S,
+        "write", write_s, "tokens_per_s",
         write_s > 0 ? json_real((double)bill.usage.tokens_out / write_s) : json_null());
 }
 
 int enx_status_http(enx_status status)
 {
     switch (status) {
-    case ENX_OK: return 200;
+    case ENX_OK:
+        return 200;
     case ENX_INVALID:
     case ENX_FORMAT:
     case ENX_UNSUPPORTED:
-    case ENX_LIMIT: return 400;
-    case ENX_NOTFOUND: return 404;
-    case ENX_BUDGET: return 429;
+    case ENX_LIMIT:
+        return 400;
+    case ENX_NOTFOUND:
+        return 404;
+    case ENX_BUDGET:
+        return 429;
     case ENX_AGAIN:
     case ENX_NOMEM:
-    case ENX_CANCELED: return 503;
-    case ENX_IO: return 502;
-    case ENX_STATUS_COUNT: break;
+    case ENX_CANCELED:
+        return 503;
+    case ENX_IO:
+        return 502;
+    case ENX_STATUS_COUNT:
+        break;
     }
     return 500;
 }

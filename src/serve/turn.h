@@ -71,17 +71,17 @@ struct enx_turn {
     uint32_t             answer_count, open_count;
     uint64_t             prompt_tokens; /* with the cached ones; shared by all answers */
     uint64_t             asked_us, started_us, first_us, ended_us;
-    json_t              *extra; /* owned: for the field `enxame`; NULL: figures only */
+    json_t              *extra;       /* owned: for the field `enxame`; NULL: figures only */
     const char          *early_extra; /* JSON of `enxame` in the first chunk; "" none; borrowed */
     bool                 has_started, is_failed;
-    enx_buf              out;  /* what the voice writes next */
-    enx_buf              head; /* the part of its events that never changes */
+    enx_buf              out;   /* what the voice writes next */
+    enx_buf              head;  /* the part of its events that never changes */
     int                  block; /* of voices with blocks: the one that is open, from 0; -1 none */
     int                  block_kind, block_count;
     uint64_t             sequence;
     enx_turn_bill_fn     on_bill;
     void                *user;
-    const void          *asker; /* whatever the asker is known by */
+    const void          *asker;                      /* whatever the asker is known by */
     uint64_t             held_usd_nano, held_tokens; /* of the asker's budget, until the bill */
 };
 
@@ -101,12 +101,11 @@ void      enx_turn_close(enx_turn **turn);
 
 /* Before the first push. */
 ENX_MUST_USE enx_status enx_turn_start(enx_turn *turn, bool is_thinking, enx_report *report);
-void                    enx_turn_push(enx_turn *turn, uint32_t index, const char *bytes,
-                                      size_t size_bytes);
-void                    enx_turn_note(enx_turn *turn, uint32_t index, uint32_t token, float logprob);
-void                    enx_turn_finish(enx_turn *turn, uint32_t index, enx_end end);
+void enx_turn_push(enx_turn *turn, uint32_t index, const char *bytes, size_t size_bytes);
+void enx_turn_note(enx_turn *turn, uint32_t index, uint32_t token, float logprob);
+void enx_turn_finish(enx_turn *turn, uint32_t index, enx_end end);
 /* An error in the voice's shape: as the whole response, or as the stream's last event. */
-void                    enx_turn_fail(enx_turn *turn, const enx_report *why);
+void enx_turn_fail(enx_turn *turn, const enx_report *why);
 
 /* Nothing that comes for this answer is wanted: its stop text came, or the client is gone. */
 bool enx_turn_is_over(const enx_turn *turn, uint32_t index);

@@ -19,12 +19,18 @@ static bool is_plain(unsigned char byte)
 static enx_status write_escaped(enx_buf *out, unsigned char byte)
 {
     switch (byte) {
-    case '"': return enx_buf_append(out, "\\\"", 2);
-    case '\\': return enx_buf_append(out, "\\\\", 2);
-    case '\n': return enx_buf_append(out, "\\n", 2);
-    case '\r': return enx_buf_append(out, "\\r", 2);
-    case '\t': return enx_buf_append(out, "\\t", 2);
-    default: return enx_buf_printf(out, "\\u%04x", byte);
+    case '"':
+        return enx_buf_append(out, "\\\"", 2);
+    case '\\':
+        return enx_buf_append(out, "\\\\", 2);
+    case '\n':
+        return enx_buf_append(out, "\\n", 2);
+    case '\r':
+        return enx_buf_append(out, "\\r", 2);
+    case '\t':
+        return enx_buf_append(out, "\\t", 2);
+    default:
+        return enx_buf_printf(out, "\\u%04x", byte);
     }
 }
 
@@ -123,22 +129,32 @@ enx_status enx_voice_content(const json_t *content, const char *place, json_t **
 static const char *error_type(int http_status)
 {
     switch (http_status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 429: return "rate_limit_error";
-    default: return http_status >= 500 ? "server_error" : "invalid_request_error";
+    case 401:
+        return "authentication_error";
+    case 403:
+        return "permission_error";
+    case 429:
+        return "rate_limit_error";
+    default:
+        return http_status >= 500 ? "server_error" : "invalid_request_error";
     }
 }
 
 static const char *error_code(int http_status)
 {
     switch (http_status) {
-    case 401: return "invalid_api_key";
-    case 404: return "not_found";
-    case 413: return "request_too_large";
-    case 429: return "rate_limit_exceeded";
-    case 503: return "overloaded";
-    default: return http_status >= 500 ? "server_error" : "invalid_value";
+    case 401:
+        return "invalid_api_key";
+    case 404:
+        return "not_found";
+    case 413:
+        return "request_too_large";
+    case 429:
+        return "rate_limit_exceeded";
+    case 503:
+        return "overloaded";
+    default:
+        return http_status >= 500 ? "server_error" : "invalid_value";
     }
 }
 

@@ -55,12 +55,12 @@ static enx_status read_message(enx_question *q, const json_t *message, size_t in
                   strcmp(role, "assistant") != 0 && strcmp(role, "tool") != 0))
         return ENX_FAIL(report, INVALID,
                         "%s.role: system, developer, user, assistant or tool is needed", place);
-    if ((!content || json_is_null(content)) && strcmp(role, "assistant") == 0) text = json_string("");
+    if ((!content || json_is_null(content)) && strcmp(role, "assistant") == 0)
+        text = json_string("");
     else ENX_TRY(enx_voice_content(content, place, &text, report));
     ENX_TRY(enx_question_add(q, role, text, &added, report));
     const json_t *id = json_object_get(message, "tool_call_id");
-    if (json_is_string(id) &&
-        json_object_set(added, "tool_call_id", (json_t *)(uintptr_t)id) != 0)
+    if (json_is_string(id) && json_object_set(added, "tool_call_id", (json_t *)(uintptr_t)id) != 0)
         return ENX_FAIL(report, NOMEM, "no memory for the messages");
     return read_calls(added, calls, place, report);
 }
@@ -201,26 +201,26 @@ static json_t *calls_json(const enx_answer *a)
 {
     json_t *calls = json_array();
     for (uint32_t i = 0; i < a->call_count; i++)
-        json_array_append_new(calls, json_pack("{s:s, s:s, s:{s:s, s:s}}", "id", a->calls[i].id,
-                                               "type", "function", "function", "name",
-                                               a->calls[i].name, "arguments",
-                                               a->calls[i].arguments));
+        json_array_append_new(calls,
+                              json_pack("{s:s, s:s, s:{s:s, s:s}}", "id", a->calls[i].id, "type",
+                                        "function", "function", "name", a->calls[i].name,
+                                        "arguments", a->calls[i].arguments));
     return calls;
 }
 
 static json_t *choice_json(enx_turn_answer *a, uint32_t index, bool wants_logprobs)
 {
     const enx_answer *answer = &a->answer;
-    const bool        is_wordless = answer->text.size_bytes == 0 && answer->call_count > 0;
-    json_t           *message = json_pack(
-        "{s:s, s:o, s:n}", "role", "assistant", "content",
-        is_wordless ? json_null()
-                              : enx_voice_text(enx_buf_text(&answer->text), answer->text.size_bytes),
-        "refusal");
+    const enx_buf    *text = &answer->text;
+    const bool        is_wordless = text->size_bytes == 0 && answer->call_count > 0;
+    json_t           *content =
+        is_wordless ? json_null() : enx_voice_text(enx_buf_text(text), text->size_bytes);
+    json_t *message =
+        json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", content, "refusal");
     if (answer->thought.size_bytes)
-        json_object_set_new(message, "reasoning_content",
-                            enx_voice_text(enx_buf_text(&answer->thought),
-                                           answer->thought.size_bytes));
+        json_object_set_new(
+            message, "reasoning_content",
+            enx_voice_text(enx_buf_text(&answer->thought), answer->thought.size_bytes));
     if (answer->call_count) json_object_set_new(message, "tool_calls", calls_json(answer));
     return json_pack("{s:i, s:o, s:o, s:s}", "index", (int)index, "message", message, "logprobs",
                      wants_logprobs ? enx_openai_logprobs(a, true) : json_null(), "finish_reason",

@@ -14,8 +14,9 @@ static enx_status read_prompt(enx_question *q, enx_report *report)
     const json_t *prompt = json_object_get(q->body, "prompt");
     if (json_is_array(prompt) && json_array_size(prompt) == 1) prompt = json_array_get(prompt, 0);
     if (json_is_array(prompt))
-        return ENX_FAIL(report, UNSUPPORTED, "prompt: one text a request; several are several "
-                                             "requests, or a batch");
+        return ENX_FAIL(report, UNSUPPORTED,
+                        "prompt: one text a request; several are several "
+                        "requests, or a batch");
     if (!json_is_string(prompt) || json_string_length(prompt) == 0)
         return ENX_FAIL(report, INVALID, "prompt: a text that is not empty is needed");
     q->prompt = json_string_value(prompt);

@@ -39,8 +39,8 @@ static enx_status read_tool_use(json_t *calls, const json_t *block, const char *
     json_t     *input = json_object_get(block, "input");
     if (!name || !json_is_object(input))
         return ENX_FAIL(report, INVALID, "%s: tool_use needs a name and an input", place);
-    json_t *call = json_pack("{s:O?, s:s, s:{s:s, s:O}}", "id", json_object_get(block, "id"), "type",
-                             "function", "function", "name", name, "arguments", input);
+    json_t *call = json_pack("{s:O?, s:s, s:{s:s, s:O}}", "id", json_object_get(block, "id"),
+                             "type", "function", "function", "name", name, "arguments", input);
     if (json_array_append_new(calls, call) != 0)
         return ENX_FAIL(report, NOMEM, "no memory for the messages");
     return ENX_OK;
@@ -82,8 +82,9 @@ static enx_status read_blocks(enx_question *q, const char *role, const json_t *c
     if (json_is_string(content)) status = append_text(&text, content, place, report);
     else if (!json_is_array(content) || json_array_size(content) == 0)
         status = ENX_FAIL(report, INVALID, "%s.content: a text or blocks are needed", place);
-    else json_array_foreach (content, i, block)
-        if (status == ENX_OK) status = read_block(q, block, place, &text, calls, report);
+    else
+        json_array_foreach (content, i, block)
+            if (status == ENX_OK) status = read_block(q, block, place, &text, calls, report);
     if (status == ENX_OK) status = add_message(q, role, &text, calls, report);
     json_decref(calls);
     enx_buf_deinit(&text);
@@ -96,7 +97,8 @@ static enx_status read_messages(enx_question *q, enx_report *report)
     const json_t *system = json_object_get(q->body, "system");
     size_t        i;
     json_t       *message;
-    if (system && !json_is_null(system)) ENX_TRY(read_blocks(q, "system", system, "system", report));
+    if (system && !json_is_null(system))
+        ENX_TRY(read_blocks(q, "system", system, "system", report));
     if (!json_is_array(messages) || json_array_size(messages) == 0)
         return ENX_FAIL(report, INVALID, "messages: an array with a message is needed");
     json_array_foreach (messages, i, message) {
@@ -195,9 +197,9 @@ static json_t *message_json(const enx_turn *t, json_t *content, json_t *reason, 
 {
     char id[2 * ENX_ANSWER_ID_BYTES];
     snprintf(id, sizeof id, "%s%s", t->voice->id_prefix, t->id);
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "id", id, "type", "message", "role",
-                     "assistant", "model", enx_voice_text(t->model, strlen(t->model)), "content",
-                     content, "stop_reason", reason, "stop_sequence", sequence, "usage",
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "id", id, "type", "message",
+                     "role", "assistant", "model", enx_voice_text(t->model, strlen(t->model)),
+                     "content", content, "stop_reason", reason, "stop_sequence", sequence, "usage",
                      usage_json(t));
 }
 
@@ -217,9 +219,8 @@ static enx_status close_block(enx_turn *t)
     if (t->block < 0) return ENX_OK;
     const int index = t->block;
     t->block = -1;
-    return enx_voice_event(
-        &t->out, "content_block_stop",
-        json_pack("{s:s, s:i}", "type", "content_block_stop", "index", index));
+    return enx_voice_event(&t->out, "content_block_stop",
+                           json_pack("{s:s, s:i}", "type", "content_block_stop", "index", index));
 }
 
 /* Open a block of that kind, unless the one that is open is. */
@@ -254,9 +255,9 @@ static enx_status delta_messages(enx_turn *t, uint32_t index, const enx_delta *d
 {
     (void)index;
     if (d->kind == ENX_DELTA_THOUGHT) {
-        ENX_TRY(open_block(t, d->kind,
-                           json_pack("{s:s, s:s, s:s}", "type", "thinking", "thinking", "",
-                                     "signature", "")));
+        ENX_TRY(open_block(
+            t, d->kind,
+            json_pack("{s:s, s:s, s:s}", "type", "thinking", "thinking", "", "signature", "")));
         return write_delta(t, "thinking_delta", "thinking", d->text, d->text_bytes);
     }
     if (d->kind == ENX_DELTA_TEXT) {
@@ -293,20 +294,18 @@ static enx_status whole_messages(enx_turn *t)
     const enx_answer      *a = &own->answer;
     json_t                *content = json_array();
     if (a->thought.size_bytes)
-        json_array_append_new(content,
-                              json_pack("{s:s, s:o, s:s}", "type", "thinking", "thinking",
-                                        enx_voice_text(enx_buf_text(&a->thought),
-                                                       a->thought.size_bytes),
-                                        "signature", ""));
+        json_array_append_new(
+            content, json_pack("{s:s, s:o, s:s}", "type", "thinking", "thinking",
+                               enx_voice_text(enx_buf_text(&a->thought), a->thought.size_bytes),
+                               "signature", ""));
     if (a->text.size_bytes || a->call_count == 0)
         json_array_append_new(
             content, json_pack("{s:s, s:o}", "type", "text", "text",
                                enx_voice_text(enx_buf_text(&a->text), a->text.size_bytes)));
     for (uint32_t i = 0; i < a->call_count; i++)
-        json_array_append_new(content,
-                              json_pack("{s:s, s:s, s:s, s:o}", "type", "tool_use", "id",
-                                        a->calls[i].id, "name", a->calls[i].name, "input",
-                                        json_loads(a->calls[i].arguments, 0, NULL)));
+        json_array_append_new(content, json_pack("{s:s, s:s, s:s, s:o}", "type", "tool_use", "id",
+                                                 a->calls[i].id, "name", a->calls[i].name, "input",
+                                                 json_loads(a->calls[i].arguments, 0, NULL)));
     json_t *message = message_json(t, content, json_string(stop_reason(own)), stop_sequence(own));
     json_object_set_new(message, "enxame", enx_turn_extra(t));
     return enx_voice_json(&t->out, message);
@@ -315,22 +314,29 @@ static enx_status whole_messages(enx_turn *t)
 static const char *error_type(int http_status)
 {
     switch (http_status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 404: return "not_found_error";
-    case 413: return "request_too_large";
-    case 429: return "rate_limit_error";
-    case 503: return "overloaded_error";
-    default: return http_status >= 500 ? "api_error" : "invalid_request_error";
+    case 401:
+        return "authentication_error";
+    case 403:
+        return "permission_error";
+    case 404:
+        return "not_found_error";
+    case 413:
+        return "request_too_large";
+    case 429:
+        return "rate_limit_error";
+    case 503:
+        return "overloaded_error";
+    default:
+        return http_status >= 500 ? "api_error" : "invalid_request_error";
     }
 }
 
 static enx_status error_messages(int http_status, const char *message, bool is_in_stream,
                                  enx_buf *out)
 {
-    json_t *error = json_pack("{s:s, s:{s:s, s:o}}", "type", "error", "error", "type",
-                              error_type(http_status), "message",
-                              enx_voice_text(message, strlen(message)));
+    json_t *error =
+        json_pack("{s:s, s:{s:s, s:o}}", "type", "error", "error", "type", error_type(http_status),
+                  "message", enx_voice_text(message, strlen(message)));
     return is_in_stream ? enx_voice_event(out, "error", error) : enx_voice_json(out, error);
 }
 

@@ -106,11 +106,14 @@ json_t *enx_openai_logprobs(enx_turn_answer *a, bool is_told)
 const char *enx_openai_finish(enx_end end)
 {
     switch (end) {
-    case ENX_END_LENGTH: return "length";
-    case ENX_END_REFUSED: return "content_filter";
+    case ENX_END_LENGTH:
+        return "length";
+    case ENX_END_REFUSED:
+        return "content_filter";
     case ENX_END_NONE:
     case ENX_END_STOP:
-    case ENX_END_STUCK: break;
+    case ENX_END_STUCK:
+        break;
     }
     return "stop";
 }
@@ -120,15 +123,14 @@ json_t *enx_openai_usage(const enx_turn *t)
     const enx_turn_bill bill = enx_turn_bill_get(t);
     uint64_t            thought = 0;
     for (uint32_t i = 0; i < t->answer_count; i++) thought += t->answers[i].tokens_thought;
-    return json_pack("{s:I, s:I, s:I, s:{s:I}, s:{s:I}}", "prompt_tokens",
-                     (json_int_t)t->prompt_tokens, "completion_tokens",
-                     (json_int_t)bill.usage.tokens_out, "total_tokens",
-                     (json_int_t)(t->prompt_tokens + bill.usage.tokens_out),
-                     "prompt_tokens_details", "cached_tokens",
-                     (json_int_t)(bill.usage.tokens_cached < t->prompt_tokens
-                                      ? bill.usage.tokens_cached
-                                      : t->prompt_tokens),
-                     "completion_tokens_details", "reasoning_tokens", (json_int_t)thought);
+    return json_pack(
+        "{s:I, s:I, s:I, s:{s:I}, s:{s:I}}", "prompt_tokens", (json_int_t)t->prompt_tokens,
+        "completion_tokens", (json_int_t)bill.usage.tokens_out, "total_tokens",
+        (json_int_t)(t->prompt_tokens + bill.usage.tokens_out), "prompt_tokens_details",
+        "cached_tokens",
+        (json_int_t)(bill.usage.tokens_cached < t->prompt_tokens ? bill.usage.tokens_cached
+                                                                 : t->prompt_tokens),
+        "completion_tokens_details", "reasoning_tokens", (json_int_t)thought);
 }
 
 enx_status enx_openai_head(enx_turn *t, const char *object)

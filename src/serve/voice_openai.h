@@ -18,14 +18,14 @@ ENX_MUST_USE enx_status enx_openai_format(enx_question *question, const char *ty
                                           const json_t *schema, const char *place,
                                           enx_report *report);
 
-/* {"content": [{token, logprob, bytes, top_logprobs}]} of the notes, in a stream those that were not
- * told yet. */
-json_t     *enx_openai_logprobs(enx_turn_answer *answer, bool is_told);
+/* {"content": [{token, logprob, bytes, top_logprobs}]} of the notes, in a stream those that were
+ * not told yet. */
+json_t      *enx_openai_logprobs(enx_turn_answer *answer, bool is_told);
 /* The bytes of a noted token; control tokens by their name. */
 enx_gguf_str enx_openai_token(const enx_turn *turn, uint32_t token);
 /* stop, length, content_filter. */
-const char *enx_openai_finish(enx_end end);
-json_t     *enx_openai_usage(const enx_turn *turn);
+const char  *enx_openai_finish(enx_end end);
+json_t      *enx_openai_usage(const enx_turn *turn);
 
 /* Fill turn->head: `data: {"id", "object", "created", "model",`. */
 ENX_MUST_USE enx_status enx_openai_head(enx_turn *turn, const char *object);

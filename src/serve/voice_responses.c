@@ -20,9 +20,8 @@ static enx_status read_call(enx_question *q, const json_t *item, const char *pla
     json_t *arguments = json_loadb(json_string_value(text), json_string_length(text), 0, NULL);
     if (!arguments) arguments = json_incref((json_t *)(uintptr_t)text);
     ENX_TRY(enx_question_add(q, "assistant", json_string(""), &added, report));
-    json_t *calls =
-        json_pack("[{s:O?, s:s, s:{s:s, s:o}}]", "id", json_object_get(item, "call_id"), "type",
-                  "function", "function", "name", name, "arguments", arguments);
+    json_t *calls = json_pack("[{s:O?, s:s, s:{s:s, s:o}}]", "id", json_object_get(item, "call_id"),
+                              "type", "function", "function", "name", name, "arguments", arguments);
     if (json_object_set_new(added, "tool_calls", calls) != 0)
         return ENX_FAIL(report, NOMEM, "no memory for the input");
     return ENX_OK;
@@ -78,7 +77,8 @@ static enx_status read_input(enx_question *q, enx_report *report)
     if (!json_is_array(input) || json_array_size(input) == 0)
         return ENX_FAIL(report, INVALID, "input: a text, or an array of items, is needed");
     json_array_foreach (input, i, item) ENX_TRY(read_item(q, item, i, report));
-    return q->messages ? ENX_OK : ENX_FAIL(report, INVALID, "input: none of the items is a message");
+    return q->messages ? ENX_OK
+                       : ENX_FAIL(report, INVALID, "input: none of the items is a message");
 }
 
 static enx_status read_tools(enx_question *q, enx_report *report)
@@ -154,8 +154,7 @@ static json_t *item_json(const enx_turn *t, enx_delta_kind kind, const enx_tool_
                          is_whole ? call->arguments : "", "status", state);
     }
     if (kind == ENX_DELTA_THOUGHT) {
-        if (is_whole)
-            json_array_append_new(content, text_part("reasoning_text", &a->thought));
+        if (is_whole) json_array_append_new(content, text_part("reasoning_text", &a->thought));
         return json_pack("{s:s, s:s, s:[], s:o}", "type", "reasoning", "id", id, "summary",
                          "content", content);
     }
@@ -174,8 +173,7 @@ static json_t *output_json(const enx_turn *t)
     if (a->text.size_bytes || a->call_count == 0)
         json_array_append_new(output, item_json(t, ENX_DELTA_TEXT, NULL, index++, true));
     for (uint32_t i = 0; i < a->call_count; i++)
-        json_array_append_new(output,
-                              item_json(t, ENX_DELTA_CALL, &a->calls[i], index++, true));
+        json_array_append_new(output, item_json(t, ENX_DELTA_CALL, &a->calls[i], index++, true));
     return output;
 }
 
@@ -185,8 +183,8 @@ static json_t *usage_json(const enx_turn *t)
     return json_pack("{s:I, s:{s:I}, s:I, s:{s:I}, s:I}", "input_tokens",
                      (json_int_t)t->prompt_tokens, "input_tokens_details", "cached_tokens",
                      (json_int_t)bill.usage.tokens_cached, "output_tokens",
-                     (json_int_t)bill.usage.tokens_out, "output_tokens_details",
-                     "reasoning_tokens", (json_int_t)t->answers[0].tokens_thought, "total_tokens",
+                     (json_int_t)bill.usage.tokens_out, "output_tokens_details", "reasoning_tokens",
+                     (json_int_t)t->answers[0].tokens_thought, "total_tokens",
                      (json_int_t)(t->prompt_tokens + bill.usage.tokens_out));
 }
 
@@ -320,8 +318,8 @@ static enx_status delta_responses(enx_turn *t, uint32_t index, const enx_delta *
                            "event: %s\ndata: {\"type\":\"%s\",\"sequence_number\":%llu,"
                            "\"item_id\":\"item_%s_%d\",\"output_index\":%d,\"content_index\":0,%s"
                            "\"delta\":",
-                           type, type, (unsigned long long)t->sequence++, t->id, t->block,
-                           t->block, is_thought ? "" : "\"logprobs\":[],"));
+                           type, type, (unsigned long long)t->sequence++, t->id, t->block, t->block,
+                           is_thought ? "" : "\"logprobs\":[],"));
     ENX_TRY(enx_voice_string(&t->out, d->text, d->text_bytes));
     return enx_buf_append_text(&t->out, "}\n\n");
 }
@@ -349,11 +347,10 @@ static enx_status error_responses(int http_status, const char *message, bool is_
                                   enx_buf *out)
 {
     if (!is_in_stream) return enx_voice_openai_error(http_status, message, false, out);
-    return enx_voice_event(out, "error",
-                           json_pack("{s:s, s:s, s:o, s:n, s:i}", "type", "error", "code",
-                                     "server_error", "message",
-                                     enx_voice_text(message, strlen(message)), "param",
-                                     "sequence_number", 0));
+    return enx_voice_event(
+        out, "error",
+        json_pack("{s:s, s:s, s:o, s:n, s:i}", "type", "error", "code", "server_error", "message",
+                  enx_voice_text(message, strlen(message)), "param", "sequence_number", 0));
 }
 
 const enx_voice enx_voice_responses = { .name = "responses",
