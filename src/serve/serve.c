@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "plat/clock.h"
 #include "serve/away.h"
+#include "serve/batch.h"
 #include "serve/host.h"
 #include "serve/http.h"
 #include "serve/meter.h"
@@ -42,6 +43,7 @@ struct enx_serve {
     enx_http         *http;
     enx_away         *away; /* NULL: no model behind an API */
     enx_jobs         *jobs; /* NULL: no swarm */
+    enx_batches      *batches;
     enx_meter        *meter;
     serve_model       models[ENX_SERVE_MODELS_MAX + 1];
     uint32_t          model_count;
@@ -142,27 +144,28 @@ static const serve_model *find_model(const enx_serve *s, const char *name)
 
 /* Hold back what the question may cost at most: every byte a token, every answer as long as may be.
  */
-static enx_status reserve(const enx_serve *s, const enx_exchange *x, const serve_model *m,
-                          const enx_question *q, enx_turn *t, enx_report *report)
+static enx_status reserve(const enx_serve *s, const enx_key *key, const serve_model *m, enx_turn *t,
+                          enx_report *report)
 {
     uint32_t              wait_s = 0;
-    const uint32_t        out = q->max_tokens && q->max_tokens < s->options.limits.tokens
-                                    ? q->max_tokens
-                                    : s->options.limits.tokens;
+    const enx_question   *q = t->question;
+    const uint32_t        limit = s->options.limits.tokens;
+    const uint32_t        out = q->max_tokens && q->max_tokens < limit ? q->max_tokens : limit;
     const enx_usage_count most = { .tokens_in = enx_question_bytes(q),
                                    .tokens_out = (uint64_t)out * q->answer_count };
     const uint64_t        usd_nano = m->has_price ? enx_price_cost(&m->price, &most) : 0;
-    if (!x->key) return ENX_OK;
+    if (!key) return ENX_OK;
     const enx_status status =
-        enx_keys_reserve(s->options.keys, x->key, enx_clock_monotonic_us(), usd_nano,
+        enx_keys_reserve(s->options.keys, key, enx_clock_monotonic_us(), usd_nano,
                          most.tokens_in + most.tokens_out, &wait_s, report);
     if (wait_s > 0) {
         char text[16];
         snprintf(text, sizeof text, "%u", wait_s);
-        enx_reply_set_header(x->reply, "Retry-After", text);
+        enx_reply_set_header(t->reply, "Retry-After", text);
     }
+    if (status == ENX_AGAIN) return report->status = ENX_BUDGET; /* the client's doing: 429 */
     if (status != ENX_OK) return status;
-    t->asker = x->key;
+    t->asker = key;
     t->held_usd_nano = usd_nano;
     t->held_tokens = most.tokens_in + most.tokens_out;
     return ENX_OK;
@@ -175,62 +178,108 @@ static enx_status submit(enx_serve *s, const serve_model *m, enx_turn *t, enx_re
     return enx_jobs_submit_turn(s->jobs, t, report);
 }
 
-static void start_turn(enx_serve *s, enx_exchange *x, const serve_model *m, enx_question *q,
-                       const enx_voice *voice)
+/* A question on its way: who asks, in which voice, and where the answer goes. */
+typedef struct ask {
+    const enx_voice *voice;
+    const enx_key   *key;
+    enx_reply       *reply;
+    bool             is_count;
+} ask;
+
+static void refuse(const ask *a, const enx_report *report)
+{
+    enx_buf   body;
+    const int http_status = enx_status_http(report->status);
+    enx_buf_init(&body, 2 * LINE_BYTES_MAX);
+    (void)!a->voice->error(http_status, report->text, false, &body);
+    enx_reply_begin(a->reply, http_status, json_media, false);
+    (void)enx_reply_push(a->reply, enx_buf_text(&body), body.size_bytes);
+    enx_reply_end(a->reply);
+    enx_buf_deinit(&body);
+}
+
+/* Takes the question. */
+static void start_turn(enx_serve *s, const ask *a, const serve_model *m, enx_question *q)
 {
     enx_report             report = { 0 };
-    const enx_turn_options options = { .voice = voice,
+    const enx_turn_options options = { .voice = a->voice,
                                        .model = m->name,
                                        .number = atomic_fetch_add(&s->turn_number, 1),
                                        .on_bill = on_bill,
                                        .user = s };
-    enx_turn              *t = enx_turn_open(q, x->reply, &options);
+    enx_turn              *t = enx_turn_open(q, a->reply, &options);
     if (!t) {
+        (void)ENX_FAIL(&report, NOMEM, "no memory for a request");
+        refuse(a, &report);
         enx_question_close(&q);
-        answer_error(x, 503, "no memory for a request");
         return;
     }
     atomic_fetch_add(&s->turns_open, 1);
     t->price = m->price;
     t->has_price = m->has_price;
-    enx_status status = reserve(s, x, m, q, t, &report);
-    const bool is_fast = status == ENX_AGAIN;
+    enx_status status = reserve(s, a->key, m, t, &report);
     if (status == ENX_OK) status = submit(s, m, t, &report);
     if (status == ENX_OK) return;
-    if (is_fast)
-        report.status = ENX_BUDGET; /* the client's doing: 429; a full queue is ours: 503 */
     enx_turn_fail(t, &report);
     enx_turn_close(&t);
 }
 
-static void ask(enx_serve *s, enx_exchange *x, const enx_voice *voice, bool is_count)
+static enx_status read_question(const enx_serve *s, const ask *a, enx_question *q,
+                                const serve_model **model, enx_report *report)
 {
+    ENX_TRY(a->voice->read(q, report));
+    *model = find_model(s, q->model);
+    if (!*model)
+        return ENX_FAIL(report, NOTFOUND,
+                        "model: there is none called %.200s; /v1/models lists them", q->model);
+    q->is_count = a->is_count;
+    if (a->is_count) q->is_stream = false;
+    return ENX_OK;
+}
+
+/* Takes the body. */
+static void answer_ask(enx_serve *s, const ask *a, json_t *body)
+{
+    enx_report         report = { 0 };
+    const serve_model *m = NULL;
+    enx_question      *q = enx_question_open(body);
+    const enx_status   status = q ? read_question(s, a, q, &m, &report)
+                                  : ENX_FAIL(&report, NOMEM, "no memory for a request");
+    if (status == ENX_OK) {
+        start_turn(s, a, m, q);
+        return;
+    }
+    refuse(a, &report);
+    enx_question_close(&q);
+}
+
+static void ask_exchange(enx_serve *s, enx_exchange *x, const enx_voice *voice, bool is_count)
+{
+    const ask  a = { voice, x->key, x->reply, is_count };
     enx_report report = { 0 };
     json_t    *body = NULL;
-    if (enx_api_json_load(&body, enx_buf_text(&x->body), x->body.size_bytes, &report) != ENX_OK) {
-        answer_report(x, &report);
-        return;
+    if (enx_api_json_load(&body, enx_buf_text(&x->body), x->body.size_bytes, &report) == ENX_OK)
+        answer_ask(s, &a, body);
+    else refuse(&a, &report);
+}
+
+/* A line of a batch, on the batches' thread. */
+static bool ask_line(void *user, const char *path, json_t *body, const void *key, enx_reply *reply)
+{
+    static const struct {
+        const char      *path;
+        const enx_voice *voice;
+    } endpoints[] = { { "/v1/chat/completions", &enx_voice_chat },
+                      { "/v1/completions", &enx_voice_completions },
+                      { "/v1/responses", &enx_voice_responses } };
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+        if (strcmp(path, endpoints[i].path) != 0) continue;
+        const ask a = { endpoints[i].voice, key, reply, false };
+        answer_ask(user, &a, body);
+        return true;
     }
-    enx_question *q = enx_question_open(body);
-    if (!q) {
-        answer_error(x, 503, "no memory for a request");
-        return;
-    }
-    enx_status         status = voice->read(q, &report);
-    const serve_model *m = status == ENX_OK ? find_model(s, q->model) : NULL;
-    if (status == ENX_OK && !m)
-        status = ENX_FAIL(&report, NOTFOUND,
-                          "model: there is none called %.200s; /v1/models lists "
-                          "them",
-                          q->model);
-    if (status != ENX_OK) {
-        answer_report(x, &report);
-        enx_question_close(&q);
-        return;
-    }
-    q->is_count = is_count;
-    if (is_count) q->is_stream = false;
-    start_turn(s, x, m, q, voice);
+    json_decref(body);
+    return false;
 }
 
 /* ---- What there is -------------------------------------------------------------------------- */
@@ -445,14 +494,24 @@ static void refuse_embeddings(enx_serve *s, enx_exchange *x)
                  "writing text");
 }
 
-static void ask_chat(enx_serve *s, enx_exchange *x) { ask(s, x, &enx_voice_chat, false); }
+static void ask_chat(enx_serve *s, enx_exchange *x) { ask_exchange(s, x, &enx_voice_chat, false); }
 static void ask_completions(enx_serve *s, enx_exchange *x)
 {
-    ask(s, x, &enx_voice_completions, false);
+    ask_exchange(s, x, &enx_voice_completions, false);
 }
-static void ask_responses(enx_serve *s, enx_exchange *x) { ask(s, x, &enx_voice_responses, false); }
-static void ask_messages(enx_serve *s, enx_exchange *x) { ask(s, x, &enx_voice_messages, false); }
-static void count_tokens(enx_serve *s, enx_exchange *x) { ask(s, x, &enx_voice_messages, true); }
+static void ask_responses(enx_serve *s, enx_exchange *x)
+{
+    ask_exchange(s, x, &enx_voice_responses, false);
+}
+static void ask_messages(enx_serve *s, enx_exchange *x)
+{
+    ask_exchange(s, x, &enx_voice_messages, false);
+}
+static void count_tokens(enx_serve *s, enx_exchange *x)
+{
+    ask_exchange(s, x, &enx_voice_messages, true);
+}
+static void route_batches(enx_serve *s, enx_exchange *x) { enx_batches_serve(s->batches, x); }
 static void list_models(enx_serve *s, enx_exchange *x)
 {
     enx_exchange_answer(x, 200, json_media, enx_buf_text(&s->list), s->list.size_bytes);
@@ -487,6 +546,8 @@ static const route routes[] = {
     { "POST", "/v1/messages", ask_messages, false },
     { "POST", "/v1/messages/count_tokens", count_tokens, false },
     { "POST", "/v1/embeddings", refuse_embeddings, false },
+    { NULL, "/v1/files*", route_batches, false },
+    { NULL, "/v1/batches*", route_batches, false },
     { "GET", "/enxame/v1/info", get_info, false },
     { NULL, "/enxame/v1/jobs*", route_jobs, false },
     { "GET", "/metrics", show_metrics, false },
@@ -717,6 +778,14 @@ static enx_status open_meter(enx_serve *s, enx_report *report)
     return write_list(s, report);
 }
 
+static enx_status open_batches(enx_serve *s, enx_report *report)
+{
+    const enx_batches_options options = { .folder = s->options.jobs.folder,
+                                          .ask = ask_line,
+                                          .user = s };
+    return enx_batches_open(&s->batches, &options, report);
+}
+
 static enx_status open_http(enx_serve *s, enx_report *report)
 {
     const enx_serve_limits *l = &s->options.limits;
@@ -749,6 +818,7 @@ enx_status enx_serve_open(enx_serve **out, const enx_serve_options *options, enx
     enx_status status = check_options(&s->options, report);
     if (status == ENX_OK) status = open_models(s, report);
     if (status == ENX_OK) status = open_meter(s, report);
+    if (status == ENX_OK) status = open_batches(s, report);
     if (status == ENX_OK) status = open_http(s, report);
     if (status != ENX_OK) {
         enx_serve_close(&s);
@@ -789,6 +859,7 @@ void enx_serve_close(enx_serve **out)
     pthread_mutex_lock(&s->gate);
     atomic_store(&s->is_draining, true);
     pthread_mutex_unlock(&s->gate);
+    enx_batches_close(&s->batches);
     for (uint32_t i = 0; i < s->model_count; i++) enx_host_close(&s->models[i].host);
     enx_away_close(&s->away);
     enx_jobs_close(&s->jobs);
