@@ -179,6 +179,14 @@ static bool begins_bare(const enx_answer *a)
            (text[0] == '{' || memcmp(text, ENX_ANSWER_CALLS, size < tag ? size : tag) == 0);
 }
 
+/* All of a held answer is calls, behind Mistral's tag or without one. */
+static bool take_bare(enx_answer *a)
+{
+    const size_t tag = enx_buf_text(&a->written)[0] == '[' ? sizeof ENX_ANSWER_CALLS - 1 : 0;
+    const size_t size = a->written.size_bytes;
+    return size > tag && take_calls(a, enx_buf_text(&a->written) + tag, size - tag);
+}
+
 static void scan(enx_answer *a)
 {
     tell_thought(a);
@@ -216,7 +224,7 @@ void enx_answer_finish(enx_answer *a)
     scan(a);
     const size_t end = a->written.size_bytes;
     if (a->is_in_call) end_call(a, end, end);
-    else if (a->is_held && take_calls(a, enx_buf_text(&a->written), end)) a->scanned = end;
+    else if (a->is_held && take_bare(a)) a->scanned = end;
     tell_text(a, a->question->tools && a->call_count ? trim(a, end) : end);
 }
 
