@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 16 << 10, BACKLOG = 1024, US_PER_S = 1000000 };
+enum { BLOCK_BYTES = 16 << 10, BACKLOG = 1024, US_PER_S = 1000000, SPARE_BODIES = 8 };
 
 typedef struct http_socket {
     struct http_socket *previous, *next;
@@ -220,33 +220,36 @@ static enx_exchange *open_exchange(enx_http *http, struct MHD_Connection *connec
     return x;
 }
 
-static bool is_too_large(const enx_http *http, const enx_exchange *x)
+static unsigned long long body_bytes(const enx_exchange *x)
 {
     const char        *text = enx_exchange_header(x, "Content-Length");
     unsigned long long size = 0;
-    return text && sscanf(text, "%20llu", &size) == 1 && size > http->options.body_bytes_max;
+    return text && sscanf(text, "%20llu", &size) == 1 ? size : 0;
 }
 
-/* Headers are here.  A reply that has begun now ends the exchange before its body is read. */
+/* Headers are here.  Who is refused now is told when the body is over, unread, so that clients that
+ * first write and then listen are told too; only a body that is far too large is cut off. */
 static enum MHD_Result begin_exchange(enx_http *http, struct MHD_Connection *connection,
                                       const char *path, const char *method, void **context)
 {
+    const size_t  most = http->options.body_bytes_max;
     enx_exchange *x = open_exchange(http, connection, path, method);
     if (!x) return MHD_NO;
     *context = x;
-    if (is_too_large(http, x)) http->options.too_large(http->options.user, x);
+    const unsigned long long size = body_bytes(x);
+    if (size > most) http->options.too_large(http->options.user, x);
     else http->options.admit(http->options.user, x);
-    return enx_reply_has_begun(x->reply) ? respond(x) : MHD_YES;
+    return size / SPARE_BODIES > most ? respond(x) : MHD_YES;
 }
 
-/* As long as bytes come; one that does not fit is answered at once. */
+/* As long as bytes come; those of a refused request are dropped, up to a limit. */
 static enum MHD_Result take_body(enx_http *http, enx_exchange *x, const char *bytes, size_t *size)
 {
-    if (!x->is_queued && !enx_reply_has_begun(x->reply) &&
-        enx_buf_append(&x->body, bytes, *size) != ENX_OK)
+    x->body_bytes += *size;
+    if (!enx_reply_has_begun(x->reply) && enx_buf_append(&x->body, bytes, *size) != ENX_OK)
         http->options.too_large(http->options.user, x);
     *size = 0;
-    return MHD_YES;
+    return x->body_bytes / SPARE_BODIES > http->options.body_bytes_max ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *path,

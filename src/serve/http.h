@@ -27,7 +27,7 @@ typedef struct enx_exchange {
     void       *connection; /* private */
     void       *http;       /* private */
     void       *socket;     /* private */
-    uint64_t    began_us;
+    uint64_t    began_us, body_bytes;
     bool        is_whole, is_queued;
     int         http_status;
 } enx_exchange;
