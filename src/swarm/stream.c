@@ -44,9 +44,9 @@ enum {
     BETS = 7,
     BINS = 32,
     CUT_OFFERS = 128,   /* the first ones, whose scores tell where bins begin */
-    REVIEW_OFFERS = 16, /* between two looks at what was learnt */
+    REVIEW_OFFERS = 32, /* between two looks at what was learnt, and steps of x */
     RELEARN_OFFERS = 150,
-    SEARCH_STEPS = 24,
+    SEARCH_STEPS = 16,
     WINDOW_ERRORS = 400,
 };
 
@@ -59,8 +59,9 @@ static const double drift_known = 8;    /* labels of a bin before it can say tha
 
 typedef struct audit {
     uint64_t offer;
-    bool     is_wrong;  /* else under way */
-    double   rho[BETS]; /* logarithms */
+    bool     is_wrong;   /* else under way */
+    double   rho[BETS];  /* logarithms */
+    double   sums[BETS]; /* of those from the oldest to this */
 } audit;
 
 /* Answers of about the same score; counts fade. */
@@ -82,9 +83,9 @@ struct enx_stream {
     double             left[BETS];   /* sums of rho of audits that the window left behind */
     audit              audits[ENX_STREAM_AUDITS_MAX]; /* by offer, oldest first */
     uint32_t           audit_count;
-    double             held[BETS]; /* sums of their rho */
-    double             slack;      /* ln (delta S): what may go out now, in nats */
-    double             stake;      /* lambda that S is mostly made of */
+    double             exponent; /* x of invariant 4 */
+    double             slack;    /* ln (delta S): what may go out now, in nats */
+    double             stake;    /* lambda that S is mostly made of */
     uint64_t           slack_limit;
     bool               is_settled; /* slack is that of slack_limit */
     double             first_scores[CUT_OFFERS];
@@ -97,13 +98,16 @@ struct enx_stream {
 
 /* ---- the allowance ------------------------------------------------------------------------- */
 
-/* Exponent of the smallest coin at the n-th offer. */
-static double exponent_at(const enx_stream *s, uint64_t n)
+/* The exponent of the smallest coin falls with the errors that are allowed so far. */
+static void lower_coins(enx_stream *s)
 {
-    const uint64_t window = s->options.window;
+    const uint64_t n = s->counts.answers, window = s->options.window;
     const double   errors = s->options.alpha * (double)(n < window ? n : window);
-    return fmax(coin_start / pow(errors, coin_power), -log1p(-s->options.audit_min));
+    s->exponent = fmax(coin_start / pow(errors, coin_power), -log1p(-s->options.audit_min));
+    s->is_settled = false;
 }
+
+static double coin_min(const enx_stream *s) { return -expm1(-s->exponent); }
 
 static uint64_t limit_of(const enx_stream *s, uint64_t answers)
 {
@@ -113,13 +117,13 @@ static uint64_t limit_of(const enx_stream *s, uint64_t answers)
 /* ln (delta S(errors)); *stake becomes the mean lambda. */
 static double weigh(const enx_stream *s, double errors, bool is_always, double *stake)
 {
-    const double x = exponent_at(s, s->counts.answers);
+    const audit *last = s->audit_count ? &s->audits[s->audit_count - 1] : NULL;
     double       logs[BETS], highest = -INFINITY, sum = 0, mean = 0;
     for (int g = 0; g < BETS; g++) {
         logs[g] = -INFINITY;
-        if (s->lambda[g] < x)
-            logs[g] =
-                s->weight[g] + s->lambda[g] * errors + s->held[g] + (is_always ? s->left[g] : 0);
+        if (s->lambda[g] < s->exponent)
+            logs[g] = s->weight[g] + s->lambda[g] * errors + (last ? last->sums[g] : 0) +
+                      (is_always ? s->left[g] : 0);
         highest = fmax(highest, logs[g]);
     }
     for (int g = 0; g < BETS; g++) {
@@ -135,8 +139,7 @@ static double weigh(const enx_stream *s, double errors, bool is_always, double *
 static void settle_slack(enx_stream *s)
 {
     const uint64_t n = s->counts.answers, limit = limit_of(s, n);
-    const bool     is_steady = n > s->options.window && s->is_settled;
-    if (is_steady && limit == s->slack_limit) return;
+    if (s->is_settled && limit == s->slack_limit) return;
     s->slack = weigh(s, (double)limit + 1, true, &s->stake);
     if (n > s->options.window) {
         double       stake;
@@ -150,11 +153,12 @@ static void settle_slack(enx_stream *s)
     s->is_settled = true;
 }
 
-static void sum_audits(enx_stream *s)
+/* Sums from the index-th audit on. */
+static void sum_audits(enx_stream *s, uint32_t index)
 {
-    memset(s->held, 0, sizeof s->held);
-    for (uint32_t i = 0; i < s->audit_count; i++)
-        for (int g = 0; g < BETS; g++) s->held[g] += s->audits[i].rho[g];
+    for (uint32_t i = index; i < s->audit_count; i++)
+        for (int g = 0; g < BETS; g++)
+            s->audits[i].sums[g] = s->audits[i].rho[g] + (i > 0 ? s->audits[i - 1].sums[g] : 0);
     s->is_settled = false;
 }
 
@@ -162,7 +166,7 @@ static void remove_audit(enx_stream *s, uint32_t index)
 {
     memmove(s->audits + index, s->audits + index + 1,
             (--s->audit_count - index) * sizeof *s->audits);
-    sum_audits(s);
+    sum_audits(s, index);
 }
 
 /* Audits that the window leaves behind stay in "always"; one still under way, as wrong. */
@@ -177,13 +181,12 @@ static void move_window(enx_stream *s)
 
 static void begin_audit(enx_stream *s, double coin)
 {
-    const double x = exponent_at(s, s->counts.answers);
-    audit       *made = &s->audits[s->audit_count++];
+    audit *made = &s->audits[s->audit_count++];
     *made = (audit){ .offer = s->counts.answers };
     for (int g = 0; g < BETS; g++)
-        made->rho[g] =
-            s->lambda[g] < x ? log((1 - (1 - coin) * exp(s->lambda[g])) / coin) : -INFINITY;
-    sum_audits(s);
+        made->rho[g] = s->lambda[g] < s->exponent ? log((1 - (1 - coin) * exp(s->lambda[g])) / coin)
+                                                  : -INFINITY;
+    sum_audits(s, s->audit_count - 1);
 }
 
 /* ---- what is learnt about scores ----------------------------------------------------------- */
@@ -256,19 +259,18 @@ static void estimate(enx_stream *s)
 /* An answer with error chance p that goes out with coin q spends p lambda (1-q) (1 + lambda / 2q)
  * nats in the mean; a call of the lead costs q.  At the price where escalation begins at chance
  * `edge` the best q is sqrt(lambda p / 2 (edge - p)). */
-static double coin_for(double chance, double edge, double lambda, double coin_min)
+static double coin_for(double chance, double edge, double lambda, double least)
 {
     if (chance >= edge) return 1;
     const double best = sqrt(lambda * chance / (2 * (edge - chance)));
-    return fmin(1, fmax(coin_min, coin_caution * best));
+    return fmin(1, fmax(least, coin_caution * best));
 }
 
 /* Set the coins such that slack is spent at the pace that it is earned, a little faster when there
  * is much of it. */
 static void review(enx_stream *s)
 {
-    const double lambda = s->stake;
-    const double coin_min = -expm1(-exponent_at(s, s->counts.answers));
+    const double lambda = s->stake, least = coin_min(s);
     const double pace = fmin(fmax(pace_base + pace_gain * s->slack, .05), 3);
     double       offers = 0, low = 0, high = 1.2;
     estimate(s);
@@ -277,14 +279,14 @@ static void review(enx_stream *s)
         const double edge = .5 * (low + high);
         double       spent = 0;
         for (uint32_t i = 0; i < BINS; i++) {
-            const double chance = s->bins[i].chance, q = coin_for(chance, edge, lambda, coin_min);
+            const double chance = s->bins[i].chance, q = coin_for(chance, edge, lambda, least);
             spent += s->bins[i].offers / offers * chance * (1 - q) * (1 + .5 * lambda / q);
         }
         if (spent > pace * s->options.alpha) high = edge;
         else low = edge;
     }
     for (uint32_t i = 0; i < BINS; i++)
-        s->bins[i].coin = coin_for(s->bins[i].chance, low, lambda, coin_min);
+        s->bins[i].coin = coin_for(s->bins[i].chance, low, lambda, least);
 }
 
 static void fade(enx_stream *s, double factor)
@@ -387,6 +389,7 @@ static enx_stream_verdict decide(enx_stream *s, double score)
         if (n == CUT_OFFERS) cut_bins(s);
         return ENX_STREAM_ESCALATE;
     }
+    if (n == CUT_OFFERS + 1 || n % REVIEW_OFFERS == 0) lower_coins(s);
     move_window(s);
     settle_slack(s);
     bin *at = &s->bins[bin_of(s, score)];
@@ -398,7 +401,7 @@ static enx_stream_verdict decide(enx_stream *s, double score)
     if (s->slack < 0 || n <= s->relearn_until || at->coin >= 1 ||
         s->audit_count == ENX_STREAM_AUDITS_MAX)
         return ENX_STREAM_ESCALATE;
-    const double coin = fmax(at->coin, -expm1(-exponent_at(s, n)));
+    const double coin = fmax(at->coin, coin_min(s));
     if (!is_heads(s, coin)) return ENX_STREAM_DELIVER;
     begin_audit(s, coin);
     return ENX_STREAM_AUDIT;
@@ -468,3 +471,5 @@ enx_stream_claim enx_stream_result(const enx_stream *s)
     claim.lately = bound(s, false);
     return claim;
 }
+
+uint64_t enx_stream_drifts(const enx_stream *s) { return s->counts.drifts; }

@@ -103,5 +103,7 @@ typedef struct enx_stream_claim {
 } enx_stream_claim;
 
 enx_stream_claim enx_stream_result(const enx_stream *stream);
+/* The count of that name alone: O(1). */
+uint64_t         enx_stream_drifts(const enx_stream *stream);
 
 #endif /* ENX_SWARM_STREAM_H */
