@@ -341,13 +341,13 @@ static enx_status port_save(void *self, const enx_record *records, size_t record
     return enx_store_save(job->store, records, record_count, report);
 }
 
-static bool port_check(void *self, const char *kind, const enx_call *call, const char *answer,
+static bool port_check(void *self, const enx_check *check, const enx_call *call, const char *answer,
                        size_t answer_bytes, char *reason, size_t reason_bytes)
 {
     (void)self;
-    if (strcmp(kind, "round_trip") == 0)
+    if (check->kind == ENX_CHECK_ROUND_TRIP)
         return enx_local_round_trip(call, answer, answer_bytes, reason, reason_bytes);
-    snprintf(reason, reason_bytes, "no check is called %s", kind);
+    snprintf(reason, reason_bytes, "no check is called %s", enx_check_kind_text(check->kind));
     return false;
 }
 
