@@ -517,8 +517,8 @@ static void check_stretches(attention *a)
         level.attend_scores(&rest, &q, 1, a->k + cut * a->width, a->width, a->count - cut);
         level.attend_mix(&out, &weights, 1, a->v, a->width, cut);
         level.attend_mix(&out, &more, 1, a->v + cut * a->width, a->width, a->count - cut);
-        check(memcmp(scores, a->scores[i], a->count * 4) == 0, "attend_scores cut", a->count, -1,
-              0, 0);
+        check(memcmp(scores, a->scores[i], a->count * 4) == 0, "attend_scores cut", a->count, -1, 0,
+              0);
         check(memcmp(out, a->out[i], a->width * 4) == 0, "attend_mix cut", a->count, -1, 0, 0);
     }
 }

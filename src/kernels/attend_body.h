@@ -24,8 +24,8 @@
 #include <stdbool.h>
 
 enum {
-    ATTEND_KEYS = 16,                           /* positions of a block */
-    ATTEND_PARTS = ATTEND_KEYS / ATTEND_LANES,  /* registers of one */
+    ATTEND_KEYS = 16,                                  /* positions of a block */
+    ATTEND_PARTS = ATTEND_KEYS / ATTEND_LANES,         /* registers of one */
     ATTEND_SUMS = ATTEND_PARTS > 8 ? ATTEND_PARTS : 8, /* chains that keep the units busy */
     ATTEND_QUERIES = 4,
     /* Blocks of one query at a time, registers of an output of one query. */
@@ -46,10 +46,8 @@ ENX_INLINE void score_tile(float *const *out, const float *const *q, size_t q_co
     attend_vec   sum[ATTEND_QUERIES][ATTEND_BLOCKS][ATTEND_PARTS];
     const size_t block = head_width * ATTEND_KEYS, start = first / ATTEND_KEYS * block;
     ENX_UNROLL
-    for (size_t i = 0; i < q_count; i++)
-        ENX_UNROLL
-    for (size_t b = 0; b < block_count; b++)
-        ENX_UNROLL
+    for (size_t i = 0; i < q_count; i++) ENX_UNROLL
+    for (size_t b = 0; b < block_count; b++) ENX_UNROLL
     for (size_t part = 0; part < ATTEND_PARTS; part++) sum[i][b][part] = attend_zero();
     for (size_t d = 0; d < head_width; d++) {
         ENX_UNROLL
@@ -65,10 +63,8 @@ ENX_INLINE void score_tile(float *const *out, const float *const *q, size_t q_co
         }
     }
     ENX_UNROLL
-    for (size_t i = 0; i < q_count; i++)
-        ENX_UNROLL
-    for (size_t b = 0; b < block_count; b++)
-        ENX_UNROLL
+    for (size_t i = 0; i < q_count; i++) ENX_UNROLL
+    for (size_t b = 0; b < block_count; b++) ENX_UNROLL
     for (size_t part = 0; part < ATTEND_PARTS; part++)
         attend_store(out[i] + first + b * ATTEND_KEYS + part * ATTEND_LANES, sum[i][b][part],
                      ATTEND_LANES);
@@ -115,8 +111,7 @@ ENX_INLINE void mix_tile(float *const *out, const float *const *weights, size_t 
 {
     attend_vec sum[ATTEND_QUERIES][ATTEND_COLUMNS];
     ENX_UNROLL
-    for (size_t i = 0; i < q_count; i++)
-        ENX_UNROLL
+    for (size_t i = 0; i < q_count; i++) ENX_UNROLL
     for (size_t c = 0; c < columns; c++)
         sum[i][c] = attend_load(out[i] + first + c * ATTEND_LANES, n);
     for (size_t p = 0; p < count; p++) {
@@ -130,8 +125,7 @@ ENX_INLINE void mix_tile(float *const *out, const float *const *weights, size_t 
         }
     }
     ENX_UNROLL
-    for (size_t i = 0; i < q_count; i++)
-        ENX_UNROLL
+    for (size_t i = 0; i < q_count; i++) ENX_UNROLL
     for (size_t c = 0; c < columns; c++)
         attend_store(out[i] + first + c * ATTEND_LANES, sum[i][c], n);
 }

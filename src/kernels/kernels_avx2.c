@@ -510,14 +510,14 @@ static void softmax(float *x, size_t n)
 
 /* ---- attention --------------------------------------------------------- */
 
-#define attend_vec __m256
-#define ATTEND_LANES LANES
-#define attend_zero _mm256_setzero_ps
-#define attend_all _mm256_set1_ps
-#define attend_fma _mm256_fmadd_ps
-#define attend_load load_f32
+#define attend_vec      __m256
+#define ATTEND_LANES    LANES
+#define attend_zero     _mm256_setzero_ps
+#define attend_all      _mm256_set1_ps
+#define attend_fma      _mm256_fmadd_ps
+#define attend_load     load_f32
 #define attend_load_f16 load_f16
-#define attend_store store_f32
+#define attend_store    store_f32
 #include "kernels/attend_body.h"
 
 /* ---- logits ------------------------------------------------------------ */

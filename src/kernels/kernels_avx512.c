@@ -375,11 +375,11 @@ ENX_INLINE void attend_store(float *at, __m512 v, size_t n)
     _mm512_mask_storeu_ps(at, lanes_of(n), v);
 }
 
-#define attend_vec __m512
+#define attend_vec   __m512
 #define ATTEND_LANES LANES
-#define attend_zero _mm512_setzero_ps
-#define attend_all _mm512_set1_ps
-#define attend_fma _mm512_fmadd_ps
+#define attend_zero  _mm512_setzero_ps
+#define attend_all   _mm512_set1_ps
+#define attend_fma   _mm512_fmadd_ps
 #include "kernels/attend_body.h"
 
 /* ---- logits ------------------------------------------------------------ */

@@ -258,8 +258,8 @@ ENX_INLINE void attend_store(float *at, float v, size_t n)
     *at = v;
 }
 
-#define attend_vec float
-#define ATTEND_LANES 1
+#define attend_vec    float
+#define ATTEND_LANES  1
 #define attend_zero() 0.0f
 #define attend_all(x) (x)
 #include "kernels/attend_body.h"

@@ -58,11 +58,12 @@ struct enx_forward {
     uint32_t            thread_count;
     uint32_t            q_width;
     uint32_t            kv_width;
-    size_t              widest;      /* columns of any matrix */
-    size_t              tile_bytes;  /* of one thread */
-    atomic_bool         is_interrupted;
-    enx_kv             *kv;          /* owned */
-    void               *block;       /* owned: everything below */
+    size_t              widest;         /* columns of any matrix */
+    size_t              tile_bytes;     /* of one thread */
+    atomic_bool         is_interrupted; /* somebody asked for it */
+    bool                was_interrupted;
+    enx_kv             *kv;    /* owned */
+    void               *block; /* owned: everything below */
     uint64_t            block_bytes;
     float              *cosines; /* [context][rope_width / 2] */
     float              *sines;
@@ -539,9 +540,9 @@ static void run_dense(enx_forward *f)
 static bool take_interrupt(enx_forward *f)
 {
     /* relaxed: the flag says nothing about other memory */
-    if (!atomic_exchange_explicit(&f->is_interrupted, false, memory_order_relaxed)) return false;
-    f->row_count = 0;
-    return true;
+    f->was_interrupted = atomic_exchange_explicit(&f->is_interrupted, false, memory_order_relaxed);
+    if (f->was_interrupted) f->row_count = 0;
+    return f->was_interrupted;
 }
 
 static void run_layers(enx_forward *f)
@@ -576,6 +577,7 @@ uint32_t enx_forward_run(enx_forward *f, const enx_row *rows, uint32_t row_count
     for (uint32_t i = 0; i < row_count; i++)
         ENX_CHECK(rows[i].token < f->hparams->vocab_count && rows[i].slot < f->options.slot_count &&
                   rows[i].position < f->options.context_tokens);
+    f->was_interrupted = false;
     if (row_count == 0) return 0;
     memcpy(f->rows, rows, row_count * sizeof *rows);
     f->row_count = row_count;
@@ -583,6 +585,8 @@ uint32_t enx_forward_run(enx_forward *f, const enx_row *rows, uint32_t row_count
     run_layers(f);
     return f->row_count;
 }
+
+bool enx_forward_was_interrupted(const enx_forward *f) { return f->was_interrupted; }
 
 void enx_forward_interrupt(enx_forward *f)
 {

@@ -47,12 +47,13 @@ ENX_MUST_USE enx_status enx_forward_open(enx_forward **out, const enx_forward_op
                                          enx_report *report);
 void                    enx_forward_close(enx_forward **forward);
 
-/* rows [row_count], row_count <= batch_tokens.  Returns how many hidden states there are; none where
- * the run was interrupted, and the keys and values of its rows are then worth nothing. */
+/* rows [row_count], row_count <= batch_tokens.  Returns how many hidden states there are; none
+ * where the run was interrupted, and the keys and values of its rows are then worth nothing. */
 uint32_t enx_forward_run(enx_forward *forward, const enx_row *rows, uint32_t row_count);
 /* From any thread: the run that goes on, or else the next one, ends after the layer that it is in.
  */
 void     enx_forward_interrupt(enx_forward *forward);
+bool     enx_forward_was_interrupted(const enx_forward *forward); /* the last run */
 
 /* out [count][vocab_count]: logits of hidden states hidden[0 .. count);
  * count <= ENX_FORWARD_HEAD_ROWS. */

@@ -114,8 +114,8 @@ static void store_wide(float *key, float *value, const float *k, const float *v,
     memcpy(value, v, d * sizeof *v);
 }
 
-static void store_halves(const enx_kernels *kernels, uint16_t *key, uint16_t *value,
-                         const float *k, const float *v, size_t d, uint16_t *half)
+static void store_halves(const enx_kernels *kernels, uint16_t *key, uint16_t *value, const float *k,
+                         const float *v, size_t d, uint16_t *half)
 {
     kernels->f16_from_f32(half, k, d);
     for (size_t i = 0; i < d; i++) key[i * ENX_KV_PAGE] = half[i];
@@ -176,8 +176,7 @@ static void sort_by_slot(enx_kv *kv, uint32_t *count)
         if (kv->first_rows[s + 1]) kv->slots[(*count)++] = s;
         kv->first_rows[s + 1] += kv->first_rows[s];
     }
-    for (uint32_t i = 0; i < kv->row_count; i++)
-        kv->order[kv->first_rows[kv->rows[i].slot]++] = i;
+    for (uint32_t i = 0; i < kv->row_count; i++) kv->order[kv->first_rows[kv->rows[i].slot]++] = i;
     /* Each start has moved to the next one's. */
     memmove(kv->first_rows + 1, kv->first_rows, slots * sizeof *kv->first_rows);
     kv->first_rows[0] = 0;
@@ -341,7 +340,7 @@ static void score_span(const group *g, span p)
     for (uint32_t at = p.first / ENX_KV_PAGE * ENX_KV_PAGE; at < p.end;) {
         const uint32_t stop = next_stretch(g->table, at, p.end);
         const uint32_t page = g->table[at / ENX_KV_PAGE];
-        const void    *k = number_at(g->kv, g->kv->keys, page_at(g->kv, g->layer, g->kv_head, page));
+        const void *k = number_at(g->kv, g->kv->keys, page_at(g->kv, g->layer, g->kv_head, page));
         for (uint32_t i = 0; i < g->count; i++) g->moved[i] = g->scores[i] + at;
         if (g->kv->options.has_wide_numbers)
             kernels->attend_scores_f32(g->moved, g->q, g->count, k, d, stop - at);
@@ -421,8 +420,8 @@ static void attend_tile(group *g, const tile *t, const enx_kv_layer *layer, cons
     }
 }
 
-void enx_kv_attend(enx_kv *kv, const enx_kv_layer *layer, const float *q, float *out,
-                   uint32_t part, uint32_t part_count)
+void enx_kv_attend(enx_kv *kv, const enx_kv_layer *layer, const float *q, float *out, uint32_t part,
+                   uint32_t part_count)
 {
     const uint64_t units = (uint64_t)kv->options.hparams->kv_head_count * kv->tile_count;
     const uint64_t end = units * (part + 1) / part_count;

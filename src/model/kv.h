@@ -69,8 +69,8 @@ void enx_kv_store(enx_kv *kv, uint32_t layer, const enx_row *row, const float *k
 /* rows [row_count], borrowed until the next plan; those of one slot in rising position. */
 void enx_kv_plan(enx_kv *kv, const enx_row *rows, uint32_t row_count);
 /* q, out [rows of the plan][head_count * head_width]; queries are rotated and scaled. */
-void enx_kv_attend(enx_kv *kv, const enx_kv_layer *layer, const float *q, float *out,
-                   uint32_t part, uint32_t part_count);
+void enx_kv_attend(enx_kv *kv, const enx_kv_layer *layer, const float *q, float *out, uint32_t part,
+                   uint32_t part_count);
 /* Positions that a layer of all passes so far had to read, and what it would have been without
  * tiles. */
 void enx_kv_reads(const enx_kv *kv, uint64_t *read, uint64_t *wanted);

@@ -648,8 +648,8 @@ static void a_copied_page_holds_the_same(void **state)
     static float wide[2 * 101], narrow[2 * 101];
     tiny_model   m;
     open_or_fail(&m, &tiny_default);
-    enx_forward *f = open_forward((enx_forward_options){ .model = m.model,
-                                                         .cpu_flags = enx_cpu_detect(NULL) });
+    enx_forward *f =
+        open_forward((enx_forward_options){ .model = m.model, .cpu_flags = enx_cpu_detect(NULL) });
     for (uint32_t i = 0; i < 10; i++)
         enx_forward_run(f, &(enx_row){ .token = token_at(i), .slot = 0, .position = i }, 1);
     enx_kv *kv = enx_forward_kv(f);
@@ -670,8 +670,8 @@ static void an_interrupted_run_has_no_hidden_states(void **state)
     tiny_model    m;
     const enx_row row = { 7, 0, 0, true, false };
     open_or_fail(&m, &tiny_default);
-    enx_forward *f = open_forward((enx_forward_options){ .model = m.model,
-                                                         .cpu_flags = enx_cpu_detect(NULL) });
+    enx_forward *f =
+        open_forward((enx_forward_options){ .model = m.model, .cpu_flags = enx_cpu_detect(NULL) });
     enx_forward_interrupt(f);
     assert_int_equal(enx_forward_run(f, &row, 1), 0);
     assert_int_equal(enx_forward_run(f, &row, 1), 1);
