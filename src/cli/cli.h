@@ -124,6 +124,8 @@ void cli_forget_interrupts(void);
 bool cli_is_ending(void);
 
 /* The commands, one a file. */
+int cmd_bench(int argc, char **argv);
+int cmd_bench_certificate(int argc, char **argv);
 int cmd_bill(int argc, char **argv);
 int cmd_cancel(int argc, char **argv);
 int cmd_chat(int argc, char **argv);

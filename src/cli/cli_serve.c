@@ -96,7 +96,7 @@ enx_status cli_served_add_swarm(cli_served *s, const char *path, enx_report *rep
     ENX_TRY(add_member(s, &s->config->scout, "scout", report));
     for (unsigned i = 0; i < s->config->worker_count; i++)
         ENX_TRY(add_member(s, &s->config->workers[i], "worker", report));
-    return ENX_OK;
+    return add_member(s, &s->config->verifier, "verifier", report);
 }
 
 /* ---- Ports of jobs -------------------------------------------------------------------------- */

@@ -35,6 +35,7 @@ static const command commands[] = {
     { "sandbox", cmd_sandbox, "run a program that nobody trusts" },
     { "scale", cmd_scale, "the law of loss and compute: fit, forecast, odds" },
     { "market", cmd_market, "who earns from models, and at what price" },
+    { "bench", cmd_bench, "what is promised, measured on this machine" },
     { "jobs", cmd_jobs, "every job, newest first" },
     { "bill", cmd_bill, "what a job cost, model by model, call by call" },
     { "resume", cmd_resume, "go on with a job that was stopped" },

@@ -66,7 +66,8 @@ struct enx_host {
     /* The thread's. */
     enx_pool        *pool;
     enx_engine      *engine;
-    host_turn       *turns; /* in the order in which they came */
+    host_turn       *turns;         /* in the order in which they came */
+    uint32_t         turns_running; /* sequences in the engine, as of the last look */
 };
 
 /* ---- Asking --------------------------------------------------------------------------------- */
@@ -283,7 +284,8 @@ static enx_status submit(enx_host *host, host_sequence *s, enx_report *report)
     const enx_turn   *t = h->turn;
     const enx_request request = { .prompt = h->prompt.ids,
                                   .prompt_count = (uint32_t)h->prompt.count,
-                                  .goes_on = true,
+                                  .priority = t->question->is_patient ? 0 : 1,
+                                  .job = (uint64_t)(uintptr_t)t->asker,
                                   .max_tokens = t->question->max_tokens,
                                   .eos = enx_tokenizer_eos(host->loaded.tokenizer),
                                   .tokenizer = host->loaded.tokenizer,
@@ -355,8 +357,13 @@ static bool advance(enx_host *host, host_turn *h)
     }
     while (h->started < h->turn->answer_count && enx_engine_free_slots(host->engine) > 0) {
         h->running++; /* a sequence may end within submit */
-        if (submit(host, &h->sequences[h->started++], &report) == ENX_OK) continue;
+        const enx_status status = submit(host, &h->sequences[h->started++], &report);
+        if (status == ENX_OK) continue;
         h->running--;
+        if (status == ENX_AGAIN && host->turns_running > 0) { /* no memory for its keys yet */
+            h->started--;
+            break;
+        }
         enx_turn_fail(h->turn, &report);
         cancel(host, h);
     }
@@ -440,6 +447,7 @@ static void *run_host(void *user)
         take_queue(host);
         pthread_mutex_unlock(&host->lock);
         count = serve_turns(host, &running, &paused);
+        host->turns_running = running;
         if (running > paused) enx_engine_step(host->engine, on_done, host);
         pthread_mutex_lock(&host->lock);
         host->turn_count = count;

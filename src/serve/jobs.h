@@ -14,7 +14,6 @@
 
 #include "serve/turn.h"
 #include "store/store.h"
-#include "swarm/assemble.h"
 
 enum {
     ENX_JOBS_LIST_MAX = 1000,

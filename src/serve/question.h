@@ -64,6 +64,7 @@ typedef struct enx_question {
     uint32_t        top_count;
     bool            is_stream;
     bool            wants_usage; /* in the stream's last chunk */
+    bool            is_patient;  /* goes behind those who wait for their answer */
     bool            is_count;    /* only the prompt's tokens are asked for */
 } enx_question;
 

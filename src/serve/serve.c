@@ -183,7 +183,7 @@ typedef struct ask {
     const enx_voice *voice;
     const enx_key   *key;
     enx_reply       *reply;
-    bool             is_count;
+    bool             is_count, is_patient;
 } ask;
 
 static void refuse(const ask *a, const enx_report *report)
@@ -233,6 +233,7 @@ static enx_status read_question(const enx_serve *s, const ask *a, enx_question *
         return ENX_FAIL(report, NOTFOUND,
                         "model: there is none called %.200s; /v1/models lists them", q->model);
     q->is_count = a->is_count;
+    q->is_patient = a->is_patient;
     if (a->is_count) q->is_stream = false;
     return ENX_OK;
 }
@@ -255,7 +256,7 @@ static void answer_ask(enx_serve *s, const ask *a, json_t *body)
 
 static void ask_exchange(enx_serve *s, enx_exchange *x, const enx_voice *voice, bool is_count)
 {
-    const ask  a = { voice, x->key, x->reply, is_count };
+    const ask  a = { voice, x->key, x->reply, is_count, false };
     enx_report report = { 0 };
     json_t    *body = NULL;
     if (enx_api_json_load(&body, enx_buf_text(&x->body), x->body.size_bytes, &report) == ENX_OK)
@@ -274,7 +275,7 @@ static bool ask_line(void *user, const char *path, json_t *body, const void *key
                       { "/v1/responses", &enx_voice_responses } };
     for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
         if (strcmp(path, endpoints[i].path) != 0) continue;
-        const ask a = { endpoints[i].voice, key, reply, false };
+        const ask a = { endpoints[i].voice, key, reply, false, true };
         answer_ask(user, &a, body);
         return true;
     }
