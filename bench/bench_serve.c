@@ -42,7 +42,7 @@ static void say(const char *what, double value, const char *unit)
     fflush(stdout);
 }
 
-static void stop(const char *why)
+static _Noreturn void stop(const char *why)
 {
     fprintf(stderr, "bench_serve: %s\n", why);
     exit(1);
