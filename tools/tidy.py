@@ -47,6 +47,7 @@ HEADER_ROOMS = {
     "oneapi/": {"train"},
     "seccomp.h": {"sandbox"},
     "curl/": {"backend"},
+    "microhttpd.h": {"serve"},
     "immintrin.h": {"kernels"},
     "x86intrin.h": {"kernels"},
     "arm_neon.h": {"kernels"},

@@ -43,13 +43,13 @@ struct enx_backend {
 static uint64_t microseconds(double seconds) { return (uint64_t)(seconds * MICROSECONDS); }
 
 /* The key's value; *key NULL: none is wanted. */
-static enx_status find_key(const enx_config_remote *r, const enx_api *api,
-                           const enx_backend_options *options, const char **key, enx_report *report)
+static enx_status find_key(const enx_config_remote *r, const enx_api *api, enx_secret_fn secret,
+                           const char **key, enx_report *report)
 {
     const char *name = r->key ? r->key : api->key;
     *key = NULL;
     if (strcmp(name, "none") == 0) return ENX_OK;
-    if (options->secret) *key = options->secret(name);
+    if (secret) *key = secret(name);
     if (*key && **key) return ENX_OK;
     return ENX_FAIL(report, NOTFOUND,
                     "%s at %s: the environment has no %s; export it, or write `key: none` for a "
@@ -57,14 +57,14 @@ static enx_status find_key(const enx_config_remote *r, const enx_api *api,
                     r->model, r->url, name);
 }
 
-static enx_status describe_remote(const enx_config_model *model, const enx_backend_options *options,
-                                  enx_remote_model *out, enx_report *report)
+enx_status enx_backend_describe_remote(const enx_config_model *model, enx_secret_fn secret,
+                                       enx_remote_model *out, enx_report *report)
 {
     const enx_config_remote *r = model->remote;
     const enx_api           *api = enx_api_find(r->api);
     const char              *key = NULL;
     ENX_CHECK(api); /* the config was judged */
-    ENX_TRY(find_key(r, api, options, &key, report));
+    ENX_TRY(find_key(r, api, secret, &key, report));
     *out = (enx_remote_model){ .api = api,
                                .url = r->url,
                                .model = r->model,
@@ -152,12 +152,16 @@ static enx_status open_remote(enx_backend *b, const enx_config *config,
     const enx_remote_options      own = { .salt = options->salt, .seed = options->seed };
     uint32_t                      count = 0;
     for (unsigned i = 0; i < 2; i++)
-        if (heads[i]->remote) ENX_TRY(describe_remote(heads[i], options, &models[count++], report));
+        if (heads[i]->remote)
+            ENX_TRY(
+                enx_backend_describe_remote(heads[i], options->secret, &models[count++], report));
     for (unsigned i = 0; i < config->worker_count; i++)
         if (config->workers[i].remote)
-            ENX_TRY(describe_remote(&config->workers[i], options, &models[count++], report));
+            ENX_TRY(enx_backend_describe_remote(&config->workers[i], options->secret,
+                                                &models[count++], report));
     if (config->verifier.remote)
-        ENX_TRY(describe_remote(&config->verifier, options, &models[count++], report));
+        ENX_TRY(enx_backend_describe_remote(&config->verifier, options->secret, &models[count++],
+                                            report));
     if (count == 0) return ENX_OK;
     return enx_remote_open(&b->remote, models, count, &own, report);
 }

@@ -14,6 +14,7 @@
 #define ENX_BACKEND_BACKEND_H
 
 #include "backend/local.h"
+#include "backend/remote.h"
 
 typedef struct enx_backend enx_backend;
 
@@ -64,5 +65,11 @@ void     enx_backend_measure(const enx_backend *backend, enx_call *call);
  * Returns how many. */
 size_t enx_backend_poll(enx_backend *backend, uint64_t timeout_us, enx_local_report_fn fn,
                         void *user);
+
+/* A model with `remote:` as remote.h wants it; texts are borrowed from the config and from
+ * `secret`. ENX_NOTFOUND: the environment lacks its key, by name. */
+ENX_MUST_USE enx_status enx_backend_describe_remote(const enx_config_model *model,
+                                                    enx_secret_fn secret, enx_remote_model *out,
+                                                    enx_report *report);
 
 #endif /* ENX_BACKEND_BACKEND_H */

@@ -230,8 +230,10 @@ static enx_status set_models(cli_job *job, enx_report *report)
     return ENX_OK;
 }
 
-static enx_status add_job(cli_job *job, const cli_job_settings *s, const char *key,
-                          const cli_job_input *inputs, size_t input_count, enx_report *report)
+/* The row and its inputs, within a transaction. */
+static enx_status add_row(enx_store *store, const cli_job_settings *s, const char *key,
+                          const cli_job_input *inputs, size_t input_count, uint64_t *id,
+                          enx_report *report)
 {
     enx_buf settings;
     enx_buf_init(&settings, 1 << 20);
@@ -245,15 +247,31 @@ static enx_status add_job(cli_job *job, const cli_job_settings *s, const char *k
                                 .goal = s->goal,
                                 .settings = enx_buf_text(&settings),
                                 .key = key };
-    status = enx_store_begin(job->store, report);
-    if (status == ENX_OK) status = enx_store_job_add(job->store, &row, &job->id, report);
+    status = enx_store_job_add(store, &row, id, report);
     for (size_t i = 0; status == ENX_OK && i < input_count; i++)
-        status = enx_store_input_add(job->store, job->id, (uint32_t)i, inputs[i].path,
+        status = enx_store_input_add(store, *id, (uint32_t)i, inputs[i].path,
                                      inputs[i].content.text, inputs[i].content.size_bytes, report);
-    if (status == ENX_OK) status = set_models(job, report);
-    if (status == ENX_OK) status = enx_store_commit(job->store, report);
     enx_buf_deinit(&settings);
     return status;
+}
+
+enx_status cli_job_add(enx_store *store, const cli_job_settings *settings,
+                       const cli_job_input *inputs, size_t input_count, uint64_t *id,
+                       enx_report *report)
+{
+    ENX_TRY(enx_store_begin(store, report));
+    const enx_status status = add_row(store, settings, "", inputs, input_count, id, report);
+    const enx_status committed = enx_store_commit(store, status == ENX_OK ? report : NULL);
+    return status == ENX_OK ? committed : status;
+}
+
+static enx_status add_job(cli_job *job, const cli_job_settings *s, const char *key,
+                          const cli_job_input *inputs, size_t input_count, enx_report *report)
+{
+    ENX_TRY(enx_store_begin(job->store, report));
+    ENX_TRY(add_row(job->store, s, key, inputs, input_count, &job->id, report));
+    ENX_TRY(set_models(job, report));
+    return enx_store_commit(job->store, report);
 }
 
 /* Monotonic within a run, and near the wall clock, so that records of several runs compare. */
@@ -351,6 +369,7 @@ enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_
     if (status == ENX_OK && id != 0) {
         roster_check check = { enx_backend_roster(job->backend), id, 0 };
         status = enx_store_bill_each(job->store, id, check_model, &check, report);
+        if (status == ENX_OK && check.count == 0) status = set_models(job, report);
     }
     if (status != ENX_OK) {
         cli_job_close(&job);
@@ -481,7 +500,8 @@ static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *repor
                                                               : turn_us;
         enx_backend_hold(job->backend);
         enx_backend_poll(job->backend, wait_us, hand_over, job);
-        if (cli_is_interrupted() && !is_canceled) {
+        const bool is_planned = job->plans_only && enx_swarm_summary_get(job->swarm).has_plan;
+        if ((cli_is_interrupted() || is_planned) && !is_canceled) {
             is_canceled = true;
             enx_swarm_cancel(job->swarm);
         }
@@ -525,6 +545,7 @@ enx_status cli_job_run(cli_job *job, const cli_job_settings *settings, const enx
                               .measure = port_measure,
                               .now_us = port_now_us,
                               .random_u64 = port_random_u64 };
+    job->plans_only = settings->plans_only;
     enx_swarm_options options = swarm_options(job, settings, items, item_count);
     enx_plan          plan;
     bool              has_plan = false;

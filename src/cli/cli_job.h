@@ -40,6 +40,7 @@ typedef struct cli_job_settings {
     const char     *input_field, *output_field, *report_field;
     enx_budget_caps caps;   /* beside budget_usd; 0: none */
     json_t         *recipe; /* what JOB.yaml says (cli_recipe.h); NULL: no such file */
+    bool            plans_only; /* stop, as by Ctrl-C, when there is a plan; not kept */
     json_t         *json;   /* owns the texts of a job that was read back; may be NULL */
 } cli_job_settings;
 
@@ -57,7 +58,7 @@ typedef struct cli_job {
     int          lock_fd; /* -1: none */
     bool         is_grouped;
     uint64_t     clock_offset_us; /* wall less monotonic */
-    bool         is_quiet;
+    bool         is_quiet, plans_only;
     double       seconds;
 } cli_job;
 
@@ -87,6 +88,10 @@ typedef struct cli_job_input {
     const char *path;
     enx_span    content;
 } cli_job_input;
+/* Put a `run` or `map` into the store and no more: cli_job_open with its id begins it. */
+ENX_MUST_USE enx_status cli_job_add(enx_store *store, const cli_job_settings *settings,
+                                    const cli_job_input *inputs, size_t input_count, uint64_t *id,
+                                    enx_report *report);
 ENX_MUST_USE enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
                                      const char *key, const cli_job_input *inputs,
                                      size_t input_count, bool is_quiet, enx_report *report);
