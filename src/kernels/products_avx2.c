@@ -11,6 +11,9 @@
 
 enum { WIDE = 0 }; /* depth of weights of 8 bits */
 
+/* Finish v in a register before going on: gcc would rather begin all loads and spill. */
+#define HOLD(v) __asm__("" : "+x"(v))
+
 ENX_INLINE __m256i broadcast_quad(const int8_t *q)
 {
     int32_t quad;
@@ -48,11 +51,14 @@ ENX_INLINE void add_quads(__m256i dot[TILE_BATCH], const uint8_t *q, const int8_
                 const __m256i a = depth == WIDE ? _mm256_sign_epi8(quad, w) : quad;
                 const __m256i pairs = _mm256_maddubs_epi16(size, a);
                 sum[j] = i == 0 ? pairs : _mm256_add_epi16(sum[j], pairs);
+                HOLD(sum[j]);
             }
         }
         ENX_UNROLL
-        for (size_t j = 0; j < batch; j++)
+        for (size_t j = 0; j < batch; j++) {
             dot[j] = _mm256_add_epi32(dot[j], _mm256_madd_epi16(sum[j], factors));
+            HOLD(dot[j]);
+        }
     }
 }
 

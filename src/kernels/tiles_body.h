@@ -233,6 +233,7 @@ static void open_q5_k(void *out, const uint8_t *const rows[TILE_ROWS], size_t bl
         __m256i bits[TILE_QUADS], v[TILE_QUADS];
         open_k_header(tile, lane, rows + lane, at);
         gather_32(bits, rows + lane, at + 16);
+        ENX_UNROLL
         for (int pair = 0; pair < 4; pair++) {
             uint8_t(*q)[TILE_ROWS][4] = tile->q + pair * 16;
             gather_32(v, rows + lane, at + 48 + (size_t)pair * 32);
@@ -261,6 +262,7 @@ ENX_INLINE void open_q6_half(uint8_t (*q)[TILE_ROWS][4], size_t lane,
 {
     __m256i pairs[TILE_QUADS], v[TILE_QUADS];
     gather_32(pairs, rows, high_at);
+    ENX_UNROLL
     for (int part = 0; part < 2; part++) {
         gather_32(v, rows, low_at + (size_t)part * 32);
         ENX_UNROLL
