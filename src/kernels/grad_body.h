@@ -24,6 +24,9 @@ typedef uint16_t halves __attribute__((vector_size(32)));
 typedef uint32_t ulanes __attribute__((vector_size(64)));
 enum { LANES = 16 };
 
+/* Lanes that cross a call go through memory. */
+#define LANES_INLINE static inline __attribute__((always_inline))
+
 /* Half a head may be 8 wide. */
 typedef float eight __attribute__((vector_size(32)));
 enum { EIGHT = 8 };
@@ -37,18 +40,18 @@ static inline eight load_eight(const float *p)
 
 static inline void store_eight(float *p, eight v) { memcpy(p, &v, sizeof v); }
 
-static inline lanes load(const float *p)
+LANES_INLINE lanes load(const float *p)
 {
     lanes v;
     memcpy(&v, p, sizeof v);
     return v;
 }
 
-static inline void store(float *p, lanes v) { memcpy(p, &v, sizeof v); }
+LANES_INLINE void store(float *p, lanes v) { memcpy(p, &v, sizeof v); }
 
-static inline lanes splat(float x) { return (lanes){ 0 } + x; }
+LANES_INLINE lanes splat(float x) { return (lanes){ 0 } + x; }
 
-static inline float lanes_sum(lanes v)
+LANES_INLINE float lanes_sum(lanes v)
 {
     float a[LANES];
     store(a, v);
@@ -57,13 +60,13 @@ static inline float lanes_sum(lanes v)
     return a[0];
 }
 
-static inline lanes lanes_max(lanes a, lanes b)
+LANES_INLINE lanes lanes_max(lanes a, lanes b)
 {
     const ilanes more = a > b;
     return (lanes)(((ilanes)a & more) | ((ilanes)b & ~more));
 }
 
-static float row_max(const float *x, size_t n)
+LANES_INLINE float row_max(const float *x, size_t n)
 {
     lanes top = load(x);
     for (size_t i = LANES; i < n; i += LANES) top = lanes_max(load(x + i), top);
@@ -75,7 +78,7 @@ static float row_max(const float *x, size_t n)
 }
 
 /* e^x for x <= 88; below -87 it is 0.  Relative error < 2e-7: 2^n * p(r), r in [-ln2/2, ln2/2]. */
-static inline lanes lanes_exp(lanes x)
+LANES_INLINE lanes lanes_exp(lanes x)
 {
     const lanes  low = splat(-87.0f);
     const ilanes keep = x > low;
@@ -204,7 +207,7 @@ static void head_rope_back(float *dx, float *dgain, float *dy, const float *x, s
 }
 
 /* Below -80 the result is as good as 0, and e^-x would leave the range of f32. */
-static inline lanes sigmoid(lanes x)
+LANES_INLINE lanes sigmoid(lanes x)
 {
     return 1.0f / (1.0f + lanes_exp(-lanes_max(x, splat(-80.0f))));
 }
