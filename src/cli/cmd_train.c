@@ -38,6 +38,7 @@ static const char *const help_text =
     "      --ladder FILE      train models of rising size, and write their losses to DIR/runs.csv,\n"
     "                         for `enxame scale`; it goes on where it was stopped or killed\n"
     "      --rungs N          only the first N rungs of the ladder\n"
+    "      --plan             say what would be trained, with N, D and compute, and train nothing\n"
     "\n"
     "Example: enxame train models/recipes/pt_BR.yaml --data corpus/train -o pt_BR.gguf\n";
 
@@ -45,7 +46,7 @@ typedef struct train_arguments {
     const char     *recipe, *data, *out, *checkpoint, *init, *ladder;
     enx_tensor_type type;
     uint32_t        threads, rungs;
-    int             is_f32, is_json, is_export_only;
+    int             is_f32, is_json, is_export_only, is_plan;
 } train_arguments;
 
 static volatile sig_atomic_t stop_requested;
@@ -84,6 +85,7 @@ static enx_status parse_arguments(train_arguments *a, int argc, char **argv, enx
                                       { "ladder", required_argument, NULL, LADDER },
                                       { "rungs", required_argument, NULL, RUNGS },
                                       { "f32", no_argument, &a->is_f32, 1 },
+                                      { "plan", no_argument, &a->is_plan, 1 },
                                       { "json", no_argument, &a->is_json, 1 },
                                       { "export-only", no_argument, &a->is_export_only, 1 },
                                       { 0 } };
@@ -119,6 +121,7 @@ static enx_status parse_arguments(train_arguments *a, int argc, char **argv, enx
         default:
             break;
         }
+    if (a->is_plan && a->ladder) return ENX_OK;
     if (!a->data)
         return ENX_FAIL(report, INVALID, "--data DIR is missing: where the text files are");
     if (a->ladder && (!a->out || optind != argc))
@@ -230,12 +233,29 @@ static bool show_climb(void *user, const enx_climb_progress *p)
     return !stop_requested;
 }
 
-static enx_status climb(const train_arguments *a, enx_report *report)
+static enx_status print_plan(const enx_climb *climb, uint32_t rungs, enx_report *report)
 {
-    enx_climb *ladder = NULL;
+    static enx_climb_trunk trunks[ENX_CLIMB_TRUNKS_MAX];
+    uint32_t               count;
+    ENX_TRY(enx_climb_plan(climb, rungs ? rungs : climb->rungs_count, trunks, &count, report));
+    printf("%-20s %-6s %10s %12s %10s %8s\n", "run", "for", "N", "D", "C", "steps");
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t b = 0; b < trunks[i].branch_count; b++) {
+            const enx_climb_branch *branch = &trunks[i].branches[b];
+            char                    name[ENX_CLIMB_NAME_BYTES_MAX];
+            enx_climb_name(name, climb, &trunks[i], branch);
+            printf("%-20s %-6s %10llu %12llu %10.4g %8u\n", name,
+                   trunks[i].is_law ? "law" : "sweep", (unsigned long long)trunks[i].params,
+                   (unsigned long long)branch->steps * climb->rungs[trunks[i].rung].step_tokens,
+                   enx_climb_flops(climb, &trunks[i], branch), branch->steps);
+        }
+    return ENX_OK;
+}
+
+static enx_status climb(const train_arguments *a, const enx_climb *ladder, enx_report *report)
+{
     enx_pool  *pool = NULL;
     uint64_t   shown_us = 0;
-    ENX_TRY(enx_climb_open(&ladder, a->ladder, report));
     enx_status status = enx_pool_open(&pool, a->threads, report);
     if (status == ENX_OK) {
         const enx_climb_options options = { .climb = ladder,
@@ -252,6 +272,15 @@ static enx_status climb(const train_arguments *a, enx_report *report)
     }
     if (status == ENX_OK) fprintf(stderr, "wrote %s/runs.csv\n", a->out);
     enx_pool_close(&pool);
+    return status;
+}
+
+static enx_status train_ladder(const train_arguments *a, enx_report *report)
+{
+    enx_climb *ladder = NULL;
+    ENX_TRY(enx_climb_open(&ladder, a->ladder, report));
+    const enx_status status =
+        a->is_plan ? print_plan(ladder, a->rungs, report) : climb(a, ladder, report);
     enx_climb_close(&ladder);
     return status;
 }
@@ -268,7 +297,7 @@ int cmd_train(int argc, char **argv)
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
     enx_status status = parse_arguments(&a, argc, argv, &report);
-    if (status == ENX_OK) status = a.ladder ? climb(&a, &report) : train(&a, &report);
+    if (status == ENX_OK) status = a.ladder ? train_ladder(&a, &report) : train(&a, &report);
     if (status != ENX_OK) fprintf(stderr, "enxame train: %s\n", report.text);
     return enx_status_exit_code(status);
 }

@@ -7,7 +7,7 @@
 #include "train/recipe_yaml.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdio.h>
 
 enum { FFN_MULTIPLE = 32 };
 
@@ -203,7 +203,9 @@ static enx_status add_trunk(const enx_climb *c, uint32_t rung, double factor, ui
                                         .is_sweep = rung < ENX_CLIMB_SWEEP_RUNGS,
                                         .is_law = factor == 1,
                                         .params = layout.count,
-                                        .embed_params = (uint64_t)sizes.vocab * width };
+                                        .embed_params = (uint64_t)sizes.vocab * width,
+                                        .flops_per_token = enx_net_flops_per_token(
+                                            &layout, 0.5 * c->shape.context) };
     cut_branches(c, &trunks[(*count)++]);
     return ENX_OK;
 }
@@ -221,6 +223,20 @@ enx_status enx_climb_plan(const enx_climb *climb, uint32_t rung_count,
                 ENX_TRY(add_trunk(climb, rung, factor, seed, trunks, count, report));
         }
     return ENX_OK;
+}
+
+double enx_climb_flops(const enx_climb *climb, const enx_climb_trunk *trunk,
+                       const enx_climb_branch *branch)
+{
+    return trunk->flops_per_token * branch->steps * climb->rungs[trunk->rung].step_tokens;
+}
+
+void enx_climb_name(char out[ENX_CLIMB_NAME_BYTES_MAX], const enx_climb *climb,
+                    const enx_climb_trunk *trunk, const enx_climb_branch *branch)
+{
+    snprintf(out, ENX_CLIMB_NAME_BYTES_MAX, "w%03u-s%llu-x%g-t%g",
+             climb->rungs[trunk->rung].width, (unsigned long long)trunk->seed, trunk->factor,
+             branch->tokens_per_param);
 }
 
 enx_recipe enx_climb_recipe(const enx_climb *climb, const enx_climb_trunk *trunk,

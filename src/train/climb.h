@@ -100,6 +100,7 @@ typedef struct enx_climb_trunk {
     bool             is_law;     /* its branches are points of the ladder */
     uint64_t         params;     /* N, all of them: the tied embedding is the head, too */
     uint64_t         embed_params;
+    double           flops_per_token; /* forward and backward */
     enx_climb_branch branches[ENX_CLIMB_BRANCHES_MAX];
     uint32_t         branch_count;
 } enx_climb_trunk;
@@ -114,6 +115,15 @@ void                    enx_climb_close(enx_climb **climb);
 ENX_MUST_USE enx_status enx_climb_plan(const enx_climb *climb, uint32_t rung_count,
                                        enx_climb_trunk trunks[ENX_CLIMB_TRUNKS_MAX],
                                        uint32_t *count, enx_report *report);
+
+/* Compute of a branch, in FLOP. */
+double enx_climb_flops(const enx_climb *climb, const enx_climb_trunk *trunk,
+                       const enx_climb_branch *branch);
+
+/* As in runs.csv: "w064-s1-x1-t8" for width, seed, factor of the rate, tokens a parameter. */
+enum { ENX_CLIMB_NAME_BYTES_MAX = 64 };
+void enx_climb_name(char out[ENX_CLIMB_NAME_BYTES_MAX], const enx_climb *climb,
+                    const enx_climb_trunk *trunk, const enx_climb_branch *branch);
 
 /* The recipe of a trunk, for `steps` steps of which the last `decay` share falls.  Its lists are
  * borrowed from the ladder and `sources` [text_count]; never closed. */

@@ -17,7 +17,6 @@
 #include <string.h>
 
 enum {
-    NAME_BYTES_MAX = 64,
     LINE_BYTES_MAX = 1024,
     RUNS_MAX = ENX_CLIMB_TRUNKS_MAX * ENX_CLIMB_BRANCHES_MAX,
     CSV_BYTES_MAX = RUNS_MAX * LINE_BYTES_MAX,
@@ -34,7 +33,7 @@ typedef struct run {
     const enx_climb_trunk  *trunk;
     const enx_climb_branch *branch;
     uint64_t                key;
-    char                    name[NAME_BYTES_MAX];
+    char                    name[ENX_CLIMB_NAME_BYTES_MAX];
     char                    line[LINE_BYTES_MAX]; /* of runs.csv; "": not done */
     double                  loss;
 } run;
@@ -143,8 +142,7 @@ static enx_status write_line(climber *c, run *r, enx_trainer *trainer, enx_repor
         (unsigned long long)r->key, r->name, t->is_law ? "law" : "sweep",
         r->branch->tokens_per_param, r->loss, (unsigned long long)t->params,
         (unsigned long long)(t->params - t->embed_params), tokens,
-        (double)now.tokens *
-            enx_trainer_flops_per_token(trainer, 0.5 * (double)recipe->model.context),
+        enx_climb_flops(c->climb, t, r->branch),
         unique, tokens / unique, recipe->model.width, recipe->model.layers,
         (unsigned long long)t->seed, t->factor, recipe->train.learning_rate, r->branch->steps,
         enx_trainer_bits_per_byte(trainer), now.wall_s, now.cpu_s,
@@ -175,7 +173,7 @@ static enx_status write_runs(const climber *c, enx_report *report)
 static enx_status export_rung(const climber *c, const run *r, enx_trainer *trainer,
                               enx_report *report)
 {
-    char path[PATH_BYTES_MAX], name[NAME_BYTES_MAX];
+    char path[PATH_BYTES_MAX], name[ENX_CLIMB_NAME_BYTES_MAX];
     if (!r->trunk->is_law || r->trunk->seed != c->climb->seed ||
         r->branch != &r->trunk->branches[r->trunk->branch_count - 1])
         return ENX_OK;
@@ -273,12 +271,6 @@ static uint64_t key_of(climber *c, const run *r)
     return fnv1a(UINT64_C(0xCBF29CE484222325), text, (size_t)size_bytes);
 }
 
-static void name_run(run *r, uint32_t width)
-{
-    snprintf(r->name, sizeof r->name, "w%03u-s%llu-x%g-t%g", width,
-             (unsigned long long)r->trunk->seed, r->trunk->factor, r->branch->tokens_per_param);
-}
-
 static enx_status list_runs(climber *c, enx_report *report)
 {
     const uint32_t limit = c->o->rung_count ? c->o->rung_count : c->climb->rungs_count;
@@ -288,7 +280,7 @@ static enx_status list_runs(climber *c, enx_report *report)
         for (uint32_t b = 0; b < c->trunks[t].branch_count; b++) {
             run *r = &c->runs[c->run_count++];
             *r = (run){ .trunk = &c->trunks[t], .branch = &c->trunks[t].branches[b] };
-            name_run(r, c->climb->rungs[c->trunks[t].rung].width);
+            enx_climb_name(r->name, c->climb, r->trunk, r->branch);
             if (c->trunks[t].rung < limit) c->run_limit = c->run_count;
         }
     return ENX_OK;

@@ -243,11 +243,6 @@ uint64_t enx_trainer_hash(const enx_trainer *trainer)
 
 const enx_tokenizer *enx_trainer_tokenizer(const enx_trainer *trainer) { return trainer->tokenizer; }
 
-double enx_trainer_flops_per_token(const enx_trainer *trainer, double mean_segment_tokens)
-{
-    return enx_net_flops_per_token(&trainer->layout, mean_segment_tokens);
-}
-
 enx_trainer_totals enx_trainer_totals_now(const enx_trainer *t)
 {
     enx_trainer_totals now = t->totals;

@@ -102,7 +102,5 @@ const char          *enx_trainer_products(const enx_trainer *trainer);
 /* FNV-1a over the parameters' bytes. */
 uint64_t             enx_trainer_hash(const enx_trainer *trainer);
 const enx_tokenizer *enx_trainer_tokenizer(const enx_trainer *trainer);
-/* Floating-point operations of one token, forward and backward. */
-double enx_trainer_flops_per_token(const enx_trainer *trainer, double mean_segment_tokens);
 
 #endif /* ENX_TRAIN_TRAIN_LOOP_H */
