@@ -132,8 +132,7 @@ static void ask_arithmetic(enx_question *q, int level, enx_rng *rng)
         a = (uint32_t)enx_rng_below(rng, end[level]);
         b = (uint32_t)enx_rng_below(rng, end[level]);
         used += (size_t)snprintf(q->text + used, sizeof q->text - used, "%u+%u=", a, b);
-        if (i < 2)
-            used += (size_t)snprintf(q->text + used, sizeof q->text - used, "%u\n", a + b);
+        if (i < 2) used += (size_t)snprintf(q->text + used, sizeof q->text - used, "%u\n", a + b);
     }
     snprintf(q->options[0], sizeof q->options[0], "%u", a + b);
     uint32_t least = 1; /* of as many digits */
@@ -141,9 +140,8 @@ static void ask_arithmetic(enx_question *q, int level, enx_rng *rng)
     for (int i = 1; i < ENX_ABILITY_OPTIONS;) {
         char           text[ENX_ABILITY_OPTION_BYTES_MAX];
         const uint32_t first = least == 1 ? 0 : least;
-        snprintf(text, sizeof text, "%u",
-                 first + (uint32_t)enx_rng_below(rng, 10 * least - first));
-        if (!has_option(q, i, text)) strcpy(q->options[i++], text);
+        snprintf(text, sizeof text, "%u", first + (uint32_t)enx_rng_below(rng, 10 * least - first));
+        if (!has_option(q, i, text)) memcpy(q->options[i++], text, sizeof text);
     }
 }
 
@@ -205,8 +203,8 @@ static enx_status encode(asker *a, const enx_question *q, enx_report *report)
         a->tokens[i].count = 0;
         if (enx_tokenizer_begin(a->loaded->tokenizer, text, size, &a->tokens[i]) != ENX_OK)
             return ENX_FAIL(report, NOMEM, "no memory for a question");
-        ENX_TRY(enx_tokenizer_encode(a->loaded->tokenizer, text, size, false, &a->tokens[i],
-                                     report));
+        ENX_TRY(
+            enx_tokenizer_encode(a->loaded->tokenizer, text, size, false, &a->tokens[i], report));
     }
     return ENX_OK;
 }
@@ -218,8 +216,8 @@ static enx_status answer(asker *a, const enx_question *q, bool *is_asked, bool *
     ENX_TRY(encode(a, q, report));
     *is_asked = true;
     for (int i = 0; i < ENX_ABILITY_OPTIONS; i++)
-        *is_asked &= a->tokens[i].count >= 2 &&
-                     a->tokens[i].count < enx_engine_context_tokens(a->engine);
+        *is_asked &=
+            a->tokens[i].count >= 2 && a->tokens[i].count < enx_engine_context_tokens(a->engine);
     if (!*is_asked) return ENX_OK;
     const size_t common = common_count(a);
     for (int i = 0; i < ENX_ABILITY_OPTIONS; i++) {
@@ -234,8 +232,7 @@ static enx_status answer(asker *a, const enx_question *q, bool *is_asked, bool *
     }
     while (enx_engine_step(a->engine, add_logprobs, a) > 0) continue;
     *is_right = true;
-    for (int i = 1; i < ENX_ABILITY_OPTIONS; i++)
-        *is_right &= a->logprob[0] > a->logprob[i];
+    for (int i = 1; i < ENX_ABILITY_OPTIONS; i++) *is_right &= a->logprob[0] > a->logprob[i];
     return ENX_OK;
 }
 
@@ -260,10 +257,9 @@ enx_status enx_ability_run(enx_ability *out, const enx_loaded *loaded,
                            const enx_ability_options *options, enx_report *report)
 {
     asker                    a = { .loaded = loaded };
-    const enx_engine_options engine = { .model = loaded->model,
-                                        .slot_count = SLOTS,
-                                        .pool = options->pool,
-                                        .cpu = options->cpu };
+    const enx_engine_options engine = {
+        .model = loaded->model, .slot_count = SLOTS, .pool = options->pool, .cpu = options->cpu
+    };
     if (options->questions == 0 || options->questions > ENX_ABILITY_QUESTIONS_MAX)
         return ENX_FAIL(report, INVALID, "questions: from 1 to %d", ENX_ABILITY_QUESTIONS_MAX);
     *out = (enx_ability){ 0 };

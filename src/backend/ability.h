@@ -49,11 +49,11 @@ typedef struct enx_question {
 } enx_question;
 
 typedef struct enx_ability_options {
-    uint32_t    questions;    /* of each task and level; at most ENX_ABILITY_QUESTIONS_MAX */
-    const char *words;        /* text for next_word; NULL: the task is left out */
+    uint32_t    questions; /* of each task and level; at most ENX_ABILITY_QUESTIONS_MAX */
+    const char *words;     /* text for next_word; NULL: the task is left out */
     size_t      words_bytes;
-    enx_pool   *pool;         /* borrowed, may be NULL */
-    const char *cpu;          /* cap on the kernels (engine.h) */
+    enx_pool   *pool; /* borrowed, may be NULL */
+    const char *cpu;  /* cap on the kernels (engine.h) */
 } enx_ability_options;
 
 typedef struct enx_ability {

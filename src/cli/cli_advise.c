@@ -55,10 +55,9 @@ static void print_json(const cli_ledger *l, const cli_market_law *law, const cli
 {
     json_t *list = json_array();
     for (int i = 0; i < SIZES; i++)
-        json_array_append_new(list, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "size",
-                                              all[i].size, "training_compute",
-                                              all[i].size * all[i].size, "escalated",
-                                              all[i].escalated, "expected_escalated",
+        json_array_append_new(list, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "size", all[i].size,
+                                              "training_compute", all[i].size * all[i].size,
+                                              "escalated", all[i].escalated, "expected_escalated",
                                               all[i].expected, "task_usd", all[i].task_usd,
                                               "saved_usd_per_million", 1e6 * all[i].saved_usd));
     cli_print_json(json_pack("{s:I, s:i, s:f, s:f, s:o, s:o}", "job", (json_int_t)l->job_id,
@@ -67,8 +66,7 @@ static void print_json(const cli_ledger *l, const cli_market_law *law, const cli
                              list));
 }
 
-enx_status cli_advise_print(const char *job, const char *law_path, bool is_json,
-                            enx_report *report)
+enx_status cli_advise_print(const char *job, const char *law_path, bool is_json, enx_report *report)
 {
     cli_ledger     ledger;
     cli_market_law law;

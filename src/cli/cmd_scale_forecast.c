@@ -359,7 +359,8 @@ static enx_status check_options(const options *o, enx_report *report)
         return ENX_FAIL(report, INVALID, "--rungs: from 1 to %d", AHEAD_MAX);
     if (o->at != 0 && (o->factor != 0 || o->ahead != 1))
         return ENX_FAIL(report, INVALID, "--at is one rung: leave --factor out, and --rungs 1");
-    if (!(o->at >= 0 && o->at <= 1e40)) return ENX_FAIL(report, INVALID, "--at: FLOP, at most 1e40");
+    if (!(o->at >= 0 && o->at <= 1e40))
+        return ENX_FAIL(report, INVALID, "--at: FLOP, at most 1e40");
     if (o->factor != 0 && !(o->factor > 1 && o->factor <= 1e6))
         return ENX_FAIL(report, INVALID, "--factor: above 1 and at most 1e6");
     if (!(o->level >= 0.1 && o->level <= 0.99))

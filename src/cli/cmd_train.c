@@ -35,7 +35,8 @@ static const char *const help_text =
     "      --export-only      write the model from the checkpoint as it is\n"
     "      --json             print the record of the run on stdout\n"
     "\n"
-    "      --ladder FILE      train models of rising size, and write their losses to DIR/runs.csv,\n"
+    "      --ladder FILE      train models of rising size, and write their losses to "
+    "DIR/runs.csv,\n"
     "                         for `enxame scale`; it goes on where it was stopped or killed\n"
     "      --rungs N          only the first N rungs of the ladder\n"
     "      --plan             say what would be trained, with N, D and compute, and train nothing\n"
@@ -139,8 +140,8 @@ static void print_progress(const char *run, const enx_train_progress *p)
     fprintf(stderr,
             "%sstep %u/%u  loss %.4f  %.4f bits/byte  norm %.2f  rate %.2e  %.0f tokens/s  "
             "left %lluh%02llum\n",
-            run, p->step, p->steps, p->loss_smooth, p->bits_per_byte, p->gradient_norm, p->learning_rate,
-            p->tokens_per_s, (unsigned long long)(left / 3600),
+            run, p->step, p->steps, p->loss_smooth, p->bits_per_byte, p->gradient_norm,
+            p->learning_rate, p->tokens_per_s, (unsigned long long)(left / 3600),
             (unsigned long long)(left / 60 % 60));
 }
 

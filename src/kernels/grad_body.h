@@ -3,9 +3,8 @@
  *
  * Private to grad_*.c: each includes this file under its own -m flags with GRAD_LEVEL, GRAD_BIND,
  * GRAD_STRIP and GRAD_BLOCK_ROWS defined.  The lanes are a compiler vector; a level without 512-bit
- * registers
- * gets them as two or four narrower ones.  Sums always run over 16 lanes and then pairwise, so that
- * the order is the same for every length and thread.
+ * registers gets them as two or four narrower ones.  Sums always run over 16 lanes and then
+ * pairwise, so that the order is the same for every length and thread.
  *
  * Layer: kernels.  Thread-safety: no shared state.
  */
@@ -237,8 +236,8 @@ static void silu_mul_back(float *dgate_up, const float *ds, const float *gate_up
  *
  * c[m][n] = sum_k a(m, k) b[k][n], a(m, k) = a[m * a_row + k * a_column], over blocks of rows
  * and two strips of columns held in registers: GRAD_STRIP is the level's register, and
- * GRAD_BLOCK_ROWS, a divisor of 32, as many rows as fit.  Each number of c is one sum over rising k,
- * so the shape of the blocks changes no bit.  `triangle` skips what causality makes zero: LOWER
+ * GRAD_BLOCK_ROWS, a divisor of 32, as many rows as fit.  Each number of c is one sum over rising
+ * k, so the shape of the blocks changes no bit.  `triangle` skips what causality makes zero: LOWER
  * sums k < m + the block's rows, UPPER sums k >= m. */
 enum { STRIP = GRAD_STRIP, BLOCK_ROWS = GRAD_BLOCK_ROWS, BLOCK_COLUMNS = 2 * STRIP };
 typedef float strip __attribute__((vector_size(4 * GRAD_STRIP)));
@@ -314,10 +313,7 @@ static void lower_scores(float *scores, const float *a, const float *b_t, size_t
 
 enum { PADDING = 2 * LANES }; /* of a segment's tokens */
 
-static size_t padded_count(size_t n)
-{
-    return (n + PADDING - 1) & ~(size_t)(PADDING - 1);
-}
+static size_t padded_count(size_t n) { return (n + PADDING - 1) & ~(size_t)(PADDING - 1); }
 
 /* Copy [n][d] at `stride` into a dense, zero-padded [padded][d]. */
 static void gather(float *out, const float *in, size_t stride, size_t n, size_t padded, size_t d)

@@ -113,8 +113,9 @@ static enx_status check_rates(const enx_climb *c, enx_report *report)
     if (!has_one)
         return ENX_FAIL(report, INVALID, "train.sweep: 1, the rate of the rule, is not among it");
     if (!(t->rate > 0 && t->rate <= 100))
-        return ENX_FAIL(report, INVALID, "train.rate: above 0 and at most 100; it is divided by "
-                                         "the width");
+        return ENX_FAIL(report, INVALID,
+                        "train.rate: above 0 and at most 100; it is divided by "
+                        "the width");
     if (!(t->warmup >= 0 && t->decay > 0 && t->warmup + t->decay <= 1))
         return ENX_FAIL(report, INVALID,
                         "train: warmup and decay are shares of the steps, at most 1 together");
@@ -136,8 +137,7 @@ static enx_status check_climb(const enx_climb *c, enx_report *report)
         return ENX_FAIL(report, INVALID, "shape.ffn: from 0.5 to 8 times the width");
     if (c->held.kb == 0 || c->held.kb > ENX_HELD_BYTES_MAX / 1000)
         return ENX_FAIL(report, INVALID, "held.kb: from 1 to %d", ENX_HELD_BYTES_MAX / 1000);
-    if (c->unique_kb < 0)
-        return ENX_FAIL(report, INVALID, "unique_kb: above 0, or left out");
+    if (c->unique_kb < 0) return ENX_FAIL(report, INVALID, "unique_kb: above 0, or left out");
     return ENX_OK;
 }
 
@@ -178,8 +178,8 @@ static void cut_branches(const enx_climb *c, enx_climb_trunk *t)
 {
     const enx_climb_rung *rung = &c->rungs[t->rung];
     /* Off the rule's rate only the longest counts: it is what the sweep compares. */
-    for (unsigned i = t->is_law ? 0 : c->tokens_per_param_count - 1;
-         i < c->tokens_per_param_count; i++) {
+    for (unsigned i = t->is_law ? 0 : c->tokens_per_param_count - 1; i < c->tokens_per_param_count;
+         i++) {
         const double   ratio = c->tokens_per_param[i];
         const uint32_t steps = steps_for(rung, ratio * (double)t->params);
         const uint32_t fall = (uint32_t)fmax(1, round(c->train.decay * steps));
@@ -234,9 +234,8 @@ double enx_climb_flops(const enx_climb *climb, const enx_climb_trunk *trunk,
 void enx_climb_name(char out[ENX_CLIMB_NAME_BYTES_MAX], const enx_climb *climb,
                     const enx_climb_trunk *trunk, const enx_climb_branch *branch)
 {
-    snprintf(out, ENX_CLIMB_NAME_BYTES_MAX, "w%03u-s%llu-x%g-t%g",
-             climb->rungs[trunk->rung].width, (unsigned long long)trunk->seed, trunk->factor,
-             branch->tokens_per_param);
+    snprintf(out, ENX_CLIMB_NAME_BYTES_MAX, "w%03u-s%llu-x%g-t%g", climb->rungs[trunk->rung].width,
+             (unsigned long long)trunk->seed, trunk->factor, branch->tokens_per_param);
 }
 
 enx_recipe enx_climb_recipe(const enx_climb *climb, const enx_climb_trunk *trunk,
@@ -263,8 +262,8 @@ enx_recipe enx_climb_recipe(const enx_climb *climb, const enx_climb_trunk *trunk
         .shard_tokens = rung->step_tokens / t->shards,
         .passes = 1,
         .learning_rate = t->rate * trunk->factor / rung->width,
-        .warmup = (uint32_t)(t->warmup * steps_for(rung, climb->tokens_per_param[0] *
-                                                             (double)trunk->params)),
+        .warmup = (uint32_t)(t->warmup *
+                             steps_for(rung, climb->tokens_per_param[0] * (double)trunk->params)),
         .weight_decay = t->weight_decay,
         .clip = t->clip,
         .checkpoint_minutes = t->checkpoint_minutes,
@@ -300,8 +299,8 @@ static double loss_at(const double *factors, const double *loss, unsigned count,
 }
 
 enx_status enx_climb_judge(const enx_climb *climb,
-                           double loss[ENX_CLIMB_SWEEP_RUNGS][ENX_CLIMB_FACTORS_MAX],
-                           enx_report *report)
+                           double           loss[ENX_CLIMB_SWEEP_RUNGS][ENX_CLIMB_FACTORS_MAX],
+                           enx_report      *report)
 {
     const double  *factors = climb->train.sweep;
     const unsigned count = climb->train.sweep_count;

@@ -8,9 +8,9 @@
  * point of the law for each branch, at little more than the cost of the longest.
  *
  * Trunks come in the order in which they are trained.  The first ones are the sweep: the two
- * smallest rungs at every factor of the rate.  If the best rate is not the one of the rule, or moves
- * from one width to the next, the larger rungs would be trained ever further off their best rate,
- * and the ladder would bend for that reason alone (arXiv 2406.19146).
+ * smallest rungs at every factor of the rate.  If the best rate is not the one of the rule, or
+ * moves from one width to the next, the larger rungs would be trained ever further off their best
+ * rate, and the ladder would bend for that reason alone (arXiv 2406.19146).
  *
  * Layer: train.  Thread-safety: immutable after open; may be shared.
  */
@@ -53,11 +53,11 @@ typedef struct enx_climb_shape {
 } enx_climb_shape;
 
 typedef struct enx_climb_schedule {
-    double   rate;     /* of the plateau, times the width */
-    double  *sweep;    /* factors of it; 1 is among them */
+    double   rate;  /* of the plateau, times the width */
+    double  *sweep; /* factors of it; 1 is among them */
     unsigned sweep_count;
-    double   warmup;   /* share of the steps of the shortest branch */
-    double   decay;    /* share of a branch's steps, at its end, that falls to 0 */
+    double   warmup; /* share of the steps of the shortest branch */
+    double   decay;  /* share of a branch's steps, at its end, that falls to 0 */
     double   weight_decay, clip;
     uint32_t shards;
     double   checkpoint_minutes;
@@ -95,10 +95,10 @@ typedef struct enx_climb_branch {
 typedef struct enx_climb_trunk {
     uint32_t         rung;
     uint64_t         seed;
-    double           factor;     /* of the rate */
-    bool             is_sweep;   /* counts for the sweep */
-    bool             is_law;     /* its branches are points of the ladder */
-    uint64_t         params;     /* N, all of them: the tied embedding is the head, too */
+    double           factor;   /* of the rate */
+    bool             is_sweep; /* counts for the sweep */
+    bool             is_law;   /* its branches are points of the ladder */
+    uint64_t         params;   /* N, all of them: the tied embedding is the head, too */
     uint64_t         embed_params;
     double           flops_per_token; /* forward and backward */
     enx_climb_branch branches[ENX_CLIMB_BRANCHES_MAX];

@@ -129,11 +129,11 @@ static enx_status grow_trunk(climber *c, const run *r, const char *checkpoint, e
 
 static enx_status write_line(climber *c, run *r, enx_trainer *trainer, enx_report *report)
 {
-    const enx_trainer_totals  now = enx_trainer_totals_now(trainer);
-    const enx_climb_trunk    *t = r->trunk;
-    const enx_recipe         *recipe = &c->recipe;
-    const double              tokens = (double)now.targets;
-    const double              unique = fmin(tokens, c->unique_tokens);
+    const enx_trainer_totals now = enx_trainer_totals_now(trainer);
+    const enx_climb_trunk   *t = r->trunk;
+    const enx_recipe        *recipe = &c->recipe;
+    const double             tokens = (double)now.targets;
+    const double             unique = fmin(tokens, c->unique_tokens);
     ENX_TRY(enx_trainer_measure(trainer, c->held, &r->loss, report));
     const int size_bytes = snprintf(
         r->line, sizeof r->line,
@@ -142,10 +142,9 @@ static enx_status write_line(climber *c, run *r, enx_trainer *trainer, enx_repor
         (unsigned long long)r->key, r->name, t->is_law ? "law" : "sweep",
         r->branch->tokens_per_param, r->loss, (unsigned long long)t->params,
         (unsigned long long)(t->params - t->embed_params), tokens,
-        enx_climb_flops(c->climb, t, r->branch),
-        unique, tokens / unique, recipe->model.width, recipe->model.layers,
-        (unsigned long long)t->seed, t->factor, recipe->train.learning_rate, r->branch->steps,
-        enx_trainer_bits_per_byte(trainer), now.wall_s, now.cpu_s,
+        enx_climb_flops(c->climb, t, r->branch), unique, tokens / unique, recipe->model.width,
+        recipe->model.layers, (unsigned long long)t->seed, t->factor, recipe->train.learning_rate,
+        r->branch->steps, enx_trainer_bits_per_byte(trainer), now.wall_s, now.cpu_s,
         now.cpu_s * enx_trainer_watts_per_core / 3600, enx_trainer_products(trainer),
         (unsigned long long)c->vocab_hash, (unsigned long long)enx_dataset_hash(c->dataset),
         (unsigned long long)enx_held_hash(c->held), (unsigned long long)enx_trainer_hash(trainer),
@@ -257,18 +256,25 @@ static enx_status open_texts(climber *c, enx_report *report)
 
 static uint64_t key_of(climber *c, const run *r)
 {
-    const enx_recipe recipe = enx_climb_recipe(c->climb, r->trunk, c->sources);
-    char             text[LINE_BYTES_MAX];
-    const int        size_bytes = snprintf(
-        text, sizeof text, "%u %u %u %u %u|%u %u %u %u|%.9g %.9g %.9g|%llu %llu %llu|%llu %d %.9g",
-        recipe.model.width, recipe.model.layers, recipe.model.head_width, recipe.model.ffn,
-        recipe.model.context, recipe.train.shards, recipe.train.shard_tokens, recipe.train.warmup,
-        r->branch->steps, recipe.train.learning_rate, recipe.train.weight_decay, recipe.train.clip,
-        (unsigned long long)c->vocab_hash, (unsigned long long)enx_dataset_hash(c->dataset),
-        (unsigned long long)enx_held_hash(c->held), (unsigned long long)recipe.seed,
-        (int)r->branch->fall_step, recipe.unique_bytes);
-    ENX_CHECK(size_bytes > 0 && (size_t)size_bytes < sizeof text);
-    return fnv1a(UINT64_C(0xCBF29CE484222325), text, (size_t)size_bytes);
+    const enx_recipe           recipe = enx_climb_recipe(c->climb, r->trunk, c->sources);
+    const enx_recipe_model    *m = &recipe.model;
+    const enx_recipe_schedule *t = &recipe.train;
+    const uint64_t             whole[] = { m->width,
+                                           m->layers,
+                                           m->head_width,
+                                           m->ffn,
+                                           m->context,
+                                           t->shards,
+                                           t->shard_tokens,
+                                           t->warmup,
+                                           r->branch->steps,
+                                           r->branch->fall_step,
+                                           recipe.seed,
+                                           c->vocab_hash,
+                                           enx_dataset_hash(c->dataset),
+                                           enx_held_hash(c->held) };
+    const double real[] = { t->learning_rate, t->weight_decay, t->clip, recipe.unique_bytes };
+    return fnv1a(fnv1a(UINT64_C(0xCBF29CE484222325), whole, sizeof whole), real, sizeof real);
 }
 
 static enx_status list_runs(climber *c, enx_report *report)

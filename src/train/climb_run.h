@@ -42,10 +42,10 @@ typedef struct enx_climb_options {
     void *user;
 } enx_climb_options;
 
-/* Everything is borrowed for the call.  ENX_CANCELED: stopped, all is saved.  ENX_INVALID: the sweep
- * of the rate is no evidence (climb.h), or the text would be read more than ENX_CLIMB_EPOCHS_MAX
- * times although the ladder does not ask for it.  ENX_FORMAT: the folder holds another ladder's
- * runs.  Besides those of trainer and dataset. */
+/* Everything is borrowed for the call.  ENX_CANCELED: stopped, all is saved.  ENX_INVALID: the
+ * sweep of the rate is no evidence (climb.h), or the text would be read more than
+ * ENX_CLIMB_EPOCHS_MAX times although the ladder does not ask for it.  ENX_FORMAT: the folder holds
+ * another ladder's runs.  Besides those of trainer and dataset. */
 ENX_MUST_USE enx_status enx_climb_run(const enx_climb_options *options, enx_report *report);
 
 #endif /* ENX_TRAIN_CLIMB_RUN_H */

@@ -32,13 +32,13 @@ static const char *const fixed_controls[] = { "<|end|>",  "<|out|>",  "<|restore
 typedef struct source {
     const enx_recipe_source *recipe;
     enx_buf                  text;
-    double    weight;
+    double                   weight;
     uint32_t *starts; /* [line_count + 1], each line ends `gap` before the next start */
     uint32_t  line_count;
     uint32_t  used_count; /* of the lines, in the order of the first round */
     uint32_t  gap;        /* bytes between lines: a line break, or none between windows */
-    uint32_t  language; /* control id, or ENX_TOKEN_NONE */
-    unsigned  lexicon;  /* index, when there are lexicons */
+    uint32_t  language;   /* control id, or ENX_TOKEN_NONE */
+    unsigned  lexicon;    /* index, when there are lexicons */
 } source;
 
 typedef struct language_lexicon {
@@ -533,7 +533,7 @@ static enx_status draw_example(enx_dataset *d, uint32_t shard, enx_report *repor
     const uint64_t draw = state[1 + index]++ * d->recipe->train.shards + shard;
     const uint32_t line = line_of_draw(s->used_count < s->line_count ? draw % s->used_count : draw,
                                        s->line_count, d->recipe->seed ^ index);
-    const span     text = { s->text.data + s->starts[line], line_bytes(s, line), false, false };
+    const span text = { s->text.data + s->starts[line], line_bytes(s, line), false, false };
     w->tokens.count = 0;
     w->is_plain = false;
     enx_status status = ENX_OK;

@@ -175,7 +175,7 @@ static json_t *record_json(const enx_trainer *t)
 {
     const enx_trainer_totals now = enx_trainer_totals_now(t);
     const double             flops_per_token = enx_net_flops_per_token(&t->layout, MEAN_SEGMENT);
-    char                 data_hash[20];
+    char                     data_hash[20];
     snprintf(data_hash, sizeof data_hash, "%016llx",
              (unsigned long long)enx_dataset_hash(t->dataset));
     json_t *root = json_object();
@@ -187,7 +187,8 @@ static json_t *record_json(const enx_trainer *t)
     json_object_set_new(root, "flops", json_real(flops_per_token * (double)now.tokens));
     json_object_set_new(root, "wall_seconds", json_real(now.wall_s));
     json_object_set_new(root, "cpu_seconds", json_real(now.cpu_s));
-    json_object_set_new(root, "energy_wh_estimate", json_real(now.cpu_s * enx_trainer_watts_per_core / 3600));
+    json_object_set_new(root, "energy_wh_estimate",
+                        json_real(now.cpu_s * enx_trainer_watts_per_core / 3600));
     json_object_set_new(root, "loss", json_real(t->loss_smooth));
     json_object_set_new(root, "bits_per_byte", json_real(t->bytes_smooth));
     json_object_set_new(root, "data_hash", json_string(data_hash));

@@ -29,12 +29,11 @@ static enx_status add_window(enx_held *h, const enx_tokenizer *tokenizer, const 
                              size_t size_bytes, enx_report *report)
 {
     ENX_CHECK(h->window_count < h->window_max);
-    ENX_TRY(enx_tokenizer_encode(tokenizer, (const char *)text, size_bytes, false, &h->tokens,
-                                 report));
+    ENX_TRY(
+        enx_tokenizer_encode(tokenizer, (const char *)text, size_bytes, false, &h->tokens, report));
     h->starts[++h->window_count] = h->tokens.count;
     h->bytes += size_bytes;
-    for (size_t i = 0; i < size_bytes; i++)
-        h->hash = (h->hash ^ text[i]) * UINT64_C(0x100000001B3);
+    for (size_t i = 0; i < size_bytes; i++) h->hash = (h->hash ^ text[i]) * UINT64_C(0x100000001B3);
     return ENX_OK;
 }
 
@@ -85,7 +84,8 @@ static enx_status add_files(enx_held *h, const enx_held_options *o, enx_report *
         ENX_TRY(status);
     }
     if (h->window_count == 0)
-        return ENX_FAIL(report, INVALID, "held-out text: %u bytes are less than a window", o->bytes);
+        return ENX_FAIL(report, INVALID, "held-out text: %u bytes are less than a window",
+                        o->bytes);
     return ENX_OK;
 }
 

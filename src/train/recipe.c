@@ -6,11 +6,8 @@
 #include "train/recipe_yaml.h"
 
 static const cyaml_strval_t source_kinds[] = {
-    { "text", ENX_SOURCE_TEXT },
-    { "restore", ENX_SOURCE_RESTORE },
-    { "scout", ENX_SOURCE_SCOUT },
-    { "pairs", ENX_SOURCE_PAIRS },
-    { "plain", ENX_SOURCE_PLAIN },
+    { "text", ENX_SOURCE_TEXT },   { "restore", ENX_SOURCE_RESTORE }, { "scout", ENX_SOURCE_SCOUT },
+    { "pairs", ENX_SOURCE_PAIRS }, { "plain", ENX_SOURCE_PLAIN },
 };
 
 enum { OPTIONAL_TEXT = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL };

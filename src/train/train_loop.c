@@ -241,7 +241,10 @@ uint64_t enx_trainer_hash(const enx_trainer *trainer)
     return hash;
 }
 
-const enx_tokenizer *enx_trainer_tokenizer(const enx_trainer *trainer) { return trainer->tokenizer; }
+const enx_tokenizer *enx_trainer_tokenizer(const enx_trainer *trainer)
+{
+    return trainer->tokenizer;
+}
 
 enx_trainer_totals enx_trainer_totals_now(const enx_trainer *t)
 {

@@ -38,8 +38,8 @@ typedef struct enx_trainer_options {
     enx_dataset      *dataset;     /* borrowed, of this recipe; NULL: read from data_folder */
     const char       *vocab;       /* file of the vocabulary, made where there is none; NULL: beside
                                       the checkpoint */
-    const char       *fork;        /* a checkpoint to go on from where `checkpoint` is not there, and
-                                      to leave as it is; NULL: none */
+    const char       *fork;        /* a checkpoint to go on from where `checkpoint` is not there,
+                                      and to leave as it is; NULL: none */
     const char       *commit;      /* version of the program, for the record; may be NULL */
     enx_pool         *pool;        /* borrowed */
     unsigned          cpu_flags;   /* cpu.h */

@@ -51,11 +51,11 @@ struct enx_trainer {
     double       span_squares[TRAINER_SPANS_MAX];
     uint32_t     span_count;
 
-    uint32_t       step;
-    double         loss_smooth, bytes_smooth; /* nats a target; bits a byte */
+    uint32_t           step;
+    double             loss_smooth, bytes_smooth; /* nats a target; bits a byte */
     enx_trainer_totals totals;
-    float          curve[TRAINER_CURVE_MAX][2]; /* step, smooth loss */
-    uint32_t       curve_count;
+    float              curve[TRAINER_CURVE_MAX][2]; /* step, smooth loss */
+    uint32_t           curve_count;
 
     uint64_t started_us, started_cpu_us, saved_us;
     uint64_t started_tokens;

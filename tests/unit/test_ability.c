@@ -2,7 +2,6 @@
 /* test_ability.c - questions have one right answer and three of the same length that are wrong. */
 #include "backend/ability.h"
 
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,8 +41,7 @@ static void options_are_four_of_one_length(void **state)
                 assert_true(q.text[0] != '\0');
                 for (int i = 0; i < ENX_ABILITY_OPTIONS; i++) {
                     assert_int_equal(strlen(q.options[i]), strlen(q.options[0]));
-                    for (int k = 0; k < i; k++)
-                        assert_string_not_equal(q.options[i], q.options[k]);
+                    for (int k = 0; k < i; k++) assert_string_not_equal(q.options[i], q.options[k]);
                 }
             }
 }
