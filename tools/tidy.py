@@ -46,6 +46,8 @@ HEADER_ROOMS = {
     "oneapi/": {"train"},
     "seccomp.h": {"sandbox"},
     "curl/": {"backend"},
+    "nats/": {"backend"},
+    "openssl/": {"plat"},
     "immintrin.h": {"kernels"},
     "x86intrin.h": {"kernels"},
     "arm_neon.h": {"kernels"},

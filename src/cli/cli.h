@@ -151,5 +151,7 @@ int cmd_scale_fit(int argc, char **argv);
 int cmd_scale_forecast(int argc, char **argv);
 int cmd_scale_odds(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
+int cmd_worker(int argc, char **argv);
+int cmd_workers(int argc, char **argv);
 
 #endif /* ENX_CLI_CLI_H */

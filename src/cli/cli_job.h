@@ -35,7 +35,8 @@ typedef struct cli_job_settings {
     char        in[CLI_PATH_BYTES_MAX]; /* map */
     char        out[CLI_PATH_BYTES_MAX];
     const char *input_field, *output_field, *report_field;
-    json_t     *json; /* owns the texts of a job that was read back; may be NULL */
+    const char *queue; /* URL of a broker, instead of the swarm file's; NULL: that, if any */
+    json_t     *json;  /* owns the texts of a job that was read back; may be NULL */
 } cli_job_settings;
 
 typedef struct cli_job {
@@ -54,7 +55,7 @@ typedef struct cli_job {
 } cli_job;
 
 /* Options that `run` and `map` share. */
-enum { CLI_JOB_OPTION_COUNT = 9 };
+enum { CLI_JOB_OPTION_COUNT = 10 };
 void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *settings,
                      const char **swarm_path);
 /* Judge what the user gave and find the swarm. */
