@@ -6,7 +6,8 @@
  * shared, and nothing waits on a thread of libnats. */
 #include "backend/broker.h"
 
-#include "backend/wire.h"
+#include "backend/api_json.h"
+#include "backend/queue_wire.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "plat/clock.h"
@@ -241,6 +242,8 @@ static natsStatus fill_options(natsOptions *o, enx_broker *b, const enx_broker_o
     if (s == NATS_OK) s = natsOptions_SetReconnectBufSize(o, RECONNECT_BUFFER_BYTES);
     if (s == NATS_OK) s = natsOptions_SetMaxPendingMsgs(o, PENDING_MESSAGES);
     if (s == NATS_OK) s = natsOptions_SetPingInterval(o, 5000);
+    /* Else the client gathers for a millisecond: a call alone took 2.1 ms instead of 0.7. */
+    if (s == NATS_OK) s = natsOptions_SetSendAsap(o, true);
     if (s == NATS_OK) s = natsOptions_SetErrorHandler(o, on_error, b);
     if (s == NATS_OK) s = natsOptions_SetDisconnectedCB(o, on_lost, b);
     if (s == NATS_OK) s = natsOptions_SetReconnectedCB(o, on_found, b);
@@ -815,13 +818,15 @@ enx_status enx_broker_put_object(enx_broker *b, const char *name, const void *by
     json_t *meta =
         json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "name", name, "bucket", bucket, "nuid", id,
                   "size", (json_int_t)size_bytes, "chunks", (json_int_t)chunks, "digest", digest);
-    char *text = meta ? json_dumps(meta, JSON_COMPACT) : NULL;
-    json_decref(meta);
-    if (!text) return ENX_FAIL(report, NOMEM, "no memory for an object");
+    enx_buf text;
+    enx_buf_init(&text, ENX_BROKER_WORD_BYTES_MAX);
+    const enx_status status = enx_api_json_append(&text, meta, report);
     name_object(b, subject, name);
-    const natsStatus s = publish_meta(b, subject, text);
-    free(text);
-    return s == NATS_OK ? ENX_OK : fail_api(s, "storing an object", report);
+    const natsStatus s =
+        status == ENX_OK ? publish_meta(b, subject, enx_buf_text(&text)) : NATS_OK;
+    enx_buf_deinit(&text);
+    if (s != NATS_OK) return fail_api(s, "storing an object", report);
+    return status;
 }
 
 static enx_status read_chunks(enx_broker *b, const char *id, uint64_t size_bytes, enx_buf *out,

@@ -33,6 +33,7 @@ enum {
     ENX_BROKER_SUBJECT_BYTES = 256,
     ENX_BROKER_MESSAGE_BYTES = 512 << 10,   /* above, the content travels as an object */
     ENX_BROKER_OBJECT_BYTES_MAX = 32 << 20, /* of one that is read into memory */
+    ENX_BROKER_WORD_BYTES_MAX = 64 << 10, /* of JSON that says what or who is there */
     ENX_BROKER_LEASE_US = 30000000, /* a call without a sign of life goes to somebody else */
     ENX_BROKER_PRIORITIES = 2,      /* 0 is first */
     ENX_BROKER_WANTS_MAX = 128,     /* models whose calls one worker takes */

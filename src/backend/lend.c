@@ -2,7 +2,8 @@
 /* lend.c - calls taken, answered, told, acknowledged. */
 #include "backend/lend.h"
 
-#include "backend/wire.h"
+#include "backend/api_json.h"
+#include "backend/queue_wire.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "plat/clock.h"
@@ -29,9 +30,10 @@ enum {
     SPEED_TOKENS_OUT = 16,
 };
 
+/* A place for one call.  Its number here is turn * ENX_LEND_TASKS_MAX + place: those of several
+ * jobs may be alike, and a place is used again. */
 typedef struct task {
-    struct task    *next;
-    uint64_t        own_id; /* of the call here: those of several jobs may be alike */
+    uint64_t        own_id; /* 0: free */
     enx_wire_report told;   /* whose, which; the report itself is in `bytes` */
     char           *handle; /* owned */
     uint64_t        deadline_us, told_us;
@@ -59,12 +61,13 @@ struct enx_lend {
     enx_config       config;
     enx_config_model config_models[ENX_LEND_MODELS_MAX];
     enx_local       *local; /* NULL: an echo */
-    task            *tasks;
-    uint32_t         task_count;
-    uint64_t         next_id, started_us, sign_us, here_us;
-    bool             is_draining, is_barred, is_on_trial;
-    enx_buf          texts;
-    enx_lend_count   counts;
+    task             tasks[ENX_LEND_TASKS_MAX];
+    uint16_t       free_places[ENX_LEND_TASKS_MAX]; /* a stack, [ENX_LEND_TASKS_MAX - task_count] */
+    uint32_t       task_count, place_end;           /* every place from there on was never used */
+    uint64_t       turn, started_us, sign_us, here_us;
+    bool           is_draining, is_barred, is_on_trial;
+    enx_buf        texts;
+    enx_lend_count counts;
 };
 
 static void say(const enx_lend *l, const char *format, ...) ENX_PRINTF(2, 3);
@@ -274,6 +277,8 @@ enx_status enx_lend_open(enx_lend **out, enx_broker *broker, const enx_lend_opti
     l->options = *options;
     l->slots = options->slots ? options->slots : ENX_LEND_SLOTS;
     l->started_us = enx_clock_wall_us();
+    for (uint32_t i = 0; i < ENX_LEND_TASKS_MAX; i++) /* the lowest first */
+        l->free_places[i] = (uint16_t)(ENX_LEND_TASKS_MAX - 1 - i);
     enx_buf_init(&l->texts, 2 * ENX_WIRE_TEXT_BYTES_MAX);
     enx_status status = ENX_OK;
     for (uint32_t i = 0; status == ENX_OK && i < options->model_count; i++)
@@ -289,11 +294,11 @@ enx_status enx_lend_open(enx_lend **out, enx_broker *broker, const enx_lend_opti
     return ENX_OK;
 }
 
-static void free_task(task *t)
+static void empty_task(task *t)
 {
     enx_mem_free(t->bytes);
     enx_mem_free(t->handle);
-    enx_mem_free(t);
+    *t = (task){ 0 };
 }
 
 void enx_lend_close(enx_lend **lend)
@@ -301,10 +306,7 @@ void enx_lend_close(enx_lend **lend)
     enx_lend *l = *lend;
     if (!l) return;
     enx_local_close(&l->local);
-    for (task *t = l->tasks, *next; t; t = next) {
-        next = t->next;
-        free_task(t);
-    }
+    for (uint32_t i = 0; i < l->place_end; i++) empty_task(&l->tasks[i]);
     for (uint32_t i = 0; i < l->model_count; i++) enx_mem_free(l->models[i].path);
     enx_buf_deinit(&l->texts);
     enx_mem_free(l);
@@ -320,21 +322,17 @@ enx_lend_count enx_lend_counts(const enx_lend *l)
 
 /* ---- Tasks ---------------------------------------------------------------------------------- */
 
-static task *find_task(const enx_lend *l, uint64_t own_id)
+static task *find_task(enx_lend *l, uint64_t own_id)
 {
-    task *t = l->tasks;
-    while (t && t->own_id != own_id) t = t->next;
-    return t;
+    task *t = &l->tasks[own_id % ENX_LEND_TASKS_MAX];
+    return own_id != 0 && t->own_id == own_id ? t : NULL;
 }
 
 static void end_task(enx_lend *l, task *t, enx_broker_answer answer)
 {
-    task **link = &l->tasks;
-    while (*link != t) link = &(*link)->next;
-    *link = t->next;
-    l->task_count--;
     enx_broker_settle(l->broker, t->handle, answer);
-    free_task(t);
+    empty_task(t);
+    l->free_places[ENX_LEND_TASKS_MAX - l->task_count--] = (uint16_t)(t - l->tasks);
 }
 
 static void put_report(enx_lend *l, task *t)
@@ -388,23 +386,20 @@ static void bury(enx_lend *l, const char *bytes, size_t size_bytes, const char *
 
 static task *add_task(enx_lend *l, const enx_wire_call *w, const enx_broker_event *event)
 {
-    task *t = ENX_MEM_NEW(task, 1);
-    if (!t) return NULL;
-    t->handle = copy_text(event->handle);
-    if (!t->handle) {
-        free_task(t);
-        return NULL;
-    }
-    t->own_id = ++l->next_id;
+    if (l->task_count == ENX_LEND_TASKS_MAX) return NULL;
+    char *handle = copy_text(event->handle);
+    if (!handle) return NULL;
+    const uint32_t place = l->free_places[ENX_LEND_TASKS_MAX - ++l->task_count];
+    task          *t = &l->tasks[place];
+    if (place >= l->place_end) l->place_end = place + 1;
+    t->handle = handle;
+    t->own_id = ++l->turn * ENX_LEND_TASKS_MAX + place;
     t->deliveries = event->deliveries;
     t->deadline_us = enx_clock_monotonic_us() + w->within_us;
     t->told.salt = w->salt;
     t->told.report.call_id = w->call.call_id;
     memcpy(t->told.model, w->model, sizeof t->told.model);
     snprintf(t->told.worker, sizeof t->told.worker, "%s", l->options.name);
-    t->next = l->tasks;
-    l->tasks = t;
-    l->task_count++;
     return t;
 }
 
@@ -458,8 +453,9 @@ static void on_cancel(enx_lend *l, const enx_broker_event *event)
     if (event->size_bytes >= sizeof id_text) return;
     memcpy(id_text, event->bytes, event->size_bytes);
     const uint64_t call_id = strtoull(id_text, NULL, 10);
-    for (task *t = l->tasks; t; t = t->next)
-        if (t->told.salt == salt && t->told.report.call_id == call_id && !t->is_canceled) {
+    for (task *t = l->tasks; t < l->tasks + l->place_end; t++)
+        if (t->own_id && t->told.salt == salt && t->told.report.call_id == call_id &&
+            !t->is_canceled) {
             t->is_canceled = true;
             l->counts.canceled++;
             if (l->local) enx_local_cancel(l->local, t->own_id);
@@ -512,7 +508,8 @@ static void keep_alive(enx_lend *l, uint64_t now_us)
     const uint64_t sign_us = enx_broker_lease_us(l->broker) / SIGNS_A_LEASE;
     const bool     is_sign = now_us >= l->sign_us + sign_us;
     if (is_sign) l->sign_us = now_us;
-    for (task *t = l->tasks; t; t = t->next) {
+    for (task *t = l->tasks; t < l->tasks + l->place_end; t++) {
+        if (!t->own_id) continue;
         if (is_sign) enx_broker_settle(l->broker, t->handle, ENX_BROKER_WORKING);
         if (t->bytes && now_us >= t->told_us + RETELL_US) put_report(l, t);
         if (!t->bytes && !t->is_canceled && now_us >= t->deadline_us) {
@@ -547,13 +544,13 @@ static void say_here(enx_lend *l)
         "working", (json_int_t)l->task_count, "done", (json_int_t)l->counts.done, "canceled",
         (json_int_t)l->counts.canceled, "dead", (json_int_t)l->counts.dead, "draining",
         (int)l->is_draining, "trial", (int)l->is_on_trial, "models", describe_models(l));
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    if (!text) return;
+    enx_buf text;
+    enx_buf_init(&text, ENX_BROKER_WORD_BYTES_MAX);
     snprintf(subject, sizeof subject, "enx.%s.here.%s", enx_broker_swarm(l->broker),
              l->options.name);
-    (void)!enx_broker_say(l->broker, subject, text, strlen(text), NULL);
-    free(text);
+    if (enx_api_json_append(&text, json, NULL) == ENX_OK) /* else it is said the next time */
+        (void)!enx_broker_say(l->broker, subject, enx_buf_text(&text), text.size_bytes, NULL);
+    enx_buf_deinit(&text);
 }
 
 static void take_word(void *user, const char *subject, const char *bytes, size_t size_bytes)
@@ -592,8 +589,9 @@ static void pull(enx_lend *l, uint64_t now_us)
 
 static void wait_for_any(const enx_lend *l, uint64_t timeout_us)
 {
+    const int             local_fd = l->local ? enx_local_fd(l->local) : -1;
     struct pollfd         fds[2] = { { .fd = enx_broker_fd(l->broker), .events = POLLIN },
-                                     { .fd = l->local ? enx_local_fd(l->local) : -1, .events = POLLIN } };
+                                     { .fd = local_fd, .events = POLLIN } };
     const struct timespec wait = { .tv_sec = (time_t)(timeout_us / 1000000),
                                    .tv_nsec = (long)(timeout_us % 1000000 * 1000) };
     ppoll(fds, 2, &wait, NULL);
@@ -622,9 +620,10 @@ void enx_lend_drain(enx_lend *l, uint64_t timeout_us)
     l->here_us = 0;
     while (l->task_count > 0 && enx_clock_monotonic_us() < until_us)
         if (enx_lend_turn(l, 100000, NULL) != ENX_OK) break;
-    while (l->tasks) {
-        l->counts.given_back++;
-        end_task(l, l->tasks, ENX_BROKER_BACK);
-    }
+    for (task *t = l->tasks; t < l->tasks + l->place_end; t++)
+        if (t->own_id) {
+            l->counts.given_back++;
+            end_task(l, t, ENX_BROKER_BACK);
+        }
     say_here(l);
 }

@@ -26,6 +26,7 @@
 enum {
     ENX_LEND_SLOTS = 16,
     ENX_LEND_SLOTS_MAX = 4096,
+    ENX_LEND_TASKS_MAX = 8192, /* calls here at a time: slots, and what came while asking */
     ENX_LEND_MODELS_MAX = ENX_BROKER_WANTS_MAX / ENX_BROKER_PRIORITIES,
     ENX_LEND_DELIVERIES_MAX = 5, /* after so many machines a call is dead */
     ENX_LEND_HERE_US = 5000000,  /* how often it says that it is there */

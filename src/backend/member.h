@@ -17,7 +17,7 @@
 #ifndef ENX_BACKEND_MEMBER_H
 #define ENX_BACKEND_MEMBER_H
 
-#include "backend/wire.h"
+#include "backend/queue_wire.h"
 
 enum { ENX_MEMBERS_MAX = 1 << 14, ENX_MEMBER_FAULTS_MAX = 20 };
 

@@ -2,6 +2,7 @@
 /* queue.c - calls that travel, and the reports that come back. */
 #include "backend/queue.h"
 
+#include "backend/api_json.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "plat/clock.h"
@@ -106,12 +107,13 @@ static enx_status offer_model(enx_queue *q, const enx_queue_model *m, const char
     for (uint32_t i = 0; i < m->language_count; i++)
         json_array_append_new(tags, json_string(m->languages[i]));
     json_t *word = json_pack("{s:s, s:o}", "name", m->name, "specialty", tags);
-    char   *text = word ? json_dumps(word, JSON_COMPACT) : NULL;
-    json_decref(word);
-    if (!text) return ENX_FAIL(report, NOMEM, "no memory to offer %s", m->name);
+    enx_buf text;
+    enx_buf_init(&text, ENX_BROKER_WORD_BYTES_MAX);
     snprintf(subject, sizeof subject, "enx.%s.model.%s", enx_broker_swarm(q->broker), digest);
-    const enx_status status = enx_broker_keep(q->broker, subject, text, strlen(text), report);
-    free(text);
+    enx_status status = enx_api_json_append(&text, word, report);
+    if (status == ENX_OK)
+        status = enx_broker_keep(q->broker, subject, enx_buf_text(&text), text.size_bytes, report);
+    enx_buf_deinit(&text);
     return status;
 }
 

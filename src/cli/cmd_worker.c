@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_worker.c - enxame worker: lend this machine to a swarm. */
 #include "backend/lend.h"
-#include "backend/wire.h"
+#include "backend/queue_wire.h"
 #include "cli/cli.h"
 #include "cli/cli_broker.h"
 
@@ -74,14 +74,14 @@ static void print_counts(const enx_lend_count *c, const char *name, bool is_json
 
 static enx_status run(const options *o, bool is_json, enx_report *report)
 {
-    char        name[ENX_WIRE_NAME_BYTES], folder[CLI_PATH_BYTES_MAX + 16];
+    char name[ENX_WIRE_NAME_BYTES], home[CLI_PATH_BYTES_MAX], folder[CLI_PATH_BYTES_MAX + 16];
     enx_broker *broker = NULL;
     enx_lend   *lend = NULL;
     if (o->name) snprintf(name, sizeof name, "%s", o->name);
     else default_name(name);
     ENX_TRY(check(o, report));
-    ENX_TRY(cli_home(folder, report));
-    strcat(folder, "/fetched");
+    ENX_TRY(cli_home(home, report));
+    snprintf(folder, sizeof folder, "%s/fetched", home);
     const enx_lend_options lending = { .name = o->name ? o->name : name,
                                        .models = o->models.items,
                                        .model_count = (uint32_t)o->models.count,

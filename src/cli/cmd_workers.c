@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_workers.c - enxame workers: who works for a swarm, and what waits. */
-#include "backend/wire.h"
+#include "backend/queue_wire.h"
 #include "cli/cli.h"
 #include "cli/cli_broker.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wire.h - calls and reports as bytes that go from machine to machine.
+/* queue_wire.h - calls and reports as bytes that go from machine to machine.
  *
  * A message is one line of JSON, which says how long each text is, and then the texts one after
  * the other, as they are.  Every number comes out as it went in, doubles too, so that a job on many
@@ -10,8 +10,8 @@
  *
  * Layer: backend.  Thread-safety: no shared state.
  */
-#ifndef ENX_BACKEND_WIRE_H
-#define ENX_BACKEND_WIRE_H
+#ifndef ENX_BACKEND_QUEUE_WIRE_H
+#define ENX_BACKEND_QUEUE_WIRE_H
 
 #include "base/buf.h"
 #include "plat/digest.h"
@@ -60,4 +60,4 @@ bool enx_wire_is_digest(const char *text);
  * subject. */
 bool enx_wire_is_name(const char *text);
 
-#endif /* ENX_BACKEND_WIRE_H */
+#endif /* ENX_BACKEND_QUEUE_WIRE_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wire.c - calls and reports as bytes. */
-#include "backend/wire.h"
+/* queue_wire.c - calls and reports as bytes. */
+#include "backend/queue_wire.h"
 
 #include "backend/api_json.h"
 
