@@ -86,8 +86,8 @@ int main(int argc, char **argv)
     bench                    b = { .next_id = 1 };
     const enx_queue_options  options = { 0 };
     const enx_broker_options where = { .url = argc > 1 ? argv[1] : "", .swarm = "bench" };
-    const uint32_t           calls = argc > 3 ? (uint32_t)atoi(argv[3]) : CALLS;
-    const uint32_t           flight = argc > 4 ? (uint32_t)atoi(argv[4]) : FLIGHT;
+    const uint32_t           calls = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : CALLS;
+    const uint32_t           flight = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : FLIGHT;
     if (argc < 3) return fprintf(stderr, "bench_queue URL FILE [CALLS [FLIGHT]]\n"), 64;
     enx_status            status = enx_file_map(&file, argv[2], &report);
     const enx_queue_model model = { .bytes = file.bytes,

@@ -30,11 +30,13 @@ typedef struct backend_ask {
 } backend_ask;
 
 struct enx_backend {
-    enx_local       *local;    /* NULL: no local model */
-    enx_remote      *remote;   /* NULL: no remote model */
-    enx_broker      *broker;   /* NULL: no queue */
-    enx_queue       *queue;    /* NULL: no queue */
-    int              ready_fd; /* an epoll over the descriptors of `local` and `queue` */
+    enx_local       *local;           /* NULL: no local model */
+    enx_remote      *remote;          /* NULL: no remote model */
+    enx_broker      *broker;          /* NULL: no queue */
+    enx_queue       *queue;           /* NULL: no queue */
+    uint64_t         clock_offset_us; /* wall less monotonic at open: the core's clock, which no
+                                         later step of the wall's touches */
+    int              ready_fd;        /* an epoll over the descriptors of `local` and `queue` */
     enx_roster_model roster_models[ENX_ROSTER_MODELS_MAX];
     enx_roster       roster;
     uint32_t         locals[ENX_ROSTER_MODELS_MAX];  /* index there, or NOWHERE */
@@ -249,6 +251,7 @@ enx_status enx_backend_open(enx_backend **out, const enx_config *config,
     if (!b) return ENX_FAIL(report, NOMEM, "no memory for the backend");
     b->held_end = &b->held;
     b->ready_fd = -1;
+    b->clock_offset_us = enx_clock_wall_us() - enx_clock_monotonic_us();
     enx_status status = open_remote(b, config, options, report); /* first: it is quick to fail */
     if (status == ENX_OK && has_local(config))
         status = enx_local_open(&b->local, config, &options->local, report);
@@ -358,8 +361,7 @@ void enx_backend_generate(enx_backend *b, const enx_call *call)
     ENX_CHECK(call->model < b->roster.model_count);
     enx_call out = *call;
     if (b->queued[call->model] != NOWHERE) {
-        /* The core counts by a clock near the wall's; the machines' clocks do not matter. */
-        const uint64_t now_us = enx_clock_wall_us();
+        const uint64_t now_us = b->clock_offset_us + enx_clock_monotonic_us();
         const uint64_t within_us = call->deadline_us > now_us ? call->deadline_us - now_us : 0;
         (void)!enx_queue_generate(b->queue, b->queued[call->model], call, within_us, NULL);
         return;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""nats_say.py PORT SUBJECT [FILE] - publish a file's bytes (standard input), as a stranger would."""
+"""nats_say.py PORT SUBJECT [FILE] - publish bytes (default: standard input) as a stranger would."""
 import socket
 import sys
 
