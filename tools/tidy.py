@@ -48,6 +48,8 @@ HEADER_ROOMS = {
     "seccomp.h": {"sandbox"},
     "curl/": {"backend"},
     "microhttpd.h": {"serve"},
+    "nats/": {"backend"},
+    "openssl/": {"plat"},
     "immintrin.h": {"kernels"},
     "x86intrin.h": {"kernels"},
     "arm_neon.h": {"kernels"},

@@ -155,5 +155,7 @@ int cmd_scale_forecast(int argc, char **argv);
 int cmd_scale_odds(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
+int cmd_worker(int argc, char **argv);
+int cmd_workers(int argc, char **argv);
 
 #endif /* ENX_CLI_CLI_H */

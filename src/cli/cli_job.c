@@ -39,6 +39,8 @@ void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *s,
         { "seed", '\0', CLI_UINT, &s->seed, "S", "of the choice of audits (default: by chance)" },
         { "plan", '\0', CLI_TEXT, &s->plan, "PLAN", "this plan (JSON, or a file), not the lead's" },
         { "threads", '\0', CLI_UINT, &s->threads, "N", "default: the swarm's, or one per core" },
+        { "queue", '\0', CLI_TEXT, (void *)&s->queue, "URL",
+          "scout and workers run on machines that joined this broker" },
     };
     memcpy(out, options, sizeof options);
 }
@@ -76,12 +78,13 @@ enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report
 static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
 {
     json_t *json = json_pack(
-        "{s:s, s:s, s:f, s:f, s:I, s:f, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "swarm", s->swarm,
-        "mode", s->mode, "accuracy", s->accuracy, "confidence", s->confidence, "labels",
+        "{s:s, s:s, s:f, s:f, s:I, s:f, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "swarm",
+        s->swarm, "mode", s->mode, "accuracy", s->accuracy, "confidence", s->confidence, "labels",
         (json_int_t)s->labels, "budget_usd", s->budget_usd, "threads", (json_int_t)s->threads,
         "seed", (json_int_t)s->seed, "in", s->in, "out", s->out, "input",
         s->input_field ? s->input_field : "", "output", s->output_field ? s->output_field : "",
-        "report", s->report_field ? s->report_field : "", "plan", s->plan ? s->plan : "");
+        "report", s->report_field ? s->report_field : "", "plan", s->plan ? s->plan : "", "queue",
+        s->queue ? s->queue : "");
     json_object_set_new(json, "caps",
                         json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)s->caps.tokens, "calls",
                                   (json_int_t)s->caps.calls, "time_us",
@@ -118,6 +121,7 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
                              .report_field = text_or_null(json, "report"),
                              .plan = text_or_null(json, "plan"),
                              .recipe = json_object_get(json, "recipe"),
+                             .queue = text_or_null(json, "queue"),
                              .json = json };
     s->accuracy = json_number_value(json_object_get(json, "accuracy"));
     s->confidence = json_number_value(json_object_get(json, "confidence"));
@@ -299,8 +303,13 @@ static enx_status set_salt(cli_job *job, enx_report *report)
 {
     uint64_t created_us = 0;
     ENX_TRY(enx_store_job_get(job->store, job->id, take_created, &created_us, report));
-    enx_backend_set_salt(job->backend, created_us);
-    return ENX_OK;
+    return enx_backend_set_salt(job->backend, created_us, report);
+}
+
+static void warn(void *user, const char *sentence)
+{
+    (void)user;
+    fprintf(stderr, "enxame: %s\n", sentence);
 }
 
 static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
@@ -357,7 +366,9 @@ enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_
     const enx_backend_options options = { .local = { .thread_count = (uint32_t)settings->threads,
                                                      .cpu = getenv("ENX_CPU") },
                                           .secret = cli_secret,
-                                          .seed = port_random_u64(job) };
+                                          .seed = port_random_u64(job),
+                                          .queue_url = settings->queue,
+                                          .warn = warn };
     enx_status status = cli_store_open(&job->store, report); /* first: it is quick to fail */
     if (status == ENX_OK) status = enx_config_open(&job->config, settings->swarm, report);
     if (status == ENX_OK) status = enx_backend_open(&job->backend, job->config, &options, report);
@@ -415,6 +426,9 @@ static enx_status port_save(void *self, const enx_record *records, size_t record
         ENX_TRY(enx_store_begin(job->store, report));
         job->is_grouped = true;
     }
+    for (size_t i = 0; i < record_count; i++)
+        if (records[i].kind == ENX_RECORD_LABEL)
+            enx_backend_judge(job->backend, records[i].item, records[i].is_wrong);
     return enx_store_save(job->store, records, record_count, report);
 }
 

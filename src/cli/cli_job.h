@@ -40,6 +40,7 @@ typedef struct cli_job_settings {
     const char     *input_field, *output_field, *report_field;
     enx_budget_caps caps;   /* beside budget_usd; 0: none */
     json_t         *recipe; /* what JOB.yaml says (cli_recipe.h); NULL: no such file */
+    const char     *queue;  /* URL of a broker, instead of the swarm file's; NULL: that, if any */
     bool            plans_only; /* stop, as by Ctrl-C, when there is a plan; not kept */
     json_t         *json;   /* owns the texts of a job that was read back; may be NULL */
 } cli_job_settings;
@@ -63,7 +64,7 @@ typedef struct cli_job {
 } cli_job;
 
 /* Options that `run` and `map` share. */
-enum { CLI_JOB_OPTION_COUNT = 9 };
+enum { CLI_JOB_OPTION_COUNT = 10 };
 void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *settings,
                      const char **swarm_path);
 /* Judge what the user gave and find the swarm. */

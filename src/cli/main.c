@@ -33,6 +33,8 @@ static const command commands[] = {
 #endif
     { "code", cmd_code, "a program written, run and repaired until it passes" },
     { "sandbox", cmd_sandbox, "run a program that nobody trusts" },
+    { "worker", cmd_worker, "lend this machine to a swarm elsewhere" },
+    { "workers", cmd_workers, "the machines of a swarm, and what waits for them" },
     { "scale", cmd_scale, "the law of loss and compute: fit, forecast, odds" },
     { "market", cmd_market, "who earns from models, and at what price" },
     { "bench", cmd_bench, "what is promised, measured on this machine" },
