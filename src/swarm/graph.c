@@ -39,66 +39,60 @@ static const char *const type_schemas[] = {
     "],\"additionalProperties\":false}"
 #define LIST(items) "{\"type\":\"array\",\"items\":" items "}"
 
-static const char schema[] =
-    OBJECT(
-        "\"mode\":{\"enum\":[\"swarm\",\"single\",\"deliver\",\"ask_user\"]},"
-        "\"why\":" TEXT_SCHEMA ",\"advice\":" TEXT_SCHEMA ",\"stages\":" LIST(
-            OBJECT("\"id\":" TEXT_SCHEMA ",\"for_each\":{\"enum\":[\"once\",\"file\",\"chunk\","
-                                         "\"paragraph\",\"line\",\"answer\"]},"
-                   "\"needs\":" LIST(
-                       TEXT_SCHEMA) ",\"instruction\":" TEXT_SCHEMA
-                                    ",\"output\":" LIST(OBJECT(
-                                        "\"name\":" TEXT_SCHEMA
-                                        ",\"type\":{\"enum\":[\"text\",\"number\",\"integer\","
-                                        "\"boolean\",\"texts\"]}",
-                                        "\"name\",\"type\"")) ",\"checks\":" LIST(OBJECT("\"kind\":"
-                                                                                         "{\"enum\""
-                                                                                         ":["
-                                                                                         "\"citatio"
-                                                                                         "n\","
-                                                                                         "\"regex\""
-                                                                                         ",\"comput"
-                                                                                         "e\"]},"
-                                                                                         "\"field\""
-                                                                                         ":" TEXT_SCHEMA
-                                                                                         ",\"text\""
-                                                                                         ":" TEXT_SCHEMA,
-                                                                                         "\"kind\","
-                                                                                         "\"field\""
-                                                                                         ",\"text"
-                                                                                         "\"")) ","
-                                                                                                "\""
-                                                                                                "on"
-                                                                                                "_f"
-                                                                                                "ai"
-                                                                                                "l"
-                                                                                                "\""
-                                                                                                ":{"
-                                                                                                "\""
-                                                                                                "en"
-                                                                                                "um"
-                                                                                                "\""
-                                                                                                ":["
-                                                                                                "\""
-                                                                                                "es"
-                                                                                                "ca"
-                                                                                                "la"
-                                                                                                "te"
-                                                                                                "\""
-                                                                                                ","
-                                                                                                "\""
-                                                                                                "sk"
-                                                                                                "ip"
-                                                                                                "\""
-                                                                                                "]"
-                                                                                                "}",
-                   "\"id\",\"for_each\",\"needs\",\"instruction\",\"output\",\"checks\",\"on_"
-                   "fail\"")) ","
-                              "\"assembly\":" OBJECT(
-                                  "\"kind\":{\"enum\":[\"join\",\"reduce\",\"lead\"]},"
-                                  "\"instruction\":" TEXT_SCHEMA,
-                                  "\"kind\",\"instruction\"") ",\"done_when\":" TEXT_SCHEMA,
-        "\"mode\",\"why\",\"advice\",\"stages\",\"assembly\",\"done_when\"");
+static const char schema[] = OBJECT(
+    "\"mode\":{\"enum\":[\"swarm\",\"single\",\"deliver\",\"ask_user\"]},"
+    "\"why\":" TEXT_SCHEMA ",\"advice\":" TEXT_SCHEMA ",\"stages\":" LIST(OBJECT(
+        "\"id\":" TEXT_SCHEMA ",\"for_each\":{\"enum\":[\"once\",\"file\",\"chunk\","
+        "\"paragraph\",\"line\",\"answer\"]},"
+        "\"needs\":" LIST(TEXT_SCHEMA) ",\"instruction\":" TEXT_SCHEMA ",\"output\":" LIST(
+            OBJECT("\"name\":" TEXT_SCHEMA ",\"type\":{\"enum\":[\"text\",\"number\",\"integer\","
+                   "\"boolean\",\"texts\"]}",
+                   "\"name\",\"type\"")) ",\"checks\":" LIST(OBJECT("\"kind\":"
+                                                                    "{\"enum\""
+                                                                    ":["
+                                                                    "\"citatio"
+                                                                    "n\","
+                                                                    "\"regex\""
+                                                                    ",\"comput"
+                                                                    "e\"]},"
+                                                                    "\"field\""
+                                                                    ":" TEXT_SCHEMA ",\"text\""
+                                                                    ":" TEXT_SCHEMA,
+                                                                    "\"kind\","
+                                                                    "\"field\""
+                                                                    ",\"text"
+                                                                    "\"")) ","
+                                                                           "\""
+                                                                           "on"
+                                                                           "_f"
+                                                                           "ai"
+                                                                           "l"
+                                                                           "\""
+                                                                           ":{"
+                                                                           "\""
+                                                                           "en"
+                                                                           "um"
+                                                                           "\""
+                                                                           ":["
+                                                                           "\""
+                                                                           "es"
+                                                                           "ca"
+                                                                           "la"
+                                                                           "te"
+                                                                           "\""
+                                                                           ","
+                                                                           "\""
+                                                                           "sk"
+                                                                           "ip"
+                                                                           "\""
+                                                                           "]"
+                                                                           "}",
+        "\"id\",\"for_each\",\"needs\",\"instruction\",\"output\",\"checks\",\"on_"
+        "fail\"")) ","
+                   "\"assembly\":" OBJECT("\"kind\":{\"enum\":[\"join\",\"reduce\",\"lead\"]},"
+                                          "\"instruction\":" TEXT_SCHEMA,
+                                          "\"kind\",\"instruction\"") ",\"done_when\":" TEXT_SCHEMA,
+    "\"mode\",\"why\",\"advice\",\"stages\",\"assembly\",\"done_when\"");
 
 const char *enx_graph_schema(void) { return schema; }
 
