@@ -40,7 +40,7 @@ static enx_reason judge_flags(const enx_swarm *s, uint32_t item, uint32_t call,
 {
     const swarm_call *entry = &s->calls[call];
     uint32_t          flags = entry->flags & ENX_FLAGS_RED;
-    if (entry->answer.size_bytes == 0 && s->items[item].input.size_bytes > 0)
+    if (entry->answer.size_bytes == 0 && swarm_input(s, &s->items[item]).size_bytes > 0)
         flags |= ENX_FLAG_EMPTY;
     note[0] = '\0';
     if (flags) describe_flags(flags, note);

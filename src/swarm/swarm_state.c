@@ -94,6 +94,12 @@ static enx_status intern(enx_swarm *s, uint32_t item, const char *bytes, size_t 
     return ENX_OK;
 }
 
+enx_span swarm_input(const enx_swarm *s, const swarm_item *at)
+{
+    if (!at->is_made) return at->input;
+    return (enx_span){ swarm_text_get(s, at->made), at->made.size_bytes };
+}
+
 /* ---- queues and lists ---------------------------------------------------------------------- */
 
 void swarm_enqueue(enx_swarm *s, uint32_t item, enx_role role, uint32_t model)
@@ -152,6 +158,9 @@ static void unlink_open(enx_swarm *s, uint32_t call)
 
 void swarm_set_state(enx_swarm *s, uint32_t item, enx_task_state state)
 {
+    const bool was_open = s->items[item].state == ENX_TASK_OPEN;
+    if (s->items[item].stage != SWARM_NONE)
+        s->stages[s->items[item].stage].open += (state == ENX_TASK_OPEN) - was_open;
     if (item != s->item_count) {
         s->tasks[s->items[item].state]--;
         s->tasks[state]++;
@@ -231,6 +240,7 @@ static enx_status apply_intent(enx_swarm *s, uint32_t item, const enx_record *re
     at->model = record->model;
     at->attempt = record->attempt;
     at->call = s->call_count;
+    if (item == s->item_count) at->state = ENX_TASK_OPEN;
     if (record->role == ENX_ROLE_VERIFY && at->vote_count > 0)
         at->candidate = swarm_count_votes(s, at, &lead, &chance);
     enx_budget_reserve(&s->budget, &s->calls[s->call_count].reserved);
@@ -328,12 +338,16 @@ static enx_status apply_lost(enx_swarm *s, const enx_record *record, swarm_text 
 /* ---- records of tasks ---------------------------------------------------------------------- */
 
 /* The first call of a task: of the scout, a worker of its specialty, or else the lead. */
-static void apply_created(enx_swarm *s, uint32_t item)
+static void apply_created(enx_swarm *s, uint32_t item, swarm_text text)
 {
     swarm_item *at = &s->items[item];
     at->is_created = true;
     at->kinds = s->plan.kinds;
-    at->task_class = s->options.given ? s->options.given : &s->restore;
+    if (text.size_bytes) {
+        at->made = text;
+        at->is_made = true;
+    }
+    if (!at->task_class) at->task_class = s->options.given ? s->options.given : &s->restore;
     const uint32_t worker = swarm_worker_for(s, at->task_class->specialty, item);
     if (at->task_class->is_scouted && s->scout != SWARM_NONE)
         swarm_enqueue(s, item, ENX_ROLE_SCOUT, s->scout);
@@ -461,7 +475,7 @@ static enx_status apply_task(enx_swarm *s, uint32_t item, const enx_record *reco
     if (s->items[item].is_created == (record->kind == ENX_RECORD_TASK_CREATED))
         return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": task %u is created %s", record->seq,
                         record->task_id, s->items[item].is_created ? "twice" : "too late");
-    if (record->kind == ENX_RECORD_TASK_CREATED) apply_created(s, item);
+    if (record->kind == ENX_RECORD_TASK_CREATED) apply_created(s, item, text);
     else if (record->kind == ENX_RECORD_TASK_ROUTED) {
         if (s->items[item].work == WORK_CALLED || s->items[item].state != ENX_TASK_OPEN)
             return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": task %u cannot be routed",
@@ -478,11 +492,11 @@ static enx_status apply_task(enx_swarm *s, uint32_t item, const enx_record *reco
 
 static enx_status apply_opened(enx_swarm *s, const enx_record *record, enx_report *report)
 {
-    if (record->fingerprint != s->fingerprint || record->items != s->item_count)
+    if (record->fingerprint != s->fingerprint || record->items != s->options.item_count)
         return ENX_FAIL(report, INVALID,
                         "job %" PRIu64 " was opened with other input (%u tasks, "
                         "now %u), another goal or mode",
-                        record->job_id, record->items, s->item_count);
+                        record->job_id, record->items, s->options.item_count);
     s->is_opened = true;
     s->seed = record->seed;
     return ENX_OK;
@@ -507,6 +521,7 @@ static void make_restore(enx_swarm *s)
 
 static enx_status apply_plan(enx_swarm *s, const enx_record *record, enx_report *report)
 {
+    if (s->options.is_goal) return swarm_apply_graph(s, record, report);
     if (s->options.given) {
         s->plan = (enx_plan){ .kinds = ENX_KINDS_ALL, .escalate = true };
     } else if (record->text_bytes) {
@@ -667,6 +682,7 @@ enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t cal
 {
     const swarm_item *at = &s->items[entry->item];
     const bool        is_plan = entry->item == s->item_count;
+    const enx_span    input = swarm_input(s, at);
     const swarm_text  answer = judged_answer(s, at, entry->reserved.role);
     enx_call          call = {
                  .call_id = call_id,
@@ -675,11 +691,11 @@ enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t cal
                  .attempt = entry->attempt,
                  .role = entry->reserved.role,
                  .model = entry->reserved.model,
-                 .what = at->task_class ? at->task_class->name : enx_role_text(ENX_ROLE_PLAN),
+                 .what = at->task_class ? at->task_class->name : (s->options.is_goal ? "goal" : "plan"),
                  .task_class = at->task_class,
                  .goal = is_plan ? enx_buf_text(&s->plan_goal) : s->options.goal,
-                 .input = at->input.text,
-                 .input_bytes = at->input.size_bytes,
+                 .input = input.text,
+                 .input_bytes = input.size_bytes,
                  .answer = swarm_text_get(s, answer),
                  .answer_bytes = answer.size_bytes,
                  .level = at->level,
