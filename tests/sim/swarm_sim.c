@@ -18,7 +18,7 @@
  *   [f] replaying the records gives the same answers and starts nothing
  *   [g] the same seed gives the same history, byte for byte
  *   [h] without faults and caps, answers and bill do not depend on the order of reports, nor do
- *       the answers on crashes
+ *       the answers on crashes and on second calls for late tasks
  */
 #include "base/check.h"
 #include "base/rng.h"
@@ -38,6 +38,7 @@ enum {
     WORKERS_MAX = 4,
     STEPS_MAX = 20000,
     JOB_ID = 7,
+    SALT_HEDGED = 4,
 };
 
 typedef struct event {
@@ -66,6 +67,7 @@ typedef struct story {
     uint32_t        worker_count;
     double          fault; /* chance per call of each kind of fault */
     bool            tells_losses;
+    double          hedge_share;
     uint32_t        crashes;
     bool            is_capped;
     uint32_t        bad_plans;  /* of the lead, before a good one */
@@ -343,6 +345,7 @@ static void tell_story(world *w, bool is_calm)
     if (enx_rng_below(&rng, 4) == 0) t->target_alpha = .05 + .3 * enx_rng_unit(&rng);
     t->fault = enx_rng_below(&rng, 3) ? .15 * enx_rng_unit(&rng) : 0;
     t->tells_losses = w->seed % 4 == 1;
+    t->hedge_share = w->seed % 3 == 2 ? .3 : 0;
     t->crashes = enx_rng_below(&rng, 2) ? (uint32_t)enx_rng_below(&rng, 4) : 0;
     t->is_capped = enx_rng_below(&rng, 2) == 0;
     const uint64_t cap = enx_rng_below(&rng, 4);
@@ -350,6 +353,7 @@ static void tell_story(world *w, bool is_calm)
     if (is_calm) {
         t->fault = 0;
         t->crashes = 0;
+        t->hedge_share = 0;
         t->is_capped = false;
     }
     if (!t->is_capped) return;
@@ -423,6 +427,7 @@ static bool open_swarm(world *w, enx_swarm **out)
         .plan = w->told.is_planned ? &plan : NULL,
         .caps = w->told.caps,
         .call_timeout_us = 10000000,
+        .hedge_share = w->told.hedge_share,
         .escalate_above = w->told.target_alpha > 0 ? 1 : .3,
         .target_alpha = w->told.target_alpha,
         .audit_labels_max = w->told.audit_labels_max,
@@ -600,6 +605,7 @@ static outcome run(uint64_t seed, uint64_t salt, bool is_calm, uint32_t crashes)
     w->rng = enx_rng_open(seed, 1000 + salt);
     tell_story(w, is_calm);
     if (is_calm) w->told.crashes = crashes;
+    if (salt == SALT_HEDGED) w->told.hedge_share = .3;
     make_world(w);
     if (w->told.crashes) w->crash_at = 1 + (uint32_t)enx_rng_below(&w->rng, 100);
     out.is_ok = live(w);
@@ -628,10 +634,12 @@ static bool run_seed(uint64_t seed, outcome *first)
     }
     const outcome calm = run(seed, 1, true, 0), other = run(seed, 2, true, 0);
     const outcome crashed = run(seed, 3, true, 3);
-    if (!calm.is_ok || !other.is_ok || !crashed.is_ok) return false;
+    const outcome hedged = run(seed, SALT_HEDGED, true, 0);
+    if (!calm.is_ok || !other.is_ok || !crashed.is_ok || !hedged.is_ok) return false;
     if (calm.answers != other.answers || calm.cost_usd_nano != other.cost_usd_nano ||
-        calm.calls != other.calls || calm.answers != crashed.answers) {
-        printf("not ok - seed %llu: [h] the order of reports or a crash changed the result\n",
+        calm.calls != other.calls || calm.answers != crashed.answers ||
+        calm.answers != hedged.answers) {
+        printf("not ok - seed %llu: [h] the order of reports, a crash or a hedge changed the result\n",
                (unsigned long long)seed);
         return false;
     }
