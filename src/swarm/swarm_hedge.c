@@ -1,46 +1,83 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* swarm_hedge.c - a second call for a task whose first is late.
  *
- * Late is slower than 19 of 20 of the model's last answers.  Both calls are reserved; the first
+ * Late is slower than nearly all of the model's last calls.  Both calls are reserved; the first
  * answer counts and the other call is given up, so its bill is settled when it reports.  When the
  * second is late, too, a third takes the place of the first: a task never has more than two.  The
  * same model is asked again, so the answer does not depend on which call was faster.
+ *
+ * What "nearly all" take cannot be read off the answers alone: the first ones are the fastest.
+ * Calls that are still open are known to take longer than their age, and the estimate of Kaplan
+ * and Meier (1958) takes that into account.
  *
  * Calls are looked at in the order in which they were made, each once, when it is late: that is
  * what `next` of a model's pace is for.  In replay nothing is late, and records tell what was. */
 #include "swarm/swarm_flow.h"
 
-#include <string.h>
+#include <stdlib.h>
 
-enum { LATENCIES_MIN = 20, REVIEW_LATENCIES = 8 };
+enum { LATENCIES_MIN = 16, REVIEW_LATENCIES = 8, OPEN_SEEN_MAX = 256 };
 
-static const double late_quantile = .95;
+static const double late_share = .05; /* of a model's calls that are late */
+
+typedef struct sample {
+    uint64_t us;
+    bool     is_answered; /* else it takes longer than that */
+} sample;
 
 static uint64_t started_us(const enx_swarm *s, const swarm_call *entry)
 {
     return entry->deadline_us - s->options.call_timeout_us;
 }
 
-static void review(swarm_pace *pace)
+static int compare_samples(const void *a, const void *b)
 {
-    uint64_t       sorted[SWARM_LATENCIES];
-    const uint32_t count = pace->count < SWARM_LATENCIES ? pace->count : SWARM_LATENCIES;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = i;
-        for (; at > 0 && sorted[at - 1] > pace->latencies_us[i]; at--) sorted[at] = sorted[at - 1];
-        sorted[at] = pace->latencies_us[i];
+    const sample *x = a, *y = b;
+    if (x->us != y->us) return x->us < y->us ? -1 : 1;
+    return y->is_answered - x->is_answered;
+}
+
+/* The last answers, and the oldest open calls. */
+static uint32_t gather(const enx_swarm *s, uint32_t model, sample *out)
+{
+    const swarm_pace *pace = &s->models[model].pace;
+    const uint64_t    now_us = s->ports.now_us(s->ports.self);
+    uint32_t          count = 0, seen = 0;
+    while (count < pace->count && count < SWARM_LATENCIES) {
+        out[count] = (sample){ pace->latencies_us[count], true };
+        count++;
     }
-    pace->late_us = sorted[(uint32_t)(late_quantile * count)] + 1;
+    for (uint32_t c = s->open_first; c != SWARM_NONE && seen++ < OPEN_SEEN_MAX;
+         c = s->calls[c].next)
+        if (s->calls[c].reserved.model == model)
+            out[count++] = (sample){ now_us - started_us(s, &s->calls[c]), false };
+    return count;
+}
+
+/* When all but late_share have answered; 0: that cannot be said yet. */
+static uint64_t estimate_late(const enx_swarm *s, uint32_t model)
+{
+    sample         samples[SWARM_LATENCIES + OPEN_SEEN_MAX];
+    const uint32_t count = gather(s, model, samples);
+    double         slower = 1;
+    qsort(samples, count, sizeof *samples, compare_samples);
+    for (uint32_t i = 0; i < count; i++) {
+        if (samples[i].is_answered) slower *= 1 - 1. / (count - i);
+        if (slower <= late_share) return samples[i].us + 1;
+    }
+    return 0;
 }
 
 void swarm_time_call(enx_swarm *s, uint32_t call)
 {
     const swarm_call *entry = &s->calls[call];
-    swarm_pace       *pace = &s->models[entry->reserved.model].pace;
+    const uint32_t    model = entry->reserved.model;
+    swarm_pace       *pace = &s->models[model].pace;
     if (s->options.hedge_share == 0 || entry->reserved.role == ENX_ROLE_PLAN) return;
     pace->latencies_us[pace->count++ % SWARM_LATENCIES] =
         s->ports.now_us(s->ports.self) - started_us(s, entry);
-    if (pace->count >= LATENCIES_MIN && pace->count % REVIEW_LATENCIES == 0) review(pace);
+    if (pace->count >= LATENCIES_MIN && (pace->late_us == 0 || pace->count % REVIEW_LATENCIES == 0))
+        pace->late_us = estimate_late(s, model);
 }
 
 /* Is this a call that a second one could help: open, and the latest of its task? */

@@ -10,7 +10,7 @@
 #include "swarm/swarm.h"
 
 #define SWARM_NONE UINT32_MAX
-enum { SWARM_LATENCIES = 64, SWARM_BATCH = 64 };
+enum { SWARM_LATENCIES = 256, SWARM_BATCH = 64 };
 
 /* A zero-terminated text in the pool; offset 0 is the empty text. */
 typedef struct swarm_text {
@@ -93,7 +93,7 @@ typedef struct swarm_queue {
 typedef struct swarm_pace {
     uint64_t latencies_us[SWARM_LATENCIES];
     uint32_t count;   /* seen so far */
-    uint64_t late_us; /* 19 of 20 are faster; 0: not known yet */
+    uint64_t late_us; /* nearly all are faster; 0: not known yet */
     uint32_t next;    /* call that has not been looked at */
 } swarm_pace;
 

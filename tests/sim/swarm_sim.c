@@ -639,7 +639,7 @@ static bool run_seed(uint64_t seed, outcome *first)
     if (calm.answers != other.answers || calm.cost_usd_nano != other.cost_usd_nano ||
         calm.calls != other.calls || calm.answers != crashed.answers ||
         calm.answers != hedged.answers) {
-        printf("not ok - seed %llu: [h] the order of reports, a crash or a hedge changed the result\n",
+        printf("not ok - seed %llu: [h] order of reports, crash or hedge changed the result\n",
                (unsigned long long)seed);
         return false;
     }
