@@ -143,6 +143,7 @@ int cmd_market_prices(int argc, char **argv);
 int cmd_market_claims(int argc, char **argv);
 int cmd_market_run(int argc, char **argv);
 int cmd_market_textbook(int argc, char **argv);
+int cmd_mcp(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
@@ -153,6 +154,7 @@ int cmd_scale(int argc, char **argv);
 int cmd_scale_fit(int argc, char **argv);
 int cmd_scale_forecast(int argc, char **argv);
 int cmd_scale_odds(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 
 #endif /* ENX_CLI_CLI_H */

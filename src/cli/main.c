@@ -21,6 +21,8 @@ static const command commands[] = {
     { "demo", cmd_demo, "real paragraphs repaired three ways, and compared" },
     { "exam", cmd_exam, "grade a model on text whose truth is known" },
     { "chat", cmd_chat, "talk with a model" },
+    { "serve", cmd_serve, "models and swarm over HTTP, and a page to watch them" },
+    { "mcp", cmd_mcp, "the swarm as tools of an assistant" },
     { "generate", cmd_generate, "continue a text by one model" },
     { "tokenize", cmd_tokenize, "text to token ids" },
     { "models", cmd_models, "what a model file or a swarm holds" },

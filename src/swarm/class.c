@@ -80,7 +80,7 @@ static enx_status validate_check(const enx_class *c, uint32_t index, enx_report 
         return ENX_FAIL(report, INVALID, "check %s: fields need an answer with a schema", kind);
     if (!(check->above >= 0 && check->above <= 1))
         return ENX_FAIL(report, INVALID, "check %s: above %g, expected 0 to 1", kind, check->above);
-    if (check->max > ENX_VOTES_MAX || check->ahead > check->max)
+    if (check->max > ENX_VOTES_MAX || check->ahead > (check->max ? check->max : ENX_VOTES_MAX))
         return ENX_FAIL(report, INVALID, "check %s: ahead by %u of %u votes, at most %d", kind,
                         check->ahead, check->max, ENX_VOTES_MAX);
     if (check->kind == ENX_CHECK_SCHEMA && !c->schema)

@@ -454,6 +454,7 @@ enx_swarm_summary enx_swarm_summary_get(const enx_swarm *s)
         .gate_reason = s->gate_reason,
         .has_plan = s->has_plan,
         .plan = s->plan,
+        .given = s->options.given,
         .escalated = s->escalated,
         .has_certificate = s->is_certified,
         .certificate = s->claim,

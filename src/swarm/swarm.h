@@ -168,7 +168,8 @@ typedef struct enx_swarm_summary {
     bool                  is_single;
     enx_reason            gate_reason;
     bool                  has_plan;
-    enx_plan              plan;
+    enx_plan              plan;  /* of a job without `given` */
+    const enx_class      *given; /* of the options */
     uint32_t              tasks[ENX_TASK_STATE_COUNT];
     uint32_t              escalated;
     bool                  has_certificate;

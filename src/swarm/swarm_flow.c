@@ -790,6 +790,48 @@ static bool certify(enx_swarm *s)
     return false;
 }
 
+/* Answers of a class against each other: those of workers that contradict the others go up.  A task
+ * goes up once, so that this ends; after a crash it finds what it had not found yet. */
+static bool escalate_contradictions(enx_swarm *s, const enx_check *check)
+{
+    enx_span *answers = enx_mem_new(s->item_count, sizeof *answers);
+    uint32_t *items = enx_mem_new(s->item_count, sizeof *items), count = 0;
+    bool     *is_bad = enx_mem_new(s->item_count, sizeof *is_bad), found = false;
+    for (uint32_t i = 0; answers && items && is_bad && i < s->item_count; i++) {
+        const swarm_item *at = &s->items[i];
+        if (at->state != ENX_TASK_ACCEPTED || at->reason == ENX_REASON_BLANK) continue;
+        answers[count] = (enx_span){ swarm_text_get(s, at->answer), at->answer.size_bytes };
+        items[count++] = i;
+    }
+    if (count > 0) s->ports.relate(s->ports.self, check, answers, count, is_bad);
+    for (uint32_t k = 0; k < count; k++) {
+        const swarm_item *at = &s->items[items[k]];
+        if (!is_bad[k] || at->is_escalated || at->answer_role == ENX_ROLE_LEAD ||
+            !swarm_may_escalate(s, items[k]))
+            continue;
+        enx_record record = record_of(s, items[k], ENX_RECORD_TASK_ESCALATED);
+        record.reason = ENX_REASON_CROSS;
+        record.model = at->answer_model;
+        swarm_emit(s, record);
+        found = true;
+    }
+    enx_mem_free(answers);
+    enx_mem_free(items);
+    enx_mem_free(is_bad);
+    return found;
+}
+
+/* All tasks are finished: are they of one mind?  True: there is more work to do. */
+static bool relate(enx_swarm *s)
+{
+    const enx_class *c = s->options.given;
+    bool             found = false;
+    for (uint32_t i = 0; c && s->ports.relate && i < c->check_count; i++)
+        if (enx_check_kind_kin(c->checks[i].kind) == ENX_CHECK_KIN_CROSS)
+            found |= escalate_contradictions(s, &c->checks[i]);
+    return found;
+}
+
 static void finish(enx_swarm *s)
 {
     char note[NOTE_BYTES];
@@ -809,7 +851,7 @@ void swarm_pump(enx_swarm *s)
         if (s->open_count > 0) break; /* a report, or the clock, goes on from here */
         if (give_up_heads(s)) continue;
         if (s->tasks[ENX_TASK_OPEN] > 0) break;
-        if (!certify(s)) finish(s);
+        if (!relate(s) && !certify(s)) finish(s);
     }
     swarm_flush(s);
 }
