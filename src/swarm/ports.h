@@ -237,6 +237,7 @@ typedef enum enx_record_kind {
     X(REFUSED, "the model refused") \
     X(CALL_FAILED, "the call failed") \
     X(TIMED_OUT, "the call timed out") \
+    X(CHEAP, "the budget is nearly spent; no other model was asked") \
     X(HEDGED, "another call for the task was faster") \
     X(TOO_LONG, "the text is longer than a task may be") \
     X(FEW_ITEMS, "too few tasks for a swarm") \

@@ -102,7 +102,8 @@ static bool may_hedge(const enx_swarm *s, uint32_t model)
 {
     const swarm_model *at = &s->models[model];
     return at->pace.late_us > 0 && at->in_flight < s->options.roster->models[model].slots &&
-           s->hedges + 1 <= s->options.hedge_share * s->call_count;
+           s->hedges + 1 <= s->options.hedge_share * s->call_count &&
+           !enx_budget_is_tight(&s->budget);
 }
 
 void swarm_hedge(enx_swarm *s, uint32_t model)
