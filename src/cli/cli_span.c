@@ -113,9 +113,11 @@ static enx_status run_swarm(world *w, const enx_span *items, enx_report *report)
     static const char *const names[] = { "lead", "worker", "second", "verifier" };
     enx_roster_model         models[MODELS];
     for (int m = 0; m < MODELS; m++)
-        models[m] = (enx_roster_model){
-            .name = names[m], .family = names[m], .duty = duties[m], .slots = w->o->slots
-        };
+        models[m] = (enx_roster_model){ .name = names[m],
+                                        .family = names[m],
+                                        .duty = duties[m],
+                                        .slots = w->o->slots,
+                                        .is_elsewhere = true };
     const enx_roster        roster = { models, MODELS };
     const enx_ports         ports = { .self = w,
                                       .generate = port_generate,

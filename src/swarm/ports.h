@@ -82,6 +82,8 @@ typedef struct enx_roster_model {
     uint32_t           slots;         /* calls in flight at most, >= 1 */
     uint32_t           prompt_tokens; /* what the prompt template adds to goal and input, at most */
     uint32_t           thinking_tokens; /* what it may write before an answer, at most */
+    bool               is_elsewhere; /* a second call takes nothing from the first: late ones may be
+                                        hedged */
 } enx_roster_model;
 
 typedef struct enx_roster {

@@ -101,7 +101,8 @@ static uint32_t find_latest(const enx_swarm *s, uint32_t model)
 static bool may_hedge(const enx_swarm *s, uint32_t model)
 {
     const swarm_model *at = &s->models[model];
-    return at->pace.late_us > 0 && at->in_flight < s->options.roster->models[model].slots &&
+    return s->options.roster->models[model].is_elsewhere && at->pace.late_us > 0 &&
+           at->in_flight < s->options.roster->models[model].slots &&
            s->hedges + 1 <= s->options.hedge_share * s->call_count &&
            !enx_budget_is_tight(&s->budget);
 }

@@ -392,6 +392,7 @@ static void make_world(world *w)
                        .fixed = enx_rng_below(&rng, 1000000) },
             .slots = 1 + (uint32_t)enx_rng_below(&rng, 6),
             .prompt_tokens = 8,
+            .is_elsewhere = true,
         };
     }
     w->roster = (enx_roster){ w->models, w->told.worker_count + 2 };
