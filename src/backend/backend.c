@@ -113,6 +113,7 @@ static void add_remote_row(enx_backend *b, const enx_config *config, const enx_c
                             .price = enx_config_price(config, model, 0),
                             .slots = model->slots ? model->slots : ENX_CONFIG_SLOTS,
                             .prompt_tokens = ENX_API_ASK_PROMPT_TOKENS,
+                            .is_elsewhere = true,
                             .thinking_tokens = r->thinking_tokens };
 }
 

@@ -18,6 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+static const double      hedge_share = .06; /* of all calls */
 static const uint64_t    turn_us = 50000, drain_us = 3000000, call_timeout_us = 900000000;
 static const char *const modes[] = { "swarm", "workers", "lead" };
 
@@ -346,6 +347,7 @@ static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                             .audit_labels_max = (uint32_t)s->labels,
                             .gate_items_min = job->config->gate_min_paragraphs,
                             .call_timeout_us = call_timeout_us,
+                            .hedge_share = hedge_share,
                             .seed = s->seed };
     o.caps.usd_nano = (uint64_t)llround(s->budget_usd * 1e9);
     for (int i = 0; i < 3; i++)

@@ -86,7 +86,7 @@ int cmd_resume(int argc, char **argv)
                             "again, for nothing.",
                             "enxame resume 7",
                             options,
-                            3,
+                            sizeof options / sizeof *options,
                             1,
                             1 };
     cli_args       args;

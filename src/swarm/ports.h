@@ -82,6 +82,8 @@ typedef struct enx_roster_model {
     uint32_t           slots;         /* calls in flight at most, >= 1 */
     uint32_t           prompt_tokens; /* what the prompt template adds to goal and input, at most */
     uint32_t           thinking_tokens; /* what it may write before an answer, at most */
+    bool               is_elsewhere; /* a second call takes nothing from the first: late ones may be
+                                        hedged */
 } enx_roster_model;
 
 typedef struct enx_roster {
@@ -238,6 +240,8 @@ typedef enum enx_record_kind {
     X(REFUSED, "the model refused") \
     X(CALL_FAILED, "the call failed") \
     X(TIMED_OUT, "the call timed out") \
+    X(CHEAP, "the budget is nearly spent; no other model was asked") \
+    X(HEDGED, "another call for the task was faster") \
     X(TOO_LONG, "the text is longer than a task may be") \
     X(FEW_ITEMS, "too few tasks for a swarm") \
     X(UNCHECKABLE, "no deterministic check") \

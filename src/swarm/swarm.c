@@ -110,6 +110,9 @@ static enx_status judge_options(const enx_swarm_options *o, enx_report *report)
         return ENX_FAIL(report, INVALID,
                         "target error %g with delta %g, expected both from 0 to below 1",
                         o->target_alpha, o->delta);
+    if (!(o->hedge_share >= 0 && o->hedge_share <= ENX_SWARM_HEDGE_SHARE_MAX))
+        return ENX_FAIL(report, INVALID, "a share of %g calls made twice, expected 0 to %g",
+                        o->hedge_share, ENX_SWARM_HEDGE_SHARE_MAX);
     if (o->attempts_max > ENX_SWARM_ATTEMPTS_MAX)
         return ENX_FAIL(report, LIMIT, "%u attempts, at most %d", o->attempts_max,
                         ENX_SWARM_ATTEMPTS_MAX);
@@ -154,7 +157,7 @@ static void init_items(enx_swarm *s)
         swarm_item *at = &s->items[i];
         at->stage = SWARM_NONE;
         at->input = i < s->item_count ? s->options.items[i] : (enx_span){ "", 0 };
-        at->prev = at->next = at->call = at->candidate = at->rank = SWARM_NONE;
+        at->hedge = at->prev = at->next = at->call = at->candidate = at->rank = SWARM_NONE;
         at->level = ENX_LEVEL_UNKNOWN;
         at->kinds = ENX_KINDS_ALL;
     }
@@ -399,6 +402,7 @@ static void settle(enx_swarm *s, uint32_t call, const enx_call_report *report)
                .report = *report,
     };
     if ((unsigned)report->status >= ENX_CALL_LOST) record.report.status = ENX_CALL_ERROR;
+    if (entry->state == CALL_OPEN && report->status == ENX_CALL_OK) swarm_time_call(s, call);
     if (!report->answer) record.report.answer_bytes = 0;
     swarm_emit(s, record);
     swarm_decide(s, item);
@@ -434,6 +438,8 @@ uint64_t enx_swarm_wake_us(const enx_swarm *s)
     uint64_t wake_us = UINT64_MAX;
     if (swarm_is_over(s) || !s->is_started) return wake_us;
     if (s->open_first != SWARM_NONE) wake_us = s->calls[s->open_first].deadline_us;
+    const uint64_t hedge_us = swarm_hedge_us(s);
+    if (hedge_us < wake_us) wake_us = hedge_us;
     const uint64_t end_us =
         s->options.caps.time_us ? s->start_us + s->options.caps.time_us : UINT64_MAX;
     return end_us < wake_us ? end_us : wake_us;

@@ -35,6 +35,8 @@ enum {
     ENX_SWARM_ITEM_BYTES = 1 << 20,
 };
 
+#define ENX_SWARM_HEDGE_SHARE_MAX 0.5
+
 typedef enum enx_swarm_mode {
     ENX_SWARM_MODE_SWARM,
     ENX_SWARM_MODE_WORKERS, /* scout and workers, never the lead (but for the plan) */
@@ -65,6 +67,8 @@ typedef struct enx_swarm_options {
     uint32_t gate_items_min;     /* 0: ENX_SWARM_GATE_ITEMS; 1: never single for that reason */
     uint32_t attempts_max;       /* calls for one role of one task; 0: 3 */
     uint64_t call_timeout_us;    /* 0: 120 s */
+    double   hedge_share;        /* of all calls that may be second ones for late tasks of models
+                                    that are elsewhere; 0: none */
     size_t   item_bytes_max;     /* longer texts are returned; 0: ENX_SWARM_ITEM_BYTES */
     uint64_t seed;               /* of the audits' permutation; 0: ports->random_u64 */
     bool     refuse_over_budget; /* a plan whose worst case is above caps.usd_nano */

@@ -489,18 +489,24 @@ static enx_status judge_plan(const enx_swarm *s, const enx_plan *plan, enx_repor
     return enx_plan_validate(&judged, &limits, report);
 }
 
+void swarm_give_up_call(enx_swarm *s, uint32_t call, enx_reason reason)
+{
+    const swarm_call *entry = &s->calls[call];
+    swarm_emit(s, (enx_record){
+                      .kind = ENX_RECORD_CALL_LOST,
+                      .call_id = swarm_call_id(s, call),
+                      .task_id = swarm_task_id(s, entry->item),
+                      .role = entry->reserved.role,
+                      .model = entry->reserved.model,
+                      .attempt = entry->attempt,
+                      .reason = reason,
+                  });
+}
+
 void swarm_end_partial(enx_swarm *s, enx_reason reason, const char *note)
 {
     while (s->open_first != SWARM_NONE && !s->is_stopped)
-        swarm_emit(s, (enx_record){
-                          .kind = ENX_RECORD_CALL_LOST,
-                          .call_id = swarm_call_id(s, s->open_first),
-                          .task_id = swarm_task_id(s, s->calls[s->open_first].item),
-                          .role = s->calls[s->open_first].reserved.role,
-                          .model = s->calls[s->open_first].reserved.model,
-                          .attempt = s->calls[s->open_first].attempt,
-                          .reason = reason,
-                      });
+        swarm_give_up_call(s, s->open_first, reason);
     end_job(s, ENX_RECORD_JOB_PARTIAL, reason, note);
 }
 
@@ -615,6 +621,7 @@ void swarm_decide(enx_swarm *s, uint32_t item)
 {
     const swarm_item *at = &s->items[item];
     if (at->work != WORK_REPORTED || swarm_is_over(s)) return;
+    if (at->hedge != SWARM_NONE) swarm_give_up_call(s, at->hedge, ENX_REASON_HEDGED);
     switch (at->role) {
     case ENX_ROLE_PLAN:
         if (s->options.is_goal) decide_graph(s);
@@ -684,12 +691,12 @@ void swarm_bound_call(const enx_swarm *s, enx_call *call, enx_reservation *reser
     call->reserved_usd_nano = reservation->usd_nano;
 }
 
-/* Record the intent for the head of a queue; false: the budget does not allow it now. */
-static bool issue(enx_swarm *s, uint32_t item)
+bool swarm_issue(enx_swarm *s, uint32_t item)
 {
     const swarm_item *at = &s->items[item];
+    const bool        is_hedge = at->work == WORK_CALLED;
     swarm_call        entry = { .item = item,
-                                .attempt = at->attempt + 1,
+                                .attempt = at->attempt + !is_hedge,
                                 .reserved = { .model = at->model, .role = at->role },
                                 .deadline_us =
                                     s->ports.now_us(s->ports.self) + s->options.call_timeout_us };
@@ -721,9 +728,10 @@ static void issue_all(enx_swarm *s)
 {
     for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
         const swarm_model *model = &s->models[m];
+        if (s->options.hedge_share > 0) swarm_hedge(s, m);
         while (model->queue.count && model->in_flight < s->options.roster->models[m].slots &&
                !s->is_stopped)
-            if (!issue(s, model->queue.first)) break;
+            if (!swarm_issue(s, model->queue.first)) break;
     }
 }
 

@@ -81,6 +81,18 @@ bool swarm_is_dear(const enx_swarm *s);
 /* Judge and record a plan that is given. */
 void swarm_accept_plan(enx_swarm *s, const enx_plan *plan);
 
+/* Record the intent of a call for a task: queued work, or a second call for work that is late.
+ * False: the budget does not allow it now. */
+bool     swarm_issue(enx_swarm *s, uint32_t item);
+/* Wait for an open call no longer. */
+void     swarm_give_up_call(enx_swarm *s, uint32_t call, enx_reason reason);
+/* Learn from an open call that is answered now how long a model takes. */
+void     swarm_time_call(enx_swarm *s, uint32_t call);
+/* Make second calls for the late ones of a model, as far as slots, budget and their share allow. */
+void     swarm_hedge(enx_swarm *s, uint32_t model);
+/* When the next call will be late; UINT64_MAX: none that could be hedged. */
+uint64_t swarm_hedge_us(const enx_swarm *s);
+
 /* Start every call that slots and budget allow; certify and end the job when all is done. */
 void swarm_pump(enx_swarm *s);
 

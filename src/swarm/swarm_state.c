@@ -30,7 +30,8 @@
  *
  * (1) tasks[state] counts the tasks in each state.
  * (2) A task is in the queue of exactly one model when its work is QUEUED, else in none.
- * (3) A task has at most one open call, and then its work is CALLED; call ids never repeat.
+ * (3) A task has at most one open call, and one more that hedges it; then its work is CALLED.  Call
+ *     ids never repeat.
  * (4) in_flight of a model = its open calls <= its slots.
  * (5) reserved and unknown of the ledger are the sums over calls without result, and no cap is
  *     passed while calls keep to what they reserved.
@@ -216,7 +217,9 @@ static enx_status apply_intent(enx_swarm *s, uint32_t item, const enx_record *re
     swarm_item *at = &s->items[item];
     uint32_t    lead;
     double      chance;
-    if (record->call_id != swarm_call_id(s, s->call_count) || at->work == WORK_CALLED)
+    const bool  is_hedge = at->work == WORK_CALLED;
+    if (record->call_id != swarm_call_id(s, s->call_count) ||
+        (is_hedge && (at->hedge != SWARM_NONE || at->role != record->role)))
         return ENX_FAIL(report, FORMAT,
                         "record %" PRIu64 ": intent of call %" PRIu64 " cannot follow", record->seq,
                         record->call_id);
@@ -235,11 +238,15 @@ static enx_status apply_intent(enx_swarm *s, uint32_t item, const enx_record *re
         .reserved = { record->reserved_usd_nano, record->reserved_tokens, record->model,
                       record->role },
     };
-    at->work = WORK_CALLED;
-    at->role = record->role;
-    at->model = record->model;
-    at->attempt = record->attempt;
-    at->call = s->call_count;
+    if (is_hedge) {
+        at->hedge = s->call_count;
+    } else {
+        at->work = WORK_CALLED;
+        at->role = record->role;
+        at->model = record->model;
+        at->attempt = record->attempt;
+        at->call = s->call_count;
+    }
     if (item == s->item_count) at->state = ENX_TASK_OPEN;
     if (record->role == ENX_ROLE_VERIFY && at->vote_count > 0)
         at->candidate = swarm_count_votes(s, at, &lead, &chance);
@@ -286,6 +293,24 @@ static void take_vote(const enx_swarm *s, swarm_item *at, uint32_t call)
     if (at->vote_count < ENX_VOTES_MAX) at->votes[at->vote_count++] = call;
 }
 
+/* An open call of a task has ended.  The first answer counts, an end without one only when no other
+ * call is left. */
+static void end_call(enx_swarm *s, uint32_t call, bool is_answer)
+{
+    swarm_item    *at = &s->items[s->calls[call].item];
+    const uint32_t other = call == at->hedge ? at->call : at->hedge;
+    if (at->work != WORK_CALLED) {
+        if (call == at->hedge) at->hedge = SWARM_NONE;
+    } else if (other == SWARM_NONE || is_answer) {
+        at->call = call;
+        at->hedge = other;
+        at->work = WORK_REPORTED;
+    } else {
+        at->call = other;
+        at->hedge = SWARM_NONE;
+    }
+}
+
 static enx_status apply_result(enx_swarm *s, const enx_record *record, swarm_texts *texts,
                                enx_report *report)
 {
@@ -309,9 +334,8 @@ static enx_status apply_result(enx_swarm *s, const enx_record *record, swarm_tex
     entry->state = CALL_SETTLED;
     if (!was_open) return ENX_OK; /* late: it settles the bill and nothing else */
     take_report(entry, got, texts);
-    swarm_item *at = &s->items[item];
-    take_vote(s, at, call);
-    if (at->call == call && at->work == WORK_CALLED) at->work = WORK_REPORTED;
+    take_vote(s, &s->items[item], call);
+    end_call(s, call, got->status != ENX_CALL_ERROR);
     return ENX_OK;
 }
 
@@ -330,8 +354,7 @@ static enx_status apply_lost(enx_swarm *s, const enx_record *record, swarm_text 
     entry->state = CALL_GIVEN_UP;
     entry->status = ENX_CALL_LOST;
     entry->error = why;
-    swarm_item *at = &s->items[entry->item];
-    if (at->call == call && at->work == WORK_CALLED) at->work = WORK_REPORTED;
+    end_call(s, call, false);
     return ENX_OK;
 }
 

@@ -10,7 +10,7 @@
 #include "swarm/swarm.h"
 
 #define SWARM_NONE UINT32_MAX
-enum { SWARM_BATCH = 64 };
+enum { SWARM_LATENCIES = 256, SWARM_BATCH = 64 };
 
 /* A zero-terminated text in the pool; offset 0 is the empty text. */
 typedef struct swarm_text {
@@ -36,6 +36,7 @@ typedef struct swarm_item {
     uint32_t         model;
     uint32_t         attempt;   /* calls made in this role */
     uint32_t         call;      /* the latest, SWARM_NONE before */
+    uint32_t         hedge;     /* a second open call for the same work, or SWARM_NONE */
     uint32_t         candidate; /* the call whose answer is judged now, SWARM_NONE before */
     uint32_t         votes[ENX_VOTES_MAX]; /* [vote_count] calls that answered the task */
     uint32_t         vote_count;
@@ -91,9 +92,18 @@ typedef struct swarm_queue {
     uint32_t count;
 } swarm_queue;
 
+/* How long a model's calls take, to tell which are late. */
+typedef struct swarm_pace {
+    uint64_t latencies_us[SWARM_LATENCIES];
+    uint32_t count;   /* seen so far */
+    uint64_t late_us; /* nearly all are faster; 0: not known yet */
+    uint32_t next;    /* call that has not been looked at */
+} swarm_pace;
+
 typedef struct swarm_model {
     swarm_queue        queue;
     uint32_t           in_flight;
+    swarm_pace         pace;
     enx_swarm_progress counts; /* queued, running and line are filled on demand */
 } swarm_model;
 
@@ -135,6 +145,7 @@ struct enx_swarm {
     uint32_t              open_first;
     uint32_t              open_last;
     uint32_t              open_count;
+    uint32_t              hedges; /* made in this run */
     char                 *texts; /* the pool */
     size_t                texts_bytes;
     size_t                texts_capacity;
