@@ -17,7 +17,8 @@
  * (2) The mask stands after `scored` outputs, always.
  * (3) A place where the mask allows one token needs no logits: its probability is 1.  Such tokens
  *     are appended at once, and evaluated together with the next one that is a real choice.
- * (4) Every running sequence has at least one row to evaluate, and gets at least one a step.
+ * (4) Every running sequence has at least one row to evaluate, and gets at least one a step, unless
+ *     it is paused.
  * (5) Draw n of a request is the n-th stream of its seed, so nothing else moves it.
  * (6) A row's numbers depend on the tokens before it alone, so a position that is filled for one
  *     sequence is passed over by all that share its page; one that has to give a hidden state is
@@ -60,6 +61,7 @@ typedef struct slot {
     uint64_t    id;
     bool        is_used;
     bool        is_canceled;
+    bool        is_paused;
     bool        is_done;
     bool        has_eos;
     bool        has_allowed; /* `allowed` is what the mask allows at output `scored` */
@@ -286,7 +288,7 @@ static void share_rows(enx_engine *e)
     uint32_t left = e->options.batch_tokens;
     for (uint32_t i = 0; i < e->options.slot_count; i++) {
         slot *s = &e->slots[i];
-        s->quota = s->is_used && !s->is_done;
+        s->quota = s->is_used && !s->is_done && !s->is_paused ? 1 : 0;
         left -= s->quota;
         s->evaluated_before = s->evaluated;
         s->cached_before = (uint32_t)s->usage.tokens_cached;
@@ -567,6 +569,7 @@ static void run_batch(enx_engine *e)
     share_rows(e);
     add_drafts(e);
     const uint32_t row_count = fill_batch(e, &want_count);
+    if (row_count == 0) return; /* all are paused, or canceled */
     const uint32_t hidden_count = enx_forward_run(e->forward, e->rows, row_count);
     if (hidden_count == 0 && enx_forward_was_interrupted(e->forward)) {
         take_back(e, row_count);
@@ -720,6 +723,12 @@ void enx_engine_cancel(enx_engine *e, uint64_t id)
 {
     for (uint32_t i = 0; i < e->options.slot_count; i++)
         if (e->slots[i].is_used && e->slots[i].id == id) e->slots[i].is_canceled = true;
+}
+
+void enx_engine_pause(enx_engine *e, uint64_t id, bool is_paused)
+{
+    for (uint32_t i = 0; i < e->options.slot_count; i++)
+        if (e->slots[i].is_used && e->slots[i].id == id) e->slots[i].is_paused = is_paused;
 }
 
 void enx_engine_interrupt(enx_engine *e) { enx_forward_interrupt(e->forward); }

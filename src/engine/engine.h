@@ -162,6 +162,10 @@ void                    enx_engine_cancel(enx_engine *engine, uint64_t id);
  * what it was to evaluate comes again in the next one. */
 void                    enx_engine_interrupt(enx_engine *engine);
 
+/* A paused sequence keeps its slot and takes no part in steps, until it goes on or is canceled; it
+ * gives the same tokens as one that was never paused.  Unknown ids are ignored. */
+void enx_engine_pause(enx_engine *engine, uint64_t id, bool is_paused);
+
 /* Run one batch; calls `on_done` for each generation that finished.  Returns the number of
  * sequences still running or waiting (0: idle). */
 uint32_t enx_engine_step(enx_engine *engine, enx_generation_fn on_done, void *owner);

@@ -603,6 +603,38 @@ static void cancel_ends_at_the_next_step(void **state)
     enx_engine_close(&engine);
 }
 
+static void a_paused_sequence_waits_and_says_the_same(void **state)
+{
+    (void)state;
+    enx_engine *engine = open_engine((enx_engine_options){ .slot_count = 2 });
+    result      a = { 0 }, b = { 0 }, alone;
+    uint64_t    id = 0;
+    enx_request request = plain;
+    run_alone(request, &alone);
+    request.user = &a;
+    assert_int_equal(enx_engine_submit(engine, &request, &id, NULL), ENX_OK);
+    request.user = &b;
+    submit_or_fail(engine, &request);
+    enx_engine_step(engine, collect, NULL);
+    enx_engine_pause(engine, id, true);
+    for (int i = 0; i < 100 && !b.is_there; i++) enx_engine_step(engine, collect, NULL);
+    assert_true(b.is_there);
+    for (int i = 0; i < 3; i++) assert_int_equal(enx_engine_step(engine, collect, NULL), 1);
+    assert_false(a.is_there);
+    enx_engine_pause(engine, id, false);
+    run_to_end(engine);
+    assert_int_equal(a.count, alone.count);
+    assert_memory_equal(a.tokens, alone.tokens, a.count * sizeof *a.tokens);
+    request.user = &a;
+    a.is_there = false;
+    assert_int_equal(enx_engine_submit(engine, &request, &id, NULL), ENX_OK);
+    enx_engine_pause(engine, id, true);
+    enx_engine_cancel(engine, id);
+    assert_int_equal(enx_engine_step(engine, collect, NULL), 0);
+    assert_true(a.is_there && a.finish == ENX_FINISH_CANCELED);
+    enx_engine_close(&engine);
+}
+
 static void streaming_shows_each_sampled_token(void **state)
 {
     (void)state;
@@ -1175,6 +1207,7 @@ int main(void)
         cmocka_unit_test(the_context_ends_an_output),
         cmocka_unit_test(bad_requests_are_refused),
         cmocka_unit_test(cancel_ends_at_the_next_step),
+        cmocka_unit_test(a_paused_sequence_waits_and_says_the_same),
         cmocka_unit_test(streaming_shows_each_sampled_token),
         cmocka_unit_test(a_longer_prompt_goes_on_where_the_last_one_ended),
         cmocka_unit_test(what_is_shared_is_kept_and_no_more),
