@@ -401,79 +401,122 @@ static void test_softmax(size_t n, fill kind, size_t shift)
                    (double)n / 4 + 8 + fabs(x[shift + i] - most), 0);
 }
 
-static void test_attention(size_t count, fill kind, size_t width)
+enum { QUERIES = 7, HEAD_WIDTH_MAX = 256, SEEN_MAX = 320 };
+
+/* Queries, their outputs and weights, each in a place of its own. */
+typedef struct attention {
+    size_t       q_count, width, count;
+    float        q[QUERIES][HEAD_WIDTH_MAX], weights[QUERIES][SEEN_MAX];
+    float        scores[QUERIES][SEEN_MAX + 16], out[QUERIES][HEAD_WIDTH_MAX + 16];
+    uint16_t     k[SEEN_MAX * HEAD_WIDTH_MAX], v[SEEN_MAX * HEAD_WIDTH_MAX];
+    float        wide_k[SEEN_MAX * HEAD_WIDTH_MAX], wide_v[SEEN_MAX * HEAD_WIDTH_MAX];
+    const float *q_at[QUERIES], *weights_at[QUERIES];
+    float       *scores_at[QUERIES], *out_at[QUERIES];
+} attention;
+
+static void fill_attention(attention *a, size_t count, fill kind, size_t width)
 {
-    static float    q[256], out[N_MAX + 16], weights[N_MAX];
-    static uint16_t k[N_MAX * 256], v[N_MAX * 256];
-    if (count > 320) return;
-    const size_t padded = (count + 15) / 16 * 16;
-    fill_f32(q, width, kind);
-    fill_f32(weights, count, FILL_UNIT);
-    for (size_t i = 0; i < padded * width; i++) {
-        k[i] = enx_f16_of_f32(draw(FILL_MIXED));
-        v[i] = enx_f16_of_f32(draw(FILL_MIXED));
+    const size_t numbers = (count + 15) / 16 * 16 * width;
+    a->q_count = 1 + enx_rng_below(&rng, QUERIES);
+    a->width = width;
+    a->count = count;
+    for (size_t i = 0; i < QUERIES; i++) {
+        fill_f32(a->q[i], width, kind);
+        fill_f32(a->weights[i], count, FILL_UNIT);
+        a->q_at[i] = a->q[i];
+        a->weights_at[i] = a->weights[i];
+        a->scores_at[i] = a->scores[i];
+        a->out_at[i] = a->out[i];
     }
-    guard_set(out, padded * 4);
-    level.attend_scores(out, q, k, width, count, v);
-    check(guard_holds(out, padded * 4), "attend_scores", count, -1, 0, 0);
-    for (size_t p = 0; p < count; p++) {
-        double want = 0, size = 0;
-        for (size_t d = 0; d < width; d++) {
-            const double term =
-                (double)q[d] * enx_f32_of_f16(k[(p / 16 * width + d) * 16 + p % 16]);
-            want += term;
-            size += fabs(term);
-        }
-        check_near("attend_scores", count, kind, out[p], want, (double)width + 1, size);
-    }
-    guard_set(out, width * 4);
-    level.attend_mix(out, weights, v, width, count, k);
-    check(guard_holds(out, width * 4), "attend_mix", count, -1, 0, 0);
-    for (size_t d = 0; d < width; d++) {
-        double want = 0, size = 0;
-        for (size_t p = 0; p < count; p++) {
-            const double term = (double)weights[p] * enx_f32_of_f16(v[p * width + d]);
-            want += term;
-            size += fabs(term);
-        }
-        check_near("attend_mix", count, kind, out[d], want, (double)count + 1, size);
+    for (size_t i = 0; i < numbers; i++) {
+        a->k[i] = enx_f16_of_f32(draw(FILL_MIXED));
+        a->v[i] = enx_f16_of_f32(draw(FILL_MIXED));
+        a->wide_k[i] = enx_f32_of_f16(a->k[i]);
+        a->wide_v[i] = enx_f32_of_f16(a->v[i]);
     }
 }
 
-static void test_attention_f32(size_t count, fill kind, size_t width)
+static void check_scores(const attention *a, fill kind, const char *name)
 {
-    static float q[256], k[512 * 256], v[512 * 256], weights[N_MAX];
-    float       *out = (float *)got_bytes;
-    if (count > 320) return;
-    const size_t padded = (count + 15) / 16 * 16;
-    fill_f32(q, width, kind);
-    fill_f32(weights, count, FILL_UNIT);
-    fill_f32(k, padded * width, FILL_MIXED);
-    fill_f32(v, padded * width, FILL_MIXED);
-    guard_set(out, padded * 4);
-    level.attend_scores_f32(out, q, k, width, count);
-    check(guard_holds(out, padded * 4), "attend_scores_f32", count, -1, 0, 0);
-    for (size_t p = 0; p < count; p++) {
-        double sum = 0, size = 0;
-        for (size_t d = 0; d < width; d++) {
-            const double term = (double)q[d] * (double)k[(p / 16 * width + d) * 16 + p % 16];
-            sum += term;
-            size += fabs(term);
+    for (size_t i = 0; i < a->q_count; i++)
+        for (size_t p = 0; p < a->count; p++) {
+            double want = 0, size = 0;
+            for (size_t d = 0; d < a->width; d++) {
+                const double key = (double)a->wide_k[(p / 16 * a->width + d) * 16 + p % 16];
+                want += (double)a->q[i][d] * key;
+                size += fabs((double)a->q[i][d] * key);
+            }
+            check_near(name, a->count, kind, (double)a->scores[i][p], want, (double)a->width + 1,
+                       size);
         }
-        check_near("attend_scores_f32", count, kind, (double)out[p], sum, (double)width + 1, size);
-    }
-    guard_set(out, width * 4);
-    level.attend_mix_f32(out, weights, v, width, count);
-    check(guard_holds(out, width * 4), "attend_mix_f32", count, -1, 0, 0);
-    for (size_t d = 0; d < width; d++) {
-        double sum = 0, size = 0;
-        for (size_t p = 0; p < count; p++) {
-            const double term = (double)weights[p] * (double)v[p * width + d];
-            sum += term;
-            size += fabs(term);
+}
+
+/* Outputs begin at 1: a call adds to what is there. */
+static void check_mixes(const attention *a, fill kind, const char *name)
+{
+    for (size_t i = 0; i < a->q_count; i++)
+        for (size_t d = 0; d < a->width; d++) {
+            double want = 1, size = 1;
+            for (size_t p = 0; p < a->count; p++) {
+                const double value = (double)a->wide_v[p * a->width + d];
+                want += (double)a->weights[i][p] * value;
+                size += fabs((double)a->weights[i][p] * value);
+            }
+            check_near(name, a->count, kind, (double)a->out[i][d], want, (double)a->count + 2,
+                       size);
         }
-        check_near("attend_mix_f32", count, kind, (double)out[d], sum, (double)count + 1, size);
+}
+
+static void start_outputs(attention *a)
+{
+    for (size_t i = 0; i < QUERIES; i++)
+        for (size_t d = 0; d < a->width; d++) a->out[i][d] = 1;
+}
+
+/* One query at a time, in two stretches: the same bits. */
+static void check_stretches(attention *a)
+{
+    static attention one;
+    const size_t     cut = a->count / 2 / 16 * 16;
+    one = *a;
+    start_outputs(&one);
+    for (size_t i = 0; i < a->q_count; i++) {
+        float       *scores = one.scores[i], *rest = scores + cut, *out = one.out[i];
+        const float *q = one.q[i], *weights = one.weights[i], *more = weights + cut;
+        level.attend_scores(&scores, &q, 1, a->k, a->width, cut);
+        level.attend_scores(&rest, &q, 1, a->k + cut * a->width, a->width, a->count - cut);
+        level.attend_mix(&out, &weights, 1, a->v, a->width, cut);
+        level.attend_mix(&out, &more, 1, a->v + cut * a->width, a->width, a->count - cut);
+        check(memcmp(scores, a->scores[i], a->count * 4) == 0, "attend_scores cut", a->count, -1, 0,
+              0);
+        check(memcmp(out, a->out[i], a->width * 4) == 0, "attend_mix cut", a->count, -1, 0, 0);
     }
+}
+
+static void test_attention(size_t count, fill kind, size_t width)
+{
+    static attention a;
+    if (count > SEEN_MAX) return;
+    fill_attention(&a, count, kind, width);
+    const size_t scores_bytes = (count + 15) / 16 * 16 * 4;
+    for (size_t i = 0; i < QUERIES; i++) guard_set(a.scores[i], scores_bytes);
+    level.attend_scores_f32(a.scores_at, a.q_at, a.q_count, a.wide_k, width, count);
+    check_scores(&a, kind, "attend_scores_f32");
+    level.attend_scores(a.scores_at, a.q_at, a.q_count, a.k, width, count);
+    for (size_t i = 0; i < QUERIES; i++)
+        check(guard_holds(a.scores[i], scores_bytes), "attend_scores", count, -1, 0, 0);
+    check_scores(&a, kind, "attend_scores");
+
+    start_outputs(&a);
+    level.attend_mix_f32(a.out_at, a.weights_at, a.q_count, a.wide_v, width, count);
+    check_mixes(&a, kind, "attend_mix_f32");
+    for (size_t i = 0; i < QUERIES; i++) guard_set(a.out[i], width * 4);
+    start_outputs(&a);
+    level.attend_mix(a.out_at, a.weights_at, a.q_count, a.v, width, count);
+    for (size_t i = 0; i < QUERIES; i++)
+        check(guard_holds(a.out[i], width * 4), "attend_mix", count, -1, 0, 0);
+    check_mixes(&a, kind, "attend_mix");
+    check_stretches(&a);
 }
 
 static void test_level(void)
@@ -496,10 +539,8 @@ static void test_level(void)
                 test_softmax(n, kind, shift);
             }
             test_rope(n, kind);
-            for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+            for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
                 test_attention(n, kind, widths[w]);
-                test_attention_f32(n, kind, widths[w]);
-            }
             if (n > 1024) continue; /* the scalar product is slow */
             const size_t rows = 1 + enx_rng_below(&rng, ROWS_MAX);
             const size_t batch = 1 + enx_rng_below(&rng, BATCH_MAX);
@@ -524,15 +565,15 @@ static void bench_norm(size_t batch)
 {
     for (size_t j = 0; j < batch; j++) level.rmsnorm((float *)got_bytes, xs, xs + 320, 320, 1e-6f);
 }
-static void bench_scores(size_t batch)
+/* `batch` queries that share 160 positions, as sequences with one beginning do. */
+static attention shared;
+static void      bench_scores(size_t batch)
 {
-    static uint16_t k[160 * 32];
-    for (size_t j = 0; j < batch; j++) level.attend_scores((float *)got_bytes, xs, k, 32, 150, k);
+    level.attend_scores(shared.scores_at, shared.q_at, batch, shared.k, 64, 160);
 }
 static void bench_mix(size_t batch)
 {
-    static uint16_t v[160 * 32];
-    for (size_t j = 0; j < batch; j++) level.attend_mix((float *)got_bytes, xs, v, 32, 150, v);
+    level.attend_mix(shared.out_at, shared.weights_at, batch, shared.v, 64, 160);
 }
 static void bench_softmax(size_t batch)
 {
@@ -566,8 +607,11 @@ static void bench_level(void)
     bench_one("act_from_f32 320", bench_act, 16, 320 * 16);
     bench_one("silu_mul 864", bench_silu, 1, 864);
     bench_one("rmsnorm 320", bench_norm, 16, 320 * 16);
-    bench_one("attend_scores 150x32", bench_scores, 10, 150 * 32 * 10);
-    bench_one("attend_mix 150x32", bench_mix, 10, 150 * 32 * 10);
+    fill_attention(&shared, 160, FILL_UNIT, 64);
+    for (size_t batch = 1; batch <= 4; batch++) {
+        bench_one("attend_scores 160x64", bench_scores, batch, 160.0 * 64 * (double)batch);
+        bench_one("attend_mix 160x64", bench_mix, batch, 160.0 * 64 * (double)batch);
+    }
     bench_one("softmax 150", bench_softmax, 10, 1500);
 }
 

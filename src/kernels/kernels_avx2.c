@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kernels_avx2.c - eight lanes: AVX2, FMA and F16C. */
-#include "kernels/attend_body.h"
 #include "kernels/floats_body.h"
 #include "kernels/kernels_impl.h"
 
@@ -316,52 +315,15 @@ static void softmax(float *x, size_t n)
 
 /* ---- attention --------------------------------------------------------- */
 
-/* A sequence's keys and values are read once a step and are seldom in a near cache: while one
- * array is used, the next one is on its way. */
-ENX_INLINE void fetch(const uint16_t *at) { _mm_prefetch((const char *)at, _MM_HINT_T1); }
-
-static void attend_scores(float *out, const float *q, const uint16_t *k, size_t head_width,
-                          size_t count, const uint16_t *ahead)
-{
-    const size_t block = head_width * 2 * LANES;
-    for (size_t p = 0; p < count; p += 2 * LANES, k += block, ahead += block) {
-        __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
-        for (size_t d = 0; d < head_width; d++) {
-            if (d % 2 == 0) fetch(ahead + d * 2 * LANES);
-            const __m256    value = _mm256_set1_ps(q[d]);
-            const uint16_t *at = k + d * 2 * LANES;
-            low = _mm256_fmadd_ps(value, load_f16(at, LANES), low);
-            high = _mm256_fmadd_ps(value, load_f16(at + LANES, LANES), high);
-        }
-        _mm256_storeu_ps(out + p, low);
-        _mm256_storeu_ps(out + p + LANES, high);
-    }
-}
-
-static void attend_mix(float *out, const float *weights, const uint16_t *v, size_t head_width,
-                       size_t count, const uint16_t *ahead)
-{
-    size_t d = 0;
-    for (; d + 2 * LANES <= head_width; d += 2 * LANES) {
-        __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
-        for (size_t p = 0; p < count; p++) {
-            const __m256    weight = _mm256_set1_ps(weights[p]);
-            const uint16_t *at = v + p * head_width + d;
-            if (d % (4 * LANES) == 0) fetch(ahead + p * head_width + d);
-            low = _mm256_fmadd_ps(weight, load_f16(at, LANES), low);
-            high = _mm256_fmadd_ps(weight, load_f16(at + LANES, LANES), high);
-        }
-        _mm256_storeu_ps(out + d, low);
-        _mm256_storeu_ps(out + d + LANES, high);
-    }
-    for (; d < head_width; d += LANES) {
-        __m256 sum = _mm256_setzero_ps();
-        for (size_t p = 0; p < count; p++)
-            sum = _mm256_fmadd_ps(_mm256_set1_ps(weights[p]),
-                                  load_f16(v + p * head_width + d, head_width - d), sum);
-        store_f32(out + d, sum, head_width - d);
-    }
-}
+#define attend_vec      __m256
+#define ATTEND_LANES    LANES
+#define attend_zero     _mm256_setzero_ps
+#define attend_all      _mm256_set1_ps
+#define attend_fma      _mm256_fmadd_ps
+#define attend_load     load_f32
+#define attend_load_f16 load_f16
+#define attend_store    store_f32
+#include "kernels/attend_body.h"
 
 /* ---- logits ------------------------------------------------------------ */
 

@@ -226,72 +226,26 @@ static void softmax(float *x, size_t n)
 
 /* ---- attention --------------------------------------------------------- */
 
-/* A sequence's keys and values are read once a step and are seldom in a near cache: while one
- * array is used, the next one is on its way. */
-ENX_INLINE void fetch(const uint16_t *at) { _mm_prefetch((const char *)at, _MM_HINT_T1); }
+ENX_INLINE __mmask16 lanes_of(size_t n) { return n >= LANES ? 0xFFFF : tail_mask(n); }
 
-static void attend_scores(float *out, const float *q, const uint16_t *k, size_t head_width,
-                          size_t count, const uint16_t *ahead)
+ENX_INLINE __m512 attend_load(const float *at, size_t n) { return load_f32(at, lanes_of(n)); }
+
+ENX_INLINE __m512 attend_load_f16(const uint16_t *at, size_t n)
 {
-    const size_t block = head_width * LANES;
-    for (size_t p = 0; p < count; p += LANES, k += block, ahead += block) {
-        __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
-        for (size_t d = 0; d < head_width; d += 2) {
-            fetch(ahead + d * LANES);
-            even = _mm512_fmadd_ps(_mm512_set1_ps(q[d]), load_f16(k + d * LANES, 0xFFFF), even);
-            odd = _mm512_fmadd_ps(_mm512_set1_ps(q[d + 1]), load_f16(k + (d + 1) * LANES, 0xFFFF),
-                                  odd);
-        }
-        _mm512_storeu_ps(out + p, _mm512_add_ps(even, odd));
-    }
+    return load_f16(at, lanes_of(n));
 }
 
-enum { MIX_PARTS = 2, MIX_PHASES = 4 };
-
-/* Thirty-two columns; four phases of positions, so that sums do not wait for each other. */
-ENX_INLINE void mix_columns(float *out, const float *weights, const uint16_t *v, size_t head_width,
-                            size_t count, const uint16_t *ahead)
+ENX_INLINE void attend_store(float *at, __m512 v, size_t n)
 {
-    __m512 sum[MIX_PHASES][MIX_PARTS];
-    ENX_UNROLL
-    for (size_t i = 0; i < MIX_PHASES; i++) sum[i][0] = sum[i][1] = _mm512_setzero_ps();
-    size_t p = 0;
-    for (; p + MIX_PHASES <= count; p += MIX_PHASES) {
-        ENX_UNROLL
-        for (size_t i = 0; i < MIX_PHASES; i++) {
-            const uint16_t *row = v + (p + i) * head_width;
-            const __m512    weight = _mm512_set1_ps(weights[p + i]);
-            fetch(ahead + (p + i) * head_width);
-            sum[i][0] = _mm512_fmadd_ps(weight, load_f16(row, 0xFFFF), sum[i][0]);
-            sum[i][1] = _mm512_fmadd_ps(weight, load_f16(row + LANES, 0xFFFF), sum[i][1]);
-        }
-    }
-    for (; p < count; p++) {
-        const uint16_t *row = v + p * head_width;
-        const __m512    weight = _mm512_set1_ps(weights[p]);
-        sum[0][0] = _mm512_fmadd_ps(weight, load_f16(row, 0xFFFF), sum[0][0]);
-        sum[0][1] = _mm512_fmadd_ps(weight, load_f16(row + LANES, 0xFFFF), sum[0][1]);
-    }
-    for (size_t c = 0; c < MIX_PARTS; c++)
-        _mm512_storeu_ps(out + c * LANES, _mm512_add_ps(_mm512_add_ps(sum[0][c], sum[1][c]),
-                                                        _mm512_add_ps(sum[2][c], sum[3][c])));
+    _mm512_mask_storeu_ps(at, lanes_of(n), v);
 }
 
-static void attend_mix(float *out, const float *weights, const uint16_t *v, size_t head_width,
-                       size_t count, const uint16_t *ahead)
-{
-    size_t d = 0;
-    for (; d + MIX_PARTS * LANES <= head_width; d += MIX_PARTS * LANES)
-        mix_columns(out + d, weights, v + d, head_width, count, ahead + d);
-    for (; d < head_width; d += LANES) {
-        const __mmask16 lanes = head_width - d >= LANES ? 0xFFFF : tail_mask(head_width);
-        __m512          sum = _mm512_setzero_ps();
-        for (size_t p = 0; p < count; p++)
-            sum = _mm512_fmadd_ps(_mm512_set1_ps(weights[p]),
-                                  load_f16(v + p * head_width + d, lanes), sum);
-        _mm512_mask_storeu_ps(out + d, lanes, sum);
-    }
-}
+#define attend_vec   __m512
+#define ATTEND_LANES LANES
+#define attend_zero  _mm512_setzero_ps
+#define attend_all   _mm512_set1_ps
+#define attend_fma   _mm512_fmadd_ps
+#include "kernels/attend_body.h"
 
 /* ---- logits ------------------------------------------------------------ */
 
@@ -336,6 +290,8 @@ void enx_kernels_bind_avx512(enx_kernels *table)
     table->softmax = softmax;
     table->attend_scores = attend_scores;
     table->attend_mix = attend_mix;
+    table->attend_scores_f32 = attend_scores_f32;
+    table->attend_mix_f32 = attend_mix_f32;
     table->argmax = argmax;
     table->log_sum_exp = log_sum_exp;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kernels_scalar.c - the specification: the shortest correct C of each kernel. */
-#include "kernels/attend_body.h"
 #include "kernels/floats_body.h"
 #include "kernels/kernels_impl.h"
 
@@ -133,27 +132,31 @@ static void softmax(float *x, size_t n)
     for (size_t i = 0; i < n; i++) x[i] /= sum;
 }
 
-static void attend_scores(float *out, const float *q, const uint16_t *k, size_t head_width,
-                          size_t count, const uint16_t *ahead)
+ENX_INLINE float attend_fma(float a, float b, float c) { return a * b + c; }
+
+ENX_INLINE float attend_load(const float *at, size_t n)
 {
-    (void)ahead;
-    for (size_t p = 0; p < count; p++) {
-        const uint16_t *key = k + p / 16 * head_width * 16 + p % 16;
-        float           sum = 0;
-        for (size_t d = 0; d < head_width; d++) sum += q[d] * enx_f32_of_f16(key[d * 16]);
-        out[p] = sum;
-    }
+    (void)n;
+    return *at;
 }
 
-static void attend_mix(float *out, const float *weights, const uint16_t *v, size_t head_width,
-                       size_t count, const uint16_t *ahead)
+ENX_INLINE float attend_load_f16(const uint16_t *at, size_t n)
 {
-    (void)ahead;
-    memset(out, 0, head_width * sizeof *out);
-    for (size_t p = 0; p < count; p++)
-        for (size_t d = 0; d < head_width; d++)
-            out[d] += weights[p] * enx_f32_of_f16(v[p * head_width + d]);
+    (void)n;
+    return enx_f32_of_f16(*at);
 }
+
+ENX_INLINE void attend_store(float *at, float v, size_t n)
+{
+    (void)n;
+    *at = v;
+}
+
+#define attend_vec    float
+#define ATTEND_LANES  1
+#define attend_zero() 0.0f
+#define attend_all(x) (x)
+#include "kernels/attend_body.h"
 
 static size_t argmax(const float *x, size_t n)
 {

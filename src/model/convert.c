@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 
+#include <math.h>
 #include <string.h>
 
 enx_quant enx_quant_of(enx_tensor_type type)
@@ -36,4 +37,10 @@ void enx_tensor_to_f32(const enx_kernels *kernels, enx_tensor_type type, float *
         ENX_CHECK(type == ENX_TENSOR_BF16);
         kernels->f32_from_bf16(out, in, n);
     }
+}
+
+void enx_values_cap(float *x, size_t n, float cap)
+{
+    if (cap > 0)
+        for (size_t i = 0; i < n; i++) x[i] = cap * tanhf(x[i] / cap);
 }
