@@ -35,12 +35,14 @@ static void open_model(GPT2 *model, int vocab, int width, int layers)
     model->mean_loss = -1.0f;
 }
 
+static int number(const char *text) { return (int)strtol(text, NULL, 10); }
+
 int main(int argc, char **argv)
 {
     if (argc != 6) return 64;
-    const int vocab = atoi(argv[1]), batch = atoi(argv[4]) / SEGMENT, steps = atoi(argv[5]);
+    const int vocab = number(argv[1]), batch = number(argv[4]) / SEGMENT, steps = number(argv[5]);
     GPT2      model;
-    open_model(&model, vocab, atoi(argv[2]), atoi(argv[3]));
+    open_model(&model, vocab, number(argv[2]), number(argv[3]));
     int   *tokens = malloc((size_t)batch * SEGMENT * sizeof *tokens);
     double best = 1e30;
     for (int i = 0; i < batch * SEGMENT; i++) tokens[i] = (int)(i * 2654435761u >> 7) % vocab;

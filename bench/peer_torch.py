@@ -4,8 +4,8 @@
 
     bench/peer_torch.py VOCAB WIDTH LAYERS TOKENS STEPS      (needs python3-torch)
 
-The model is GPT-2's: LayerNorm, learnt positions, GELU, tied head, with AdamW. Prints tokens a second
-of processor time, the best of STEPS, after one that does not count.
+The model is GPT-2's: LayerNorm, learnt positions, GELU, tied head, with AdamW. Prints tokens a
+second of processor time, the best of STEPS, after one that does not count.
 """
 import sys
 import time
