@@ -189,7 +189,7 @@ export const REPAIRS_MAX = 3;
 // user in between.
 export function repairsInARow(messages, name) {
   let repairs = 0;
-  for (const message of messages.toReversed()) {
+  for (const message of [...messages].reverse()) {
     if (message.role !== "user") continue;
     if (message.repair !== name) break;
     repairs++;

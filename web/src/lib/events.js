@@ -11,6 +11,7 @@
 export const TASK_STATES = ["open", "routed", "accepted", "abstained", "failed"];
 const FINISHED = new Set(["accepted", "abstained", "failed"]);
 const POINTS_MAX = 800;
+const NANO_USD = 1e-9;
 
 export function createJob(id) {
   return {
@@ -163,7 +164,8 @@ function startCall(job, record) {
 }
 
 function closeCall(job, call) {
-  job.open_usd = Math.max(0, job.open_usd - (call.reserved_usd ?? 0));
+  job.open_usd -= call.reserved_usd ?? 0;
+  if (job.open_usd < NANO_USD / 2) job.open_usd = 0; // what rounding left
   const model = modelOf(job, call.model);
   model.running = Math.max(0, model.running - 1);
   if (call.task) taskOf(job, call).running--;

@@ -110,80 +110,119 @@ export function mapSwarm(job, duties = {}) {
 
 // ---- Where stations are drawn -----------------------------------------------------------------
 
-export const CARD = { width: 196, head: 58, pad: 10, gap: 14 };
-const COLUMN_GAP = 64;
-const CELLS_HEIGHT_MAX = 96;
+export const CARD = { head: 34, pad: 11, gap: 10 };
+const WIDTHS = { plan: 166, scout: 150, worker: 226, lead: 176, answer: 140 };
+const GAP_MIN = 32; // between columns; narrower places are filled row by row
+const CELLS_HEIGHT = { scout: 72, worker: 38, lead: 90 };
+const CELL = { most: 14, least: 4 };
 
 // The side of a cell so that `count` of them fill a field of that width, at most so high; and how
 // many tasks one cell stands for when they would be too small to see.
-export function fitCells(count, width, heightMax = CELLS_HEIGHT_MAX) {
-  for (let size = 18; size >= 4; size--) {
+export function fitCells(count, width, heightMax) {
+  for (let size = CELL.most; size >= CELL.least; size--) {
     const columns = Math.floor(width / size);
-    const rows = Math.ceil(count / columns);
-    if (rows * size <= heightMax) return { size, columns, rows: Math.max(rows, 1), each: 1 };
+    const rows = Math.max(1, Math.ceil(count / columns));
+    if (rows * size <= heightMax) return { size, columns, rows, each: 1 };
   }
-  const columns = Math.floor(width / 4);
-  const rowsMax = Math.floor(heightMax / 4);
+  const columns = Math.floor(width / CELL.least);
+  const rowsMax = Math.floor(heightMax / CELL.least);
   const each = Math.ceil(count / (columns * rowsMax));
-  return { size: 4, columns, rows: Math.ceil(count / each / columns), each };
+  return { size: CELL.least, columns, rows: Math.ceil(count / each / columns), each };
 }
 
-function heightOf(s) {
-  if (s.duty === "plan" || s.duty === "answer") return s.duty === "plan" ? 132 : 118;
-  const { size, rows } = fitCells(s.tasks.length || 1, CARD.width - 2 * CARD.pad);
-  return CARD.head + (s.tasks.length ? rows * size + CARD.pad : 0);
+// A card of that width: where its cells are, and how high it is.
+function sizeCard(station, w) {
+  if (station.duty === "plan") return { ...station, w, h: w < 220 ? 128 : 96 };
+  if (station.duty === "answer") return { ...station, w, h: 112 };
+  if (!station.tasks.length) return { ...station, w, h: CARD.head };
+  const width = Math.floor(w) - 2 * CARD.pad;
+  const fit = fitCells(station.tasks.length, width, CELLS_HEIGHT[station.duty]);
+  return { ...station, w, h: CARD.head + fit.rows * fit.size + CARD.pad, fit, cellsWidth: width };
 }
 
 // Columns from left to right, or rows from top to bottom when the place is narrow.
 export function placeStations(map, width) {
-  const column = { plan: 0, scout: 1, worker: 2, lead: 3, answer: 4 };
-  const columns = [[], [], [], [], []];
-  for (const s of map.stations) columns[column[s.duty]].push({ ...s, h: heightOf(s) });
-  const used = columns.filter((row) => row.length);
-  return width >= 5 * 150 ? placeColumns(used, width) : placeRows(used, width);
+  const duties = Object.keys(WIDTHS).filter((duty) => map.stations.some((s) => s.duty === duty));
+  const columns = duties.map((duty) => map.stations.filter((s) => s.duty === duty));
+  const least = duties.reduce((sum, duty) => sum + WIDTHS[duty] + GAP_MIN, -GAP_MIN);
+  return least <= width ? placeColumns(columns, width, least) : placeRows(columns, width);
 }
 
-function placeColumns(columns, width) {
-  const room = (width - (columns.length - 1) * COLUMN_GAP) / columns.length;
-  const w = Math.min(CARD.width, Math.max(room, 130));
-  const step = columns.length > 1 ? (width - w) / (columns.length - 1) : 0;
-  const heightOfColumn = (cards) => cards.reduce((sum, c) => sum + c.h + CARD.gap, -CARD.gap);
-  const height = Math.max(...columns.map(heightOfColumn));
-  const placed = columns.flatMap((cards, i) => {
-    let y = (height - heightOfColumn(cards)) / 2;
-    return cards.map((card) => {
-      const at = { ...card, x: i * step, y, w };
+function placeColumns(columns, width, least) {
+  const gap = GAP_MIN + (width - least) / (columns.length - 1);
+  const sized = columns.map((cards) => cards.map((card) => sizeCard(card, WIDTHS[card.duty])));
+  const heightOf = (cards) => cards.reduce((sum, card) => sum + card.h + CARD.gap, -CARD.gap);
+  const height = Math.max(...sized.map(heightOf));
+  let x = 0;
+  const placed = [];
+  for (const cards of sized) {
+    let y = (height - heightOf(cards)) / 2;
+    for (const card of cards) {
+      placed.push({ ...card, x, y });
       y += card.h + CARD.gap;
-      return at;
-    });
-  });
+    }
+    x += cards[0].w + gap;
+  }
   return { cards: placed, width, height, isRows: false };
 }
 
-function placeRows(rows, width) {
-  const perRow = width >= 2 * 150 + CARD.gap ? 2 : 1;
-  let y = 0;
+const ROW_GAP = 32;
+
+function placeRows(columns, width) {
+  const most = width >= 560 ? 3 : width >= 300 ? 2 : 1;
   const placed = [];
-  for (const cards of rows) {
-    const across = Math.min(perRow, cards.length);
-    const w = Math.min((width - (across - 1) * CARD.gap) / across, across === 1 ? width : 260);
+  let y = 0;
+  for (const cards of columns) {
+    const across = Math.min(most, cards.length);
+    const room = (width - (across - 1) * CARD.gap) / across;
+    const w = across === 1 ? Math.min(room, 320) : room;
     for (let i = 0; i < cards.length; i += across) {
-      const line = cards.slice(i, i + across);
-      line.forEach((card, j) => placed.push({ ...card, x: j * (w + CARD.gap), y, w }));
+      const line = cards.slice(i, i + across).map((card) => sizeCard(card, w));
+      const left = (width - line.length * w - (line.length - 1) * CARD.gap) / 2;
+      line.forEach((card, j) => placed.push({ ...card, x: left + j * (w + CARD.gap), y }));
       y += Math.max(...line.map(({ h }) => h)) + CARD.gap;
     }
-    y += 22;
+    y += ROW_GAP - CARD.gap;
   }
-  return { cards: placed, width, height: y - 22 - CARD.gap, isRows: true };
+  return { cards: placed, width, height: y - ROW_GAP, isRows: true };
 }
 
-export function wayPath(from, to, isRows) {
-  if (isRows) {
-    const [x1, y1] = [from.x + from.w / 2, from.y + from.h];
-    const [x2, y2] = [to.x + to.w / 2, to.y];
-    const lean = Math.max(12, (y2 - y1) / 2);
-    return `M${x1} ${y1}C${x1} ${y1 + lean} ${x2} ${y2 - lean} ${x2} ${y2}`;
+// In rows all workers are one block: single ways would cross the cards between them.
+function blockOf(cards) {
+  const top = Math.min(...cards.map(({ y }) => y));
+  const bottom = Math.max(...cards.map(({ y, h }) => y + h));
+  const left = Math.min(...cards.map(({ x }) => x));
+  const right = Math.max(...cards.map(({ x, w }) => x + w));
+  return { x: left, y: top, w: right - left, h: bottom - top };
+}
+
+// The ways as curves: [{id, kind, count, path}]
+export function drawWays({ cards, isRows }, ways) {
+  const byId = new Map(cards.map((card) => [card.id, card]));
+  if (!isRows) {
+    return ways.map(({ from, to, ...way }) => {
+      return { ...way, id: `${from}>${to}`, path: acrossPath(byId.get(from), byId.get(to)) };
+    });
   }
+  const order = ["plan", "scout", "worker", "lead", "answer"].filter((duty) =>
+    cards.some((card) => card.duty === duty),
+  );
+  return order.slice(1).map((duty, i) => {
+    const [from, to] = [order[i], duty].map((one) => cards.filter((card) => card.duty === one));
+    const goesUp = duty === "lead" && order[i] === "worker";
+    const count = ways.filter((way) => byId.get(way.to)?.duty === duty).length;
+    const path = downPath(blockOf(from), blockOf(to));
+    return { id: `${order[i]}>${duty}`, kind: goesUp ? "up" : "flow", count, path };
+  });
+}
+
+function downPath(from, to) {
+  const [x1, y1] = [from.x + from.w / 2, from.y + from.h];
+  const [x2, y2] = [to.x + to.w / 2, to.y];
+  return `M${x1} ${y1}L${x2} ${y2}`;
+}
+
+function acrossPath(from, to) {
   const [x1, y1] = [from.x + from.w, from.y + from.h / 2];
   const [x2, y2] = [to.x, to.y + to.h / 2];
   const lean = (x2 - x1) / 2;

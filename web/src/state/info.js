@@ -21,9 +21,9 @@ export function chatModels(all) {
   return (all?.models ?? []).filter(({ can }) => can?.includes("chat"));
 }
 
-// The model to talk with: what was chosen if it is there, else the swarm, else the first.
+// The model to talk with: what was chosen if it is there, else a single model, else the swarm.
 export function chosenModel(all, chosen = settings.get().model) {
   const models = chatModels(all);
   const found = models.find(({ name }) => name === chosen);
-  return (found ?? models.find(({ kind }) => kind === "swarm") ?? models[0])?.name ?? "";
+  return (found ?? models.find(({ kind }) => kind !== "swarm") ?? models[0])?.name ?? "";
 }

@@ -3,7 +3,6 @@
 // thousands; walked with the arrow keys.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { lookOf } from "../lib/events.js";
-import { fitCells } from "../lib/swarm_map.js";
 import { html } from "./html.js";
 
 // From calm to alarming: when a square stands for many tasks it shows the last of theirs.
@@ -111,10 +110,9 @@ function wordsOf(task) {
   return `Task ${task.task}${language}: ${LOOK_WORDS[lookOf(task)]}`;
 }
 
-export function Cells({ tasks, width, heightMax, version, selected, onSelect, label }) {
+export function Cells({ tasks, fit, width, version, selected, onSelect, label }) {
   const canvas = useRef();
   const [focus, setFocus] = useState(0);
-  const fit = fitCells(tasks.length || 1, width, heightMax);
   useEffect(
     () => paint(canvas.current, tasks, fit, width, selected),
     [version, tasks, width, selected],
@@ -125,7 +123,6 @@ export function Cells({ tasks, width, heightMax, version, selected, onSelect, la
     looks.observe(document.documentElement, { attributeFilter: ["data-theme"] });
     return () => looks.disconnect();
   });
-  if (!tasks.length) return null;
   const at = Math.min(focus, tasks.length - 1);
   const taskAt = (event) => {
     const box = canvas.current.getBoundingClientRect();

@@ -2,8 +2,8 @@
 // graph.js - the plan as a graph that fills: stations with their tasks, ways between them.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { lookOf } from "../lib/events.js";
-import { count, money, plural } from "../lib/format.js";
-import { CARD, mapSwarm, placeStations, wayPath } from "../lib/swarm_map.js";
+import { count, plural } from "../lib/format.js";
+import { drawWays, mapSwarm, placeStations } from "../lib/swarm_map.js";
 import { Cells } from "./cells.js";
 import { classes, html } from "./html.js";
 
@@ -60,20 +60,26 @@ function AnswerBody({ job }) {
   const { accepted, abstained, failed } = job.counts;
   const total = job.items || job.tasks.length;
   const done = accepted + abstained + failed;
+  const endings = [
+    `${count(accepted)} accepted`,
+    abstained && `${count(abstained)} left as they were`,
+    failed && `${count(failed)} failed`,
+  ]
+    .filter(Boolean)
+    .join(", ");
   return html`<p class="card-big">${count(done)}<small> of ${count(total)}</small></p>
     <progress max=${total || 1} value=${done} aria-label="Tasks done" />
-    <p class="card-text">
-      ${count(accepted)}
-      accepted${abstained ? `, ${count(abstained)} left` : ""}${failed ? `, ${count(failed)} failed` : ""}
-    </p>`;
+    <p class="card-text">${endings}</p>`;
 }
 
 function StationBody({ card, job, selected, onSelect }) {
   if (card.duty === "plan") return html`<${PlanBody} job=${job} />`;
   if (card.duty === "answer") return html`<${AnswerBody} job=${job} />`;
+  if (!card.tasks.length) return null;
   return html`<${Cells}
     tasks=${card.tasks}
-    width=${Math.floor(card.w) - 2 * CARD.pad - 2}
+    fit=${card.fit}
+    width=${card.cellsWidth}
     version=${job.version}
     selected=${selected}
     onSelect=${onSelect}
@@ -81,12 +87,14 @@ function StationBody({ card, job, selected, onSelect }) {
   />`;
 }
 
-function figuresLine({ duty, tasks, running, calls, cost_usd }) {
+function figuresLine({ duty, tasks, running, calls }) {
   if (duty === "plan" || duty === "answer") return "";
-  if (duty === "worker" || tasks.length) {
-    return `${plural(tasks.length, "task")} · ${running ? `${running} running` : money(cost_usd)}`;
-  }
-  return running ? `${running} running` : `${plural(calls, "call")} · ${money(cost_usd)}`;
+  if (running) return `${plural(running, "call")} running`;
+  if (!tasks.length) return plural(calls, "call");
+  const up = tasks.filter((task) => task.escalated).length;
+  return duty === "worker" && up
+    ? `${count(tasks.length)}, ${count(up)} gone up`
+    : plural(tasks.length, "task");
 }
 
 function Station({ card, job, isChosen, onChoose, selected, onSelect }) {
@@ -116,29 +124,28 @@ function Station({ card, job, isChosen, onChoose, selected, onSelect }) {
 }
 
 function Ways({ placed, ways, isRunning }) {
-  const byId = new Map(placed.cards.map((card) => [card.id, card]));
-  const most = Math.max(1, ...ways.map((way) => way.count));
+  const drawn = drawWays(placed, ways);
+  const most = Math.max(1, ...drawn.map((way) => way.count));
   return html`<svg class="ways" width=${placed.width} height=${placed.height} aria-hidden="true">
-    ${ways.map(({ from, to, count: tasks, kind }) => {
-      const [a, b] = [byId.get(from), byId.get(to)];
-      if (!a || !b) return null;
-      const thick = 1.25 + 5 * Math.sqrt(tasks / most);
-      return html`<path
-        key=${`${from}>${to}`}
-        class=${classes("way", `is-${kind}`, isRunning && "is-running")}
-        d=${wayPath(a, b, placed.isRows)}
-        stroke-width=${thick}
-      />`;
-    })}
+    ${drawn.map(
+      ({ id, kind, count: tasks, path }) =>
+        html`<path
+          key=${id}
+          class=${classes("way", `is-${kind}`, isRunning && "is-running")}
+          d=${path}
+          stroke-width=${1.25 + 5 * Math.sqrt(tasks / most)}
+        />`,
+    )}
   </svg>`;
 }
 
-const LEGEND = ["open", "running", "accepted", "lifted", "abstained", "failed"];
+const LEGEND = ["open", "running", "accepted", "lifted", "wrong", "abstained", "failed"];
 const LEGEND_WORDS = {
   open: "waiting",
   running: "at work",
   accepted: "accepted",
   lifted: "from the lead",
+  wrong: "wrong by an audit, replaced",
   abstained: "left as it was",
   failed: "failed",
 };

@@ -26,6 +26,9 @@ const KIND_WORDS = {
 function ArtifactCard({ segment, found, onOpen, isWriting }) {
   const lines = segment.text.split("\n").length - (segment.text.endsWith("\n") ? 1 : 0);
   const isGrowing = isWriting && !segment.isClosed;
+  const words = [KIND_WORDS[found.kind], plural(lines, "line"), isGrowing && "being written"]
+    .filter(Boolean)
+    .join(" · ");
   return html`<button
     type="button"
     class=${classes("artifact-card", isGrowing && "is-growing")}
@@ -34,10 +37,7 @@ function ArtifactCard({ segment, found, onOpen, isWriting }) {
     <span class="artifact-kind"><${Icon} name="file" size=${22} /></span>
     <span class="artifact-words">
       <strong>${found.name || found.base}</strong>
-      <small
-        >${KIND_WORDS[found.kind]} ·
-        ${plural(lines, "line")}${isGrowing ? " · being written" : ""}</small
-      >
+      <small>${words}</small>
     </span>
   </button>`;
 }
