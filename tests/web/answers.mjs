@@ -28,7 +28,7 @@ const CLOCK = `<!doctype html>
 `;
 
 const page = (body) =>
-    `\`\`\`html index.html\n<!doctype html>\n<html><body>\n${body}\n</body></html>\n\`\`\`\n`;
+  `\`\`\`html index.html\n<!doctype html>\n<html><body>\n${body}\n</body></html>\n\`\`\`\n`;
 
 const BROKEN = page(`<button id="b">Press</button>
 <script>
@@ -92,93 +92,89 @@ scout,1200000,0.0011
 `;
 
 const LOREM = (
-    "The swarm works while you read: every paragraph is a task, every task has a worker, " +
-    "and every answer is *checked* before it is accepted. "
+  "The swarm works while you read: every paragraph is a task, every task has a worker, " +
+  "and every answer is *checked* before it is accepted. "
 ).split(" ");
 
 // About `tokens` words of Markdown with paragraphs, lists and code.
 function longAnswer(tokens) {
-    const pieces = [];
-    for (let i = 0; pieces.length < tokens; i++) {
-        if (i % 5 === 4) {
-            pieces.push("\n\n```js\n");
-            for (let j = 0; j < 12; j++)
-                pieces.push("const ", "value", `${j} `, "= ", "compute(", "input", ");\n");
-            pieces.push("```\n\n");
-        } else if (i % 5 === 2) {
-            for (let j = 0; j < 6; j++)
-                pieces.push("\n- ", ...LOREM.slice(0, 12).map((word) => word + " "));
-        } else {
-            pieces.push("\n\n", `### Part ${i}\n\n`);
-            for (let j = 0; j < 4; j++) pieces.push(...LOREM.map((word) => word + " "));
-        }
+  const pieces = [];
+  for (let i = 0; pieces.length < tokens; i++) {
+    if (i % 5 === 4) {
+      pieces.push("\n\n```js\n");
+      for (let j = 0; j < 12; j++)
+        pieces.push("const ", "value", `${j} `, "= ", "compute(", "input", ");\n");
+      pieces.push("```\n\n");
+    } else if (i % 5 === 2) {
+      for (let j = 0; j < 6; j++)
+        pieces.push("\n- ", ...LOREM.slice(0, 12).map((word) => word + " "));
+    } else {
+      pieces.push("\n\n", `### Part ${i}\n\n`);
+      for (let j = 0; j < 4; j++) pieces.push(...LOREM.map((word) => word + " "));
     }
-    return pieces.slice(0, tokens);
+  }
+  return pieces.slice(0, tokens);
 }
 
 // As a model's tokens come: a few characters at a time.
 function inPieces(text, size = 6) {
-    return text.match(new RegExp("[^]{1," + size + "}", "g")) ?? [];
+  return text.match(new RegExp("[^]{1," + size + "}", "g")) ?? [];
 }
 
 function toolCall(name, fields) {
-    const json = JSON.stringify(fields);
-    return inPieces(json, 9).map((part, i) => ({
-        ...(i === 0 ? { id: "call_1", type: "function" } : {}),
-        function: { ...(i === 0 ? { name } : {}), arguments: part },
-    }));
+  const json = JSON.stringify(fields);
+  return inPieces(json, 9).map((part, i) => ({
+    ...(i === 0 ? { id: "call_1", type: "function" } : {}),
+    function: { ...(i === 0 ? { name } : {}), arguments: part },
+  }));
 }
 
 const ANSWERS = {
-    clock: () => ({
-        pieces: inPieces(
-            `A clock, as one file:\n\n\`\`\`html index.html\n${CLOCK}\`\`\`\n\nIt ticks.`,
-        ),
-        delayMs: 4,
-    }),
-    slowclock: () => ({ pieces: inPieces(`\`\`\`html index.html\n${CLOCK}\`\`\`\n`), delayMs: 25 }),
-    blue: () => ({
-        pieces: inPieces(`\`\`\`html index.html\n${CLOCK.replace("#10233c", "#1d4fa3")}\`\`\`\n`),
-        delayMs: 1,
-    }),
-    broken: () => ({ pieces: inPieces(BROKEN), delayMs: 1 }),
-    stubborn: () => ({ pieces: inPieces(BROKEN.replace("index", "stubborn")), delayMs: 1 }),
-    markdown: () => ({ pieces: inPieces(MARKDOWN), delayMs: 1 }),
-    flow: () => ({ pieces: inPieces(FLOW), delayMs: 1 }),
-    table: () => ({ pieces: inPieces(TABLE), delayMs: 1 }),
-    long: () => ({ pieces: longAnswer(5000), delayMs: 1 }),
-    slow: () => ({ pieces: longAnswer(5000), delayMs: 20 }),
-    tool: () => ({
-        pieces: toolCall("write_file", { path: "tool.html", content: CLOCK }),
-        delayMs: 1,
-        calls: true,
-    }),
-    bare: () => ({ pieces: inPieces(`Here:\n\n${CLOCK}\nThat is all.`), delayMs: 1 }),
-    cut: () => ({
-        pieces: inPieces(
-            `\`\`\`svg\n<svg viewBox="0 0 10 10"><circle cx="5" cy="5" r="4" fill="teal"/>`,
-        ),
-        delayMs: 1,
-    }),
+  clock: () => ({
+    pieces: inPieces(`A clock, as one file:\n\n\`\`\`html index.html\n${CLOCK}\`\`\`\n\nIt ticks.`),
+    delayMs: 4,
+  }),
+  slowclock: () => ({ pieces: inPieces(`\`\`\`html index.html\n${CLOCK}\`\`\`\n`), delayMs: 25 }),
+  blue: () => ({
+    pieces: inPieces(`\`\`\`html index.html\n${CLOCK.replace("#10233c", "#1d4fa3")}\`\`\`\n`),
+    delayMs: 1,
+  }),
+  broken: () => ({ pieces: inPieces(BROKEN), delayMs: 1 }),
+  stubborn: () => ({ pieces: inPieces(BROKEN.replace("index", "stubborn")), delayMs: 1 }),
+  markdown: () => ({ pieces: inPieces(MARKDOWN), delayMs: 1 }),
+  flow: () => ({ pieces: inPieces(FLOW), delayMs: 1 }),
+  table: () => ({ pieces: inPieces(TABLE), delayMs: 1 }),
+  long: () => ({ pieces: longAnswer(5000), delayMs: 1 }),
+  slow: () => ({ pieces: longAnswer(5000), delayMs: 20 }),
+  tool: () => ({
+    pieces: toolCall("write_file", { path: "tool.html", content: CLOCK }),
+    delayMs: 1,
+    calls: true,
+  }),
+  bare: () => ({ pieces: inPieces(`Here:\n\n${CLOCK}\nThat is all.`), delayMs: 1 }),
+  cut: () => ({
+    pieces: inPieces(
+      `\`\`\`svg\n<svg viewBox="0 0 10 10"><circle cx="5" cy="5" r="4" fill="teal"/>`,
+    ),
+    delayMs: 1,
+  }),
 };
 
 // {pieces, delayMs, calls}: calls: the pieces are deltas of a tool call
 export function script(question, body) {
-    if (question.includes("it reported")) {
-        const name = /`([\w.]+)`/.exec(question)[1];
-        return {
-            pieces: inPieces(
-                name === "stubborn.html" ? BROKEN.replace("index", "stubborn") : MENDED,
-            ),
-            delayMs: 1,
-        };
-    }
-    const [word] = question.trim().split(/\s/);
-    if (word === "page") return { pieces: inPieces(page(question.slice(5)), 40), delayMs: 0 };
-    if (ANSWERS[word]) return ANSWERS[word]();
-    const turns = body.messages.filter(({ role }) => role === "user").length;
+  if (question.includes("it reported")) {
+    const name = /`([\w.]+)`/.exec(question)[1];
     return {
-        pieces: inPieces(`You said “${question.slice(0, 200)}” in turn ${turns}.`),
-        delayMs: 1,
+      pieces: inPieces(name === "stubborn.html" ? BROKEN.replace("index", "stubborn") : MENDED),
+      delayMs: 1,
     };
+  }
+  const [word] = question.trim().split(/\s/);
+  if (word === "page") return { pieces: inPieces(page(question.slice(5)), 40), delayMs: 0 };
+  if (ANSWERS[word]) return ANSWERS[word]();
+  const turns = body.messages.filter(({ role }) => role === "user").length;
+  return {
+    pieces: inPieces(`You said “${question.slice(0, 200)}” in turn ${turns}.`),
+    delayMs: 1,
+  };
 }

@@ -12,15 +12,15 @@ const SKIPPED = 77;
 const FILES = ["chat", "artifact", "hostile", "swarm", "look"];
 
 function reasonToSkip() {
-    if (!chromiumPath) return "no Chromium here (Debian: apt-get install chromium)";
-    if (!findPackage("playwright-core")) return "no playwright-core: run `npm ci` in web/";
-    return "";
+  if (!chromiumPath) return "no Chromium here (Debian: apt-get install chromium)";
+  if (!findPackage("playwright-core")) return "no playwright-core: run `npm ci` in web/";
+  return "";
 }
 
 const reason = reasonToSkip();
 if (reason) {
-    console.log(`web-test skipped: ${reason}`);
-    process.exit(SKIPPED);
+  console.log(`web-test skipped: ${reason}`);
+  process.exit(SKIPPED);
 }
 const names = process.argv.slice(2);
 for (const name of names.length ? names : FILES) await import(`./${name}.test.mjs`);

@@ -47,7 +47,9 @@ function report(level, text, line) {
 
 function onError(event) {
   if (event.message === undefined) return; // a resource; the policy's own event says more
-  report("error", event.error ? textOf(event.error) : event.message, event.lineno);
+  const first = firstLines[/^script-(\d+)$/.exec(event.filename)?.[1]];
+  const line = first === undefined ? 0 : first + event.lineno - 1;
+  report("error", event.error ? textOf(event.error) : event.message, line);
 }
 
 function onViolation(event) {
@@ -136,6 +138,20 @@ function onKey(event) {
 // ---- The document -----------------------------------------------------------------------------
 
 let isDraft = false;
+const firstLines = []; // of each script, in the document's text
+
+// Scripts that are written into a document count their lines from their own beginning.  A name for
+// each tells which one an error comes from.
+function nameScripts(html) {
+  return html.replace(
+    /(<script\b([^>]*)>)([^]*?)(<\/script>)/gi,
+    (all, tag, kind, text, end, at) => {
+      if (/\bsrc\s*=|type\s*=\s*["']?(?!module|text\/javascript)/i.test(kind)) return all;
+      firstLines.push(html.slice(0, at + tag.length).split("\n").length);
+      return `${tag}${text}\n//# sourceURL=script-${firstLines.length - 1}\n${end}`;
+    },
+  );
+}
 
 // document.open() takes all listeners away, so they are set again after each.
 function listen() {
@@ -171,7 +187,7 @@ function run(html) {
   giveBack();
   watchWrites();
   window.addEventListener("load", () => send({ type: "loaded" }));
-  write(html);
+  write(nameScripts(html));
   close();
 }
 

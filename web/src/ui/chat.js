@@ -37,24 +37,24 @@ function useFollow(list, path) {
   return () => (isAtEnd.current = true);
 }
 
-// Which artifact is open: what the user opened, else what is being written.
-function useOpenArtifact(artifacts, isWriting) {
+// Places of artifacts that were opened by themselves, once each as long as the tab lives.
+const seen = new Set();
+
+// Which artifact is open: what the user opened, else what a model has begun to write.
+function useOpenArtifact(artifacts, path) {
   const [open, setOpen] = useState(null); // {id, version} or null; version null: the newest
-  const seen = useRef(new Set(isWriting ? [] : artifacts.flatMap(placesOf)));
   useEffect(() => {
+    const isStreamed = (id) => path.some((message) => message.id === id && message.segments);
     for (const artifact of artifacts) {
-      for (const place of placesOf(artifact)) {
-        if (seen.current.has(place)) continue;
-        seen.current.add(place);
-        if (isWriting) setOpen({ id: artifact.id, version: null });
+      for (const { message, segment } of artifact.versions) {
+        const place = `${message}/${segment}`;
+        if (seen.has(place) || !isStreamed(message)) continue;
+        seen.add(place);
+        setOpen({ id: artifact.id, version: null });
       }
     }
-  }, [artifacts, isWriting]);
+  }, [artifacts]);
   return [open && artifacts.some(({ id }) => id === open.id) ? open : null, setOpen];
-}
-
-function placesOf(artifact) {
-  return artifact.versions.map(({ message, segment }) => `${message}/${segment}`);
 }
 
 function Welcome({ onAsk }) {
@@ -141,7 +141,7 @@ export function Chat({ id, onMenu }) {
   const path = useMemo(() => (chat ? pathOf(chat) : []), [chat]);
   const isWriting = path.at(-1)?.isWriting ?? false;
   const artifacts = useMemo(() => collectArtifacts(path), [path]);
-  const [open, setOpen] = useOpenArtifact(artifacts, isWriting);
+  const [open, setOpen] = useOpenArtifact(artifacts, path);
   const panel = useStore(settings, (all) => all.panel);
   const list = useRef();
   const toEnd = useFollow(list, path);
