@@ -46,7 +46,7 @@ export async function withPage(options, use) {
   try {
     await page.goto(server.url + at);
     await use(page, server);
-    const own = errors.filter((text) => !/\/artifact|script-\d/.test(text));
+    const own = errors.filter((text) => !/\/artifact|script-\d|blob:null/.test(text));
     assert.deepEqual(own, [], "errors of the page's own script");
   } finally {
     await context.close();
