@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // build.mjs - the page as two files without a reference to anything outside:
 //
-//     node build.mjs [FOLDER]     dist/index.html, the page; dist/artifact.html, the artifacts' frame
+//     node build.mjs [FOLDER]    dist/index.html, the page; dist/artifact.html, its frames
 //
 // The same sources give the same bytes: esbuild is pinned, and nothing of time or place goes in.
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// artifact.test.mjs - artifacts beside the chat: drawn while they are written, run, mended, compared.
+// artifact.test.mjs - artifacts: drawn while they are written, run, mended, compared.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SHOWN, answered, ask, shownFrame, sleep, until, withPage } from "./browser.mjs";
@@ -166,12 +166,15 @@ test("honest pages work in the sandbox: storage, forms, dialogs, anchors", () =>
   withPage({}, async (page) => {
     await ask(
       page,
-      `page <form id="f"><input name="n" value="7" required><button>Add</button></form><ul id="l"></ul>
+      `page <form id="f"><input name="n" value="7" required><button>Add</button></form>
+<ul id="l"></ul>
 <script>
 localStorage.setItem("a", "1");
 document.getElementById("f").addEventListener("submit", (e) => {
   e.preventDefault();
-  if (confirm("Sure?")) l.append(Object.assign(document.createElement("li"), {textContent: localStorage.a ?? localStorage.getItem("a") + f.n.value}));
+  const li = document.createElement("li");
+  li.textContent = localStorage.getItem("a") + f.n.value;
+  if (confirm("Sure?")) l.append(li);
 });
 document.addEventListener("DOMContentLoaded", () => document.body.dataset.ready = "yes");
 </script>`,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // run.mjs - the page in Chromium: `make web-test`.
 //
-//     node tests/web/run.mjs [NAME]...     all, or those files: chat, artifact, hostile, swarm, look
+//     node tests/web/run.mjs [NAME]...    all, or of: chat, artifact, hostile, swarm, look
 //
 // Exit status 77 (skipped) where Chromium or playwright-core is missing.
 

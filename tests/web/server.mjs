@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// server.mjs - the server's part in tests of the page: its endpoints and headers (docs/api.md), with
-// answers from a script and with recorded jobs.
+// server.mjs - the server's part in tests of the page: its endpoints and headers (docs/api.md),
+// with answers from a script and with recorded jobs.
 //
 //     node tests/web/server.mjs [PORT]          to look at the page by hand
 //
@@ -18,9 +18,10 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const recorded = JSON.parse(readFileSync(file("data/restore.json"), "utf8"));
 
 const FRAME_POLICY =
-  "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' data: blob:; " +
-  "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; media-src data: blob:; " +
-  "connect-src 'none'; frame-ancestors 'self'";
+  "sandbox allow-scripts; default-src 'none'; " +
+  "script-src 'unsafe-inline' 'unsafe-eval' data: blob:; style-src 'unsafe-inline'; " +
+  "img-src data: blob:; font-src data:; media-src data: blob:; connect-src 'none'; " +
+  "frame-ancestors 'self'";
 
 // Where the hashes are those of the inline scripts, as the build of the server computes them.
 export function pagePolicy(html) {
@@ -150,6 +151,7 @@ async function sendEvents(job, from, response, options) {
       await sleep(20);
       if (response.destroyed) return;
     }
+    while (options.hold && record.seq > options.hold.at && !response.destroyed) await sleep(20);
     if (job.state === "canceled" || response.destroyed) break;
     send(`id: ${record.seq}\ndata: ${JSON.stringify(record)}\n\n`);
     if (record.seq > job.sent) {
@@ -167,7 +169,8 @@ function chunk(delta, fields = {}) {
   const choice = { index: 0, delta, finish_reason: null };
   const { finish_reason, ...rest } = fields;
   if (finish_reason) choice.finish_reason = finish_reason;
-  return `data: ${JSON.stringify({ object: "chat.completion.chunk", choices: [choice], ...rest })}\n\n`;
+  const value = { object: "chat.completion.chunk", choices: [choice], ...rest };
+  return `data: ${JSON.stringify(value)}\n\n`;
 }
 
 async function sendAnswer(body, response, jobs, options) {
@@ -277,7 +280,8 @@ async function route(request, response, jobs, options) {
   return sendError(response, 404, `There is nothing at ${pathname}.`);
 }
 
-// options: key, requests (array that gets the bodies of chats), recordMs, times
+// options: key; requests, an array that gets the bodies of chats; recordMs, between records;
+// times, the size of job 2; hold {at}: no record after that number is sent until `at` grows
 export function startServer(options = {}, port = 0) {
   const jobs = createJobs(options);
   const server = createServer((request, response) =>

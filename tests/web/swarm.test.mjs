@@ -10,12 +10,14 @@ const accepted = recorded.records.filter(({ kind }) => kind === "task_accepted")
 const figure = (page, label) =>
   page.locator(".figure", { hasText: label }).locator("dd").innerText();
 
-test("a running job fills the graph, and ends with certificate and bill", () =>
-  withPage({ at: "/#/jobs/3", server: { recordMs: 2 } }, async (page) => {
-    await page.waitForSelector(".station.is-worker");
+test("a running job fills the graph, and ends with certificate and bill", () => {
+  const hold = { at: recorded.records.find(({ kind }) => kind === "task_accepted").seq + 20 };
+  return withPage({ at: "/#/jobs/3", server: { recordMs: 1, hold } }, async (page) => {
     await page.waitForSelector(".station.is-busy");
+    assert.equal(await page.locator(".top-tools .badge").innerText(), "running");
     const early = Number((await figure(page, "Tasks done")).split(/\s/)[0]);
-    assert.ok(early < accepted.length, "seen while it runs");
+    assert.ok(early > 0 && early < accepted.length, `${early} done`);
+    hold.at = Infinity;
     await page.waitForSelector(".top-tools .badge.is-done", { timeout: 60000 });
     assert.match(await figure(page, "Tasks done"), new RegExp(`^${accepted.length}`));
     assert.match(await figure(page, "Certificate"), /≤ 15\.0/);
@@ -26,12 +28,11 @@ test("a running job fills the graph, and ends with certificate and bill", () =>
       /accents, capitals, punctuation/,
     );
     await page.waitForSelector(".bill .is-total");
-    const total = recorded.detail.bill.total_usd.toPrecision(3).replace(/^(\d)/, "$$$1");
-    assert.ok(total.startsWith("$0.0000"), total);
     assert.match(await page.locator(".bill .is-total").innerText(), /\$0\.0000\d+/);
     assert.equal(await page.locator(".chart").count(), 3);
     assert.match(await page.locator(".result").innerText(), /O texto/);
-  }));
+  });
+});
 
 test("a task shows its text, checks, calls, confidence and cost", () =>
   withPage({ at: "/#/jobs/1" }, async (page) => {

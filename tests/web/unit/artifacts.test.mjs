@@ -94,7 +94,8 @@ test("a page gets the style sheets and scripts of its conversation", () => {
     answer("1", `${F}css style.css\np{}\n${F}\n${F}js app.js\nlet a="</script>";\n${F}\n`),
   ]);
   const page =
-    '<link rel="stylesheet" href="./style.css"><script src="app.js" defer></script><script src="https://x/y.js"></script>';
+    '<link rel="stylesheet" href="./style.css"><script src="app.js" defer></script>' +
+    '<script src="https://x/y.js"></script>';
   const whole = inlineFiles(page, artifacts);
   assert.match(whole, /<style>p\{\}\n<\/style>/);
   assert.match(whole, /<script >let a="<\\\/script>";\n<\/script>/);

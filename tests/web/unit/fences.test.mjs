@@ -18,7 +18,9 @@ test("prose and fences take turns", () => {
 });
 
 test("every way of cutting an answer gives the same segments", () => {
-  const text = `A\n${F}html a.html\n<p>\`x\`\n${F}\nB \`c\` <i>\n<svg viewBox="0 0 1 1">\n</svg> C\n~~~~py\n${F}\n~~~~\n`;
+  const text =
+    `A\n${F}html a.html\n<p>\`x\`\n${F}\nB \`c\` <i>\n` +
+    `<svg viewBox="0 0 1 1">\n</svg> C\n~~~~py\n${F}\n~~~~\n`;
   const whole = JSON.stringify(parseAnswer(text));
   for (let at = 0; at <= text.length; at++) {
     const parser = createParser();

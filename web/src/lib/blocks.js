@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // blocks.js - Markdown cut where it can be rendered piece by piece.
 //
-// While an answer grows, only its last block changes; the blocks before it are rendered once.  A cut
-// is a blank line after which something begins that cannot belong to what stands before: neither
-// indented nor an item of a list nor a quotation.
+// While an answer grows, only its last block changes; the blocks before it are rendered once.  A
+// cut is a blank line after which something begins that cannot belong to what stands before:
+// neither indented nor an item of a list nor a quotation.
 
 const CONTINUES = /^(\s|[-*+]\s|\d{1,9}[.)]\s|>|\|)/;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// csv.js - tables out of comma-, semicolon- or tab-separated text (RFC 4180, and what people write).
+// csv.js - tables out of comma-, semicolon- or tab-separated text (RFC 4180 and its cousins).
 
 const ROWS_MAX = 20000;
 

@@ -8,20 +8,23 @@
 // returns is escaped text and <span class="hl-…">.
 
 const C_WORDS =
-  "abstract as async await break case catch class const continue default defer delete do else " +
-  "enum export extends extern final finally fn for from func function goto if impl import in " +
-  "inline instanceof interface let loop match mod mut namespace new of package private protected " +
-  "pub public return static struct super switch template this throw trait try type typedef typeof " +
-  "union unsafe use using var virtual void volatile while yield int char float double bool long " +
-  "short unsigned signed string true false null undefined nullptr NULL nil self Self";
+  "abstract as async await break case catch class const continue default defer delete do " +
+  "else enum export extends extern final finally fn for from func function goto if impl " +
+  "import in inline instanceof interface let loop match mod mut namespace new of package " +
+  "private protected pub public return static struct super switch template this throw " +
+  "trait try type typedef typeof union unsafe use using var virtual void volatile while " +
+  "yield int char float double bool long short unsigned signed string true false null " +
+  "undefined nullptr NULL nil self Self";
 const PY_WORDS =
-  "and as assert async await break class continue def del elif else except finally for from global " +
-  "if import in is lambda nonlocal not or pass raise return try while with yield True False None " +
-  "self then fi do done case esac function local end begin module unless puts require echo export";
+  "and as assert async await break class continue def del elif else except finally for " +
+  "from global if import in is lambda nonlocal not or pass raise return try while with " +
+  "yield True False None self then fi do done case esac function local end begin module " +
+  "unless puts require echo export";
 const SQL_WORDS =
-  "select from where insert into values update set delete create table view index drop alter join " +
-  "left right inner outer on group by order having limit as and or not null primary key references " +
-  "distinct union all case when then else end with in is like between exists count sum avg min max";
+  "select from where insert into values update set delete create table view index drop " +
+  "alter join left right inner outer on group by order having limit as and or not null " +
+  "primary key references distinct union all case when then else end with in is like " +
+  "between exists count sum avg min max";
 
 const FAMILIES = {
   c: { line: "//", open: "/*", close: "*/", words: C_WORDS, quotes: "\"'`" },

@@ -130,7 +130,13 @@ function Console({ lines, errors, canRepair, repairs, onRepair }) {
           </button>`
       }
     </div>
-    ${repairs >= REPAIRS_MAX && errors.length > 0 && html`<p class="quiet">${REPAIRS_MAX} repairs in a row did not help; what now is up to you.</p>`}
+    ${
+      repairs >= REPAIRS_MAX &&
+      errors.length > 0 &&
+      html`<p class="quiet">
+        ${REPAIRS_MAX} repairs in a row did not help; what now is up to you.
+      </p>`
+    }
     ${
       isOpen &&
       html`<ol class="console-lines" tabindex="0" aria-label="Lines of the console">
@@ -256,8 +262,19 @@ export function ArtifactPanel({
           />
         </div>`
       }
-      ${current === "source" && html`<${Source} key=${artifact.id} artifact=${artifact} version=${shown} />`}
-      ${current === "diff" && html`<${Diff} before=${artifact.versions[at - 1].text} after=${shown.text} from=${at} to=${at + 1} />`}
+      ${
+        current === "source" &&
+        html`<${Source} key=${artifact.id} artifact=${artifact} version=${shown} />`
+      }
+      ${
+        current === "diff" &&
+        html`<${Diff}
+          before=${artifact.versions[at - 1].text}
+          after=${shown.text}
+          from=${at}
+          to=${at + 1}
+        />`
+      }
     </div>
     <${Console} ...${news} onRepair=${news.repair} />
   </section>`;

@@ -98,7 +98,15 @@ function Messages({ id, path, artifacts, onOpen, list }) {
     aria-label="Conversation"
   >
     <div class="messages-inner">
-      ${path.map((message) => html`<${Message} key=${message.id} chat=${id} message=${message} onOpen=${stable.current} />`)}
+      ${path.map(
+        (message) =>
+          html`<${Message}
+            key=${message.id}
+            chat=${id}
+            message=${message}
+            onOpen=${stable.current}
+          />`,
+      )}
     </div>
   </div>`;
 }
@@ -136,6 +144,10 @@ function usePanelKey(open, setOpen, artifacts) {
   }, [open, artifacts]);
 }
 
+function exportChat(chat) {
+  download(`${chat.title || "chat"}.md`, toMarkdown(chat), "text/markdown");
+}
+
 export function Chat({ id, onMenu }) {
   const chat = useStore(chats, (all) => all[id]);
   const path = useMemo(() => (chat ? pathOf(chat) : []), [chat]);
@@ -160,10 +172,37 @@ export function Chat({ id, onMenu }) {
   >
     <section class="chat-column" aria-label="Chat">
       <${TopBar} title=${chat?.title || "New chat"} onMenu=${onMenu}>
-        ${artifacts.length > 0 && !artifact && html`<button type="button" class="button" onClick=${() => setOpen({ id: artifacts.at(-1).id, version: null })}>Artifacts</button>`}
-        ${path.length > 0 && html`<${IconButton} icon="download" label="Export the conversation" onClick=${() => download(`${chat.title || "chat"}.md`, toMarkdown(chat), "text/markdown")} />`}
+        ${
+          artifacts.length > 0 &&
+          !artifact &&
+          html`<button
+            type="button"
+            class="button"
+            onClick=${() => setOpen({ id: artifacts.at(-1).id, version: null })}
+          >
+            Artifacts
+          </button>`
+        }
+        ${
+          path.length > 0 &&
+          html`<${IconButton}
+            icon="download"
+            label="Export the conversation"
+            onClick=${() => exportChat(chat)}
+          />`
+        }
       <//>
-      ${path.length ? html`<${Messages} id=${id} path=${path} artifacts=${artifacts} onOpen=${setOpen} list=${list} />` : html`<${Welcome} onAsk=${send} />`}
+      ${
+        path.length
+          ? html`<${Messages}
+              id=${id}
+              path=${path}
+              artifacts=${artifacts}
+              onOpen=${setOpen}
+              list=${list}
+            />`
+          : html`<${Welcome} onAsk=${send} />`
+      }
       <${Composer}
         id=${id}
         model=${chat?.model}

@@ -54,7 +54,10 @@ export function ModelPicker({ id, model }) {
     value=${current}
     onChange=${(e) => setModel(id, e.target.value)}
   >
-    ${models.map(({ name, kind }) => html`<option value=${name}>${kind === "swarm" ? `${name} (whole swarm)` : name}</option>`)}
+    ${models.map(
+      ({ name, kind }) =>
+        html`<option value=${name}>${kind === "swarm" ? `${name} (whole swarm)` : name}</option>`,
+    )}
   </select>`;
 }
 
@@ -66,7 +69,14 @@ export function FileChips({ files, onRemove }) {
         html`<li>
           <${Icon} name="file" size=${15} /><span>${file.name}</span
           ><small>${bytes(file.size)}</small>
-          ${onRemove && html`<${IconButton} icon="close" label=${`Remove ${file.name}`} onClick=${() => onRemove(i)} />`}
+          ${
+            onRemove &&
+            html`<${IconButton}
+              icon="close"
+              label=${`Remove ${file.name}`}
+              onClick=${() => onRemove(i)}
+            />`
+          }
         </li>`,
     )}
   </ul>`;

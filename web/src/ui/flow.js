@@ -26,7 +26,9 @@ function Node({ node }) {
   return html`<g class="flow-node"
     >${outline(node)}
     <text text-anchor="middle" dominant-baseline="central"
-      >${node.lines.map((line, i) => html`<tspan x=${node.x} y=${top + i * LINE}>${line}</tspan>`)}</text
+      >${node.lines.map(
+        (line, i) => html`<tspan x=${node.x} y=${top + i * LINE}> ${line}</tspan>`,
+      )}</text
     >
   </g>`;
 }
@@ -37,7 +39,12 @@ function Edge({ edge }) {
   const [x, y] = [0, 1].map((i) => (a[i] + 3 * b[i] + 3 * c[i] + d[i]) / 8);
   return html`<g class=${`flow-edge is-${edge.style}`}>
     <path d=${path} marker-end=${edge.arrow ? "url(#flow-arrow)" : undefined} />
-    ${edge.text && html`<text class="flow-label" x=${x} y=${y} text-anchor="middle" dominant-baseline="central">${edge.text}</text>`}
+    ${
+      edge.text &&
+      html`<text class="flow-label" x=${x} y=${y} text-anchor="middle" dominant-baseline="central"
+        >${edge.text}</text
+      >`
+    }
   </g>`;
 }
 

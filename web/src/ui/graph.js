@@ -99,10 +99,11 @@ function figuresLine({ duty, tasks, running, calls }) {
 
 function Station({ card, job, isChosen, onChoose, selected, onSelect }) {
   const isOpenable = card.tasks.length > 0;
+  const isBusy = card.running > 0;
   const style = `left:${card.x}px;top:${card.y}px;width:${card.w}px;height:${card.h}px`;
   const title = html`<strong>${card.title}</strong><small>${figuresLine(card)}</small>`;
   return html`<section
-    class=${classes("station", `is-${card.duty}`, card.running > 0 && "is-busy", isChosen && "is-chosen")}
+    class=${classes("station", `is-${card.duty}`, isBusy && "is-busy", isChosen && "is-chosen")}
     style=${style}
     aria-label=${card.title}
   >
@@ -184,7 +185,10 @@ export function Graph({ job, duties, chosen, onChoose, selected, onSelect }) {
     }
     <div class="graph-foot">
       <${Legend} job=${job} />
-      ${map.idle > 0 && html`<span class="quiet">${plural(map.idle, "worker")} without tasks</span>`}
+      ${
+        map.idle > 0 &&
+        html`<span class="quiet"> ${plural(map.idle, "worker")} without tasks</span>`
+      }
     </div>
   </div>`;
 }

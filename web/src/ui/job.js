@@ -27,6 +27,11 @@ function Figure({ label, value, hint }) {
   </div>`;
 }
 
+function costHint(job, done) {
+  if (job.open_usd > 0) return `${money(job.open_usd)} held back`;
+  return done ? `${money(job.cost_usd / done)} a task` : "";
+}
+
 function Figures({ job, detail }) {
   const total = job.items || job.tasks.length;
   const done = finishedCount(job);
@@ -42,11 +47,7 @@ function Figures({ job, detail }) {
       value=${count(job.escalated)}
       hint=${done ? percent(job.escalated / done) : ""}
     />
-    <${Figure}
-      label="Cost"
-      value=${money(job.cost_usd)}
-      hint=${job.open_usd > 0 ? `${money(job.open_usd)} held back` : done ? `${money(job.cost_usd / done)} a task` : ""}
-    />
+    <${Figure} label="Cost" value=${money(job.cost_usd)} hint=${costHint(job, done)} />
     <${Figure}
       label="Time"
       value=${seconds > 0 ? duration(seconds) : "–"}
@@ -72,9 +73,28 @@ function Actions({ job, watch, onError }) {
   };
   const cancel = () => window.confirm("Cancel this job for good?") && run(() => cancelJob(job.id));
   const approve = () => run(() => approveJob(job.id, budget ? Number(budget) : undefined));
-  return html` ${job.state === "partial" && html`<label class="inline-field">new budget, $<input type="number" min="0" step="any" value=${budget} onInput=${(e) => setBudget(e.target.value)} /></label>`}
-  ${["waiting", "partial"].includes(job.state) && html`<button type="button" class="button is-main" onClick=${approve}>${job.state === "waiting" ? "Approve the plan" : "Go on"}</button>`}
-  ${["running", "waiting"].includes(job.state) && html`<button type="button" class="button" onClick=${cancel}>Cancel</button>`}`;
+  return html` ${
+    job.state === "partial" &&
+    html`<label class="inline-field"
+      >new budget, $<input
+        type="number"
+        min="0"
+        step="any"
+        value=${budget}
+        onInput=${(e) => setBudget(e.target.value)}
+      />
+    </label>`
+  }
+  ${
+    ["waiting", "partial"].includes(job.state) &&
+    html`<button type="button" class="button is-main" onClick=${approve}>
+      ${job.state === "waiting" ? "Approve the plan" : "Go on"}
+    </button>`
+  }
+  ${
+    ["running", "waiting"].includes(job.state) &&
+    html`<button type="button" class="button" onClick=${cancel}>Cancel</button>`
+  }`;
 }
 
 function Charts({ job }) {
@@ -178,7 +198,10 @@ export function JobView({ id, onMenu }) {
     <//>
     <div class="page-body job-body" onKeyDown=${(e) => e.key === "Escape" && setSelected(null)}>
       <p class="goal">${goal}</p>
-      ${(problem || (error && !job.seq)) && html`<p class="error-line" role="alert">${problem || error}</p>`}
+      ${
+        (problem || (error && !job.seq)) &&
+        html`<p class="error-line" role="alert">${problem || error}</p>`
+      }
       <${End} job=${job} detail=${detail} />
       <${Figures} job=${job} detail=${detail} />
       <${Graph}
@@ -197,7 +220,14 @@ export function JobView({ id, onMenu }) {
           selected=${selected}
           onSelect=${setSelected}
         />
-        ${task && html`<${TaskPanel} task=${task} input=${inputs.get(task.item)} onClose=${() => setSelected(null)} />`}
+        ${
+          task &&
+          html`<${TaskPanel}
+            task=${task}
+            input=${inputs.get(task.item)}
+            onClose=${() => setSelected(null)}
+          />`
+        }
       </div>
       <${Charts} job=${job} />
       <section class="panel">

@@ -34,7 +34,11 @@ export function JobCard({ id, isWriting, figures }) {
     .join(" · ");
   return html`<a class="job-card" href=${`#/jobs/${id}`}>
     <${Icon} name="jobs" /><strong>Job ${id}</strong>
-    ${isWriting ? html`<${Live} id=${id} />` : html`<span class="job-words">${words || "watch the swarm"}</span>`}
+    ${
+      isWriting
+        ? html`<${Live} id=${id} />`
+        : html`<span class="job-words"> ${words || "watch the swarm"}</span>`
+    }
     <${Icon} name="right" size=${15} />
   </a>`;
 }

@@ -37,7 +37,12 @@ export function JobList({ onMenu }) {
     <//>
     <div class="page-body">
       ${error && html`<p class="error-line" role="alert">${error}</p>`}
-      ${list?.length === 0 && html`<p class="quiet">No job yet. Start one here, ask the swarm in a chat, or run <code>enxame run</code>.</p>`}
+      ${
+        list?.length === 0 &&
+        html`<p class="quiet">
+          No job yet. Start one here, ask the swarm in a chat, or run <code>enxame run</code>.
+        </p>`
+      }
       <ul class="job-rows">
         ${list?.map((job) => html`<${Row} key=${job.id} job=${job} />`)}
       </ul>

@@ -11,8 +11,9 @@ const marked = new Marked({ gfm: true, breaks: false });
 
 const ALLOWED = {
   ALLOWED_TAGS: (
-    "a abbr b blockquote br code del details dd dl dt em h1 h2 h3 h4 h5 h6 hr i img input ins kbd li " +
-    "mark ol p pre q s samp small strong sub summary sup table tbody td tfoot th thead tr u ul var"
+    "a abbr b blockquote br code del details dd dl dt em h1 h2 h3 h4 h5 h6 hr i img " +
+    "input ins kbd li mark ol p pre q s samp small strong sub summary sup table tbody " +
+    "td tfoot th thead tr u ul var"
   ).split(" "),
   ALLOWED_ATTR: "href src alt title align colspan rowspan start type checked disabled open".split(
     " ",

@@ -176,7 +176,10 @@ function Answer({ chat, message, onOpen }) {
   const { isWriting } = message;
   const isEmpty = isWriting && segments.length === 0;
   return html`<${Thought} text=${message.reasoning} isThinking=${isEmpty} />
-    ${message.enxame?.job && html`<${JobCard} id=${message.enxame.job} isWriting=${isWriting} figures=${message.enxame} />`}
+    ${
+      message.enxame?.job &&
+      html`<${JobCard} id=${message.enxame.job} isWriting=${isWriting} figures=${message.enxame} />`
+    }
     ${isEmpty && html`<p class="waiting" aria-label="Waiting for the answer"><i /><i /><i /></p>`}
     <div class="prose" aria-busy=${isWriting ? "true" : undefined}>
       ${segments.map(
@@ -213,6 +216,10 @@ export const Message = memo(({ chat, message, onOpen }) => {
     class=${classes("message", isUser ? "is-user" : "is-model")}
     aria-label=${isUser ? "You" : `Answer of ${message.model || "the model"}`}
   >
-    ${isUser ? html`<${Question} chat=${chat} message=${message} />` : html`<${Answer} chat=${chat} message=${message} onOpen=${onOpen} />`}
+    ${
+      isUser
+        ? html`<${Question} chat=${chat} message=${message} />`
+        : html`<${Answer} chat=${chat} message=${message} onOpen=${onOpen} />`
+    }
   </article>`;
 });

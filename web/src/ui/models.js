@@ -28,7 +28,9 @@ function Row({ model }) {
       ${tokens_per_s ? tokens_per_s.toFixed(tokens_per_s < 100 ? 1 : 0) : "–"}
     </td>
     <td class="is-number">
-      ${count(requests)}${running ? html`<small>${running} running</small>` : ""}${waiting ? html`<small>${waiting} waiting</small>` : ""}
+      ${count(requests)}${running ? html`<small>${running} running</small>` : ""}${
+        waiting ? html`<small>${waiting} waiting</small>` : ""
+      }
     </td>
     <td><small>${model.can?.join(", ")}</small></td>
   </tr>`;

@@ -70,7 +70,10 @@ export function NewJob({ onMenu }) {
   const lines = form.input.split("\n").filter((line) => line.trim()).length;
   return html`<${TopBar} title="New job" onMenu=${onMenu} />
     <div class="page-body">
-      ${!hasSwarm && html`<p class="error-line">This server has no swarm: start it with a swarm file.</p>`}
+      ${
+        !hasSwarm &&
+        html`<p class="error-line">This server has no swarm: start it with a swarm file.</p>`
+      }
       <form
         class="job-form"
         onSubmit=${start}

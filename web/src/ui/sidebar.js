@@ -106,7 +106,10 @@ export function Sidebar({ onDialog, onClose }) {
     <nav class="chats" aria-labelledby="chats-title">
       ${list.length === 0 && html`<p class="quiet">They stay in this browser.</p>`}
       <ul>
-        ${list.map((chat) => html`<${ChatItem} key=${chat.id} chat=${chat} isCurrent=${chat.id === at.id} />`)}
+        ${list.map(
+          (chat) =>
+            html`<${ChatItem} key=${chat.id} chat=${chat} isCurrent=${chat.id === at.id} />`,
+        )}
       </ul>
     </nav>
     <div class="side-foot">

@@ -44,12 +44,19 @@ export function Table({ text, name }) {
         ${sorted.slice(0, shown).map(
           (row) =>
             html`<tr>
-              ${row.map((cell, i) => html`<td class=${isNumber[i] ? "is-number" : ""}>${cell}</td>`)}
+              ${row.map(
+                (cell, i) => html`<td class=${isNumber[i] ? "is-number" : ""}>${cell}</td>`,
+              )}
             </tr>`,
         )}
       </tbody>
     </table>
-    ${sorted.length > shown && html`<button type="button" class="button" onClick=${() => setShown(shown + ROWS_SHOWN)}>More of ${count(sorted.length)} rows</button>`}
+    ${
+      sorted.length > shown &&
+      html`<button type="button" class="button" onClick=${() => setShown(shown + ROWS_SHOWN)}>
+        More of ${count(sorted.length)} rows
+      </button>`
+    }
     ${isCut && html`<p class="quiet">The table is longer than what is shown here.</p>`}
   </div>`;
 }

@@ -37,7 +37,12 @@ function Checks({ task }) {
   const who = task.escalated ? "the worker's answer" : "the answer";
   return html`<h4>Checks of ${who}</h4>
     <ul class="checks">
-      ${checks.map(([name, isGood]) => html`<li class=${isGood ? "is-good" : "is-bad"}>${name}<span>${isGood ? "passed" : "failed"}</span></li>`)}
+      ${checks.map(
+        ([name, isGood]) =>
+          html`<li class=${isGood ? "is-good" : "is-bad"}>
+            ${name}<span>${isGood ? "passed" : "failed"}</span>
+          </li>`,
+      )}
     </ul>`;
 }
 
@@ -72,7 +77,9 @@ function Answer({ input, answer }) {
     return input ? html`<p class="task-text">${input}</p>` : null;
   if (!input) return html`<p class="task-text">${answer}</p>`;
   return html`<p class="task-text">
-      ${diffWords(input, answer).map(({ text, isNew }) => (isNew ? html`<mark>${text}</mark>` : text))}
+      ${diffWords(input, answer).map(({ text, isNew }) =>
+        isNew ? html`<mark> ${text}</mark>` : text,
+      )}
     </p>
     <details class="task-before">
       <summary>Before</summary>
@@ -117,9 +124,22 @@ export function TaskPanel({ task, input, onClose }) {
       </div>
     </dl>
     <${Answer} input=${input} answer=${task.answer} />
-    ${task.reason && html`<p class="task-reason">${task.reason}${task.note ? `: ${task.note}` : ""}</p>`}
-    ${task.escalated && html`<p class="task-reason is-up">Went up: ${task.escalated.reason}${task.escalated.text ? ` (${task.escalated.text})` : ""}</p>`}
-    ${task.label && html`<p class="task-reason">Audit: ${task.label.wrong ? "wrong; the lead's answer took its place" : "the lead agrees"}</p>`}
+    ${
+      task.reason &&
+      html`<p class="task-reason">${task.reason}${task.note ? `: ${task.note}` : ""}</p>`
+    }
+    ${
+      task.escalated &&
+      html`<p class="task-reason is-up">
+        Went up: ${task.escalated.reason}${task.escalated.text ? ` (${task.escalated.text})` : ""}
+      </p>`
+    }
+    ${
+      task.label &&
+      html`<p class="task-reason">
+        Audit: ${task.label.wrong ? "wrong; the lead's answer took its place" : "the lead agrees"}
+      </p>`
+    }
     <${Checks} task=${task} />
     <h4>Calls</h4>
     <ol class="calls">
