@@ -103,9 +103,9 @@ BANNED_LEAVING = {
 HEAP_OWNERS = {"src/base/mem.c"}  # and the room plat
 LEAVERS = {"src/base/check.c"}  # and the room cli
 
-FOLDERS = ("src", "include", "tests", "fuzz", "bench", "tools", "scripts", ".ci")
+FOLDERS = ("src", "include", "tests", "fuzz", "bench", "tools", "scripts", "web", ".ci")
 SCRIPTS = (".py", ".sh", ".js", ".mjs")
-DATA_FOLDERS = {"corpus", "golden", "data", "node_modules", "__pycache__"}
+DATA_FOLDERS = {"corpus", "dist", "golden", "data", "node_modules", "__pycache__"}
 LATER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 INVISIBLE = re.compile("[\u00a0\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 SPDX = "SPDX-License-Identifier: Apache-2.0"
