@@ -82,9 +82,8 @@ static void add(examples *all, json_t *row, const char *name)
 {
     const char *text, *damaged, *language, *message;
     int         line, column;
-    if (json_unpack(row, "{ss, ss, ss, ss, si, si}", "text", &text, "damaged", &damaged,
-                    "language", &language, "message", &message, "line", &line, "column",
-                    &column) != 0)
+    if (json_unpack(row, "{ss, ss, ss, ss, si, si}", "text", &text, "damaged", &damaged, "language",
+                    &language, "message", &message, "line", &line, "column", &column) != 0)
         die("a line is not a case", name);
     if (strlen(damaged) > CASE_BYTES_MAX) return;
     if (all->count == all->room) {
@@ -102,9 +101,9 @@ static void add(examples *all, json_t *row, const char *name)
 
 static void read_cases(examples *all, const char *name)
 {
-    FILE   *f = fopen(name, "r");
-    char   *line = NULL;
-    size_t  room = 0;
+    FILE  *f = fopen(name, "r");
+    char  *line = NULL;
+    size_t room = 0;
     if (!f) die("cannot open", name);
     while (getline(&line, &room, f) > 0) {
         json_t *row = json_loads(line, 0, NULL);
@@ -152,8 +151,8 @@ static uint32_t thin_out(learner *l, const example *e, uint32_t count, uint32_t 
     const uint32_t place = l->edits[*truth].at, was = *truth;
     uint32_t       kept = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const bool is_sure = i == was || is_near(l->edits[i].at, place) ||
-                             is_near(l->edits[i].at, e->complaint.at);
+        const bool is_sure =
+            i == was || is_near(l->edits[i].at, place) || is_near(l->edits[i].at, e->complaint.at);
         if (!is_sure && enx_rng_below(rng, every) > 0) continue;
         if (i == was) *truth = kept;
         l->weight_logs[kept] = is_sure ? 0 : log(every);
@@ -167,9 +166,8 @@ static void look(learner *l, const example *e, uint32_t count)
 {
     const uint32_t size = (uint32_t)strlen(e->damaged);
     for (uint32_t i = 0; i < count; i++) {
-        l->feature_counts[i] =
-            enx_rank_features(l->features[i], e->code, e->damaged, size, &e->complaint,
-                              &l->edits[i], &l->scratch);
+        l->feature_counts[i] = enx_rank_features(l->features[i], e->code, e->damaged, size,
+                                                 &e->complaint, &l->edits[i], &l->scratch);
         l->scores[i] = 0;
         for (uint32_t k = 0; k < l->feature_counts[i]; k++)
             l->scores[i] += l->weights[l->features[i][k]];
@@ -191,8 +189,7 @@ static double learn(learner *l, uint32_t count, uint32_t truth)
     double       sum = 0;
     for (uint32_t i = 0; i < count; i++) sum += exp(l->scores[i] + l->weight_logs[i] - most);
     for (uint32_t i = 0; i < count; i++) {
-        const double gradient =
-            exp(l->scores[i] + l->weight_logs[i] - most) / sum - (i == truth);
+        const double gradient = exp(l->scores[i] + l->weight_logs[i] - most) / sum - (i == truth);
         if (fabs(gradient) < ignored) continue;
         for (uint32_t k = 0; k < l->feature_counts[i]; k++) {
             const uint32_t at = l->features[i][k];

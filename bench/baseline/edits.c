@@ -171,13 +171,11 @@ static void answer(const grams *g, json_t *row)
     const char *id, *damaged;
     json_t     *edits, *edit;
     size_t      k, best = 0;
-    if (json_unpack(row, "{ss, ss, so}", "id", &id, "damaged", &damaged, "edits",
-                    &edits) != 0)
+    if (json_unpack(row, "{ss, ss, so}", "id", &id, "damaged", &damaged, "edits", &edits) != 0)
         die("a line is not a case with id, damaged and edits", "CASES");
     json_t *scores = json_array();
     double  best_score = -INFINITY;
-    json_array_foreach(edits, k, edit)
-    {
+    json_array_foreach (edits, k, edit) {
         json_int_t  at, removed;
         const char *inserted;
         if (json_unpack(edit, "[I, I, s]", &at, &removed, &inserted) != 0)
@@ -203,7 +201,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: edits TRAIN.txt CASES.jsonl [ORDER] > answers.jsonl\n");
         return 64;
     }
-    const int order = argc > 3 ? atoi(argv[3]) : 8;
+    const int order = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 8;
     if (order < 1 || order > ORDER_MAX) die("ORDER is not in 1..16", argv[3]);
     train(&g, argv[1], order);
     FILE *f = fopen(argv[2], "rb");

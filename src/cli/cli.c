@@ -322,7 +322,7 @@ enx_status cli_model_path(char out[CLI_PATH_BYTES_MAX], const char *name, enx_re
         return ENX_OK;
     }
     return ENX_FAIL(report, NOTFOUND,
-                    "no %s: neither in $ENXAME_HOME/models nor in models of the installation", name);
+                    "no %s, neither in $ENXAME_HOME/models nor in the installation's models", name);
 }
 
 enx_status cli_swarm_path(char out[CLI_PATH_BYTES_MAX], const char *path, enx_report *report)

@@ -3,7 +3,7 @@
 #include "cli/cli_fix.h"
 
 #include "base/mem.h"
-#include "repair/window.h"
+#include "repair/block.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,9 +21,9 @@ enum {
 static const double progress_bonus = 4; /* nats, for an edit after which the parser gets further */
 
 typedef struct candidate {
-    enx_edit edit;  /* at: in the window */
-    size_t   shift; /* of the window in the text */
-    double   score; /* ln chance among all of its text */
+    enx_edit edit;    /* at: in the window */
+    size_t   shift;   /* of the window in the text */
+    double   score;   /* ln chance among all of its text */
     bool     is_mend; /* it leaves fewer faults in its window */
 } candidate;
 
@@ -41,10 +41,10 @@ typedef struct fixer {
     enx_code             code;
     draft                drafts[BEAM];
     uint32_t             draft_count;
-    enx_edit            *edits;       /* [EDITS_MAX] */
-    candidate           *candidates;  /* [CANDIDATES_MAX] of one draft */
-    candidate           *best;        /* [BEAM][width], judged */
-    enx_verdict         *verdicts;    /* [BEAM][width] */
+    enx_edit            *edits;      /* [EDITS_MAX] */
+    candidate           *candidates; /* [CANDIDATES_MAX] of one draft */
+    candidate           *best;       /* [BEAM][width], judged */
+    enx_verdict         *verdicts;   /* [BEAM][width] */
     uint32_t             counts[BEAM];
     uint32_t             width;
     enx_scan             scan;
@@ -64,8 +64,9 @@ bool cli_fix_language(enx_code *out, const char *name, const char *path)
     static const struct {
         const char *ending;
         enx_code    code;
-    } endings[] = { { ".py", ENX_CODE_PYTHON }, { ".pyi", ENX_CODE_PYTHON }, { ".c", ENX_CODE_C },
-                    { ".h", ENX_CODE_C },       { ".js", ENX_CODE_JS },      { ".mjs", ENX_CODE_JS },
+    } endings[] = { { ".py", ENX_CODE_PYTHON }, { ".pyi", ENX_CODE_PYTHON },
+                    { ".c", ENX_CODE_C },       { ".h", ENX_CODE_C },
+                    { ".js", ENX_CODE_JS },     { ".mjs", ENX_CODE_JS },
                     { ".cjs", ENX_CODE_JS },    { ".json", ENX_CODE_JSON } };
     for (int i = 0; name && i < ENX_CODE_COUNT; i++)
         if (strcmp(names[i], name) == 0) {
@@ -90,14 +91,14 @@ static int by_score(const void *a, const void *b)
 }
 
 /* Candidates of one window, behind those that there are. */
-static uint32_t rank_window(fixer *f, const draft *d, enx_window w, uint32_t count)
+static uint32_t rank_window(fixer *f, const draft *d, enx_block w, uint32_t count)
 {
     const char    *text = d->text.data + w.from;
     const uint32_t size = (uint32_t)(w.to - w.from);
     uint32_t       faults;
-    enx_complaint  complaint = enx_complaint_place(d->text.data, (uint32_t)d->text.size_bytes,
-                                                   d->verdict.line, d->verdict.column,
-                                                   d->verdict.words);
+    enx_complaint  complaint =
+        enx_complaint_place(d->text.data, (uint32_t)d->text.size_bytes, d->verdict.line,
+                            d->verdict.column, d->verdict.words);
     complaint.at = complaint.at < (int64_t)w.from || complaint.at > (int64_t)w.to
                        ? -1
                        : complaint.at - (int32_t)w.from;
@@ -119,17 +120,18 @@ static uint32_t rank_window(fixer *f, const draft *d, enx_window w, uint32_t cou
 /* The best of draft number `index` into best and counts. */
 static void rank_draft(fixer *f, uint32_t index)
 {
-    const draft *d = &f->drafts[index];
-    enx_window   windows[ENX_WINDOWS_MAX];
-    enx_complaint complaint = enx_complaint_place(d->text.data, (uint32_t)d->text.size_bytes,
-                                                  d->verdict.line, d->verdict.column, "");
-    const uint32_t window_count = enx_window_list(windows, f->code, d->text.data,
-                                                  d->text.size_bytes, complaint.at, &f->scan);
+    const draft   *d = &f->drafts[index];
+    enx_block      windows[ENX_BLOCKS_MAX];
+    enx_complaint  complaint = enx_complaint_place(d->text.data, (uint32_t)d->text.size_bytes,
+                                                   d->verdict.line, d->verdict.column, "");
+    const uint32_t window_count =
+        enx_block_list(windows, f->code, d->text.data, d->text.size_bytes, complaint.at, &f->scan);
     uint32_t count = 0;
     double   sum = 0;
     for (uint32_t i = 0; i < window_count; i++) count = rank_window(f, d, windows[i], count);
     qsort(f->candidates, count, sizeof *f->candidates, by_score);
-    for (uint32_t i = 0; i < count; i++) sum += exp(f->candidates[i].score - f->candidates[0].score);
+    for (uint32_t i = 0; i < count; i++)
+        sum += exp(f->candidates[i].score - f->candidates[0].score);
     const double all = count ? f->candidates[0].score + log(sum) : 0;
     f->counts[index] = count < f->width ? count : f->width;
     for (uint32_t i = 0; i < f->counts[index]; i++) {
@@ -143,11 +145,11 @@ static void rank_draft(fixer *f, uint32_t index)
 
 static enx_status judge_draft(fixer *f, uint32_t index, enx_report *report)
 {
-    const draft    *d = &f->drafts[index];
-    const uint32_t  count = f->counts[index];
+    const draft     *d = &f->drafts[index];
+    const uint32_t   count = f->counts[index];
     const candidate *best = f->best + index * f->width;
     enx_change      *changes = ENX_MEM_NEW(enx_change, count + 1);
-    char (*inserts)[ENX_EDIT_INSERT_MAX + 1] = enx_mem_new(count + 1, sizeof *inserts);
+    char(*inserts)[ENX_EDIT_INSERT_MAX + 1] = enx_mem_new(count + 1, sizeof *inserts);
     enx_status status = ENX_OK;
     if (!changes || !inserts) status = ENX_FAIL(report, NOMEM, "no memory for %u edits", count);
     for (uint32_t i = 0; status == ENX_OK && i < count; i++) {
@@ -157,9 +159,9 @@ static enx_status judge_draft(fixer *f, uint32_t index, enx_report *report)
                                    .insert = inserts[i] };
     }
     if (status == ENX_OK && count > 0)
-        status = enx_judge_changes(f->verdicts + index * f->width, f->tools->sandbox,
-                                   names[f->code], d->text.data, d->text.size_bytes, changes, count,
-                                   report);
+        status =
+            enx_judge_changes(f->verdicts + index * f->width, f->tools->sandbox, names[f->code],
+                              d->text.data, d->text.size_bytes, changes, count, report);
     f->judged += count;
     enx_mem_free(changes);
     enx_mem_free(inserts);
@@ -245,8 +247,8 @@ static uint32_t pick_refused(const fixer *f, pick out[BEAM])
         for (uint32_t i = 0; i < f->counts[d]; i++) {
             const uint32_t at = d * f->width + i;
             if (!f->verdicts[at].is_judged) continue;
-            const bool   is_better = is_further(&f->verdicts[at], &f->drafts[d].verdict) ||
-                                   f->best[at].is_mend;
+            const bool is_better =
+                is_further(&f->verdicts[at], &f->drafts[d].verdict) || f->best[at].is_mend;
             const double score =
                 f->drafts[d].score + f->best[at].score + (is_better ? progress_bonus : 0);
             uint32_t place = count;
@@ -333,7 +335,8 @@ static enx_status begin(fixer *f, cli_fix *out, const char *text, size_t size_by
     const enx_verdict *v = &first->verdict;
     out->is_accepted = v->is_accepted;
     if (v->is_accepted) out->chance = 1;
-    else snprintf(out->log, sizeof out->log, "line %u, column %u: %s", v->line, v->column, v->words);
+    else
+        snprintf(out->log, sizeof out->log, "line %u, column %u: %s", v->line, v->column, v->words);
     return ENX_OK;
 }
 

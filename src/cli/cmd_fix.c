@@ -60,13 +60,13 @@ static json_t *edits_json(const cli_fix *f)
 static enx_status note(fix_state *s, const char *path, const cli_fix *f, bool is_good,
                        uint64_t took_us)
 {
-    json_t *one = json_pack(
-        "{s:o, s:b, s:i, s:o, s:o, s:o, s:f, s:{s:I, s:I, s:f}}", "file",
-        cli_json_text(path, strlen(path)), "ok", (int)is_good, "rounds", (int)f->rounds, "program",
-        cli_json_text(enx_buf_text(&f->text), f->text.size_bytes), "log",
-        cli_json_text(f->log, strlen(f->log)), "edits", edits_json(f), "chance", f->chance, "usage",
-        "ranked", (json_int_t)f->ranked, "judged", (json_int_t)f->judged, "seconds",
-        (double)took_us * 1e-6);
+    json_t *one =
+        json_pack("{s:o, s:b, s:i, s:o, s:o, s:o, s:f, s:{s:I, s:I, s:f}}", "file",
+                  cli_json_text(path, strlen(path)), "ok", (int)is_good, "rounds", (int)f->rounds,
+                  "program", cli_json_text(enx_buf_text(&f->text), f->text.size_bytes), "log",
+                  cli_json_text(f->log, strlen(f->log)), "edits", edits_json(f), "chance",
+                  f->chance, "usage", "ranked", (json_int_t)f->ranked, "judged",
+                  (json_int_t)f->judged, "seconds", (double)took_us * 1e-6);
     return json_array_append_new(s->files, one) == 0 ? ENX_OK : ENX_NOMEM;
 }
 
@@ -75,11 +75,12 @@ static void tell(const char *path, const cli_fix *f, bool is_good)
 {
     cli_write_text(stderr, path, strlen(path));
     if (f->rounds == 0) fputs(": parses, nothing to do\n", stderr);
-    else if (!f->is_accepted)
-        fprintf(stderr, ": not repaired, left as it is; %s\n", f->log);
+    else if (!f->is_accepted) fprintf(stderr, ": not repaired, left as it is; %s\n", f->log);
     else if (!is_good)
-        fprintf(stderr, ": undecided, left as it is; the likeliest repair has a chance of %.0f %% "
-                        "(--sure)\n", 100 * f->chance);
+        fprintf(stderr,
+                ": undecided, left as it is; the likeliest repair has a chance of %.0f %% "
+                "(--sure)\n",
+                100 * f->chance);
     else
         fprintf(stderr, ": repaired by %u edit%s, chance %.1f %%; %s\n", f->edit_count,
                 f->edit_count == 1 ? "" : "s", 100 * f->chance, f->log);
@@ -107,7 +108,8 @@ static enx_status fix_file(fix_state *s, const fix_arguments *a, bool is_json, c
     enx_buf  text;
     cli_fix  fix;
     if (!cli_fix_language(&code, a->language, path))
-        return ENX_FAIL(report, INVALID, "which language is %s? --lang c, js, json or python", path);
+        return ENX_FAIL(report, INVALID, "which language is %s? --lang c, js, json or python",
+                        path);
     enx_buf_init(&text, CLI_TEXT_BYTES_MAX);
     enx_status status = cli_read(&text, path, report);
     if (status != ENX_OK) {
@@ -133,11 +135,8 @@ static enx_status fix_file(fix_state *s, const fix_arguments *a, bool is_json, c
 /* Of one file its own object; of several {"ok", "files"}. */
 static void print_json(const fix_state *s)
 {
-    if (json_array_size(s->files) == 1)
-        cli_print_json(json_incref(json_array_get(s->files, 0)));
-    else
-        cli_print_json(
-            json_pack("{s:b, s:O}", "ok", (int)(s->failed == 0), "files", s->files));
+    if (json_array_size(s->files) == 1) cli_print_json(json_incref(json_array_get(s->files, 0)));
+    else cli_print_json(json_pack("{s:b, s:O}", "ok", (int)(s->failed == 0), "files", s->files));
 }
 
 static enx_status check(const fix_arguments *a, const cli_args *args, enx_report *report)

@@ -88,15 +88,22 @@ static int amount(const int surplus[3])
     return abs(surplus[0]) + abs(surplus[1]) + abs(surplus[2]);
 }
 
+/* Whether what stands at `at`, or is inserted there (`is_there` false), is in a string or comment.
+ */
+static bool is_quiet(const lister *l, uint32_t at, bool is_there)
+{
+    if (at >= l->size || l->base.inside[at] == ENX_INSIDE_CODE) return false;
+    return is_there || (at > 0 && l->base.inside[at - 1] == l->base.inside[at] &&
+                        l->base.partner[at] <= (int32_t)at);
+}
+
 /* Whether changing `old` (0: nothing) into `new` (0: nothing) at `at` can matter. */
 static bool is_worth(const lister *l, uint32_t at, char old, char new)
 {
     const enum weight a = weight_of(old), b = weight_of(new);
     if (l->base.string_faults > 0 || a == QUOTE || b == QUOTE)
         return l->base.string_faults > 0 && (a == QUOTE || b == QUOTE);
-    if (at < l->size && l->base.inside[at] != ENX_INSIDE_CODE &&
-        (old || at == 0 || l->base.inside[at - 1] == l->base.inside[at]))
-        return false;
+    if (is_quiet(l, at, old != '\0')) return false;
     int surplus[3];
     memcpy(surplus, l->base.surplus, sizeof surplus);
     const int before = amount(surplus);
@@ -112,8 +119,7 @@ static void consider_marks(lister *l, uint32_t at, const char *marks)
 {
     const char here = at < l->size ? l->text[at] : '\0', last = at > 0 ? l->text[at - 1] : '\0';
     const bool is_mark = here && strchr(marks, here);
-    if (is_mark && last != here && is_worth(l, at, here, '\0'))
-        consider(l, edit_mark(at, 1, '\0'));
+    if (is_mark && last != here && is_worth(l, at, here, '\0')) consider(l, edit_mark(at, 1, '\0'));
     for (const char *m = marks; *m; m++) {
         if (is_mark && *m != here && is_worth(l, at, here, *m)) consider(l, edit_mark(at, 1, *m));
         if (last != *m && is_worth(l, at, '\0', *m)) consider(l, edit_mark(at, 0, *m));
@@ -148,13 +154,13 @@ uint32_t enx_edit_list(enx_edit *out, uint32_t max, uint32_t *faults, enx_code c
                        enx_scan *scratch)
 {
     ENX_CHECK(size_bytes < ENX_WINDOW_BYTES_MAX - ENX_EDIT_INSERT_MAX && to <= size_bytes);
-    lister l = { .out = out,
-                 .max = max,
-                 .faults = UINT32_MAX,
-                 .code = code,
-                 .text = text,
-                 .size = size_bytes,
-                 .scan = scratch };
+    lister   l = { .out = out,
+                   .max = max,
+                   .faults = UINT32_MAX,
+                   .code = code,
+                   .text = text,
+                   .size = size_bytes,
+                   .scan = scratch };
     uint32_t before = 0;
     enx_scan_text(&l.base, code, text, size_bytes);
     for (uint32_t at = from; at <= to; at++) {

@@ -162,13 +162,14 @@ static uint64_t names(const token *tokens, uint32_t count)
 
 static void see_tokens(viewer *v)
 {
-    static const uint8_t spans[][2] = { { 1, 0 }, { 2, 0 }, { 3, 0 }, { 4, 0 }, { 6, 0 }, { 0, 1 },
-                                        { 0, 2 }, { 0, 3 }, { 0, 4 }, { 0, 6 }, { 1, 1 }, { 2, 1 },
-                                        { 1, 2 }, { 2, 2 }, { 3, 3 }, { 4, 2 }, { 2, 4 }, { 4, 4 } };
+    static const uint8_t spans[][2] = {
+        { 1, 0 }, { 2, 0 }, { 3, 0 }, { 4, 0 }, { 6, 0 }, { 0, 1 }, { 0, 2 }, { 0, 3 }, { 0, 4 },
+        { 0, 6 }, { 1, 1 }, { 2, 1 }, { 1, 2 }, { 2, 2 }, { 3, 3 }, { 4, 2 }, { 2, 4 }, { 4, 4 }
+    };
     for (uint32_t i = 0; i < sizeof spans / sizeof *spans; i++)
         see(v, 200 + i, mix(kinds(v->before, spans[i][0]), kinds(v->after, spans[i][1])));
-    static const uint8_t words[][2] = { { 1, 0 }, { 2, 0 }, { 0, 1 }, { 0, 2 }, { 1, 1 }, { 2, 1 },
-                                        { 1, 2 }, { 3, 0 }, { 0, 3 } };
+    static const uint8_t words[][2] = { { 1, 0 }, { 2, 0 }, { 0, 1 }, { 0, 2 }, { 1, 1 },
+                                        { 2, 1 }, { 1, 2 }, { 3, 0 }, { 0, 3 } };
     for (uint32_t i = 0; i < sizeof words / sizeof *words; i++)
         see(v, 230 + i, mix(names(v->before, words[i][0]), names(v->after, words[i][1])));
     const bool is_joined = v->left > 0 && is_word(v->text[v->left - 1]);
@@ -177,8 +178,7 @@ static void see_tokens(viewer *v)
     const bool has_space = v->left > 0 && is_blank(v->text[v->left - 1]);
     const bool has_space_after = v->right < v->size && is_blank(v->text[v->right]);
     see(v, 241,
-        mix(mix(v->before[0].kind, v->after[0].kind),
-            (uint64_t)has_space << 1 | has_space_after));
+        mix(mix(v->before[0].kind, v->after[0].kind), (uint64_t)has_space << 1 | has_space_after));
 }
 
 /* ---- Lines ---------------------------------------------------------------------------------- */
@@ -378,12 +378,12 @@ enx_complaint enx_complaint_place(const char *text, uint32_t size_bytes, uint32_
 /* What is done: kind, mark made, mark gone, and whether the gone one stands beside its like. */
 static uint64_t op_of(enx_code code, const char *text, uint32_t size, const enx_edit *edit)
 {
-    const bool     is_mark = edit->insert_bytes <= 1 && edit->remove <= 1 &&
+    const bool is_mark = edit->insert_bytes <= 1 && edit->remove <= 1 &&
                          !(edit->insert_bytes == 1 && edit->insert[0] == ' ') &&
                          !(edit->remove == 1 && text[edit->at] == ' ');
     const uint32_t next = edit->at + edit->remove;
     if (!is_mark) return mix(code, 900);
-    uint64_t op = mix(mix(code, edit->insert_bytes ? (uint8_t)edit->insert[0] : 0),
+    uint64_t   op = mix(mix(code, edit->insert_bytes ? (uint8_t)edit->insert[0] : 0),
                       edit->remove ? (uint8_t)text[edit->at] : 0);
     const bool is_double = edit->remove && next < size && text[next] == text[edit->at];
     return mix(op, is_double);
@@ -393,14 +393,14 @@ uint32_t enx_rank_features(uint32_t out[ENX_RANK_FEATURES_MAX], enx_code code, c
                            uint32_t size_bytes, const enx_complaint *complaint,
                            const enx_edit *edit, enx_scan *scratch)
 {
-    char   edited[ENX_WINDOW_BYTES_MAX];
-    viewer v = { .out = out,
-                 .op = op_of(code, text, size_bytes, edit),
-                 .text = edited,
-                 .size = enx_edit_apply(edited, text, size_bytes, edit),
-                 .left = edit->at,
-                 .right = edit->at + edit->insert_bytes,
-                 .scan = scratch };
+    char       edited[ENX_WINDOW_BYTES_MAX];
+    viewer     v = { .out = out,
+                     .op = op_of(code, text, size_bytes, edit),
+                     .text = edited,
+                     .size = enx_edit_apply(edited, text, size_bytes, edit),
+                     .left = edit->at,
+                     .right = edit->at + edit->insert_bytes,
+                     .scan = scratch };
     const bool is_indent = v.op == mix(code, 900);
     enx_scan_text(scratch, code, edited, v.size);
     read_before(&v, v.left, v.before);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct enx_ranker {
-    double         step; /* of a weight */
+    double         step;    /* of a weight */
     const uint8_t *weights; /* borrowed from the file; 128 is 0 */
 };
 
@@ -22,9 +22,8 @@ static enx_status read_file(enx_ranker *r, const enx_gguf *gguf, enx_report *rep
         return ENX_FAIL(report, FORMAT, "not a model that ranks edits: its architecture is not %s",
                         kind);
     ENX_TRY(enx_gguf_read_f64(gguf, "enxame.edits.step", &r->step, report));
-    if (!enx_gguf_find(gguf, "enxame.edits.weights", &weights) ||
-        weights.type != ENX_GGUF_ARRAY || weights.element_type != ENX_GGUF_U8 ||
-        weights.count != ENX_RANK_WEIGHTS)
+    if (!enx_gguf_find(gguf, "enxame.edits.weights", &weights) || weights.type != ENX_GGUF_ARRAY ||
+        weights.element_type != ENX_GGUF_U8 || weights.count != ENX_RANK_WEIGHTS)
         return ENX_FAIL(report, FORMAT, "enxame.edits.weights is not an array of %d bytes",
                         ENX_RANK_WEIGHTS);
     r->weights = weights.data;

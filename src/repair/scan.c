@@ -57,7 +57,7 @@ static bool is_quote(const scanner *s, char c)
            (c == '`' && s->code == ENX_CODE_JS);
 }
 
-/* Whether a slash begins an expression in JavaScript: nothing that could be divided is before it. */
+/* Whether a slash begins a pattern in JavaScript: nothing that could be divided is before it. */
 static bool is_pattern(const scanner *s, uint32_t at)
 {
     return s->code == ENX_CODE_JS && s->text[at] == '/' &&

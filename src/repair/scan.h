@@ -33,9 +33,9 @@ typedef struct enx_scan {
     int16_t  partner[ENX_WINDOW_BYTES_MAX]; /* of a bracket, or of a string's first and last byte;
                                                -1: none */
     int16_t  opener[ENX_WINDOW_BYTES_MAX + 1]; /* the innermost open bracket before byte i; -1 */
-    int      surplus[3]; /* opening less closing brackets: (), [], {} */
-    uint32_t faults;     /* brackets without partner, strings without end */
-    uint32_t string_faults; /* of those, strings */
+    int      surplus[3];                       /* opening less closing brackets: (), [], {} */
+    uint32_t faults;                           /* brackets without partner, strings without end */
+    uint32_t string_faults;                    /* of those, strings */
 } enx_scan;
 
 /* text[size_bytes], at most ENX_WINDOW_BYTES_MAX. */

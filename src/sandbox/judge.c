@@ -6,7 +6,6 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,15 +38,23 @@ static void set_words(enx_verdict *v, const char *words, size_t size)
 
 /* ---- Python, JSON, JavaScript: one process for all ------------------------------------------ */
 
-static char *changes_json(const enx_change *changes, size_t count)
+static int append_text(const char *text, size_t size, void *out)
+{
+    return enx_buf_append(out, text, size) == ENX_OK ? 0 : -1;
+}
+
+static enx_status append_changes(enx_buf *out, const enx_change *changes, size_t count,
+                                 enx_report *report)
 {
     json_t *all = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(all, json_pack("[I, I, s]", (json_int_t)changes[i].at,
-                                             (json_int_t)changes[i].remove, changes[i].insert));
-    char *text = json_dumps(all, JSON_COMPACT);
+    int     failed = all ? 0 : -1;
+    for (size_t i = 0; i < count && failed == 0; i++)
+        failed =
+            json_array_append_new(all, json_pack("[I, I, s]", (json_int_t)changes[i].at,
+                                                 (json_int_t)changes[i].remove, changes[i].insert));
+    if (failed == 0) failed = json_dump_callback(all, append_text, out, JSON_COMPACT);
     json_decref(all);
-    return text;
+    return failed == 0 ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for %zu changes", count);
 }
 
 static enx_status read_answer(enx_verdict *v, const char *line, enx_report *report)
@@ -89,14 +96,15 @@ static enx_status judge_in_one(enx_verdict *verdicts, const enx_sandbox *sandbox
 {
     const bool  is_js = strcmp(language, "js") == 0;
     const char *program = is_js ? "judge.js" : "judge.py";
-    char       *json = changes_json(changes, count);
-    if (!json) return ENX_FAIL(report, NOMEM, "no memory for %zu changes", count);
+    enx_buf     json;
+    enx_buf_init(&json, ANSWER_BYTES_MAX);
+    enx_status             status = append_changes(&json, changes, count, report);
     const enx_sandbox_file files[] = {
         { .name = program,
           .bytes = is_js ? enx_judge_text_js : enx_judge_text_py,
           .size_bytes = is_js ? enx_judge_text_js_bytes : enx_judge_text_py_bytes },
         { .name = "text.txt", .bytes = text, .size_bytes = size_bytes },
-        { .name = "changes.json", .bytes = json, .size_bytes = strlen(json) },
+        { .name = "changes.json", .bytes = enx_buf_text(&json), .size_bytes = json.size_bytes },
     };
     const char *const python[] = { "/usr/bin/python3", "-S", "-E", "-B", program, language, NULL };
     const char *const node[] = { "/usr/bin/node", "--experimental-vm-modules", "--no-warnings",
@@ -107,8 +115,8 @@ static enx_status judge_in_one(enx_verdict *verdicts, const enx_sandbox *sandbox
                                     .limits = judge_limits(),
                                     .is_sparse_address = is_js };
     enx_sandbox_result     result;
-    enx_status             status = enx_sandbox_run(sandbox, &task, &result, report);
-    free(json);
+    if (status == ENX_OK) status = enx_sandbox_run(sandbox, &task, &result, report);
+    enx_buf_deinit(&json);
     if (status != ENX_OK) return status;
     status = read_answers(verdicts, count, &result, report);
     enx_sandbox_result_deinit(&result);
@@ -124,12 +132,10 @@ static void read_errors(enx_verdict *verdicts, size_t count, const char *text)
         const size_t size = strcspn(line, "\n");
         const char  *at = strstr(line, "error: ");
         unsigned     index, row, column;
-        if (at && at < line + size &&
-            sscanf(line, "c%5u.c:%u:%u:", &index, &row, &column) == 3 && index < count &&
-            verdicts[index].is_accepted) {
+        if (at && at < line + size && sscanf(line, "c%5u.c:%u:%u:", &index, &row, &column) == 3 &&
+            index < count && verdicts[index].is_accepted) {
             at += sizeof "error: " - 1;
-            verdicts[index] =
-                (enx_verdict){ .is_judged = true, .line = row, .column = column };
+            verdicts[index] = (enx_verdict){ .is_judged = true, .line = row, .column = column };
             set_words(&verdicts[index], at, (size_t)(line + size - at));
         }
         line += size + (line[size] == '\n');
@@ -138,8 +144,8 @@ static void read_errors(enx_verdict *verdicts, size_t count, const char *text)
 
 /* texts[count]: owned by the caller from then on. */
 static enx_status make_files(enx_sandbox_file *files, char **texts, char (*names)[NAME_BYTES],
-                             const char *text, size_t size_bytes, const enx_change *changes, size_t count,
-                             enx_report *report)
+                             const char *text, size_t size_bytes, const enx_change *changes,
+                             size_t count, enx_report *report)
 {
     for (size_t i = 0; i < count; i++) {
         const enx_change *c = &changes[i];
@@ -163,8 +169,9 @@ static enx_status judge_c(enx_verdict *verdicts, const enx_sandbox *sandbox, con
                           size_t size_bytes, const enx_change *changes, size_t count,
                           enx_report *report)
 {
-    static const char command[] = "LC_ALL=C /usr/bin/gcc -fsyntax-only -w -std=gnu17 -fmax-errors=1 "
-                                  "-fdiagnostics-column-unit=byte c?????.c";
+    static const char command[] =
+        "LC_ALL=C /usr/bin/gcc -fsyntax-only -w -std=gnu17 -fmax-errors=1 "
+        "-fdiagnostics-column-unit=byte c?????.c";
     char              names[FILES_MAX][NAME_BYTES];
     char             *texts[FILES_MAX] = { NULL };
     enx_sandbox_file  files[FILES_MAX] = { { .name = NULL } };

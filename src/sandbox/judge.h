@@ -35,8 +35,8 @@ typedef struct enx_verdict {
  * another one · ENX_LIMIT: too large · ENX_NOTFOUND: the report names the package to install · as
  * enx_sandbox_run. */
 ENX_MUST_USE enx_status enx_judge_changes(enx_verdict *verdicts, const enx_sandbox *sandbox,
-                                          const char *language, const char *text,
-                                          size_t size_bytes, const enx_change *changes,
-                                          size_t count, enx_report *report);
+                                          const char *language, const char *text, size_t size_bytes,
+                                          const enx_change *changes, size_t count,
+                                          enx_report *report);
 
 #endif /* ENX_SANDBOX_JUDGE_H */

@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which of many changed texts is JavaScript?  Runs in the sandbox; as judge_text.py.  A text that
-// imports or exports is a module, any other a script.
+// imports or exports is a module, any other a script; V8 does not
+// tell places in modules.
 const fs = require('fs');
 const vm = require('vm');
 const milliseconds = 8000;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which of many changed texts does the language accept?  Runs in the sandbox.
 
 arguments: python or json; files: text.txt, changes.json: [[at, remove, "insert"], ...] in bytes;
@@ -11,7 +12,7 @@ import warnings
 
 SECONDS = 8.0
 LONG = 20_000           # bytes; longer texts are looked at piece by piece first
-START = re.compile(rb"^(?:def|class|async|@|import|from|if|for|while|try|with|[A-Za-z_]\w* ?=)", re.M)
+START = re.compile(rb"^(?:def|class|async|@|import|from|if|for|while|try|with|\w+ ?=)", re.M)
 
 warnings.simplefilter("ignore")
 sys.setrecursionlimit(4000)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* window.c - blocks by indentation, which damage to brackets and strings leaves alone. */
-#include "repair/window.h"
+/* block.c - blocks by indentation, which damage to brackets and strings leaves alone. */
+#include "repair/block.h"
 
 #include <string.h>
 
@@ -69,16 +69,16 @@ static size_t header_of(const char *text, size_t size, size_t start)
     return start;
 }
 
-static bool fits(enx_window w) { return w.to - w.from <= ENX_BLOCK_BYTES_MAX; }
+static bool fits(enx_block w) { return w.to - w.from <= ENX_BLOCK_BYTES_MAX; }
 
-enx_window enx_window_around(const char *text, size_t size_bytes, size_t at)
+enx_block enx_block_around(const char *text, size_t size_bytes, size_t at)
 {
     if (at >= size_bytes && size_bytes > 0) at = size_bytes - 1;
     size_t start = line_start(text, at);
     while (start > 0 && is_empty(text, size_bytes, start)) start = line_start(text, start - 1);
-    enx_window best = { start, block_end(text, size_bytes, start, at) };
+    enx_block best = { start, block_end(text, size_bytes, start, at) };
     for (size_t header; (header = header_of(text, size_bytes, start)) != start; start = header) {
-        const enx_window wider = { header, block_end(text, size_bytes, header, at) };
+        const enx_block wider = { header, block_end(text, size_bytes, header, at) };
         if (!fits(wider)) break;
         best = wider;
     }
@@ -88,7 +88,7 @@ enx_window enx_window_around(const char *text, size_t size_bytes, size_t at)
     return best;
 }
 
-static bool is_listed(const enx_window *out, uint32_t count, enx_window w)
+static bool is_listed(const enx_block *out, uint32_t count, enx_block w)
 {
     for (uint32_t i = 0; i < count; i++)
         if (w.from < out[i].to && out[i].from < w.to) return true;
@@ -96,47 +96,47 @@ static bool is_listed(const enx_window *out, uint32_t count, enx_window w)
 }
 
 /* The block before joins that of the complaint when both fit. */
-static enx_window widen(const char *text, size_t size, enx_window w, size_t at)
+static enx_block widen(const char *text, size_t size, enx_block w, size_t at)
 {
     const size_t second = next_line(text, size, w.from);
     if (w.from == 0 || at >= next_line(text, size, second)) return w;
-    const enx_window before = enx_window_around(text, size, w.from - 1);
-    const enx_window both = { before.from, w.to };
+    const enx_block before = enx_block_around(text, size, w.from - 1);
+    const enx_block both = { before.from, w.to };
     return before.from < w.from && fits(both) ? both : w;
 }
 
 /* Blocks of the whole text with faults of their own: `place[i]` keeps the nearest to `at`. */
-static uint32_t list_faulty(enx_window out[ENX_WINDOWS_MAX], uint32_t count, enx_code code,
+static uint32_t list_faulty(enx_block out[ENX_BLOCKS_MAX], uint32_t count, enx_code code,
                             const char *text, size_t size, size_t at, enx_scan *scratch)
 {
-    enx_window before[ENX_WINDOWS_MAX];
-    uint32_t   seen = 0;
+    enx_block before[ENX_BLOCKS_MAX];
+    uint32_t  seen = 0;
     for (size_t pos = 0; pos < size;) {
-        const enx_window w = enx_window_around(text, size, pos);
-        const size_t     from = w.from > pos ? w.from : pos;
+        const enx_block w = enx_block_around(text, size, pos);
+        const size_t    from = w.from > pos ? w.from : pos;
         pos = w.to > pos ? w.to : next_line(text, size, pos);
         if (pos - from > ENX_BLOCK_BYTES_MAX) continue;
-        const enx_window block = { from, pos };
+        const enx_block block = { from, pos };
         enx_scan_text(scratch, code, text + from, (uint32_t)(pos - from));
         if (scratch->faults == 0 || is_listed(out, count, block)) continue;
-        if (from <= at) before[seen++ % ENX_WINDOWS_MAX] = block;
-        else if (count < ENX_WINDOWS_MAX) out[count++] = block;
+        if (from <= at) before[seen++ % ENX_BLOCKS_MAX] = block;
+        else if (count < ENX_BLOCKS_MAX) out[count++] = block;
     }
-    for (uint32_t i = 0; i < seen && i < ENX_WINDOWS_MAX && count < ENX_WINDOWS_MAX; i++)
-        out[count++] = before[(seen - 1 - i) % ENX_WINDOWS_MAX];
+    for (uint32_t i = 0; i < seen && i < ENX_BLOCKS_MAX && count < ENX_BLOCKS_MAX; i++)
+        out[count++] = before[(seen - 1 - i) % ENX_BLOCKS_MAX];
     return count;
 }
 
-uint32_t enx_window_list(enx_window out[ENX_WINDOWS_MAX], enx_code code, const char *text,
-                         size_t size_bytes, int64_t at, enx_scan *scratch)
+uint32_t enx_block_list(enx_block out[ENX_BLOCKS_MAX], enx_code code, const char *text,
+                        size_t size_bytes, int64_t at, enx_scan *scratch)
 {
     uint32_t     count = 0;
     const size_t place = at < 0 || (size_t)at > size_bytes ? size_bytes : (size_t)at;
     if (size_bytes <= ENX_BLOCK_BYTES_MAX) {
-        out[0] = (enx_window){ 0, size_bytes };
+        out[0] = (enx_block){ 0, size_bytes };
         return 1;
     }
-    const enx_window w = enx_window_around(text, size_bytes, place);
+    const enx_block w = enx_block_around(text, size_bytes, place);
     out[count++] = widen(text, size_bytes, w, place);
     return list_faulty(out, count, code, text, size_bytes, place, scratch);
 }
