@@ -8,9 +8,7 @@
 
 enum {
     LANES = 16,
-    TILE_BATCH = 8, /* activation rows that share one load of the weights */
-    AHEAD = 1,      /* groups of sixteen rows between those that multiply and those fetched */
-    TILE_ROWS = 4,  /* the same for float weights: 4 x 4 sums live in registers */
+    TILE_ROWS = 4, /* 4 x 4 sums live in registers */
 };
 
 /* The lanes of the last, partial vector of n values. */
@@ -60,31 +58,11 @@ static void f16_from_f32(uint16_t *out, const float *in, size_t n)
     }
 }
 
-/* ---- Q8_0 -------------------------------------------------------------- */
-
-static float scale_of(const enx_block_q8_0 *block)
-{
-    uint16_t bits;
-    memcpy(&bits, block->scale, sizeof bits);
-    return _cvtsh_ss(bits);
-}
-
-static void f32_from_q8_0(float *out, const enx_block_q8_0 *in, size_t n)
-{
-    for (size_t b = 0; b < n / ENX_Q8_BLOCK; b++, out += ENX_Q8_BLOCK) {
-        const __m512  scale = _mm512_set1_ps(scale_of(&in[b]));
-        const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)in[b].q);
-        const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(in[b].q + LANES));
-        const __m512  first = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(low));
-        const __m512  second = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(high));
-        _mm512_storeu_ps(out, _mm512_mul_ps(scale, first));
-        _mm512_storeu_ps(out + LANES, _mm512_mul_ps(scale, second));
-    }
-}
+/* ---- activations ------------------------------------------------------- */
 
 static void act_from_f32(enx_act_q8 *out, const float *x, size_t n)
 {
-    for (size_t b = 0; b < n / ENX_Q8_BLOCK; b++, x += ENX_Q8_BLOCK) {
+    for (size_t b = 0; b < n / ENX_SMALL_BLOCK; b++, x += ENX_SMALL_BLOCK) {
         const __m512 low = _mm512_loadu_ps(x), high = _mm512_loadu_ps(x + LANES);
         const float  most =
             _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
@@ -98,120 +76,7 @@ static void act_from_f32(enx_act_q8 *out, const float *x, size_t n)
         _mm_storeu_si128((__m128i *)(void *)out[b].q, _mm512_cvtepi32_epi8(i_low));
         _mm_storeu_si128((__m128i *)(void *)(out[b].q + LANES), _mm512_cvtepi32_epi8(i_high));
         out[b].scale = most / 127.0f;
-        out[b].offset = -128 * _mm512_reduce_add_epi32(_mm512_add_epi32(i_low, i_high));
-    }
-}
-
-ENX_INLINE __m512i broadcast_quad(const int8_t *q)
-{
-    int32_t quad;
-    memcpy(&quad, q, sizeof quad);
-    return _mm512_set1_epi32(quad);
-}
-
-/* Sixteen rows times `batch` activation rows (a constant once inlined).  The weights of a block
- * are loaded once; each vpdpbusd multiplies four columns of sixteen rows by four broadcast
- * activations.  Meanwhile the weights at `ahead` are fetched into the second cache. */
-ENX_INLINE void pack_tile(float *out, size_t out_stride, const enx_pack_q8 *w, const enx_act_q8 *x,
-                          size_t block_count, __mmask16 rows, const enx_pack_q8 *ahead,
-                          const size_t batch)
-{
-    __m512 sum[TILE_BATCH];
-    ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) sum[j] = _mm512_setzero_ps();
-    for (size_t b = 0; b < block_count; b++) {
-        __m512i      q[ENX_PACK_QUADS];
-        const __m512 scale = _mm512_load_ps(w[b].scale);
-        ENX_UNROLL
-        for (size_t k = 0; k < ENX_PACK_QUADS; k++) q[k] = _mm512_load_si512(w[b].q[k]);
-        if (ahead) {
-            ENX_UNROLL
-            for (size_t k = 0; k <= ENX_PACK_QUADS; k++)
-                _mm_prefetch((const char *)&ahead[b] + 64 * k, _MM_HINT_T1);
-        }
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) {
-            const enx_act_q8 *act = &x[j * block_count + b];
-            __m512i           dot = _mm512_set1_epi32(act->offset);
-            ENX_UNROLL
-            for (size_t k = 0; k < ENX_PACK_QUADS; k++)
-                dot = _mm512_dpbusd_epi32(dot, q[k], broadcast_quad(act->q + 4 * k));
-            const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(act->scale));
-            sum[j] = _mm512_add_ps(sum[j], _mm512_mul_ps(_mm512_cvtepi32_ps(dot), both));
-        }
-    }
-    ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) _mm512_mask_storeu_ps(out + j * out_stride, rows, sum[j]);
-}
-
-static void pack_tile_rest(float *out, size_t out_stride, const enx_pack_q8 *w, const enx_act_q8 *x,
-                           size_t block_count, __mmask16 rows, const enx_pack_q8 *ahead,
-                           size_t batch)
-{
-    switch (batch) {
-    case 1:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 1);
-        return;
-    case 2:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 2);
-        return;
-    case 3:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 3);
-        return;
-    case 4:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 4);
-        return;
-    case 5:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 5);
-        return;
-    case 6:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 6);
-        return;
-    case 7:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 7);
-        return;
-    default:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, TILE_BATCH);
-        return;
-    }
-}
-
-static void matmul_pack_q8(float *out, const enx_pack_q8 *w, const enx_act_q8 *x,
-                           const enx_matmul_shape *shape)
-{
-    const size_t block_count = shape->col_count / ENX_Q8_BLOCK;
-    for (size_t r = 0; r < shape->row_count; r += LANES, w += block_count) {
-        const size_t    left = shape->row_count - r;
-        const __mmask16 rows = left >= LANES ? 0xFFFF : tail_mask(left);
-        for (size_t j = 0; j < shape->batch_count; j += TILE_BATCH)
-            pack_tile_rest(out + j * shape->out_stride + r, shape->out_stride, w,
-                           x + j * block_count, block_count, rows,
-                           j == 0 && left > LANES ? w + AHEAD * block_count : NULL,
-                           shape->batch_count - j);
-    }
-}
-
-static void dot_rows_q8_0(float *out, const enx_block_q8_0 *w, const uint32_t *ids, size_t count,
-                          const enx_act_q8 *x, size_t col_count)
-{
-    const size_t  block_count = col_count / ENX_Q8_BLOCK;
-    const __m256i flip = _mm256_set1_epi8((char)0x80);
-    for (size_t r = 0; r < count; r++) {
-        const enx_block_q8_0 *row = w + (ids ? ids[r] : r) * block_count;
-        float                 sum = 0;
-        for (size_t b = 0; b < block_count; b++) {
-            const __m256i q = _mm256_loadu_si256((const __m256i *)(const void *)row[b].q);
-            const __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)x[b].q);
-            const __m256i part =
-                _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_xor_si256(q, flip), a);
-            __m128i half =
-                _mm_add_epi32(_mm256_castsi256_si128(part), _mm256_extracti128_si256(part, 1));
-            half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
-            half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1));
-            const int32_t dot = _mm_cvtsi128_si32(half) + x[b].offset;
-            sum += (float)dot * (scale_of(&row[b]) * x[b].scale);
-        }
-        out[r] = sum;
+        out[b].sum = _mm512_reduce_add_epi32(_mm512_add_epi32(i_low, i_high));
     }
 }
 
@@ -375,6 +240,9 @@ ENX_INLINE void attend_store(float *at, __m512 v, size_t n)
     _mm512_mask_storeu_ps(at, lanes_of(n), v);
 }
 
+/* Keys and values are seldom in a near cache. */
+ENX_INLINE void attend_fetch(const char *at) { _mm_prefetch(at, _MM_HINT_T1); }
+
 #define attend_vec   __m512
 #define ATTEND_LANES LANES
 #define attend_zero  _mm512_setzero_ps
@@ -414,10 +282,7 @@ void enx_kernels_bind_avx512(enx_kernels *table)
     table->f32_from_f16 = f32_from_f16;
     table->f16_from_f32 = f16_from_f32;
     table->f32_from_bf16 = f32_from_bf16;
-    table->f32_from_q8_0 = f32_from_q8_0;
     table->act_from_f32 = act_from_f32;
-    table->matmul_pack_q8 = matmul_pack_q8;
-    table->dot_rows_q8_0 = dot_rows_q8_0;
     table->matmul_f32 = matmul_f32;
     table->matmul_f16 = matmul_f16;
     table->matmul_bf16 = matmul_bf16;

@@ -33,7 +33,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { PRODUCTS_MIN = 3, TILE_ROWS = 16 };
+enum { PRODUCTS_MIN = 3, ROW_GROUP = 16 };
 
 /* Rows of activations quantized in blocks of 32 and of 256, each where some matrix wants it. */
 typedef struct acts {
@@ -59,7 +59,6 @@ struct enx_forward {
     uint32_t            q_width;
     uint32_t            kv_width;
     size_t              widest;         /* columns of any matrix */
-    size_t              tile_bytes;     /* of one thread */
     atomic_bool         is_interrupted; /* somebody asked for it */
     bool                was_interrupted;
     enx_kv             *kv;    /* owned */
@@ -80,7 +79,6 @@ struct enx_forward {
     uint32_t           *first_visits;  /* [experts + 1] */
     float              *visit_x;    /* [visits][width]: what experts see, then what they answer */
     acts                visit_acts; /* [visits][blocks of width] */
-    uint8_t            *tiles;      /* [threads][tile_bytes]: TILE_ROWS rows of plain blocks */
     acts                head_acts;  /* [ENX_FORWARD_HEAD_ROWS][blocks of width] */
     float              *head_x;     /* [ENX_FORWARD_HEAD_ROWS][width] */
 
@@ -122,12 +120,12 @@ static span rows_of(const enx_forward *f, uint32_t part, uint32_t part_count)
 /* From row `row` on, rows being n numbers wide. */
 static acts acts_from(acts all, size_t row, size_t n)
 {
-    return (acts){ all.small + row * (n / ENX_Q8_BLOCK), all.large + row * (n / ENX_K_BLOCK) };
+    return (acts){ all.small + row * (n / ENX_SMALL_BLOCK), all.large + row * (n / ENX_K_BLOCK) };
 }
 
 static bool wants_small(const enx_forward *f, size_t n)
 {
-    return f->weights->has_acts && n % ENX_Q8_BLOCK == 0;
+    return f->weights->has_acts && n % ENX_SMALL_BLOCK == 0;
 }
 
 static bool wants_large(const enx_forward *f, size_t n)
@@ -144,7 +142,7 @@ static void quantize_row(enx_forward *f, uint32_t row, const float *x, size_t n)
 
 static void copy_acts(const enx_forward *f, acts to, acts from, size_t n)
 {
-    if (wants_small(f, n)) memcpy(to.small, from.small, n / ENX_Q8_BLOCK * sizeof *to.small);
+    if (wants_small(f, n)) memcpy(to.small, from.small, n / ENX_SMALL_BLOCK * sizeof *to.small);
     if (wants_large(f, n)) memcpy(to.large, from.large, n / ENX_K_BLOCK * sizeof *to.large);
 }
 
@@ -324,63 +322,37 @@ static void leave_layers(void *user, uint32_t part, uint32_t part_count)
 
 /* ---- products ---------------------------------------------------------- */
 
-/* Products with weights in small blocks: a few rows become plain ones, all inputs meet them.  For
- * one input a row at a time is enough, and stays in the nearest cache. */
-static void multiply_plain(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
-                           uint8_t *tile)
+static void multiply(const enx_forward *f, const product *p, uint32_t first,
+                     const enx_matmul_shape *shape)
 {
     const enx_matrix *w = &p->w;
     const enx_quant   quant = enx_quant_of(w->type);
-    const bool        is_large = enx_quant_is_large(quant);
-    const size_t      large_bytes = w->col_count / ENX_K_BLOCK * sizeof(enx_plain_k);
-    const size_t      small_bytes = w->col_count / ENX_SMALL_BLOCK * sizeof(enx_plain_32);
-    const size_t      plain_bytes = is_large ? large_bytes : small_bytes;
-    const uint32_t    rows_max = p->rows == 1 ? 1 : TILE_ROWS;
-    enx_matmul_shape  shape = { .col_count = w->col_count,
-                                .batch_count = p->rows,
-                                .out_stride = w->row_count };
-    for (uint32_t row = first; row < first + count; row += rows_max) {
-        const uint32_t left = first + count - row;
-        shape.row_count = left < rows_max ? left : rows_max;
-        for (uint32_t i = 0; i < shape.row_count; i++)
-            f->kernels.plain_from_quant[quant](tile + i * plain_bytes,
-                                               w->data + (row + i) * w->row_bytes, w->col_count);
-        if (is_large) f->kernels.matmul_plain_k(p->out + row, (void *)tile, p->acts.large, &shape);
-        else f->kernels.matmul_plain_32(p->out + row, (void *)tile, p->acts.small, &shape);
-    }
+    float            *out = p->out + first;
+    const void       *rows = w->data + first * w->row_bytes;
+    if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out, rows, p->x, shape);
+    else if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out, rows, p->x, shape);
+    else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out, rows, p->x, shape);
+    else if (enx_quant_is_large(quant))
+        f->kernels.matmul_quant(out, quant, rows, p->acts.large, shape);
+    else f->kernels.matmul_quant(out, quant, rows, p->acts.small, shape);
 }
 
-/* Outputs [first, first + count) of one product; first is a multiple of ENX_PACK_ROWS. */
-static void multiply(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
-                     uint8_t *tile)
-{
-    const enx_matrix      *w = &p->w;
-    const size_t           cols = w->col_count;
-    const enx_matmul_shape shape = {
-        .row_count = count, .col_count = cols, .batch_count = p->rows, .out_stride = w->row_count
-    };
-    float      *out = p->out + first;
-    const void *rows = w->data + first * w->row_bytes;
-    if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out, rows, p->x, &shape);
-    else if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out, rows, p->x, &shape);
-    else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out, rows, p->x, &shape);
-    else if (w->type == ENX_TENSOR_Q8_0)
-        f->kernels.matmul_pack_q8(out, w->packed + first / ENX_PACK_ROWS * (cols / ENX_Q8_BLOCK),
-                                  p->acts.small, &shape);
-    else multiply_plain(f, p, first, count, tile);
-}
-
+/* Outputs are cut where kernels that take sixteen at once like it. */
 static void multiply_part(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward *f = user;
     for (uint32_t i = 0; i < f->product_count; i++) {
-        const uint32_t rows = f->products[i].w.row_count;
-        const uint32_t groups = (rows + ENX_PACK_ROWS - 1) / ENX_PACK_ROWS;
-        const uint32_t first = cut(groups, part, part_count) * ENX_PACK_ROWS;
-        const uint32_t end = cut(groups, part + 1, part_count) * ENX_PACK_ROWS;
+        const product *p = &f->products[i];
+        const uint32_t rows = p->w.row_count, groups = (rows + ROW_GROUP - 1) / ROW_GROUP;
+        const uint32_t first = cut(groups, part, part_count) * ROW_GROUP;
+        const uint32_t end = cut(groups, part + 1, part_count) * ROW_GROUP;
         const uint32_t last = end < rows ? end : rows;
         if (first < last)
-            multiply(f, &f->products[i], first, last - first, f->tiles + part * f->tile_bytes);
+            multiply(f, p, first,
+                     &(enx_matmul_shape){ .row_count = last - first,
+                                          .col_count = p->w.col_count,
+                                          .batch_count = p->rows,
+                                          .out_stride = rows });
     }
 }
 
@@ -614,25 +586,17 @@ void enx_forward_logits(enx_forward *f, const uint32_t *hidden, uint32_t count, 
 void enx_forward_logits_of(enx_forward *f, uint32_t hidden, const uint32_t *ids, uint32_t count,
                            float *out)
 {
-    const enx_matrix      *w = &f->weights->head;
-    const size_t           cols = w->col_count;
-    const float           *x = f->h + hidden * cols;
-    const acts             quantized = acts_from(f->acts, hidden, cols);
-    const enx_matmul_shape one = { 1, cols, 1, 1 };
+    const enx_matrix *w = &f->weights->head;
+    const size_t      cols = w->col_count;
+    product           p = { *w, f->h + hidden * cols, acts_from(f->acts, hidden, cols), out, 1 };
+    const enx_matmul_shape some = { count, cols, 1, count, ids }, one = { 1, cols, 1, 1, NULL };
     ENX_CHECK(hidden < f->row_count);
-    if (w->type == ENX_TENSOR_Q8_0)
-        f->kernels.dot_rows_q8_0(out, (const void *)w->data, ids, count, quantized.small, cols);
-    for (uint32_t i = 0; i < count && w->type != ENX_TENSOR_Q8_0; i++) {
-        const void *row = w->data + ids[i] * w->row_bytes;
-        product     p = { *w, x, quantized, out + i, 1 };
-        if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out + i, row, x, &one);
-        else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out + i, row, x, &one);
-        else if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out + i, row, x, &one);
-        else {
-            p.w.data = row;
-            multiply_plain(f, &p, 0, 1, f->tiles);
+    if (enx_quant_of(w->type) != ENX_QUANT_COUNT) multiply(f, &p, 0, &some);
+    else
+        for (uint32_t i = 0; i < count; i++, p.out++) {
+            p.w.data = w->data + ids[i] * w->row_bytes;
+            multiply(f, &p, 0, &one);
         }
-    }
     enx_values_cap(out, count, f->hparams->logit_cap);
 }
 
@@ -642,7 +606,8 @@ static acts carve_acts(const enx_forward *f, enx_carver *c, uint64_t rows, uint6
 {
     const enx_weights *w = f->weights;
     acts               out;
-    out.small = enx_carve(c, w->has_acts ? rows * (width / ENX_Q8_BLOCK) : 0, sizeof *out.small);
+    out.small =
+        enx_carve(c, w->has_acts ? rows * (width / ENX_SMALL_BLOCK) : 0, sizeof *out.small);
     out.large = enx_carve(c, w->has_acts_k ? rows * (width / ENX_K_BLOCK) : 0, sizeof *out.large);
     return out;
 }
@@ -693,7 +658,6 @@ static void carve_all(enx_forward *f, enx_carver *c)
     f->products =
         enx_carve(c, 2 * experts > PRODUCTS_MIN ? 2 * experts : PRODUCTS_MIN, sizeof *f->products);
     if (experts) carve_experts(f, c, visits);
-    f->tiles = enx_carve(c, f->thread_count, f->tile_bytes);
     f->head_x = enx_carve(c, ENX_FORWARD_HEAD_ROWS * width, sizeof *f->head_x);
     f->head_acts = carve_acts(f, c, ENX_FORWARD_HEAD_ROWS, width);
 }
@@ -774,7 +738,6 @@ static void set_sizes(enx_forward *f)
     f->kv_width = hp->kv_head_count * hp->head_width;
     f->widest = hp->width > hp->ffn_width ? hp->width : hp->ffn_width;
     if (f->q_width > f->widest) f->widest = f->q_width;
-    f->tile_bytes = (f->widest / ENX_K_BLOCK + 1) * sizeof(enx_plain_k) * TILE_ROWS;
     f->thread_count = f->options.pool ? enx_pool_thread_count(f->options.pool) : 1;
 }
 

@@ -705,7 +705,7 @@ static void threads_agree_byte_for_byte(void **state)
     }
 }
 
-/* The packed weights and those of the mapping, the whole head and chosen rows: one result. */
+/* The whole head and chosen rows of it give one result. */
 static void logits_of_some_tokens_equal_those_of_all(void **state)
 {
     (void)state;
