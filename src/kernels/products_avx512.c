@@ -6,6 +6,8 @@
  */
 #include "kernels/tiles_body.h"
 
+enum { WIDE_SHIFT = 7 }; /* the zero of weights of 8 bits */
+
 ENX_INLINE __m512i broadcast_word(const void *at)
 {
     int32_t word;
@@ -29,17 +31,11 @@ ENX_INLINE __m512i dot_quads(const __m512i *w, const int8_t *x, const size_t qua
     return dot;
 }
 
-ENX_INLINE __m512i less_zero(__m512i dot, __m512i sum, const product_kind *kind)
-{
-    if (!kind->zero_shift) return dot;
-    return _mm512_sub_epi32(dot, _mm512_sll_epi32(sum, _mm_cvtsi32_si128(kind->zero_shift)));
-}
-
 /* ---- blocks of 32 ------------------------------------------------------ */
 
 ENX_INLINE void multiply_32(float (*out)[TILE_ROWS], const tile_32 *tile, size_t tile_count,
-                            const enx_act_q8 *x, size_t row_blocks, const product_kind *kind,
-                            const bool is_wide, const size_t batch)
+                            const enx_act_q8 *x, size_t row_blocks, const int zero_shift,
+                            const minima_of minima, const size_t batch)
 {
     __m512 sum[TILE_BATCH];
     ENX_UNROLL
@@ -48,15 +44,18 @@ ENX_INLINE void multiply_32(float (*out)[TILE_ROWS], const tile_32 *tile, size_t
         __m512i      w[TILE_QUADS];
         const __m512 d = _mm512_load_ps(tile->d);
         ENX_UNROLL
-        for (size_t k = 0; k < TILE_QUADS; k++) w[k] = load_quad(tile->q[k], is_wide);
+        for (size_t k = 0; k < TILE_QUADS; k++)
+            w[k] = load_quad(tile->q[k], zero_shift == WIDE_SHIFT);
         ENX_UNROLL
         for (size_t j = 0; j < batch; j++) {
             const enx_act_q8 *act = &x[j * row_blocks];
-            const __m512i     dot =
-                less_zero(dot_quads(w, act->q, TILE_QUADS), _mm512_set1_epi32(act->sum), kind);
+            __m512i           dot = dot_quads(w, act->q, TILE_QUADS);
+            if (zero_shift)
+                dot = _mm512_sub_epi32(dot,
+                                       _mm512_slli_epi32(_mm512_set1_epi32(act->sum), zero_shift));
             const __m512 both = _mm512_mul_ps(d, _mm512_set1_ps(act->scale));
             sum[j] = _mm512_add_ps(sum[j], _mm512_mul_ps(_mm512_cvtepi32_ps(dot), both));
-            if (!kind->minima) continue;
+            if (minima == MINIMA_NONE) continue;
             const __m512 x_sum = _mm512_set1_ps(act->scale * (float)act->sum);
             sum[j] = _mm512_add_ps(sum[j], _mm512_mul_ps(_mm512_load_ps(tile->m), x_sum));
         }
@@ -79,16 +78,18 @@ ENX_INLINE __m512i add_sums(const int16_t *factors, const int16_t *sums, size_t 
 }
 
 ENX_INLINE void finish_k(float *out, const tile_k *tile, __m512i dot, const enx_act_k *act,
-                         const product_kind *kind)
+                         const int zero_shift, const minima_of minima)
 {
     const __m512 scale = _mm512_set1_ps(act->scale);
-    if (kind->zero_shift)
-        dot = less_zero(dot, add_sums(tile->scales[0][0], act->sums, TILE_PAIRS), kind);
+    if (zero_shift)
+        dot = _mm512_sub_epi32(
+            dot,
+            _mm512_slli_epi32(add_sums(tile->scales[0][0], act->sums, TILE_PAIRS), zero_shift));
     __m512 sum = _mm512_load_ps(out);
     sum = _mm512_add_ps(
         sum, _mm512_mul_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(_mm512_load_ps(tile->d), scale)));
-    if (kind->minima) {
-        const bool    is_16 = kind->minima == MINIMA_16;
+    if (minima != MINIMA_NONE) {
+        const bool    is_16 = minima == MINIMA_16;
         const __m512i mins = add_sums(tile->mins[0][0], is_16 ? act->sums : act->pair_sums,
                                       is_16 ? TILE_PAIRS : TILE_PAIRS / 2);
         const __m512  least = _mm512_mul_ps(_mm512_load_ps(tile->dmin), scale);
@@ -98,8 +99,8 @@ ENX_INLINE void finish_k(float *out, const tile_k *tile, __m512i dot, const enx_
 }
 
 ENX_INLINE void multiply_k(float (*out)[TILE_ROWS], const tile_k *tile, const enx_act_k *x,
-                           size_t row_blocks, const product_kind *kind, const size_t part,
-                           const bool is_wide, const size_t batch)
+                           size_t row_blocks, const size_t part, const int zero_shift,
+                           const minima_of minima, const size_t batch)
 {
     __m512i dot[TILE_BATCH];
     ENX_UNROLL
@@ -110,7 +111,8 @@ ENX_INLINE void multiply_k(float (*out)[TILE_ROWS], const tile_k *tile, const en
         const __m512i low = _mm512_srai_epi32(_mm512_slli_epi32(scales, 16), 16);
         const __m512i high = _mm512_srai_epi32(scales, 16);
         ENX_UNROLL
-        for (size_t k = 0; k < TILE_QUADS; k++) w[k] = load_quad(tile->q[i * 8 + k], is_wide);
+        for (size_t k = 0; k < TILE_QUADS; k++)
+            w[k] = load_quad(tile->q[i * 8 + k], zero_shift == WIDE_SHIFT);
         ENX_UNROLL
         for (size_t j = 0; j < batch; j++) {
             const int8_t *q = x[j * row_blocks].q + i * 32;
@@ -122,46 +124,49 @@ ENX_INLINE void multiply_k(float (*out)[TILE_ROWS], const tile_k *tile, const en
         }
     }
     ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) finish_k(out[j], tile, dot[j], &x[j * row_blocks], kind);
+    for (size_t j = 0; j < batch; j++)
+        finish_k(out[j], tile, dot[j], &x[j * row_blocks], zero_shift, minima);
 }
 
 /* ---- kinds ------------------------------------------------------------- */
 
-#define DEFINE_32(name, is_wide, batch)                                                      \
+#define DEFINE_32(name, zero_shift, minima, batch)                                           \
     static void name##_##batch(float(*sum)[TILE_ROWS], const void *tiles, size_t tile_count, \
-                               const void *x, size_t row_blocks, const product_kind *kind)   \
+                               const void *x, size_t row_blocks)                             \
     {                                                                                        \
-        multiply_32(sum, tiles, tile_count, x, row_blocks, kind, is_wide, batch);            \
+        multiply_32(sum, tiles, tile_count, x, row_blocks, zero_shift, minima, batch);       \
     }
-#define DEFINE_K(name, part, is_wide, batch)                                                 \
+#define DEFINE_K(name, part, zero_shift, minima, batch)                                      \
     static void name##_##batch(float(*sum)[TILE_ROWS], const void *tiles, size_t tile_count, \
-                               const void *x, size_t row_blocks, const product_kind *kind)   \
+                               const void *x, size_t row_blocks)                             \
     {                                                                                        \
         (void)tile_count;                                                                    \
-        multiply_k(sum, tiles, x, row_blocks, kind, part, is_wide, batch);                   \
+        multiply_k(sum, tiles, x, row_blocks, part, zero_shift, minima, batch);              \
     }
-#define EACH_BATCH(define, ...) \
-    define(__VA_ARGS__, 1) define(__VA_ARGS__, 2) define(__VA_ARGS__, 3) define(__VA_ARGS__, 4)
-EACH_BATCH(DEFINE_32, narrow, false)
-EACH_BATCH(DEFINE_32, wide, true)
-EACH_BATCH(DEFINE_K, k_parts_16, 16, false)
-EACH_BATCH(DEFINE_K, k_parts_32, 32, false)
-EACH_BATCH(DEFINE_K, k_wide, 32, true)
+EACH_BATCH(DEFINE_32, four_bits, 3, MINIMA_NONE)
+EACH_BATCH(DEFINE_32, five_bits, 4, MINIMA_NONE)
+EACH_BATCH(DEFINE_32, with_minima, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_32, eight_bits, WIDE_SHIFT, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_two_bits, 16, NO_ZERO, MINIMA_16)
+EACH_BATCH(DEFINE_K, k_three_bits, 16, 2, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_six_bits, 16, 5, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_with_minima, 32, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_K, k_eight_bits, 32, WIDE_SHIFT, MINIMA_NONE)
 
 static const product_kind product_kinds[ENX_QUANT_COUNT] = {
-    [ENX_QUANT_Q4_0] = KIND(q4_0, narrow, 3, MINIMA_NONE),
-    [ENX_QUANT_Q4_1] = KIND(q4_1, narrow, NO_ZERO, MINIMA_32),
-    [ENX_QUANT_Q5_0] = KIND(q5_0, narrow, 4, MINIMA_NONE),
-    [ENX_QUANT_Q5_1] = KIND(q5_1, narrow, NO_ZERO, MINIMA_32),
-    [ENX_QUANT_Q8_0] = KIND(q8_0, wide, 7, MINIMA_NONE),
-    [ENX_QUANT_Q2_K] = KIND(q2_k, k_parts_16, NO_ZERO, MINIMA_16),
-    [ENX_QUANT_Q3_K] = KIND(q3_k, k_parts_16, 2, MINIMA_NONE),
-    [ENX_QUANT_Q4_K] = KIND(q4_k, k_parts_32, NO_ZERO, MINIMA_32),
-    [ENX_QUANT_Q5_K] = KIND(q5_k, k_parts_32, NO_ZERO, MINIMA_32),
-    [ENX_QUANT_Q6_K] = KIND(q6_k, k_parts_16, 5, MINIMA_NONE),
-    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, wide, 7, MINIMA_NONE),
-    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, k_wide, 7, MINIMA_NONE),
-    [ENX_QUANT_MXFP4] = KIND(mxfp4, narrow, 4, MINIMA_NONE),
+    [ENX_QUANT_Q4_0] = KIND(q4_0, NULL, four_bits),
+    [ENX_QUANT_Q4_1] = KIND(q4_1, NULL, with_minima),
+    [ENX_QUANT_Q5_0] = KIND(q5_0, NULL, five_bits),
+    [ENX_QUANT_Q5_1] = KIND(q5_1, NULL, with_minima),
+    [ENX_QUANT_Q8_0] = KIND(q8_0, few_q8_0, eight_bits),
+    [ENX_QUANT_Q2_K] = KIND(q2_k, NULL, k_two_bits),
+    [ENX_QUANT_Q3_K] = KIND(q3_k, NULL, k_three_bits),
+    [ENX_QUANT_Q4_K] = KIND(q4_k, NULL, k_with_minima),
+    [ENX_QUANT_Q5_K] = KIND(q5_k, NULL, k_with_minima),
+    [ENX_QUANT_Q6_K] = KIND(q6_k, NULL, k_six_bits),
+    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, NULL, eight_bits),
+    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, NULL, k_eight_bits),
+    [ENX_QUANT_MXFP4] = KIND(mxfp4, NULL, five_bits),
 };
 
 void enx_products_bind_avx512(enx_kernels *table) { table->matmul_quant = matmul_quant; }

@@ -71,6 +71,13 @@ ENX_INLINE __m256i low_nibbles(__m256i v) { return _mm256_and_si256(v, bytes_of(
 
 ENX_INLINE __m256i high_nibbles(__m256i v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
 
+/* Bytes that a later tile will read, on their way into the second cache. */
+ENX_INLINE void fetch_bytes(const uint8_t *at, size_t size_bytes)
+{
+    for (size_t i = 0; i < size_bytes; i += LINE_BYTES)
+        _mm_prefetch((const char *)at + i, _MM_HINT_T1);
+}
+
 /* ---- tiles of 32 columns ----------------------------------------------- */
 
 /* Nibbles, through a table unless it is NULL. */
@@ -226,6 +233,7 @@ static void open_q5_k(void *out, const uint8_t *const rows[TILE_ROWS], size_t bl
         __m256i bits[TILE_QUADS], v[TILE_QUADS];
         open_k_header(tile, lane, rows + lane, at);
         gather_32(bits, rows + lane, at + 16);
+        ENX_UNROLL
         for (int pair = 0; pair < 4; pair++) {
             uint8_t(*q)[TILE_ROWS][4] = tile->q + pair * 16;
             gather_32(v, rows + lane, at + 48 + (size_t)pair * 32);
@@ -254,6 +262,7 @@ ENX_INLINE void open_q6_half(uint8_t (*q)[TILE_ROWS][4], size_t lane,
 {
     __m256i pairs[TILE_QUADS], v[TILE_QUADS];
     gather_32(pairs, rows, high_at);
+    ENX_UNROLL
     for (int part = 0; part < 2; part++) {
         gather_32(v, rows, low_at + (size_t)part * 32);
         ENX_UNROLL
@@ -343,14 +352,51 @@ DEFINE_OPEN(q5_1, 32, Q5_1, 0)
 DEFINE_OPEN(q2_k, k, Q2_K, 0)
 DEFINE_OPEN(q3_k, k, Q3_K, 4)
 
-/* ---- products ---------------------------------------------------------- */
+/* ---- without tiles ----------------------------------------------------- */
 
-/* Bytes of sixteen rows that a later tile will read, on their way into the second cache. */
-ENX_INLINE void fetch_bytes(const uint8_t *at, size_t size_bytes)
+/* The sums of products of 32 columns at `at` of eight rows, a lane each.  |w| may be 128 and |x| is
+ * at most 127, so two products stay below 32767. */
+ENX_INLINE __m256i dot_eight(const uint8_t *const rows[ROW_LANES], size_t at, const int8_t *x)
 {
-    for (size_t i = 0; i < size_bytes; i += LINE_BYTES)
-        _mm_prefetch((const char *)at + i, _MM_HINT_T1);
+    const __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)x);
+    __m256i       v[ROW_LANES];
+    ENX_UNROLL
+    for (size_t r = 0; r < ROW_LANES; r++) {
+        const __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(rows[r] + at));
+        v[r] = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
+        v[r] = _mm256_madd_epi16(v[r], _mm256_set1_epi16(1));
+    }
+    const __m256i low =
+        _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+    const __m256i high =
+        _mm256_hadd_epi32(_mm256_hadd_epi32(v[4], v[5]), _mm256_hadd_epi32(v[6], v[7]));
+    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
+                            _mm256_permute2x128_si256(low, high, 0x31));
 }
+
+static void few_q8_0(float (*sum)[TILE_ROWS], const uint8_t *const rows[TILE_ROWS],
+                     const uint8_t *next, size_t blocks, const void *x, size_t batch)
+{
+    const enx_act_q8 *act = x;
+    const size_t      eight_bytes = ROW_LANES * sizeof(enx_block_q8_0);
+    for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES)
+        for (size_t b = 0; b < blocks; b++) {
+            const size_t at = b * sizeof(enx_block_q8_0);
+            const __m256 d = gather_f16(rows + lane, at);
+            if (next)
+                fetch_bytes(next + lane * blocks * sizeof(enx_block_q8_0) + b * eight_bytes,
+                            eight_bytes);
+            for (size_t j = 0; j < batch; j++) {
+                const enx_act_q8 *a = &act[j * blocks + b];
+                const __m256      dot = _mm256_cvtepi32_ps(dot_eight(rows + lane, at + 2, a->q));
+                const __m256      both = _mm256_mul_ps(d, _mm256_set1_ps(a->scale));
+                float            *to = &sum[j][lane];
+                _mm256_store_ps(to, _mm256_add_ps(_mm256_load_ps(to), _mm256_mul_ps(dot, both)));
+            }
+        }
+}
+
+/* ---- products ---------------------------------------------------------- */
 
 typedef struct tile_buffer {
     alignas(LINE_BYTES) float sums[SUMS_MAX][TILE_ROWS];
@@ -369,6 +415,10 @@ ENX_INLINE void multiply_rows(tile_buffer *buffer, const product_kind *kind, boo
     const size_t act_bytes = is_large ? sizeof(enx_act_k) : sizeof(enx_act_q8);
     const size_t step = is_large ? 1 : TILE_COLS / ENX_SMALL_BLOCK;
     memset(buffer->sums, 0, batch * sizeof *buffer->sums);
+    if (kind->few && batch <= FEW_MAX) {
+        kind->few(buffer->sums, rows, next, blocks, x, batch);
+        return;
+    }
     for (size_t b = 0; b < blocks; b += step) {
         const size_t count = blocks - b < step ? blocks - b : step;
         const size_t fetched = count * kind->block_bytes * TILE_ROWS;
@@ -379,7 +429,7 @@ ENX_INLINE void multiply_rows(tile_buffer *buffer, const product_kind *kind, boo
         for (size_t j = 0; j < batch; j += TILE_BATCH) {
             const size_t left = batch - j < TILE_BATCH ? batch - j : TILE_BATCH;
             kind->multiply[left - 1](buffer->sums + j, &buffer->tiles, count,
-                                     x + (j * blocks + b) * act_bytes, blocks, kind);
+                                     x + (j * blocks + b) * act_bytes, blocks);
         }
     }
 }
@@ -412,11 +462,15 @@ static void multiply_kind(float *out, const product_kind *kind, bool is_large, c
 }
 
 /* The level's own, each by KIND(). */
-#define KIND(name, multiply, zero_shift, minima)                                 \
-    {                                                                            \
-        open_##name, { multiply##_1, multiply##_2, multiply##_3, multiply##_4 }, \
-            sizeof(enx_block_##name), zero_shift, minima                         \
+#define KIND(name, few, multiply)                                                     \
+    {                                                                                 \
+        open_##name, few, { multiply##_1, multiply##_2, multiply##_3, multiply##_4 }, \
+            sizeof(enx_block_##name)                                                  \
     }
+/* Functions of 1 to 4 activation rows, out of a macro whose last argument is their number. */
+#define EACH_BATCH(define, ...) \
+    define(__VA_ARGS__, 1) define(__VA_ARGS__, 2) define(__VA_ARGS__, 3) define(__VA_ARGS__, 4)
+
 static const product_kind product_kinds[ENX_QUANT_COUNT];
 
 static void matmul_quant(float *out, enx_quant quant, const void *w, const void *x,
