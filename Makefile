@@ -18,6 +18,7 @@ help:
 	@echo "make test     every test; one suite: make test SUITE=unit"
 	@echo "make bench    measure this machine"
 	@echo "make conformance  compare with llama.cpp and other peers, installed outside the tree"
+	@echo "make clients  other people's clients against the server, installed outside the tree"
 	@echo "make soak     the long tests, and the others $(ROUNDS) times over (ROUNDS=)"
 	@echo "make asan     the tests under AddressSanitizer and UBSan (clang)"
 	@echo "make tsan     the tests with threads under ThreadSanitizer (clang)"
@@ -47,6 +48,9 @@ bench: build
 
 conformance: build
 	@BUILD=$(BUILD) scripts/conformance
+
+clients: build
+	@BUILD=$(BUILD) scripts/clients
 
 soak: build
 	@$(TESTS) -C $(BUILD) --suite soak --timeout-multiplier 10
@@ -83,5 +87,5 @@ format: deps-full
 clean:
 	rm -rf build build-asan build-tsan build-fuzz
 
-.PHONY: help deps deps-full build demo test bench conformance soak asan tsan fuzz-build fuzz \
+.PHONY: help deps deps-full build demo test bench conformance clients soak asan tsan fuzz-build fuzz \
 	fuzz-long format clean
