@@ -20,6 +20,7 @@ help:
 	@echo "make web      build the page (web/) again; needs npm"
 	@echo "make web-test the page in Chromium; needs npm and chromium"
 	@echo "make conformance  compare with llama.cpp and other peers, installed outside the tree"
+	@echo "make clients  other people's clients against the server, installed outside the tree"
 	@echo "make soak     the long tests, and the others $(ROUNDS) times over (ROUNDS=)"
 	@echo "make asan     the tests under AddressSanitizer and UBSan (clang)"
 	@echo "make tsan     the tests with threads under ThreadSanitizer (clang)"
@@ -58,6 +59,9 @@ web-test: web/node_modules
 conformance: build
 	@BUILD=$(BUILD) scripts/conformance
 
+clients: build
+	@BUILD=$(BUILD) scripts/clients
+
 soak: build
 	@$(TESTS) -C $(BUILD) --suite soak --timeout-multiplier 10
 	@$(call run,$(BUILD),--no-suite soak --no-suite tidy --repeat $(ROUNDS))
@@ -93,5 +97,5 @@ format: deps-full
 clean:
 	rm -rf build build-asan build-tsan build-fuzz
 
-.PHONY: help deps deps-full build demo test bench web web-test conformance soak asan tsan \
-	fuzz-build fuzz fuzz-long format clean
+.PHONY: help deps deps-full build demo test bench web web-test conformance clients soak asan \
+	tsan fuzz-build fuzz fuzz-long format clean

@@ -129,41 +129,35 @@ static void test_conversions(size_t n, fill kind, size_t shift)
     check_exact("f32_from_bf16", n, kind, got_bytes, want_bytes, n * 4);
 }
 
-/* ---- Q8_0 -------------------------------------------------------------- */
+/* ---- quantized blocks -------------------------------------------------- */
 
-/* Weights of any bits, -128 among them, with scales from tiny to large. */
-static void fill_q8_0(enx_block_q8_0 *out, size_t block_count)
+/* Numbers of any bits, -128 among them, with scales from tiny to large. */
+static void fill_q8_0(uint8_t *out, size_t block_count)
 {
-    for (size_t b = 0; b < block_count; b++) {
+    enx_block_q8_0 block;
+    for (size_t b = 0; b < block_count; b++, out += sizeof block) {
         const uint16_t scale =
             (uint16_t)(enx_rng_below(&rng, 0x5000) | (enx_rng_below(&rng, 2) << 15));
-        out[b].scale[0] = (uint8_t)scale;
-        out[b].scale[1] = (uint8_t)(scale >> 8);
-        for (size_t i = 0; i < ENX_Q8_BLOCK; i++) {
+        block.d[0] = (uint8_t)scale;
+        block.d[1] = (uint8_t)(scale >> 8);
+        for (size_t i = 0; i < ENX_SMALL_BLOCK; i++) {
             const uint64_t r = enx_rng_u64(&rng);
-            out[b].q[i] = r % 7 == 0 ? (r & 8 ? -128 : 127) : (int8_t)(r >> 8);
+            block.q[i] = r % 7 == 0 ? (r & 8 ? -128 : 127) : (int8_t)(r >> 8);
         }
+        memcpy(out, &block, sizeof block);
     }
 }
 
 static void test_quantize(size_t n, fill kind, size_t shift)
 {
     static float x[N_MAX + SHIFTS];
-    if (n % ENX_Q8_BLOCK) return;
+    if (n % ENX_SMALL_BLOCK) return;
     fill_f32(x + shift, n, kind);
-    const size_t size_bytes = n / ENX_Q8_BLOCK * sizeof(enx_act_q8);
+    const size_t size_bytes = n / ENX_SMALL_BLOCK * sizeof(enx_act_q8);
     guard_set(got_bytes, size_bytes);
     reference.act_from_f32((enx_act_q8 *)want_bytes, x + shift, n);
     level.act_from_f32((enx_act_q8 *)got_bytes, x + shift, n);
     check_exact("act_from_f32", n, kind, got_bytes, want_bytes, size_bytes);
-
-    static uint8_t  blocks[N_MAX / ENX_Q8_BLOCK * sizeof(enx_block_q8_0) + SHIFTS];
-    enx_block_q8_0 *at = (enx_block_q8_0 *)(blocks + shift);
-    fill_q8_0(at, n / ENX_Q8_BLOCK);
-    guard_set(got_bytes, n * 4);
-    reference.f32_from_q8_0((float *)want_bytes, at, n);
-    level.f32_from_q8_0((float *)got_bytes, at, n);
-    check_exact("f32_from_q8_0", n, kind, got_bytes, want_bytes, n * 4);
 }
 
 /* Any bits at all, NaN and infinite scales left out. */
@@ -178,14 +172,6 @@ static void test_quants(size_t shift)
         reference.f32_from_quant[i]((float *)want_bytes, blocks + shift, n);
         level.f32_from_quant[i]((float *)got_bytes, blocks + shift, n);
         check_exact(enx_tensor_type_name(l->type), n, FILL_MIXED, got_bytes, want_bytes, n * 4);
-        const size_t plain_bytes = enx_quant_is_large((enx_quant)i)
-                                       ? n / ENX_K_BLOCK * sizeof(enx_plain_k)
-                                       : n / ENX_SMALL_BLOCK * sizeof(enx_plain_32);
-        guard_set(got_bytes, plain_bytes);
-        reference.plain_from_quant[i](want_bytes, blocks + shift, n);
-        level.plain_from_quant[i](got_bytes, blocks + shift, n);
-        check_exact(enx_tensor_type_name(l->type), n, FILL_MIXED, got_bytes, want_bytes,
-                    plain_bytes);
     }
 }
 
@@ -201,96 +187,79 @@ static void test_act_k(size_t n, fill kind, size_t shift)
     check_exact("act_k_from_f32", n, kind, got_bytes, want_bytes, size_bytes);
 }
 
-/* ---- plain blocks ------------------------------------------------------ */
+/* ---- products with quantized weights ----------------------------------- */
 
-enum { PLAIN_N = 512 };
+enum { QUANT_N = 768, QUANT_BYTES = QUANT_N * 2, ACT_BYTES = QUANT_N * 2 };
+
+static _Alignas(8) uint8_t acts[BATCH_MAX * ACT_BYTES];
+static float xs[BATCH_MAX * N_MAX];
+
+static size_t act_bytes(enx_quant quant, size_t n)
+{
+    return enx_quant_is_large(quant) ? n / ENX_K_BLOCK * sizeof(enx_act_k)
+                                     : n / ENX_SMALL_BLOCK * sizeof(enx_act_q8);
+}
 
 /* Each product within what rounding may change: half a step of the largest activation, and floats'
  * own. */
-static void check_plain_products(const float *got, const float *w, const float *x,
+static void check_quant_products(const float *got, const float *w, const float *x,
                                  const enx_matmul_shape *s)
 {
+    const size_t n = s->col_count;
     for (size_t j = 0; j < s->batch_count; j++)
         for (size_t r = 0; r < s->row_count; r++) {
             double sum = 0, most = 0, size = 0;
-            for (size_t c = 0; c < PLAIN_N; c++) {
-                const double weight = (double)w[r * PLAIN_N + c],
-                             input = (double)x[j * PLAIN_N + c];
+            for (size_t c = 0; c < n; c++) {
+                const double weight = (double)w[r * n + c], input = (double)x[j * n + c];
                 most = fmax(most, fabs(input));
                 size += fabs(weight);
                 sum += weight * input;
             }
             const double out = (double)got[j * s->out_stride + r];
             check(fabs(out - sum) <= size * fmax(most / 253, (double)ENX_ACT_TINY) + 1e-38,
-                  "plain product", PLAIN_N, -1, out, sum);
+                  "quantized product", n, -1, out, sum);
         }
 }
 
-static void test_matmul_plain(enx_quant quant, fill kind, size_t rows, size_t batch)
+/* A row is the same alone and in company, in its place and by its number. */
+static void check_rows_alone(enx_quant quant, const uint8_t *blocks, const float *want,
+                             const enx_matmul_shape *s)
 {
-    static _Alignas(8) uint8_t plain[ROWS_MAX * PLAIN_N * 2], acts_of[BATCH_MAX * PLAIN_N * 2];
-    static uint8_t             blocks[ROWS_MAX * PLAIN_N * 2];
-    static float               x[BATCH_MAX * PLAIN_N], w[ROWS_MAX * PLAIN_N];
-    const enx_matmul_shape     shape = { rows, PLAIN_N, batch, rows + 3 };
-    const size_t               size_bytes = ((batch - 1) * shape.out_stride + rows) * sizeof(float);
-    float                     *got = (float *)got_bytes, *want = (float *)want_bytes;
-    quant_fill(&quant_layouts[quant], blocks, rows * PLAIN_N, draw(FILL_MIXED), &rng);
-    fill_f32(x, batch * PLAIN_N, kind);
-    level.plain_from_quant[quant](plain, blocks, rows * PLAIN_N);
-    memset(want_bytes, 0xA5, size_bytes);
-    guard_set(got_bytes, size_bytes);
-    if (enx_quant_is_large(quant)) {
-        reference.act_k_from_f32((void *)acts_of, x, batch * PLAIN_N);
-        reference.matmul_plain_k(want, (void *)plain, (void *)acts_of, &shape);
-        level.matmul_plain_k(got, (void *)plain, (void *)acts_of, &shape);
-    } else {
-        reference.act_from_f32((void *)acts_of, x, batch * PLAIN_N);
-        reference.matmul_plain_32(want, (void *)plain, (void *)acts_of, &shape);
-        level.matmul_plain_32(got, (void *)plain, (void *)acts_of, &shape);
+    uint32_t ids[ROWS_MAX];
+    float    some[ROWS_MAX];
+    for (size_t r = 0; r < s->row_count; r++) ids[r] = (uint32_t)(s->row_count - 1 - r);
+    for (size_t j = 0; j < s->batch_count; j++) {
+        const enx_matmul_shape one = { s->row_count, s->col_count, 1, s->row_count, ids };
+        level.matmul_quant(some, quant, blocks, acts + j * act_bytes(quant, s->col_count), &one);
+        for (size_t r = 0; r < s->row_count; r++)
+            check(some[r] == want[j * s->out_stride + ids[r]], "matmul_quant by id", s->col_count,
+                  (int)quant, (double)some[r], (double)want[j * s->out_stride + ids[r]]);
     }
-    check_exact("matmul_plain", PLAIN_N, kind, got, want, size_bytes);
-    reference.f32_from_quant[quant](w, blocks, rows * PLAIN_N);
-    check_plain_products(got, w, x, &shape);
 }
 
-static enx_block_q8_0 rows_q8[ROWS_MAX * N_MAX / ENX_Q8_BLOCK];
-static enx_act_q8     acts[BATCH_MAX * N_MAX / ENX_Q8_BLOCK];
-static float          xs[BATCH_MAX * N_MAX];
-static _Alignas(64) enx_pack_q8 packs[(ROWS_MAX + 16) / 16 * N_MAX / ENX_Q8_BLOCK];
-
-/* Packed, plain, and scalar agree; each row is the same alone and in company. */
-static void test_matmul_q8(size_t n, fill kind, size_t rows, size_t batch)
+static void test_matmul_quant(enx_quant quant, fill kind, size_t rows, size_t batch)
 {
-    if (n % ENX_Q8_BLOCK) return;
-    const size_t           blocks = n / ENX_Q8_BLOCK, stride = rows + 3;
-    const enx_matmul_shape shape = { rows, n, batch, stride };
-    const enx_matmul_shape alone = { rows, n, 1, rows };
-    const size_t           size_bytes = ((batch - 1) * stride + rows) * sizeof(float);
+    static uint8_t         bytes[ROWS_MAX * QUANT_BYTES + SHIFTS];
+    static float           w[ROWS_MAX * QUANT_N];
+    const size_t           block = enx_quant_is_large(quant) ? ENX_K_BLOCK : ENX_SMALL_BLOCK;
+    const size_t           n = block * (1 + enx_rng_below(&rng, QUANT_N / block));
+    uint8_t               *blocks = bytes + enx_rng_below(&rng, SHIFTS);
+    const enx_matmul_shape shape = { rows, n, batch, rows + 3, NULL };
+    const size_t           size_bytes = ((batch - 1) * shape.out_stride + rows) * sizeof(float);
     float                 *got = (float *)got_bytes, *want = (float *)want_bytes;
-    fill_q8_0(rows_q8, rows * blocks);
+    if (quant == ENX_QUANT_Q8_0) fill_q8_0(blocks, rows * n / block);
+    else quant_fill(&quant_layouts[quant], blocks, rows * n, draw(FILL_MIXED), &rng);
     fill_f32(xs, batch * n, kind);
-    reference.act_from_f32(acts, xs, batch * n);
-    enx_pack_q8_rows(packs, rows_q8, rows, n);
-    guard_set(want, size_bytes);
-    guard_set(got, size_bytes);
-    reference.matmul_pack_q8(want, packs, acts, &shape);
-    level.matmul_pack_q8(got, packs, acts, &shape);
-    check_exact("matmul_pack_q8", n, kind, got, want, size_bytes);
-    for (size_t j = 0; j < batch; j++) {
-        float    one[ROWS_MAX], plain[ROWS_MAX];
-        uint32_t ids[ROWS_MAX];
-        for (size_t r = 0; r < rows; r++) ids[r] = (uint32_t)(rows - 1 - r);
-        level.matmul_pack_q8(one, packs, acts + j * blocks, &alone);
-        check(memcmp(one, want + j * stride, rows * 4) == 0, "matmul_pack_q8 alone", n, (int)kind,
-              one[0], want[j * stride]);
-        level.dot_rows_q8_0(plain, rows_q8, NULL, rows, acts + j * blocks, n);
-        check(memcmp(plain, want + j * stride, rows * 4) == 0, "dot_rows_q8_0", n, (int)kind,
-              plain[0], want[j * stride]);
-        level.dot_rows_q8_0(plain, rows_q8, ids, rows, acts + j * blocks, n);
-        for (size_t r = 0; r < rows; r++)
-            check(plain[r] == want[j * stride + ids[r]], "dot_rows_q8_0 by id", n, (int)kind,
-                  plain[r], want[j * stride + ids[r]]);
-    }
+    if (enx_quant_is_large(quant)) reference.act_k_from_f32((void *)acts, xs, batch * n);
+    else reference.act_from_f32((void *)acts, xs, batch * n);
+    memset(want_bytes, 0xA5, size_bytes);
+    guard_set(got_bytes, size_bytes);
+    reference.matmul_quant(want, quant, blocks, acts, &shape);
+    level.matmul_quant(got, quant, blocks, acts, &shape);
+    check_exact("matmul_quant", n, kind, got, want, size_bytes);
+    check_rows_alone(quant, blocks, want, &shape);
+    reference.f32_from_quant[quant](w, blocks, rows * n);
+    check_quant_products(got, w, xs, &shape);
 }
 
 /* ---- products with float weights --------------------------------------- */
@@ -305,7 +274,8 @@ static void test_matmul_float(const char *name, int type, size_t n, fill kind, s
     static uint16_t        w16[ROWS_MAX * N_MAX];
     static float           alone[ROWS_MAX];
     const size_t           stride = rows + 1;
-    const enx_matmul_shape shape = { rows, n, batch, stride }, single = { rows, n, 1, rows };
+    const enx_matmul_shape shape = { rows, n, batch, stride, NULL };
+    const enx_matmul_shape single = { rows, n, 1, rows, NULL };
     float                 *got = (float *)got_bytes;
     fill_f32(w32, rows * n, kind);
     fill_f32(xs, batch * n, kind);
@@ -431,79 +401,122 @@ static void test_softmax(size_t n, fill kind, size_t shift)
                    (double)n / 4 + 8 + fabs(x[shift + i] - most), 0);
 }
 
-static void test_attention(size_t count, fill kind, size_t width)
+enum { QUERIES = 7, HEAD_WIDTH_MAX = 256, SEEN_MAX = 320 };
+
+/* Queries, their outputs and weights, each in a place of its own. */
+typedef struct attention {
+    size_t       q_count, width, count;
+    float        q[QUERIES][HEAD_WIDTH_MAX], weights[QUERIES][SEEN_MAX];
+    float        scores[QUERIES][SEEN_MAX + 16], out[QUERIES][HEAD_WIDTH_MAX + 16];
+    uint16_t     k[SEEN_MAX * HEAD_WIDTH_MAX], v[SEEN_MAX * HEAD_WIDTH_MAX];
+    float        wide_k[SEEN_MAX * HEAD_WIDTH_MAX], wide_v[SEEN_MAX * HEAD_WIDTH_MAX];
+    const float *q_at[QUERIES], *weights_at[QUERIES];
+    float       *scores_at[QUERIES], *out_at[QUERIES];
+} attention;
+
+static void fill_attention(attention *a, size_t count, fill kind, size_t width)
 {
-    static float    q[256], out[N_MAX + 16], weights[N_MAX];
-    static uint16_t k[N_MAX * 256], v[N_MAX * 256];
-    if (count > 320) return;
-    const size_t padded = (count + 15) / 16 * 16;
-    fill_f32(q, width, kind);
-    fill_f32(weights, count, FILL_UNIT);
-    for (size_t i = 0; i < padded * width; i++) {
-        k[i] = enx_f16_of_f32(draw(FILL_MIXED));
-        v[i] = enx_f16_of_f32(draw(FILL_MIXED));
+    const size_t numbers = (count + 15) / 16 * 16 * width;
+    a->q_count = 1 + enx_rng_below(&rng, QUERIES);
+    a->width = width;
+    a->count = count;
+    for (size_t i = 0; i < QUERIES; i++) {
+        fill_f32(a->q[i], width, kind);
+        fill_f32(a->weights[i], count, FILL_UNIT);
+        a->q_at[i] = a->q[i];
+        a->weights_at[i] = a->weights[i];
+        a->scores_at[i] = a->scores[i];
+        a->out_at[i] = a->out[i];
     }
-    guard_set(out, padded * 4);
-    level.attend_scores(out, q, k, width, count, v);
-    check(guard_holds(out, padded * 4), "attend_scores", count, -1, 0, 0);
-    for (size_t p = 0; p < count; p++) {
-        double want = 0, size = 0;
-        for (size_t d = 0; d < width; d++) {
-            const double term =
-                (double)q[d] * enx_f32_of_f16(k[(p / 16 * width + d) * 16 + p % 16]);
-            want += term;
-            size += fabs(term);
-        }
-        check_near("attend_scores", count, kind, out[p], want, (double)width + 1, size);
-    }
-    guard_set(out, width * 4);
-    level.attend_mix(out, weights, v, width, count, k);
-    check(guard_holds(out, width * 4), "attend_mix", count, -1, 0, 0);
-    for (size_t d = 0; d < width; d++) {
-        double want = 0, size = 0;
-        for (size_t p = 0; p < count; p++) {
-            const double term = (double)weights[p] * enx_f32_of_f16(v[p * width + d]);
-            want += term;
-            size += fabs(term);
-        }
-        check_near("attend_mix", count, kind, out[d], want, (double)count + 1, size);
+    for (size_t i = 0; i < numbers; i++) {
+        a->k[i] = enx_f16_of_f32(draw(FILL_MIXED));
+        a->v[i] = enx_f16_of_f32(draw(FILL_MIXED));
+        a->wide_k[i] = enx_f32_of_f16(a->k[i]);
+        a->wide_v[i] = enx_f32_of_f16(a->v[i]);
     }
 }
 
-static void test_attention_f32(size_t count, fill kind, size_t width)
+static void check_scores(const attention *a, fill kind, const char *name)
 {
-    static float q[256], k[512 * 256], v[512 * 256], weights[N_MAX];
-    float       *out = (float *)got_bytes;
-    if (count > 320) return;
-    const size_t padded = (count + 15) / 16 * 16;
-    fill_f32(q, width, kind);
-    fill_f32(weights, count, FILL_UNIT);
-    fill_f32(k, padded * width, FILL_MIXED);
-    fill_f32(v, padded * width, FILL_MIXED);
-    guard_set(out, padded * 4);
-    level.attend_scores_f32(out, q, k, width, count);
-    check(guard_holds(out, padded * 4), "attend_scores_f32", count, -1, 0, 0);
-    for (size_t p = 0; p < count; p++) {
-        double sum = 0, size = 0;
-        for (size_t d = 0; d < width; d++) {
-            const double term = (double)q[d] * (double)k[(p / 16 * width + d) * 16 + p % 16];
-            sum += term;
-            size += fabs(term);
+    for (size_t i = 0; i < a->q_count; i++)
+        for (size_t p = 0; p < a->count; p++) {
+            double want = 0, size = 0;
+            for (size_t d = 0; d < a->width; d++) {
+                const double key = (double)a->wide_k[(p / 16 * a->width + d) * 16 + p % 16];
+                want += (double)a->q[i][d] * key;
+                size += fabs((double)a->q[i][d] * key);
+            }
+            check_near(name, a->count, kind, (double)a->scores[i][p], want, (double)a->width + 1,
+                       size);
         }
-        check_near("attend_scores_f32", count, kind, (double)out[p], sum, (double)width + 1, size);
-    }
-    guard_set(out, width * 4);
-    level.attend_mix_f32(out, weights, v, width, count);
-    check(guard_holds(out, width * 4), "attend_mix_f32", count, -1, 0, 0);
-    for (size_t d = 0; d < width; d++) {
-        double sum = 0, size = 0;
-        for (size_t p = 0; p < count; p++) {
-            const double term = (double)weights[p] * (double)v[p * width + d];
-            sum += term;
-            size += fabs(term);
+}
+
+/* Outputs begin at 1: a call adds to what is there. */
+static void check_mixes(const attention *a, fill kind, const char *name)
+{
+    for (size_t i = 0; i < a->q_count; i++)
+        for (size_t d = 0; d < a->width; d++) {
+            double want = 1, size = 1;
+            for (size_t p = 0; p < a->count; p++) {
+                const double value = (double)a->wide_v[p * a->width + d];
+                want += (double)a->weights[i][p] * value;
+                size += fabs((double)a->weights[i][p] * value);
+            }
+            check_near(name, a->count, kind, (double)a->out[i][d], want, (double)a->count + 2,
+                       size);
         }
-        check_near("attend_mix_f32", count, kind, (double)out[d], sum, (double)count + 1, size);
+}
+
+static void start_outputs(attention *a)
+{
+    for (size_t i = 0; i < QUERIES; i++)
+        for (size_t d = 0; d < a->width; d++) a->out[i][d] = 1;
+}
+
+/* One query at a time, in two stretches: the same bits. */
+static void check_stretches(attention *a)
+{
+    static attention one;
+    const size_t     cut = a->count / 2 / 16 * 16;
+    one = *a;
+    start_outputs(&one);
+    for (size_t i = 0; i < a->q_count; i++) {
+        float       *scores = one.scores[i], *rest = scores + cut, *out = one.out[i];
+        const float *q = one.q[i], *weights = one.weights[i], *more = weights + cut;
+        level.attend_scores(&scores, &q, 1, a->k, a->width, cut);
+        level.attend_scores(&rest, &q, 1, a->k + cut * a->width, a->width, a->count - cut);
+        level.attend_mix(&out, &weights, 1, a->v, a->width, cut);
+        level.attend_mix(&out, &more, 1, a->v + cut * a->width, a->width, a->count - cut);
+        check(memcmp(scores, a->scores[i], a->count * 4) == 0, "attend_scores cut", a->count, -1, 0,
+              0);
+        check(memcmp(out, a->out[i], a->width * 4) == 0, "attend_mix cut", a->count, -1, 0, 0);
     }
+}
+
+static void test_attention(size_t count, fill kind, size_t width)
+{
+    static attention a;
+    if (count > SEEN_MAX) return;
+    fill_attention(&a, count, kind, width);
+    const size_t scores_bytes = (count + 15) / 16 * 16 * 4;
+    for (size_t i = 0; i < QUERIES; i++) guard_set(a.scores[i], scores_bytes);
+    level.attend_scores_f32(a.scores_at, a.q_at, a.q_count, a.wide_k, width, count);
+    check_scores(&a, kind, "attend_scores_f32");
+    level.attend_scores(a.scores_at, a.q_at, a.q_count, a.k, width, count);
+    for (size_t i = 0; i < QUERIES; i++)
+        check(guard_holds(a.scores[i], scores_bytes), "attend_scores", count, -1, 0, 0);
+    check_scores(&a, kind, "attend_scores");
+
+    start_outputs(&a);
+    level.attend_mix_f32(a.out_at, a.weights_at, a.q_count, a.wide_v, width, count);
+    check_mixes(&a, kind, "attend_mix_f32");
+    for (size_t i = 0; i < QUERIES; i++) guard_set(a.out[i], width * 4);
+    start_outputs(&a);
+    level.attend_mix(a.out_at, a.weights_at, a.q_count, a.v, width, count);
+    for (size_t i = 0; i < QUERIES; i++)
+        check(guard_holds(a.out[i], width * 4), "attend_mix", count, -1, 0, 0);
+    check_mixes(&a, kind, "attend_mix");
+    check_stretches(&a);
 }
 
 static void test_level(void)
@@ -511,8 +524,8 @@ static void test_level(void)
     static const size_t widths[] = { 2, 4, 18, 32, 48, 64, 128 };
     test_f16_all_bits();
     for (size_t i = 0; i < 300; i++) test_quants(i % SHIFTS);
-    for (size_t i = 0; i < 20u * ENX_QUANT_COUNT; i++)
-        test_matmul_plain((enx_quant)(i % ENX_QUANT_COUNT),
+    for (size_t i = 0; i < 30u * ENX_QUANT_COUNT; i++)
+        test_matmul_quant((enx_quant)(i % ENX_QUANT_COUNT),
                           (fill)(i / ENX_QUANT_COUNT % FILL_COUNT),
                           1 + enx_rng_below(&rng, ROWS_MAX), 1 + enx_rng_below(&rng, BATCH_MAX));
     for (fill kind = 0; kind < FILL_COUNT; kind++)
@@ -526,15 +539,11 @@ static void test_level(void)
                 test_softmax(n, kind, shift);
             }
             test_rope(n, kind);
-            for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+            for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
                 test_attention(n, kind, widths[w]);
-                test_attention_f32(n, kind, widths[w]);
-            }
             if (n > 1024) continue; /* the scalar product is slow */
             const size_t rows = 1 + enx_rng_below(&rng, ROWS_MAX);
             const size_t batch = 1 + enx_rng_below(&rng, BATCH_MAX);
-            for (size_t b = 1; b <= 9; b++) test_matmul_q8(n, kind, rows, b);
-            test_matmul_q8(n, kind, ROWS_MAX, batch);
             test_matmul_float("matmul_f32", 0, n, kind, rows, batch);
             test_matmul_float("matmul_f16", 1, n, kind, rows, batch);
             test_matmul_float("matmul_bf16", 2, n, kind, rows, batch);
@@ -545,36 +554,26 @@ static void test_level(void)
 
 typedef void (*bench_fn)(size_t batch);
 
-static void bench_pack(size_t batch)
-{
-    const enx_matmul_shape shape = { 32, 320, batch, 32 };
-    level.matmul_pack_q8((float *)got_bytes, packs, acts, &shape);
-}
-static void bench_dot_rows(size_t batch)
-{
-    level.dot_rows_q8_0((float *)got_bytes, rows_q8, NULL, 32, acts, 320);
-    (void)batch;
-}
 static void bench_f32(size_t batch)
 {
-    const enx_matmul_shape shape = { 4, 320, batch, 32 };
+    const enx_matmul_shape shape = { 4, 320, batch, 32, NULL };
     level.matmul_f32((float *)got_bytes, xs, xs, &shape);
 }
-static void bench_act(size_t batch) { level.act_from_f32(acts, xs, 320 * batch); }
+static void bench_act(size_t batch) { level.act_from_f32((void *)acts, xs, 320 * batch); }
 static void bench_silu(size_t batch) { level.silu_mul((float *)got_bytes, xs, xs, 864 * batch); }
 static void bench_norm(size_t batch)
 {
     for (size_t j = 0; j < batch; j++) level.rmsnorm((float *)got_bytes, xs, xs + 320, 320, 1e-6f);
 }
-static void bench_scores(size_t batch)
+/* `batch` queries that share 160 positions, as sequences with one beginning do. */
+static attention shared;
+static void      bench_scores(size_t batch)
 {
-    static uint16_t k[160 * 32];
-    for (size_t j = 0; j < batch; j++) level.attend_scores((float *)got_bytes, xs, k, 32, 150, k);
+    level.attend_scores(shared.scores_at, shared.q_at, batch, shared.k, 64, 160);
 }
 static void bench_mix(size_t batch)
 {
-    static uint16_t v[160 * 32];
-    for (size_t j = 0; j < batch; j++) level.attend_mix((float *)got_bytes, xs, v, 32, 150, v);
+    level.attend_mix(shared.out_at, shared.weights_at, batch, shared.v, 64, 160);
 }
 static void bench_softmax(size_t batch)
 {
@@ -586,7 +585,6 @@ static void bench_one(const char *name, bench_fn fn, size_t batch, double work)
 {
     double best = 1e30;
     fill_f32(xs, BATCH_MAX * 1024, FILL_UNIT);
-    reference.act_from_f32(acts, xs, BATCH_MAX * 320);
     memset(got_bytes, 0, 4096);
     for (int run = 0; run < 40; run++) {
         const uint64_t start = enx_clock_monotonic_us();
@@ -605,18 +603,15 @@ static void bench_one(const char *name, bench_fn fn, size_t batch, double work)
 
 static void bench_level(void)
 {
-    fill_q8_0(rows_q8, 32 * 10);
-    enx_pack_q8_rows(packs, rows_q8, 32, 320);
-    for (size_t batch = 1; batch <= 16; batch *= 4)
-        bench_one("matmul_pack_q8 32x320", bench_pack, batch, 32.0 * 320 * (double)batch);
-    bench_one("matmul_pack_q8 32x320", bench_pack, 8, 32.0 * 320 * 8);
-    bench_one("dot_rows_q8_0 32x320", bench_dot_rows, 1, 32 * 320);
     bench_one("matmul_f32 4x320", bench_f32, 16, 4 * 320 * 16);
     bench_one("act_from_f32 320", bench_act, 16, 320 * 16);
     bench_one("silu_mul 864", bench_silu, 1, 864);
     bench_one("rmsnorm 320", bench_norm, 16, 320 * 16);
-    bench_one("attend_scores 150x32", bench_scores, 10, 150 * 32 * 10);
-    bench_one("attend_mix 150x32", bench_mix, 10, 150 * 32 * 10);
+    fill_attention(&shared, 160, FILL_UNIT, 64);
+    for (size_t batch = 1; batch <= 4; batch++) {
+        bench_one("attend_scores 160x64", bench_scores, batch, 160.0 * 64 * (double)batch);
+        bench_one("attend_mix 160x64", bench_mix, batch, 160.0 * 64 * (double)batch);
+    }
     bench_one("softmax 150", bench_softmax, 10, 1500);
 }
 

@@ -26,6 +26,7 @@ static const quant_layout quant_layouts[ENX_QUANT_COUNT] = {
     { ENX_TENSOR_Q4_1, ENX_QUANT_Q4_1, 32, 20, 0, 2, 4.6f, -7.5f },
     { ENX_TENSOR_Q5_0, ENX_QUANT_Q5_0, 32, 22, 0, -1, 9.2f, 0 },
     { ENX_TENSOR_Q5_1, ENX_QUANT_Q5_1, 32, 24, 0, 2, 9.2f, -15.5f },
+    { ENX_TENSOR_Q8_0, ENX_QUANT_Q8_0, 32, 34, 0, -1, 74, 0 },
     { ENX_TENSOR_Q2_K, ENX_QUANT_Q2_K, 256, 84, 80, 82, 15, 1.5f },
     { ENX_TENSOR_Q3_K, ENX_QUANT_Q3_K, 256, 110, 108, -1, 42, 0 },
     { ENX_TENSOR_Q4_K, ENX_QUANT_Q4_K, 256, 144, 0, 2, 250, 7.5f },

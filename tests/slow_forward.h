@@ -100,8 +100,7 @@ static inline void slow_multiply_nth(const slow_forward *s, int layer, const cha
     float          *w = slow_tensor(s, layer, holder, &type);
     double         *in = ENX_MEM_NEW(double, cols);
     const enx_quant quant = enx_quant_of(type);
-    const bool      is_quantized = type == ENX_TENSOR_Q8_0 || quant != ENX_QUANT_COUNT;
-    const bool      is_rounded = is_quantized && !s->is_exact;
+    const bool      is_rounded = quant != ENX_QUANT_COUNT && !s->is_exact;
     const size_t    block = enx_quant_is_large(quant) ? 256 : 32;
     for (size_t b = 0; b < cols; b += block) {
         double most = 0;

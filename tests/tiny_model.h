@@ -111,7 +111,7 @@ static inline void tiny_add_stack(tiny_builder *b, const char *name, uint32_t co
     for (size_t i = 0; i < n; i++) x[i] = tiny_number(b, name, rows, spread);
     tiny_convert(data, x, n, type);
     const quant_layout *layout = quant_layout_of(type);
-    if (layout) quant_fill(layout, data, n, (float)spread, &b->rng);
+    if (layout && type != ENX_TENSOR_Q8_0) quant_fill(layout, data, n, (float)spread, &b->rng);
     enx_mem_free(x);
     enx_gguf_add_tensor(b->writer, name, type, count > 1 ? 3 : rows ? 2 : 1, dims, data);
     b->data[b->data_count++] = data;

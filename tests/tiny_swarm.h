@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tiny_swarm.h - a whole swarm of random models, so that jobs can be tested in seconds.
  *
- * lead.gguf, scout.gguf, es.gguf, pt_BR.gguf and swarm.yaml.  The vocabulary is every byte and the
- * control words; the weights are random but fixed.  Masks make the answers well formed, so plans
- * are plans and repairs reduce to their inputs; they are just no good.
+ * lead.gguf, scout.gguf, es.gguf, pt_BR.gguf and swarm.yaml.  All but the scout also do
+ * tasks of the class "reading".  The vocabulary is every byte and the control words; the weights
+ * are random but fixed.  Masks make the answers well formed, so plans are plans and repairs reduce
+ * to their inputs; they are just no good.
  *
  * Layer: tests.  Thread-safety: no shared state.
  */
@@ -114,6 +115,7 @@ static inline enx_status tiny_swarm_model(tiny_swarm *m, const char *name, bool 
         if (is_lead || strcmp(name, "pt_BR") == 0)
             ENX_TRY(tiny_swarm_lexicon(m, b.writer, "pt_BR"));
     }
+    if (!is_scout) enx_gguf_add_str(b.writer, "enxame.prompt.reading", "<|plan|>{text}<|out|>");
     if (is_lead) enx_gguf_add_str(b.writer, "enxame.prompt.plan", "<|plan|>{text}<|out|>");
     ENX_TRY(tiny_swarm_vocabulary(m, b.writer));
     tiny_add(&b, "token_embd.weight", options.vocab, options.width);

@@ -34,7 +34,8 @@ static void run_row(enx_forward *forward, const enx_row *row, float *logits)
 static void score(enx_forward *forward, uint32_t count, uint32_t vocab, float *logits)
 {
     static enx_row rows[PLACES_MAX];
-    for (uint32_t i = 0; i < count; i++) rows[i] = (enx_row){ model_token(i, vocab), 0, i, true };
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = (enx_row){ model_token(i, vocab), 0, i, true, false };
     enx_forward_run(forward, rows, count);
     for (uint32_t i = 0; i < count; i++) {
         enx_forward_logits(forward, &i, 1, logits);
@@ -86,7 +87,7 @@ static enx_status score_fast(const enx_model *model, uint32_t count, uint32_t gr
     for (uint32_t i = 0; i < greedy; i++) {
         const uint32_t token = (uint32_t)enx_forward_kernels(forward)->argmax(logits, vocab);
         fwrite(&token, sizeof token, 1, stdout);
-        run_row(forward, &(enx_row){ token, 0, count + i, true }, logits);
+        run_row(forward, &(enx_row){ token, 0, count + i, true, false }, logits);
     }
     enx_mem_free(logits);
     enx_forward_close(&forward);

@@ -29,13 +29,14 @@ ROOMS = {
     "scale": "base scale",
     "market": "base market",
     "swarm": "base swarm",
+    "check": "base text swarm check",
     "backend": "base plat kernels gguf text model engine swarm backend",
     "sandbox": "base plat sandbox",
     "store": "base plat swarm store",
-    "serve": "base plat kernels gguf text model engine scale market swarm backend sandbox store"
-             " serve",
-    "cli": "base plat kernels gguf text model engine train scale market swarm backend sandbox"
-           " store serve cli",
+    "serve": "base plat kernels gguf text model engine scale market swarm check backend sandbox"
+             " store serve",
+    "cli": "base plat kernels gguf text model engine train scale market swarm check backend"
+           " sandbox store serve cli",
 }
 ROOMS = {room: set(allowed.split()) for room, allowed in ROOMS.items()}
 
@@ -46,13 +47,14 @@ HEADER_ROOMS = {
     "oneapi/": {"train"},
     "seccomp.h": {"sandbox"},
     "curl/": {"backend"},
+    "microhttpd.h": {"serve"},
     "immintrin.h": {"kernels"},
     "x86intrin.h": {"kernels"},
     "arm_neon.h": {"kernels"},
 }
 
 # rooms that are pure functions of their inputs, and what brings the world in
-PURE_ROOMS = {"base", "kernels", "gguf", "text", "scale", "market", "swarm"}
+PURE_ROOMS = {"base", "kernels", "gguf", "text", "scale", "market", "swarm", "check"}
 WORLD_HEADERS = {
     "time.h", "pthread.h", "threads.h", "unistd.h", "fcntl.h", "signal.h", "poll.h", "netdb.h",
     "dirent.h", "sys/", "netinet/", "arpa/",

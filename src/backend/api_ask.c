@@ -4,13 +4,14 @@
 
 #include "backend/ask.h"
 #include "swarm/plan.h"
+#include "text/canon.h"
 #include "text/damage.h"
 
-#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { FENCE_BYTES_ALL = 64, ANSWER_TOKENS_MORE = 64, SCOUT_LEVEL_MAX = 3 };
+enum { FENCE_BYTES_ALL = 128, ANSWER_TOKENS_MORE = 64, SCOUT_LEVEL_MAX = 3 };
 
 /* The same for all texts, so that providers can keep it in their caches. */
 static const char fence_words[] =
@@ -56,18 +57,6 @@ static const char scout_words[] =
 
 /* ---- Prompts -------------------------------------------------------------------------------- */
 
-/* FNV-1a; another one until the text does not hold it. */
-static void make_fence(char out[ENX_API_ASK_FENCE_BYTES], const char *text, size_t size)
-{
-    uint64_t hash = UINT64_C(0xCBF29CE484222325);
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001B3);
-    do {
-        hash = (hash ^ size) * UINT64_C(0x100000001B3);
-        snprintf(out, ENX_API_ASK_FENCE_BYTES, "=== %08" PRIx32 " ===", (uint32_t)(hash >> 32));
-    } while (size > 0 && memmem(text, size, out, strlen(out)));
-}
-
 static enx_status append_languages(enx_buf *out, const enx_api_skill *skill)
 {
     for (uint32_t i = 0; i < skill->language_count; i++)
@@ -88,6 +77,7 @@ static enx_status write_restore(enx_buf *out, const enx_call *call)
 
 static enx_status write_system(enx_buf *out, const enx_api_skill *skill, const enx_call *call)
 {
+    if (enx_form_is(call)) return enx_form_system(out, call);
     if (call->role == ENX_ROLE_PLAN) {
         ENX_TRY(enx_buf_append_text(out, plan_words));
         ENX_TRY(append_languages(out, skill));
@@ -115,10 +105,12 @@ static enx_api_message material(const enx_call *call)
 static enx_status write_messages(enx_api_ask *ask, const enx_api_skill *skill, const enx_call *call)
 {
     const enx_api_message inner = material(call);
-    make_fence(ask->fence, inner.text, inner.text_bytes);
-    enx_buf_init(&ask->system, ENX_API_ASK_PROMPT_BYTES_MAX);
-    enx_buf_init(&ask->user, inner.text_bytes + FENCE_BYTES_ALL);
+    enx_form_fence(ask->fence, (enx_span){ inner.text, inner.text_bytes },
+                   (enx_span){ call->answer, call->answer_bytes });
+    enx_buf_init(&ask->system, ENX_API_ASK_PROMPT_BYTES_MAX + strlen(call->goal));
+    enx_buf_init(&ask->user, inner.text_bytes + call->answer_bytes + FENCE_BYTES_ALL);
     ENX_TRY(write_system(&ask->system, skill, call));
+    if (enx_form_is(call)) return enx_form_user(&ask->user, call, ask->fence);
     ENX_TRY(enx_buf_printf(&ask->user, "%s\n", ask->fence));
     ENX_TRY(enx_buf_append(&ask->user, inner.text, inner.text_bytes));
     return enx_buf_printf(&ask->user, "\n%s", ask->fence);
@@ -134,6 +126,9 @@ static uint32_t answer_tokens(const enx_call *call)
 {
     if (call->role == ENX_ROLE_PLAN) return ENX_PLAN_TOKENS_MAX;
     if (call->role == ENX_ROLE_SCOUT) return ENX_ASK_SCOUT_TOKENS;
+    if (enx_form_is(call))
+        return call->role == ENX_ROLE_VERIFY ? ENX_ASK_VERDICT_TOKENS
+                                             : enx_class_answer_tokens(call->task_class);
     return clamp_u32((uint64_t)call->input_bytes + ANSWER_TOKENS_MORE);
 }
 
@@ -142,11 +137,17 @@ static uint64_t prompt_bytes(const enx_api_ask *ask)
     return (uint64_t)ask->system.size_bytes + ask->user.size_bytes;
 }
 
+/* What the answer has to be of, or NULL: any text. */
+static const char *schema_of(enx_role role, const enx_class *task_class)
+{
+    if (role == ENX_ROLE_PLAN) return enx_plan_schema();
+    return task_class && role != ENX_ROLE_VERIFY ? task_class->schema : NULL;
+}
+
 static uint32_t prompt_tokens(const enx_api_ask *ask)
 {
-    const bool     is_plan = ask->role == ENX_ROLE_PLAN;
-    const uint64_t schema =
-        is_plan ? strlen(enx_plan_schema()) + ENX_API_ASK_SCHEMA_TOKENS_MORE : 0;
+    const char    *text = schema_of(ask->role, ask->task_class);
+    const uint64_t schema = text ? strlen(text) + ENX_API_ASK_SCHEMA_TOKENS_MORE : 0;
     return clamp_u32(prompt_bytes(ask) + schema + ENX_API_ASK_TOKENS_MORE);
 }
 
@@ -155,6 +156,7 @@ enx_status enx_api_ask_open(enx_api_ask *ask, const enx_api_skill *skill, const 
 {
     *ask = (enx_api_ask){ .call_id = call->call_id,
                           .role = call->role,
+                          .task_class = enx_form_is(call) ? call->task_class : NULL,
                           .error_chance = skill->error_chance,
                           .has_input = call->input_bytes > 0 };
     if (write_messages(ask, skill, call) != ENX_OK) {
@@ -169,10 +171,8 @@ enx_status enx_api_ask_open(enx_api_ask *ask, const enx_api_skill *skill, const 
                                       .message_count = 2,
                                       .max_tokens = call->max_tokens_out,
                                       .wants_logprobs = true };
-    if (call->role == ENX_ROLE_PLAN) {
-        ask->request.schema = enx_plan_schema();
-        ask->request.schema_name = "plan";
-    }
+    ask->request.schema = schema_of(ask->role, ask->task_class);
+    ask->request.schema_name = ask->role == ENX_ROLE_PLAN ? "plan" : NULL;
     ask->bounds = (enx_api_bounds){ .tokens_in_max = call->max_tokens_in,
                                     .tokens_out_max = call->max_tokens_out,
                                     .prompt_bytes = prompt_bytes(ask) };
@@ -183,11 +183,13 @@ void enx_api_ask_close(enx_api_ask *ask)
 {
     enx_buf_deinit(&ask->system);
     enx_buf_deinit(&ask->user);
+    enx_buf_deinit(&ask->answer);
 }
 
 void enx_api_ask_measure(const enx_api_skill *skill, enx_call *call)
 {
-    enx_api_ask ask = { .role = call->role };
+    enx_api_ask ask = { .role = call->role,
+                        .task_class = enx_form_is(call) ? call->task_class : NULL };
     if (write_messages(&ask, skill, call) == ENX_OK) {
         call->max_tokens_in = prompt_tokens(&ask);
         call->max_tokens_out = clamp_u32((uint64_t)answer_tokens(call) + skill->thinking_tokens);
@@ -197,28 +199,13 @@ void enx_api_ask_measure(const enx_api_skill *skill, enx_call *call)
 
 /* ---- Answers -------------------------------------------------------------------------------- */
 
-static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
-static void trim(const char **text, size_t *size)
+/* A text without its fence; that there is none is no failure. */
+static enx_span unfenced(enx_api_ask *ask, enx_span text)
 {
-    while (*size > 0 && is_space(**text)) {
-        (*text)++;
-        (*size)--;
-    }
-    while (*size > 0 && is_space((*text)[*size - 1])) (*size)--;
-}
-
-/* Models like to give the fence back. */
-static void take_text(const enx_api_ask *ask, const char **text, size_t *size)
-{
-    const size_t fence = strlen(ask->fence);
-    trim(text, size);
-    if (*size >= fence && memcmp(*text, ask->fence, fence) == 0) {
-        *text += fence;
-        *size -= fence;
-    }
-    if (*size >= fence && memcmp(*text + *size - fence, ask->fence, fence) == 0) *size -= fence;
-    trim(text, size);
+    static const enx_class any = { .name = "text" };
+    if (enx_form_read(&ask->answer, &any, ask->fence, text, NULL) != ENX_OK)
+        return (enx_span){ "", 0 };
+    return (enx_span){ enx_buf_text(&ask->answer), ask->answer.size_bytes };
 }
 
 /* "pt_BR 3"; anything else is malformed. */
@@ -237,24 +224,51 @@ static void take_scout(const char *text, size_t size, enx_call_report *out)
     out->level = space[1] - '0';
 }
 
-static void take_answer(const enx_api_ask *ask, const enx_api_reply *reply, enx_call_report *out)
+/* What is left of log-probabilities, or what the settings say of all its answers. */
+static void take_verdict(const enx_api_ask *ask, const enx_api_reply *reply, enx_call_report *out)
 {
-    const char *text = enx_buf_text(&reply->text);
-    size_t      size = reply->text.size_bytes, begin = 0, end = 0;
-    if (ask->role == ENX_ROLE_PLAN && enx_api_json_find(text, size, &begin, &end)) {
-        text += begin;
-        size = end - begin;
-    }
-    take_text(ask, &text, &size);
-    if (ask->role == ENX_ROLE_SCOUT) take_scout(text, size, out);
-    out->answer = text;
-    out->answer_bytes = size;
-    if (reply->stop == ENX_API_STOP_LENGTH) out->flags |= ENX_FLAG_TRUNCATED;
-    if (size == 0 && ask->has_input) out->flags |= ENX_FLAG_EMPTY;
+    const enx_span text = { enx_buf_text(&reply->text), reply->text.size_bytes };
+    bool           is_right = false;
+    if (enx_form_read_verdict(text, &is_right) != ENX_OK) out->flags |= ENX_FLAG_MALFORMED;
+    const double sure = reply->logprob_count ? exp(reply->sum_logprob) : 1 - ask->error_chance;
+    out->confidence = is_right ? sure : 1 - sure;
+    out->answer = is_right ? "yes" : "no";
+    out->answer_bytes = strlen(out->answer);
 }
 
-static void take_reply(const enx_api_ask *ask, const enx_remote_result *result,
-                       enx_call_report *out)
+static void take_form(enx_api_ask *ask, enx_span text, enx_call_report *out)
+{
+    if (enx_form_read(&ask->answer, ask->task_class, ask->fence, text, NULL) != ENX_OK)
+        out->flags |= ENX_FLAG_MALFORMED;
+    out->answer = enx_buf_text(&ask->answer);
+    out->answer_bytes = ask->answer.size_bytes;
+}
+
+static void take_answer(enx_api_ask *ask, const enx_api_reply *reply, enx_call_report *out)
+{
+    enx_span text = { enx_buf_text(&reply->text), reply->text.size_bytes };
+    size_t   begin = 0, end = 0;
+    if (reply->stop == ENX_API_STOP_LENGTH) out->flags |= ENX_FLAG_TRUNCATED;
+    enx_buf_init(&ask->answer, text.size_bytes + ENX_CANON_BYTES_MAX);
+    if (ask->role == ENX_ROLE_VERIFY) {
+        take_verdict(ask, reply, out);
+        return;
+    }
+    if (ask->task_class) {
+        take_form(ask, text, out);
+    } else {
+        if (ask->role == ENX_ROLE_PLAN &&
+            enx_api_json_find(text.text, text.size_bytes, &begin, &end))
+            text = (enx_span){ text.text + begin, end - begin };
+        text = unfenced(ask, text);
+        if (ask->role == ENX_ROLE_SCOUT) take_scout(text.text, text.size_bytes, out);
+        out->answer = text.text;
+        out->answer_bytes = text.size_bytes;
+    }
+    if (out->answer_bytes == 0 && ask->has_input) out->flags |= ENX_FLAG_EMPTY;
+}
+
+static void take_reply(enx_api_ask *ask, const enx_remote_result *result, enx_call_report *out)
 {
     const enx_api_reply *reply = result->reply;
     out->sum_logprob = reply->sum_logprob;
@@ -270,7 +284,7 @@ static void take_reply(const enx_api_ask *ask, const enx_remote_result *result,
     }
 }
 
-enx_call_report enx_api_ask_report(const enx_api_ask *ask, const enx_remote_result *result)
+enx_call_report enx_api_ask_report(enx_api_ask *ask, const enx_remote_result *result)
 {
     enx_call_report out = { .call_id = ask->call_id,
                             .answer = "",

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api_ask.h - one call of the swarm as a request to a chat model, and its result as a report.
  *
- * The prompts are here: instructions in our words, and what the task brings (the goal, a text)
- * fenced in a message of its own:
- *
- *     === 5f1c0a9e ===           the tag is made of the text and not found in it, so that no text
- *     …                          can end its fence
- *     === 5f1c0a9e ===
+ * The prompts of plans and of restoring are here, those of other classes in asking.h: instructions,
+ * and what the task brings (the goal, a text) fenced in a message of its own.
  *
  * A plan is asked with the goal alone: no text of a task is there that could speak to the planner.
  * A repaired text is checked by the swarm as any other answer is, whatever talked the model into
@@ -23,17 +19,18 @@
 #define ENX_BACKEND_API_ASK_H
 
 #include "backend/api.h"
+#include "backend/asking.h"
 #include "backend/remote.h"
 #include "base/buf.h"
 
 enum {
-    ENX_API_ASK_PROMPT_BYTES_MAX = 4096, /* of instructions and fence */
+    /* Of instructions and fence. */
+    ENX_API_ASK_PROMPT_BYTES_MAX = ENX_CLASS_WORDS_BYTES_MAX + ENX_FORM_MORE_BYTES + 4096,
     /* What APIs put around messages, and around a schema or a tool. */
     ENX_API_ASK_TOKENS_MORE = 64,
     ENX_API_ASK_SCHEMA_TOKENS_MORE = 600,
     /* All that a call reads beside its goal and input, at most. */
     ENX_API_ASK_PROMPT_TOKENS = 8192,
-    ENX_API_ASK_FENCE_BYTES = 20,
 };
 
 /* What a remote model must be told, and what its answers are worth. */
@@ -45,15 +42,17 @@ typedef struct enx_api_skill {
 } enx_api_skill;
 
 typedef struct enx_api_ask {
-    uint64_t        call_id;
-    enx_role        role;
-    double          error_chance;
-    bool            has_input; /* the text is not empty */
-    char            fence[ENX_API_ASK_FENCE_BYTES];
-    enx_buf         system, user;
-    enx_api_message messages[2];
-    enx_api_request request; /* points into this ask: not to be moved */
-    enx_api_bounds  bounds;
+    uint64_t         call_id;
+    enx_role         role;
+    double           error_chance;
+    bool             has_input;  /* the text is not empty */
+    const enx_class *task_class; /* of a form (asking.h); else NULL */
+    char             fence[ENX_FORM_FENCE_BYTES];
+    enx_buf          system, user;
+    enx_buf          answer; /* of a form, read */
+    enx_api_message  messages[2];
+    enx_api_request  request; /* points into this ask: not to be moved */
+    enx_api_bounds   bounds;
 } enx_api_ask;
 
 /* Nothing of the call is borrowed after.  ENX_NOMEM. */
@@ -66,6 +65,6 @@ void                    enx_api_ask_close(enx_api_ask *ask);
 void enx_api_ask_measure(const enx_api_skill *skill, enx_call *call);
 
 /* Borrows from `ask` and `result`. */
-enx_call_report enx_api_ask_report(const enx_api_ask *ask, const enx_remote_result *result);
+enx_call_report enx_api_ask_report(enx_api_ask *ask, const enx_remote_result *result);
 
 #endif /* ENX_BACKEND_API_ASK_H */

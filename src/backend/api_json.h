@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api_json.h - what the two APIs share in reading and writing JSON.
+/* api_json.h - what the two APIs, and the server that offers them, share in reading and writing
+ * JSON.
  *
- * Layer: backend, included by api*.c only.  Thread-safety: no shared state.
+ * Layer: backend, included by api*.c and serve only.  Thread-safety: no shared state.
  */
 #ifndef ENX_BACKEND_API_JSON_H
 #define ENX_BACKEND_API_JSON_H

@@ -7,6 +7,7 @@
 #include "swarm/plan.h"
 #include "text/damage.h"
 #include "text/reduce.h"
+#include "text/schema.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -32,6 +33,9 @@ struct enx_ask {
     bool             is_started, is_over;
     enx_tokens       prompt, forced;
     enx_reduce      *reduce;
+    enx_grammar     *grammar; /* of a form's answer */
+    char             fence[ENX_FORM_FENCE_BYTES];
+    double           right; /* VERIFY: what the model gives the answer that it judges */
     enx_mask        *mask;
     enx_buf          current, previous_answer, answer;
     enx_usage_count  usage;
@@ -95,11 +99,14 @@ enx_status enx_skill_open(enx_skill *out, const char *path, enx_report *report)
         return status;
     }
     *out = s;
+    /* A template that is none of ours to read does not spoil the rest of the model. */
+    if (enx_chat_open(&out->chat, &out->loaded, NULL, 0, NULL) != ENX_OK) out->chat = NULL;
     return ENX_OK;
 }
 
 void enx_skill_close(enx_skill *skill)
 {
+    enx_chat_close(&skill->chat);
     enx_grammar_close(&skill->plan_grammar);
     enx_grammar_close(&skill->scout_grammar);
     enx_loaded_close(&skill->loaded);
@@ -190,6 +197,72 @@ static enx_status measure_windows(const enx_skill *s, enx_call *call, enx_tokens
     return ENX_OK;
 }
 
+bool enx_skill_can(const enx_skill *skill, const enx_class *c)
+{
+    return enx_loaded_can(&skill->loaded, c->name) || (skill->chat && c->instruction);
+}
+
+static json_t *message_of(const char *role, const enx_buf *content)
+{
+    return json_pack("{s:s, s:s#}", "role", role, "content", enx_buf_text(content),
+                     (int)content->size_bytes);
+}
+
+/* A form through the model's chat template.  Today's date is no part of an answer: it is the
+ * epoch's first day for all. */
+static enx_status prompt_by_chat(const enx_skill *s, const enx_call *call, const char *fence,
+                                 enx_tokens *prompt, enx_report *report)
+{
+    enx_buf system, user;
+    bool    is_thinking;
+    enx_buf_init(&system, ENX_CLASS_WORDS_BYTES_MAX + ENX_FORM_MORE_BYTES + strlen(call->goal));
+    enx_buf_init(&user, call->input_bytes + call->answer_bytes + ENX_FORM_MORE_BYTES);
+    enx_status status = enx_form_system(&system, call);
+    if (status == ENX_OK) status = enx_form_user(&user, call, fence);
+    json_t *messages =
+        json_pack("[o, o]", message_of("system", &system), message_of("user", &user));
+    if (status == ENX_OK && messages)
+        status = enx_chat_prompt(s->chat, messages, 0, prompt, &is_thinking, report);
+    else status = ENX_FAIL(report, NOMEM, "no memory for a prompt, or the text is not UTF-8");
+    json_decref(messages);
+    enx_buf_deinit(&system);
+    enx_buf_deinit(&user);
+    return status;
+}
+
+/* As the model was made to be asked, or else in words. */
+static enx_status prompt_of_form(const enx_skill *s, const enx_call *call, const char *fence,
+                                 enx_tokens *prompt, enx_report *report)
+{
+    const enx_class        *c = call->task_class;
+    const enx_prompt_fields fields = { .text = call->input, .text_bytes = call->input_bytes };
+    prompt->count = 0;
+    if (call->role != ENX_ROLE_VERIFY && enx_loaded_can(&s->loaded, c->name))
+        return enx_loaded_prompt(&s->loaded, c->name, &fields, prompt, report);
+    if (s->chat) return prompt_by_chat(s, call, fence, prompt, report);
+    return ENX_FAIL(report, UNSUPPORTED,
+                    "the model has no key enxame.prompt.%s and no chat template; it cannot do "
+                    "tasks of class %s",
+                    c->name, c->name);
+}
+
+static uint32_t form_tokens(const enx_call *call)
+{
+    return call->role == ENX_ROLE_VERIFY ? ENX_ASK_VERDICT_TOKENS
+                                         : enx_class_answer_tokens(call->task_class);
+}
+
+static enx_status measure_form(const enx_skill *s, enx_call *call, enx_tokens *prompt)
+{
+    char fence[ENX_FORM_FENCE_BYTES];
+    enx_form_fence(fence, (enx_span){ call->input, call->input_bytes },
+                   (enx_span){ call->answer, call->answer_bytes });
+    ENX_TRY(prompt_of_form(s, call, fence, prompt, NULL));
+    call->max_tokens_in = clamp_u32(prompt->count);
+    call->max_tokens_out = form_tokens(call);
+    return ENX_OK;
+}
+
 static enx_prompt_fields fields_of_head(const enx_call *call)
 {
     if (call->role == ENX_ROLE_PLAN)
@@ -211,6 +284,9 @@ void enx_skill_measure(const enx_skill *skill, enx_call *call)
             call->max_tokens_out =
                 call->role == ENX_ROLE_PLAN ? ENX_PLAN_TOKENS_MAX : ENX_ASK_SCOUT_TOKENS;
         }
+    } else if (enx_form_is(call)) {
+        const enx_call before = *call;
+        if (measure_form(skill, call, &prompt) != ENX_OK) *call = before;
     } else {
         const enx_call before = *call;
         if (measure_windows(skill, call, &prompt) != ENX_OK) *call = before;
@@ -225,7 +301,8 @@ enx_status enx_ask_open(enx_ask **out, const enx_skill *skill, const enx_call *c
 {
     const size_t goal_bytes = strlen(call->goal) + 1, what_bytes = strlen(call->what) + 1;
     enx_ask     *ask = ENX_MEM_NEW(enx_ask, 1);
-    char        *copies = ENX_MEM_NEW(char, goal_bytes + what_bytes + call->input_bytes + 1);
+    char        *copies =
+        ENX_MEM_NEW(char, goal_bytes + what_bytes + call->input_bytes + call->answer_bytes + 1);
     if (!ask || !copies) {
         enx_mem_free(ask);
         enx_mem_free(copies);
@@ -234,6 +311,9 @@ enx_status enx_ask_open(enx_ask **out, const enx_skill *skill, const enx_call *c
     memcpy(copies, call->goal, goal_bytes);
     memcpy(copies + goal_bytes, call->what, what_bytes);
     if (call->input_bytes) memcpy(copies + goal_bytes + what_bytes, call->input, call->input_bytes);
+    if (call->answer_bytes)
+        memcpy(copies + goal_bytes + what_bytes + call->input_bytes, call->answer,
+               call->answer_bytes);
     *ask = (enx_ask){ .skill = skill,
                       .call = *call,
                       .copies = copies,
@@ -242,6 +322,7 @@ enx_status enx_ask_open(enx_ask **out, const enx_skill *skill, const enx_call *c
     ask->call.goal = copies;
     ask->call.what = copies + goal_bytes;
     ask->call.input = copies + goal_bytes + what_bytes;
+    ask->call.answer = ask->call.input + call->input_bytes;
     read_levels(call, &ask->level, &ask->tag);
     ask->kinds = enx_call_kinds(call);
     enx_tokens_init(&ask->prompt, PROMPT_TOKENS_MAX);
@@ -260,6 +341,7 @@ void enx_ask_close(enx_ask **ask)
     if (!a) return;
     enx_mask_close(&a->mask);
     enx_reduce_close(&a->reduce);
+    enx_grammar_close(&a->grammar);
     enx_tokens_deinit(&a->prompt);
     enx_tokens_deinit(&a->forced);
     enx_buf_deinit(&a->current);
@@ -303,6 +385,24 @@ static enx_status prepare_head(enx_ask *a, enx_report *report)
                         "model's context of %u",
                         is_plan ? "a goal" : "a text", a->prompt.count, a->skill->context_tokens);
     return open_mask(a, enx_grammar_automaton(grammar), report);
+}
+
+/* Verdicts, and answers under a schema, are masked; other text is free. */
+static enx_status prepare_form(enx_ask *a, enx_report *report)
+{
+    static const char verdict[] = "root ::= \"yes\" | \"no\"\n";
+    const enx_class  *c = a->call.task_class;
+    const bool        is_verify = a->call.role == ENX_ROLE_VERIFY;
+    enx_form_fence(a->fence, (enx_span){ a->call.input, a->call.input_bytes },
+                   (enx_span){ a->call.answer, a->call.answer_bytes });
+    ENX_TRY(prompt_of_form(a->skill, &a->call, a->fence, &a->prompt, report));
+    if (a->prompt.count + 2 > a->skill->context_tokens)
+        return ENX_FAIL(report, LIMIT,
+                        "a task of %zu tokens needs more than the model's context of %u",
+                        a->prompt.count, a->skill->context_tokens);
+    if (is_verify) ENX_TRY(enx_grammar_open(&a->grammar, verdict, sizeof verdict - 1, report));
+    else if (c->schema) ENX_TRY(enx_schema_open(&a->grammar, c->schema, strlen(c->schema), report));
+    return a->grammar ? open_mask(a, enx_grammar_automaton(a->grammar), report) : ENX_OK;
 }
 
 /* Force what the previous window answered to the overlap.  When it cannot be found, or is too long,
@@ -359,22 +459,40 @@ static enx_status check_text(enx_ask *a, enx_report *report)
                     invalid + 1);
 }
 
+static bool is_head_call(const enx_call *call)
+{
+    return call->role == ENX_ROLE_PLAN || call->role == ENX_ROLE_SCOUT;
+}
+
+static enx_status prepare(enx_ask *a, enx_report *report)
+{
+    if (is_head_call(&a->call)) return prepare_head(a, report);
+    return enx_form_is(&a->call) ? prepare_form(a, report) : prepare_window(a, report);
+}
+
+/* Of the next answer, by the context and by what its kind may have. */
+static uint32_t request_tokens_max(const enx_ask *a)
+{
+    if (a->call.role == ENX_ROLE_PLAN) return ENX_PLAN_TOKENS_MAX;
+    if (a->call.role == ENX_ROLE_SCOUT) return ENX_ASK_SCOUT_TOKENS;
+    if (!enx_form_is(&a->call)) return answer_tokens_max(a->prompt.count);
+    const uint32_t room = a->skill->context_tokens - (uint32_t)a->prompt.count - 1;
+    return room < form_tokens(&a->call) ? room : form_tokens(&a->call);
+}
+
 bool enx_ask_next(enx_ask *a, enx_request *request)
 {
     enx_report report = { 0 };
     if (a->is_over) return false;
-    const bool is_head = a->call.role == ENX_ROLE_PLAN || a->call.role == ENX_ROLE_SCOUT;
     enx_status status = check_text(a, &report);
-    if (status == ENX_OK) status = is_head ? prepare_head(a, &report) : prepare_window(a, &report);
+    if (status == ENX_OK) status = prepare(a, &report);
     if (status != ENX_OK) {
         const bool is_text = status == ENX_FORMAT;
         enx_ask_fail(a, is_text ? ENX_CALL_ABSTAIN : ENX_CALL_ERROR,
                      is_text ? ENX_FLAG_MALFORMED : 0, report.text);
         return false;
     }
-    uint32_t max_tokens =
-        is_head ? (a->call.role == ENX_ROLE_PLAN ? ENX_PLAN_TOKENS_MAX : ENX_ASK_SCOUT_TOKENS)
-                : answer_tokens_max(a->prompt.count);
+    uint32_t       max_tokens = request_tokens_max(a);
     const uint64_t in =
         a->usage.tokens_in + a->usage.tokens_cached + a->prompt.count + a->forced.count;
     const uint64_t left = a->call.max_tokens_out > a->usage.tokens_out
@@ -386,14 +504,16 @@ bool enx_ask_next(enx_ask *a, enx_request *request)
         a->is_over = true;
         return false;
     }
-    *request = (enx_request){ .prompt = a->prompt.ids,
-                              .prompt_count = (uint32_t)a->prompt.count,
-                              .forced = a->forced.ids,
-                              .forced_count = (uint32_t)a->forced.count,
-                              .max_tokens = max_tokens,
-                              .eos = enx_tokenizer_eos(a->skill->loaded.tokenizer),
-                              .mask = a->mask,
-                              .user = a };
+    *request =
+        (enx_request){ .prompt = a->prompt.ids,
+                       .prompt_count = (uint32_t)a->prompt.count,
+                       .forced = a->forced.ids,
+                       .forced_count = (uint32_t)a->forced.count,
+                       .max_tokens = max_tokens,
+                       .eos = enx_tokenizer_eos(a->skill->loaded.tokenizer),
+                       .tokenizer = enx_form_is(&a->call) ? a->skill->loaded.tokenizer : NULL,
+                       .mask = a->mask,
+                       .user = a };
     return true;
 }
 
@@ -437,6 +557,20 @@ static enx_status take_head(enx_ask *a, const enx_generation *g)
     return enx_buf_append(&a->answer, enx_buf_text(&a->current), a->current.size_bytes);
 }
 
+static enx_status take_form(enx_ask *a, const enx_generation *g, enx_report *report)
+{
+    const enx_span text = { enx_buf_text(&a->current), a->current.size_bytes };
+    bool           is_right;
+    add_logprobs(a, g, SIZE_MAX, true);
+    a->is_over = true;
+    if (a->flags & (ENX_FLAG_TRUNCATED | ENX_FLAG_STUCK)) return ENX_OK;
+    if (a->call.role != ENX_ROLE_VERIFY)
+        return enx_form_read(&a->answer, a->call.task_class, a->fence, text, report);
+    ENX_TRY(enx_form_read_verdict(text, &is_right));
+    a->right = is_right ? exp(a->sum_logprob) : 1 - exp(a->sum_logprob);
+    return enx_buf_append(&a->answer, text.text, text.size_bytes);
+}
+
 static enx_status take_window(enx_ask *a, const enx_generation *g, enx_report *report)
 {
     const enx_window w = a->window;
@@ -473,11 +607,12 @@ void enx_ask_take(enx_ask *a, const enx_generation *g)
     }
     if (g->finish == ENX_FINISH_LENGTH) a->flags |= ENX_FLAG_TRUNCATED;
     if (g->finish == ENX_FINISH_STUCK) a->flags |= ENX_FLAG_STUCK;
-    const bool is_head = a->call.role == ENX_ROLE_PLAN || a->call.role == ENX_ROLE_SCOUT;
     enx_buf_clear(&a->current);
     enx_status status =
         enx_loaded_decode(&a->skill->loaded, g->tokens, g->token_count, &a->current);
-    if (status == ENX_OK) status = is_head ? take_head(a, g) : take_window(a, g, &report);
+    if (status == ENX_OK && is_head_call(&a->call)) status = take_head(a, g);
+    else if (status == ENX_OK)
+        status = enx_form_is(&a->call) ? take_form(a, g, &report) : take_window(a, g, &report);
     if (status != ENX_OK)
         enx_ask_fail(a, ENX_CALL_ERROR, ENX_FLAG_MALFORMED,
                      report.text[0] ? report.text : enx_status_text(status));
@@ -485,7 +620,8 @@ void enx_ask_take(enx_ask *a, const enx_generation *g)
 
 enx_call_report enx_ask_report(const enx_ask *a)
 {
-    const bool      is_head = a->call.role == ENX_ROLE_PLAN || a->call.role == ENX_ROLE_SCOUT;
+    const bool      is_head = is_head_call(&a->call);
+    const bool      has_level = !is_head && !enx_form_is(&a->call);
     enx_call_report out = { .call_id = a->call.call_id,
                             .status = a->status,
                             .answer = enx_buf_text(&a->answer),
@@ -505,7 +641,8 @@ enx_call_report enx_ask_report(const enx_ask *a)
         out.flags |= ENX_FLAG_EMPTY;
     out.error_chance = enx_loaded_error_chance(
         &a->skill->loaded, is_head ? enx_role_text(a->call.role) : a->call.what,
-        is_head ? ENX_LEVEL_UNKNOWN : a->level, a->sum_logprob, a->min_logprob, a->token_count);
+        has_level ? a->level : ENX_LEVEL_UNKNOWN, a->sum_logprob, a->min_logprob, a->token_count);
     out.confidence = is_head ? exp(a->sum_logprob) : 1 - out.error_chance;
+    if (a->call.role == ENX_ROLE_VERIFY) out.confidence = a->right;
     return out;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ask.h - one call of the swarm as requests to one engine, and their answers as one report.
  *
- * PLAN, SCOUT and restore differ in prompt, mask and reading of the answer; a long restore is a
- * row of requests, one a window (window.h).  No thread and no engine of its own:
+ * PLAN, SCOUT, restore and forms (asking.h) differ in prompt, mask and reading of the answer; a
+ * long restore is a row of requests, one a window (window.h).  No thread and no engine of its own:
  *
  *     enx_ask_open(&ask, &skill, &call, report);
  *     while (enx_ask_next(ask, &request))          // then run the request on an engine
@@ -14,6 +14,8 @@
 #ifndef ENX_BACKEND_ASK_H
 #define ENX_BACKEND_ASK_H
 
+#include "backend/chat.h"
+#include "backend/asking.h"
 #include "backend/loaded.h"
 #include "backend/window.h"
 #include "engine/engine.h"
@@ -25,6 +27,7 @@
 enum {
     ENX_ASK_SCOUT_BYTES = 200, /* the scout sees this much of a paragraph */
     ENX_ASK_SCOUT_TOKENS = 24,
+    ENX_ASK_VERDICT_TOKENS = 16,
     ENX_ASK_ERROR_BYTES = 400,
     ENX_SKILL_CONTEXT_MAX = 2048, /* tokens of one sequence, so that engines stay small */
 };
@@ -34,6 +37,7 @@ typedef struct enx_skill {
     enx_loaded   loaded;
     enx_grammar *scout_grammar; /* NULL: no scout */
     enx_grammar *plan_grammar;  /* NULL: cannot plan */
+    enx_chat    *chat;          /* NULL: the file has no chat template that can be used */
     size_t       window_bytes;
     uint32_t     context_tokens;
 } enx_skill;
@@ -41,6 +45,10 @@ typedef struct enx_skill {
 /* The zero value is safe to close. */
 ENX_MUST_USE enx_status enx_skill_open(enx_skill *out, const char *path, enx_report *report);
 void                    enx_skill_close(enx_skill *skill);
+
+/* Can the model be asked about tasks of this class: by a prompt that it was made with, or in words
+ * through its chat template? */
+bool enx_skill_can(const enx_skill *skill, const enx_class *task_class);
 
 /* Upper bounds of the tokens that `call` will use of this model, as enx_ports.measure wants them.
  */

@@ -43,13 +43,13 @@ struct enx_backend {
 static uint64_t microseconds(double seconds) { return (uint64_t)(seconds * MICROSECONDS); }
 
 /* The key's value; *key NULL: none is wanted. */
-static enx_status find_key(const enx_config_remote *r, const enx_api *api,
-                           const enx_backend_options *options, const char **key, enx_report *report)
+static enx_status find_key(const enx_config_remote *r, const enx_api *api, enx_secret_fn secret,
+                           const char **key, enx_report *report)
 {
     const char *name = r->key ? r->key : api->key;
     *key = NULL;
     if (strcmp(name, "none") == 0) return ENX_OK;
-    if (options->secret) *key = options->secret(name);
+    if (secret) *key = secret(name);
     if (*key && **key) return ENX_OK;
     return ENX_FAIL(report, NOTFOUND,
                     "%s at %s: the environment has no %s; export it, or write `key: none` for a "
@@ -57,14 +57,14 @@ static enx_status find_key(const enx_config_remote *r, const enx_api *api,
                     r->model, r->url, name);
 }
 
-static enx_status describe_remote(const enx_config_model *model, const enx_backend_options *options,
-                                  enx_remote_model *out, enx_report *report)
+enx_status enx_backend_describe_remote(const enx_config_model *model, enx_secret_fn secret,
+                                       enx_remote_model *out, enx_report *report)
 {
     const enx_config_remote *r = model->remote;
     const enx_api           *api = enx_api_find(r->api);
     const char              *key = NULL;
     ENX_CHECK(api); /* the config was judged */
-    ENX_TRY(find_key(r, api, options, &key, report));
+    ENX_TRY(find_key(r, api, secret, &key, report));
     *out = (enx_remote_model){ .api = api,
                                .url = r->url,
                                .model = r->model,
@@ -95,6 +95,7 @@ static void add_remote_row(enx_backend *b, const enx_config *config, const enx_c
     b->roster_models[m] =
         (enx_roster_model){ .name = r->model,
                             .duty = duty,
+                            .family = model->family,
                             .languages = (const char *const *)model->specialty,
                             .language_count = model->specialty_count,
                             .price = enx_config_price(config, model, 0),
@@ -125,6 +126,7 @@ static void fill_roster(enx_backend *b, const enx_config *config)
     add_row(b, config, &config->scout, ENX_DUTY_SCOUT, &local);
     for (unsigned i = 0; i < config->worker_count; i++)
         add_row(b, config, &config->workers[i], ENX_DUTY_WORKER, &local);
+    add_row(b, config, &config->verifier, ENX_DUTY_VERIFIER, &local);
 }
 
 /* The languages of all workers, each once, for the prompts. */
@@ -150,17 +152,23 @@ static enx_status open_remote(enx_backend *b, const enx_config *config,
     const enx_remote_options      own = { .salt = options->salt, .seed = options->seed };
     uint32_t                      count = 0;
     for (unsigned i = 0; i < 2; i++)
-        if (heads[i]->remote) ENX_TRY(describe_remote(heads[i], options, &models[count++], report));
+        if (heads[i]->remote)
+            ENX_TRY(
+                enx_backend_describe_remote(heads[i], options->secret, &models[count++], report));
     for (unsigned i = 0; i < config->worker_count; i++)
         if (config->workers[i].remote)
-            ENX_TRY(describe_remote(&config->workers[i], options, &models[count++], report));
+            ENX_TRY(enx_backend_describe_remote(&config->workers[i], options->secret,
+                                                &models[count++], report));
+    if (config->verifier.remote)
+        ENX_TRY(enx_backend_describe_remote(&config->verifier, options->secret, &models[count++],
+                                            report));
     if (count == 0) return ENX_OK;
     return enx_remote_open(&b->remote, models, count, &own, report);
 }
 
 static bool has_local(const enx_config *config)
 {
-    bool found = config->lead.model || config->scout.model;
+    bool found = config->lead.model || config->scout.model || config->verifier.model;
     for (unsigned i = 0; i < config->worker_count; i++) found |= config->workers[i].model != NULL;
     return found;
 }
@@ -231,6 +239,33 @@ uint64_t enx_backend_fixed_usd_nano(const enx_backend *b, uint32_t model)
 void enx_backend_set_salt(enx_backend *b, uint64_t salt)
 {
     if (b->remote) enx_remote_set_salt(b->remote, salt);
+}
+
+static bool is_for(const enx_roster_model *m, const char *specialty)
+{
+    if (m->duty == ENX_DUTY_LEAD) return true;
+    if (m->duty != ENX_DUTY_WORKER) return false;
+    for (uint32_t i = 0; specialty && i < m->language_count; i++)
+        if (strcmp(m->languages[i], specialty) == 0) return true;
+    return !specialty;
+}
+
+enx_status enx_backend_check_class(const enx_backend *b, const enx_class *task_class,
+                                   enx_report *report)
+{
+    for (uint32_t m = 0; m < b->roster.model_count; m++) {
+        if (!is_for(&b->roster.models[m], task_class->specialty)) continue;
+        const bool can = b->locals[m] == NOWHERE
+                             ? task_class->instruction != NULL
+                             : enx_skill_can(enx_local_skill(b->local, b->locals[m]), task_class);
+        if (!can)
+            return ENX_FAIL(report, UNSUPPORTED,
+                            "%s cannot do tasks of class %s: it was not made for them%s",
+                            b->roster.models[m].name, task_class->name,
+                            task_class->instruction ? ", and has no chat template"
+                                                    : ", and the job has no instruction");
+    }
+    return ENX_OK;
 }
 
 /* ---- Calls ---------------------------------------------------------------------------------- */

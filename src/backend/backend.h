@@ -14,6 +14,7 @@
 #define ENX_BACKEND_BACKEND_H
 
 #include "backend/local.h"
+#include "backend/remote.h"
 
 typedef struct enx_backend enx_backend;
 
@@ -34,16 +35,21 @@ ENX_MUST_USE enx_status enx_backend_open(enx_backend **out, const enx_config *co
 /* Stops running calls; their reports are dropped. */
 void                    enx_backend_close(enx_backend **backend);
 
-/* Lead, scout, workers, in this order; a remote one is called as its provider calls it.  Borrowed
- * until close. */
+/* Lead, scout, workers, verifier, in this order; a remote one is called as its provider calls it.
+ * Borrowed until close. */
 const enx_roster *enx_backend_roster(const enx_backend *backend);
 /* One job's share of the training cost of a model of the roster; of a remote one 0. */
 uint64_t          enx_backend_fixed_usd_nano(const enx_backend *backend, uint32_t model);
 /* The job that its calls are for: before the first of them. */
 void              enx_backend_set_salt(enx_backend *backend, uint64_t salt);
 
-/* Start a call; everything is copied.  Without memory for it the call is dropped, and the swarm's
- * deadline finds out. */
+/* ENX_UNSUPPORTED names the first model that would get tasks of the class and can do none: it was
+ * not made for the class, and has no chat template, or the class no instruction. */
+ENX_MUST_USE enx_status enx_backend_check_class(const enx_backend *backend,
+                                                const enx_class *task_class, enx_report *report);
+
+/* Start a call; all but its class is copied.  Without memory for it the call is dropped, and the
+ * swarm's deadline finds out. */
 void     enx_backend_generate(enx_backend *backend, const enx_call *call);
 /* From hold to release, calls wait: nothing starts before what was recorded of them is durable.
  * release(false) drops them.  Calls that were started before go on. */
@@ -59,5 +65,11 @@ void     enx_backend_measure(const enx_backend *backend, enx_call *call);
  * Returns how many. */
 size_t enx_backend_poll(enx_backend *backend, uint64_t timeout_us, enx_local_report_fn fn,
                         void *user);
+
+/* A model with `remote:` as remote.h wants it; texts are borrowed from the config and from
+ * `secret`. ENX_NOTFOUND: the environment lacks its key, by name. */
+ENX_MUST_USE enx_status enx_backend_describe_remote(const enx_config_model *model,
+                                                    enx_secret_fn secret, enx_remote_model *out,
+                                                    enx_report *report);
 
 #endif /* ENX_BACKEND_BACKEND_H */

@@ -20,6 +20,7 @@ enum { MARK_BYTES = sizeof mark - 1 };
 struct enx_chat {
     const enx_loaded *loaded; /* borrowed */
     enx_template *template;   /* owned */
+    enx_buf text;             /* of the template */
 };
 
 /* One line break at a template's end is dropped, so those that count are written as values. */
@@ -75,7 +76,10 @@ enx_status enx_chat_open(enx_chat **out, const enx_loaded *loaded, const char *t
     enx_chat *chat = ENX_MEM_NEW(enx_chat, 1);
     if (!chat) return ENX_FAIL(report, NOMEM, "no memory for a chat template");
     chat->loaded = loaded;
-    const enx_status status = enx_template_open(&chat->template, own.data, own.size_bytes, report);
+    enx_buf_init(&chat->text, ENX_TEMPLATE_BYTES_MAX);
+    enx_status status = enx_template_open(&chat->template, own.data, own.size_bytes, report);
+    if (status == ENX_OK && enx_buf_append(&chat->text, own.data, own.size_bytes) != ENX_OK)
+        status = ENX_FAIL(report, NOMEM, "no memory for its text");
     if (status != ENX_OK) {
         enx_report_wrap(report, "chat template");
         enx_chat_close(&chat);
@@ -89,6 +93,7 @@ void enx_chat_close(enx_chat **chat)
 {
     if (!*chat) return;
     enx_template_close(&(*chat)->template);
+    enx_buf_deinit(&(*chat)->text);
     enx_mem_free(*chat);
     *chat = NULL;
 }
@@ -200,14 +205,16 @@ static json_t *token_name(const enx_loaded *loaded, const char *key)
     return json_stringn(name.data, name.size_bytes);
 }
 
-static enx_status render(const enx_chat *chat, const json_t *messages, int64_t now_s, enx_buf *out,
-                         enx_report *report)
+static enx_status render(const enx_chat *chat, const json_t *messages, const json_t *tools,
+                         int64_t now_s, enx_buf *out, enx_report *report)
 {
-    json_t *context =
-        json_pack("{s:o, s:b, s:o, s:o, s:n, s:n}", "messages",
-                  mark_json(chat->loaded->tokenizer, messages, 0), "add_generation_prompt", 1,
-                  "bos_token", token_name(chat->loaded, "tokenizer.ggml.bos_token_id"), "eos_token",
-                  token_name(chat->loaded, "tokenizer.ggml.eos_token_id"), "tools", "documents");
+    const enx_tokenizer *tokenizer = chat->loaded->tokenizer;
+    json_t              *context =
+        json_pack("{s:o, s:b, s:o, s:o, s:o, s:n}", "messages", mark_json(tokenizer, messages, 0),
+                  "add_generation_prompt", 1, "bos_token",
+                  token_name(chat->loaded, "tokenizer.ggml.bos_token_id"), "eos_token",
+                  token_name(chat->loaded, "tokenizer.ggml.eos_token_id"), "tools",
+                  tools ? mark_json(tokenizer, tools, 0) : json_null(), "documents");
     if (!context)
         return ENX_FAIL(report, LIMIT, "no memory for the messages, or they nest deeper than %d",
                         ENX_TEMPLATE_JSON_DEPTH_MAX);
@@ -247,12 +254,26 @@ static enx_status encode(const enx_tokenizer *tokenizer, enx_buf *text, enx_toke
 enx_status enx_chat_prompt(const enx_chat *chat, const json_t *messages, int64_t now_s,
                            enx_tokens *out, bool *is_thinking, enx_report *report)
 {
+    return enx_chat_prompt_tools(chat, messages, NULL, now_s, out, is_thinking, report);
+}
+
+enx_status enx_chat_prompt_tools(const enx_chat *chat, const json_t *messages, const json_t *tools,
+                                 int64_t now_s, enx_tokens *out, bool *is_thinking,
+                                 enx_report *report)
+{
     enx_buf text;
     ENX_CHECK(chat && messages && out && is_thinking);
     enx_buf_init(&text, ENX_TEMPLATE_OUTPUT_MAX);
-    enx_status status = render(chat, messages, now_s, &text, report);
+    enx_status status = render(chat, messages, tools, now_s, &text, report);
     if (status == ENX_OK) status = encode(chat->loaded->tokenizer, &text, out, report);
     if (status == ENX_OK) *is_thinking = ends_in_thought(&text);
     enx_buf_deinit(&text);
     return status;
+}
+
+bool enx_chat_has_tools(const enx_chat *chat) { return enx_chat_names(chat, "tools"); }
+
+bool enx_chat_names(const enx_chat *chat, const char *text)
+{
+    return memmem(enx_buf_text(&chat->text), chat->text.size_bytes, text, strlen(text)) != NULL;
 }

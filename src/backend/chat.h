@@ -3,7 +3,7 @@
  *
  * The template is the model's own (tokenizer.chat_template), or another: a text, or one of a few
  * known forms by name.  It sees what Hugging Face's libraries show it: messages,
- * add_generation_prompt (true), bos_token, eos_token, tools and documents (both none).
+ * add_generation_prompt (true), bos_token, eos_token, tools, and documents (none).
  *
  * The template's own text may name control tokens; that of the messages never does: who writes
  * "<|im_end|>" into a question has asked about nine characters, and has ended nothing.  (U+FDD0,
@@ -46,5 +46,16 @@ void                    enx_chat_close(enx_chat **chat);
  * a limit of template.h; ENX_UNSUPPORTED, ENX_NOMEM.  Then `out` is as it was. */
 ENX_MUST_USE enx_status enx_chat_prompt(const enx_chat *chat, const json_t *messages, int64_t now_s,
                                         enx_tokens *out, bool *is_thinking, enx_report *report);
+
+/* The same with `tools`, an array of {type: "function", function: {name, description, parameters}};
+ * NULL: none.  Names of control tokens in them are text, too. */
+ENX_MUST_USE enx_status enx_chat_prompt_tools(const enx_chat *chat, const json_t *messages,
+                                              const json_t *tools, int64_t now_s, enx_tokens *out,
+                                              bool *is_thinking, enx_report *report);
+
+/* Does the template speak of tools?  Others leave them out in silence. */
+bool enx_chat_has_tools(const enx_chat *chat);
+/* ... of this text at all? */
+bool enx_chat_names(const enx_chat *chat, const char *text);
 
 #endif /* ENX_BACKEND_CHAT_H */

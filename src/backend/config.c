@@ -40,7 +40,7 @@ typedef struct yaml_amortize {
 typedef struct yaml_config {
     char              *name;
     enx_config_machine machine;
-    enx_config_model   lead, scout, *workers;
+    enx_config_model   lead, scout, verifier, *workers;
     unsigned           workers_count;
     yaml_escalate      escalate;
     yaml_gate          gate;
@@ -52,7 +52,7 @@ typedef struct yaml_config {
 #define TEXT CYAML_FLAG_POINTER
 #define MAYBE CYAML_FLAG_OPTIONAL
 static const cyaml_schema_value_t tag_schema = {
-    CYAML_VALUE_STRING(TEXT, char, 1, ENX_LANGUAGE_BYTES_MAX - 1),
+    CYAML_VALUE_STRING(TEXT, char, 1, ENX_CLASS_NAME_BYTES_MAX - 1),
 };
 static const cyaml_schema_field_t machine_fields[] = {
     CYAML_FIELD_FLOAT("usd_per_hour", MAYBE, enx_config_machine, usd_per_hour),
@@ -80,6 +80,7 @@ static const cyaml_schema_field_t remote_fields[] = {
 static const cyaml_schema_field_t model_fields[] = {
     CYAML_FIELD_STRING_PTR("model", TEXT | MAYBE, enx_config_model, model, 1, 4095),
     CYAML_FIELD_MAPPING_PTR("remote", TEXT | MAYBE, enx_config_model, remote, remote_fields),
+    CYAML_FIELD_STRING_PTR("family", TEXT | MAYBE, enx_config_model, family, 1, 63),
     CYAML_FIELD_SEQUENCE("specialty", TEXT | MAYBE, enx_config_model, specialty, &tag_schema, 0,
                          256),
     CYAML_FIELD_FLOAT_PTR("usd_per_mtok_in", TEXT | MAYBE, enx_config_model, usd_per_mtok_in),
@@ -119,6 +120,7 @@ static const cyaml_schema_field_t amortize_fields[] = {
     CYAML_FIELD_MAPPING("machine", MAYBE, yaml_config, machine, machine_fields), \
     CYAML_FIELD_MAPPING("lead", MAYBE, yaml_config, lead, model_fields), \
     CYAML_FIELD_MAPPING("scout", MAYBE, yaml_config, scout, model_fields), \
+    CYAML_FIELD_MAPPING("verifier", MAYBE, yaml_config, verifier, model_fields), \
     CYAML_FIELD_SEQUENCE("workers", TEXT | MAYBE, yaml_config, workers, &model_schema, 0, \
                          ENX_ROSTER_MODELS_MAX - 2), \
     CYAML_FIELD_MAPPING("escalate", MAYBE, yaml_config, escalate, escalate_fields), \
@@ -135,9 +137,11 @@ static const cyaml_schema_value_t config_schemas[] = {
 };
 static const char *const known_keys[] = {
     "name", "machine", "usd_per_hour", "param_tokens_per_s_in", "param_tokens_per_s_out", "cores",
-    "lead", "scout", "workers", "model", "specialty", "usd_per_mtok_in", "usd_per_mtok_out",
-    "usd_per_mtok_cached", "slots", "escalate", "above", "gate", "min_paragraphs", "amortize",
-    "jobs", "threads", "remote", "api", "url", "key", "connect_s", "first_byte_s", "idle_s",
+    "lead", "scout", "workers", "verifier", "model", "family", "specialty", "usd_per_mtok_in",
+    "usd_per_mtok_out", "usd_per_mtok_cached", "slots", "escalate", "above", "gate",
+    "min_paragraphs", "amortize",
+    "jobs", "threads",
+    "remote", "api", "url", "key", "connect_s", "first_byte_s", "idle_s",
     "total_s", "attempts", "requests_per_min", "tokens_per_min", "thinking_tokens", "error_chance",
 };
 /* clang-format on */
@@ -213,13 +217,13 @@ static bool is_nameless(const enx_config_model *m)
                                   m->usd_per_mtok_cached || m->slots);
 }
 
-static enx_status check_worker(const enx_config_model *m, enx_report *report)
+static enx_status check_worker(const enx_config_model *m, bool is_scouted, enx_report *report)
 {
     if (!enx_config_has(m))
         return ENX_FAIL(report, INVALID, "a worker names no model; give it model or remote");
     const char *who = m->model ? m->model : m->remote->model;
     ENX_TRY(check_model(m, who, report));
-    if (m->specialty_count == 0)
+    if (m->specialty_count == 0 && is_scouted)
         return ENX_FAIL(report, INVALID,
                         "worker %s: no specialty; name its languages, as in specialty: [pt_BR]",
                         who);
@@ -246,7 +250,9 @@ static enx_status check_config(const enx_config *c, enx_report *report)
         return ENX_FAIL(report, INVALID, "no model; name a lead, or a scout and workers");
     ENX_TRY(check_model(&c->lead, "lead", report));
     ENX_TRY(check_model(&c->scout, "scout", report));
-    for (unsigned i = 0; i < c->worker_count; i++) ENX_TRY(check_worker(&c->workers[i], report));
+    ENX_TRY(check_model(&c->verifier, "verifier", report));
+    for (unsigned i = 0; i < c->worker_count; i++)
+        ENX_TRY(check_worker(&c->workers[i], enx_config_has(&c->scout), report));
     return ENX_OK;
 }
 
@@ -262,6 +268,7 @@ static void take_values(enx_config *c, yaml_config *y, bool is_single)
         c->machine.param_tokens_per_s_out = default_param_tokens_out;
     c->lead = y->lead;
     c->scout = y->scout;
+    c->verifier = y->verifier;
     c->workers = y->workers;
     c->worker_count = y->workers_count;
     const yaml_above *above = &y->escalate.above;

@@ -11,6 +11,7 @@
  *     scout: {model: scout.gguf}
  *     workers:
  *       - {model: pt_BR.gguf, specialty: [pt_BR]}
+ *     # verifier: {model: judge.gguf}       # says yes or no where a job asks for it
  *     escalate: {above: {"1": 0.1, "2": 0.15, "3": 0.2}}      # or one number for all levels
  *     gate: {min_paragraphs: 4}
  *     amortize: {jobs: 10000}
@@ -58,12 +59,13 @@ typedef struct enx_config_remote {
 typedef struct enx_config_model {
     char              *model; /* path as written; NULL: none */
     enx_config_remote *remote;
-    char   **specialty; /* language tags of a worker */
-    unsigned specialty_count;
-    double  *usd_per_mtok_in; /* NULL: from the machine's price and the model's size */
-    double  *usd_per_mtok_out;
-    double  *usd_per_mtok_cached; /* NULL: of a local model 0, of a remote one as _in */
-    uint32_t slots; /* 0: ENX_CONFIG_SLOTS; of a remote model: requests in flight */
+    char              *family;    /* models that err together (votes count once); NULL: its own */
+    char             **specialty; /* languages and classes of tasks of a worker */
+    unsigned           specialty_count;
+    double            *usd_per_mtok_in; /* NULL: from the machine's price and the model's size */
+    double            *usd_per_mtok_out;
+    double            *usd_per_mtok_cached; /* NULL: of a local model 0, of a remote one as _in */
+    uint32_t           slots; /* 0: ENX_CONFIG_SLOTS; of a remote model: requests in flight */
 } enx_config_model;
 
 typedef struct enx_config_machine {
@@ -79,6 +81,7 @@ typedef struct enx_config {
     enx_config_machine machine;
     enx_config_model   lead;
     enx_config_model   scout;
+    enx_config_model   verifier;
     enx_config_model  *workers;
     unsigned           worker_count;
     double             escalate_above[ENX_CONFIG_LEVELS]; /* error chance, by level; 0: default */

@@ -311,12 +311,30 @@ static char *name_of_path(const char *path)
     return name;
 }
 
+/* Was it made for any class of tasks? */
+static bool has_prompt(const enx_loaded *loaded)
+{
+    static const char prefix[] = "enxame.prompt.";
+    enx_gguf_value    value;
+    for (uint64_t i = 0; i < enx_gguf_key_count(loaded->gguf); i++) {
+        const enx_gguf_str key = enx_gguf_key_at(loaded->gguf, i, &value);
+        if (key.size_bytes > sizeof prefix - 1 && memcmp(key.data, prefix, sizeof prefix - 1) == 0)
+            return true;
+    }
+    return false;
+}
+
 static enx_status check_duty(const local_model *m, enx_duty duty, enx_report *report)
 {
-    const char *needs = duty == ENX_DUTY_SCOUT ? "scout" : "restore";
-    if (enx_loaded_can(&m->skill.loaded, needs)) return ENX_OK;
-    return ENX_FAIL(report, UNSUPPORTED, "%s: cannot be a %s: the file has no key enxame.prompt.%s",
-                    m->name, enx_duty_text(duty), needs);
+    if (m->skill.chat && duty != ENX_DUTY_SCOUT) return ENX_OK;
+    if (duty == ENX_DUTY_SCOUT ? enx_loaded_can(&m->skill.loaded, "scout")
+                               : duty != ENX_DUTY_VERIFIER && has_prompt(&m->skill.loaded))
+        return ENX_OK;
+    return ENX_FAIL(report, UNSUPPORTED, "%s: cannot be a %s: the file has no %s", m->name,
+                    enx_duty_text(duty),
+                    duty == ENX_DUTY_SCOUT      ? "key enxame.prompt.scout"
+                    : duty == ENX_DUTY_VERIFIER ? "chat template that can be used"
+                                                : "key enxame.prompt.* and no chat template");
 }
 
 static enx_status add_model(enx_local *local, const enx_config *config,
@@ -348,6 +366,7 @@ static enx_status add_model(enx_local *local, const enx_config *config,
     local->roster_models[index] =
         (enx_roster_model){ .name = m->name,
                             .duty = duty,
+                            .family = model->family,
                             .languages = (const char *const *)model->specialty,
                             .language_count = model->specialty_count,
                             .price = enx_config_price(config, model, params),
@@ -366,6 +385,8 @@ static enx_status add_models(enx_local *local, const enx_config *config, enx_rep
     for (unsigned i = 0; i < config->worker_count; i++)
         if (config->workers[i].model)
             ENX_TRY(add_model(local, config, &config->workers[i], ENX_DUTY_WORKER, report));
+    if (config->verifier.model)
+        ENX_TRY(add_model(local, config, &config->verifier, ENX_DUTY_VERIFIER, report));
     return ENX_OK;
 }
 

@@ -40,8 +40,8 @@ ENX_MUST_USE enx_status enx_local_open(enx_local **out, const enx_config *config
 /* Stops running calls; their reports are dropped. */
 void                    enx_local_close(enx_local **local);
 
-/* Lead, scout, workers, in this order; names are the files' without folder and ".gguf".  Borrowed
- * until close. */
+/* Lead, scout, workers, verifier, in this order; names are the files' without folder and ".gguf".
+ * Borrowed until close. */
 const enx_roster *enx_local_roster(const enx_local *local);
 /* One job's share of the training cost of a model of the roster. */
 uint64_t          enx_local_fixed_usd_nano(const enx_local *local, uint32_t model);

@@ -124,6 +124,8 @@ void cli_forget_interrupts(void);
 bool cli_is_ending(void);
 
 /* The commands, one a file. */
+int cmd_bench(int argc, char **argv);
+int cmd_bench_certificate(int argc, char **argv);
 int cmd_bill(int argc, char **argv);
 int cmd_cancel(int argc, char **argv);
 int cmd_chat(int argc, char **argv);
@@ -140,6 +142,7 @@ int cmd_market_prices(int argc, char **argv);
 int cmd_market_claims(int argc, char **argv);
 int cmd_market_run(int argc, char **argv);
 int cmd_market_textbook(int argc, char **argv);
+int cmd_mcp(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
@@ -150,6 +153,7 @@ int cmd_scale(int argc, char **argv);
 int cmd_scale_fit(int argc, char **argv);
 int cmd_scale_forecast(int argc, char **argv);
 int cmd_scale_odds(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 
 #endif /* ENX_CLI_CLI_H */

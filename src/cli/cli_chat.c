@@ -172,7 +172,6 @@ static enx_status start(cli_chat *c, const enx_tokens *prompt, bool is_thinking,
 {
     enx_request request = { .prompt = prompt->ids,
                             .prompt_count = (uint32_t)prompt->count,
-                            .goes_on = true,
                             .max_tokens = c->max_tokens ? (uint32_t)c->max_tokens
                                                         : enx_engine_context_tokens(c->engine),
                             .eos = enx_tokenizer_eos(c->loaded.tokenizer),

@@ -28,6 +28,11 @@ void cli_display_init(cli_display *d, const enx_swarm *swarm, const enx_roster *
 static void print_plan(const enx_swarm_summary *s, const char *end)
 {
     static const char *const kinds[] = { "accents", "capitals", "punctuation" };
+    if (s->given) {
+        fprintf(stderr, "class       %s: %s (%s)%s\n", s->given->name,
+                s->is_single ? "lead alone" : "swarm", enx_reason_text(s->gate_reason), end);
+        return;
+    }
     fprintf(stderr, "plan        %s: repair", s->is_single ? "lead alone" : "swarm");
     for (int i = 0; i < 3; i++)
         if (s->plan.kinds >> i & 1) fprintf(stderr, " %s", kinds[i]);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "cli/cli_bill.h"
+#include "cli/cli_command.h"
 #include "cli/cli_display.h"
 #include "plat/clock.h"
 
@@ -81,6 +82,11 @@ static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
         "seed", (json_int_t)s->seed, "in", s->in, "out", s->out, "input",
         s->input_field ? s->input_field : "", "output", s->output_field ? s->output_field : "",
         "report", s->report_field ? s->report_field : "", "plan", s->plan ? s->plan : "");
+    json_object_set_new(json, "caps",
+                        json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)s->caps.tokens, "calls",
+                                  (json_int_t)s->caps.calls, "time_us",
+                                  (json_int_t)s->caps.time_us));
+    if (s->recipe) json_object_set(json, "recipe", s->recipe);
     const enx_status status = cli_json_append(out, json);
     json_decref(json);
     return status;
@@ -111,6 +117,7 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
                              .output_field = text_or_null(json, "output"),
                              .report_field = text_or_null(json, "report"),
                              .plan = text_or_null(json, "plan"),
+                             .recipe = json_object_get(json, "recipe"),
                              .json = json };
     s->accuracy = json_number_value(json_object_get(json, "accuracy"));
     s->confidence = json_number_value(json_object_get(json, "confidence"));
@@ -118,6 +125,10 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
     s->labels = (uint64_t)json_integer_value(json_object_get(json, "labels"));
     s->threads = (uint64_t)json_integer_value(json_object_get(json, "threads"));
     s->seed = (uint64_t)json_integer_value(json_object_get(json, "seed"));
+    const json_t *caps = json_object_get(json, "caps");
+    s->caps.tokens = (uint64_t)json_integer_value(json_object_get(caps, "tokens"));
+    s->caps.calls = (uint64_t)json_integer_value(json_object_get(caps, "calls"));
+    s->caps.time_us = (uint64_t)json_integer_value(json_object_get(caps, "time_us"));
     snprintf(s->swarm, sizeof s->swarm, "%s", swarm ? swarm : "");
     snprintf(s->in, sizeof s->in, "%s", in ? in : "");
     snprintf(s->out, sizeof s->out, "%s", out ? out : "");
@@ -219,8 +230,10 @@ static enx_status set_models(cli_job *job, enx_report *report)
     return ENX_OK;
 }
 
-static enx_status add_job(cli_job *job, const cli_job_settings *s, const char *key,
-                          const cli_job_input *inputs, size_t input_count, enx_report *report)
+/* The row and its inputs, within a transaction. */
+static enx_status add_row(enx_store *store, const cli_job_settings *s, const char *key,
+                          const cli_job_input *inputs, size_t input_count, uint64_t *id,
+                          enx_report *report)
 {
     enx_buf settings;
     enx_buf_init(&settings, 1 << 20);
@@ -234,15 +247,31 @@ static enx_status add_job(cli_job *job, const cli_job_settings *s, const char *k
                                 .goal = s->goal,
                                 .settings = enx_buf_text(&settings),
                                 .key = key };
-    status = enx_store_begin(job->store, report);
-    if (status == ENX_OK) status = enx_store_job_add(job->store, &row, &job->id, report);
+    status = enx_store_job_add(store, &row, id, report);
     for (size_t i = 0; status == ENX_OK && i < input_count; i++)
-        status = enx_store_input_add(job->store, job->id, (uint32_t)i, inputs[i].path,
+        status = enx_store_input_add(store, *id, (uint32_t)i, inputs[i].path,
                                      inputs[i].content.text, inputs[i].content.size_bytes, report);
-    if (status == ENX_OK) status = set_models(job, report);
-    if (status == ENX_OK) status = enx_store_commit(job->store, report);
     enx_buf_deinit(&settings);
     return status;
+}
+
+enx_status cli_job_add(enx_store *store, const cli_job_settings *settings,
+                       const cli_job_input *inputs, size_t input_count, uint64_t *id,
+                       enx_report *report)
+{
+    ENX_TRY(enx_store_begin(store, report));
+    const enx_status status = add_row(store, settings, "", inputs, input_count, id, report);
+    const enx_status committed = enx_store_commit(store, status == ENX_OK ? report : NULL);
+    return status == ENX_OK ? committed : status;
+}
+
+static enx_status add_job(cli_job *job, const cli_job_settings *s, const char *key,
+                          const cli_job_input *inputs, size_t input_count, enx_report *report)
+{
+    ENX_TRY(enx_store_begin(job->store, report));
+    ENX_TRY(add_row(job->store, s, key, inputs, input_count, &job->id, report));
+    ENX_TRY(set_models(job, report));
+    return enx_store_commit(job->store, report);
 }
 
 /* Monotonic within a run, and near the wall clock, so that records of several runs compare. */
@@ -274,6 +303,49 @@ static enx_status set_salt(cli_job *job, enx_report *report)
     return ENX_OK;
 }
 
+static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
+                                       const enx_span *items, uint32_t item_count)
+{
+    const double      delta = s->confidence > 0 ? 1 - s->confidence : 0;
+    enx_swarm_options o = { .job_id = job->id,
+                            .roster = enx_backend_roster(job->backend),
+                            .ports = &job->ports,
+                            .goal = s->goal,
+                            .items = items,
+                            .item_count = item_count,
+                            .given = job->recipe ? &job->recipe->task_class : NULL,
+                            .caps = s->caps,
+                            .target_alpha = s->accuracy > 0 ? 1 - s->accuracy : 0,
+                            .delta = delta,
+                            .audit_labels_max = (uint32_t)s->labels,
+                            .gate_items_min = job->config->gate_min_paragraphs,
+                            .call_timeout_us = call_timeout_us,
+                            .seed = s->seed };
+    o.caps.usd_nano = (uint64_t)llround(s->budget_usd * 1e9);
+    for (int i = 0; i < 3; i++)
+        if (strcmp(s->mode, modes[i]) == 0) o.mode = (enx_swarm_mode)i;
+    for (int i = 1; i < ENX_CONFIG_LEVELS; i++)
+        o.escalate_above_level[i] = job->config->escalate_above[i];
+    return o;
+}
+
+/* A class that the models here cannot do, or whose checks make no sense, costs nothing. */
+static enx_status open_class(cli_job *job, const cli_job_settings *settings, enx_report *report)
+{
+    ENX_TRY(cli_recipe_open(&job->recipe, settings->recipe, report));
+    if (job->recipe->goal) {
+        cli_recipe_close(&job->recipe);
+        return ENX_OK;
+    }
+    ENX_TRY(enx_judge_open(&job->judge, &job->recipe->task_class, report));
+    ENX_TRY(enx_backend_check_class(job->backend, &job->recipe->task_class, report));
+    enx_swarm              *tried = NULL;
+    const enx_swarm_options options = swarm_options(job, settings, NULL, 0);
+    ENX_TRY(enx_swarm_open(&tried, &options, report));
+    enx_swarm_close(&tried);
+    return ENX_OK;
+}
+
 enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
                         const char *key, const cli_job_input *inputs, size_t input_count,
                         bool is_quiet, enx_report *report)
@@ -289,6 +361,7 @@ enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_
     enx_status status = cli_store_open(&job->store, report); /* first: it is quick to fail */
     if (status == ENX_OK) status = enx_config_open(&job->config, settings->swarm, report);
     if (status == ENX_OK) status = enx_backend_open(&job->backend, job->config, &options, report);
+    if (status == ENX_OK && settings->recipe) status = open_class(job, settings, report);
     if (status == ENX_OK && id == 0)
         status = add_job(job, settings, key, inputs, input_count, report);
     if (status == ENX_OK) status = cli_job_lock(job->id, &job->lock_fd, report);
@@ -296,6 +369,7 @@ enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_
     if (status == ENX_OK && id != 0) {
         roster_check check = { enx_backend_roster(job->backend), id, 0 };
         status = enx_store_bill_each(job->store, id, check_model, &check, report);
+        if (status == ENX_OK && check.count == 0) status = set_models(job, report);
     }
     if (status != ENX_OK) {
         cli_job_close(&job);
@@ -310,7 +384,10 @@ void cli_job_close(cli_job **out)
     cli_job *job = *out;
     if (!job) return;
     enx_swarm_close(&job->swarm);
-    enx_backend_close(&job->backend);
+    enx_backend_close(&job->backend); /* its calls know the class */
+    enx_judge_close(&job->judge);
+    cli_recipe_close(&job->recipe);
+    enx_sandbox_close(&job->sandbox);
     enx_config_close(&job->config);
     enx_store_close(&job->store);
     if (job->lock_fd >= 0) close(job->lock_fd);
@@ -341,14 +418,24 @@ static enx_status port_save(void *self, const enx_record *records, size_t record
     return enx_store_save(job->store, records, record_count, report);
 }
 
-static bool port_check(void *self, const char *kind, const enx_call *call, const char *answer,
+static bool port_check(void *self, const enx_check *check, const enx_call *call, const char *answer,
                        size_t answer_bytes, char *reason, size_t reason_bytes)
 {
-    (void)self;
-    if (strcmp(kind, "round_trip") == 0)
+    cli_job       *job = self;
+    const enx_span text = { answer, answer_bytes };
+    if (check->kind == ENX_CHECK_ROUND_TRIP)
         return enx_local_round_trip(call, answer, answer_bytes, reason, reason_bytes);
-    snprintf(reason, reason_bytes, "no check is called %s", kind);
-    return false;
+    if (check->kind == ENX_CHECK_COMMAND)
+        return cli_check_command(&job->sandbox, check->text, text, reason, reason_bytes);
+    return enx_judge_passes(job->judge, check, (enx_span){ call->input, call->input_bytes }, text,
+                            reason, reason_bytes);
+}
+
+static void port_relate(void *self, const enx_check *check, const enx_span *answers, uint32_t count,
+                        bool *is_bad)
+{
+    (void)self;
+    enx_judge_relate(check, answers, count, is_bad);
 }
 
 static void port_measure(void *self, enx_call *call)
@@ -413,7 +500,8 @@ static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *repor
                                                               : turn_us;
         enx_backend_hold(job->backend);
         enx_backend_poll(job->backend, wait_us, hand_over, job);
-        if (cli_is_interrupted() && !is_canceled) {
+        const bool is_planned = job->plans_only && enx_swarm_summary_get(job->swarm).has_plan;
+        if ((cli_is_interrupted() || is_planned) && !is_canceled) {
             is_canceled = true;
             enx_swarm_cancel(job->swarm);
         }
@@ -424,30 +512,6 @@ static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *repor
     if (status == ENX_OK) status = drain(job, report);
     cli_display_finish(&display);
     return status;
-}
-
-static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
-                                       const enx_span *items, uint32_t item_count)
-{
-    const double      delta = s->confidence > 0 ? 1 - s->confidence : 0;
-    enx_swarm_options o = { .job_id = job->id,
-                            .roster = enx_backend_roster(job->backend),
-                            .ports = &job->ports,
-                            .goal = s->goal,
-                            .items = items,
-                            .item_count = item_count,
-                            .caps = { .usd_nano = (uint64_t)llround(s->budget_usd * 1e9) },
-                            .target_alpha = s->accuracy > 0 ? 1 - s->accuracy : 0,
-                            .delta = delta,
-                            .audit_labels_max = (uint32_t)s->labels,
-                            .gate_items_min = job->config->gate_min_paragraphs,
-                            .call_timeout_us = call_timeout_us,
-                            .seed = s->seed };
-    for (int i = 0; i < 3; i++)
-        if (strcmp(s->mode, modes[i]) == 0) o.mode = (enx_swarm_mode)i;
-    for (int i = 1; i < ENX_CONFIG_LEVELS; i++)
-        o.escalate_above_level[i] = job->config->escalate_above[i];
-    return o;
 }
 
 /* Read the plan that was given; *has tells if one was. */
@@ -477,9 +541,11 @@ enx_status cli_job_run(cli_job *job, const cli_job_settings *settings, const enx
                               .cancel = port_cancel,
                               .save = port_save,
                               .check = port_check,
+                              .relate = port_relate,
                               .measure = port_measure,
                               .now_us = port_now_us,
                               .random_u64 = port_random_u64 };
+    job->plans_only = settings->plans_only;
     enx_swarm_options options = swarm_options(job, settings, items, item_count);
     enx_plan          plan;
     bool              has_plan = false;
@@ -539,7 +605,7 @@ static json_t *plan_json(const enx_swarm_summary *s)
 {
     enx_buf text;
     json_t *out = NULL;
-    if (!s->has_plan) return json_null();
+    if (!s->has_plan || s->given) return json_null();
     enx_buf_init(&text, ENX_PLAN_BYTES_MAX);
     if (enx_plan_to_json(&s->plan, &text) == ENX_OK) out = json_loads(enx_buf_text(&text), 0, NULL);
     enx_buf_deinit(&text);

@@ -15,27 +15,33 @@
 #define ENX_CLI_CLI_JOB_H
 
 #include "backend/backend.h"
+#include "check/judge.h"
 #include "cli/cli.h"
+#include "cli/cli_recipe.h"
+#include "sandbox/sandbox.h"
 #include "store/store.h"
 #include "swarm/swarm.h"
 
 /* What a job is; kept as JSON in the store, so that it can go on later. */
 typedef struct cli_job_settings {
-    const char *command; /* run, map */
-    const char *goal;
-    const char *mode; /* swarm, workers, lead */
-    char        swarm[CLI_PATH_BYTES_MAX];
-    double      accuracy;   /* 0: no target */
-    double      confidence; /* 0: .95 */
-    uint64_t    labels;     /* audits at most; 0 without target: none */
-    double      budget_usd; /* 0: no cap */
-    uint64_t    threads;    /* 0: the swarm file's */
-    uint64_t    seed;       /* of the audits; 0: by chance */
-    const char *plan;       /* JSON, or the path of a file with it; NULL: the lead writes it */
-    char        in[CLI_PATH_BYTES_MAX]; /* map */
-    char        out[CLI_PATH_BYTES_MAX];
-    const char *input_field, *output_field, *report_field;
-    json_t     *json; /* owns the texts of a job that was read back; may be NULL */
+    const char     *command; /* run, map */
+    const char     *goal;
+    const char     *mode; /* swarm, workers, lead */
+    char            swarm[CLI_PATH_BYTES_MAX];
+    double          accuracy;   /* 0: no target */
+    double          confidence; /* 0: .95 */
+    uint64_t        labels;     /* audits at most; 0 without target: none */
+    double          budget_usd; /* 0: no cap */
+    uint64_t        threads;    /* 0: the swarm file's */
+    uint64_t        seed;       /* of the audits; 0: by chance */
+    const char     *plan;       /* JSON, or the path of a file with it; NULL: the lead writes it */
+    char            in[CLI_PATH_BYTES_MAX]; /* map */
+    char            out[CLI_PATH_BYTES_MAX];
+    const char     *input_field, *output_field, *report_field;
+    enx_budget_caps caps;   /* beside budget_usd; 0: none */
+    json_t         *recipe; /* what JOB.yaml says (cli_recipe.h); NULL: no such file */
+    bool            plans_only; /* stop, as by Ctrl-C, when there is a plan; not kept */
+    json_t         *json;   /* owns the texts of a job that was read back; may be NULL */
 } cli_job_settings;
 
 typedef struct cli_job {
@@ -46,10 +52,13 @@ typedef struct cli_job {
     enx_backend *backend;
     enx_swarm   *swarm;
     enx_ports    ports;
+    cli_recipe  *recipe; /* of a class; NULL: text is restored */
+    enx_judge   *judge;
+    enx_sandbox *sandbox; /* opened by the first check that runs a command */
     int          lock_fd; /* -1: none */
     bool         is_grouped;
     uint64_t     clock_offset_us; /* wall less monotonic */
-    bool         is_quiet;
+    bool         is_quiet, plans_only;
     double       seconds;
 } cli_job;
 
@@ -79,6 +88,10 @@ typedef struct cli_job_input {
     const char *path;
     enx_span    content;
 } cli_job_input;
+/* Put a `run` or `map` into the store and no more: cli_job_open with its id begins it. */
+ENX_MUST_USE enx_status cli_job_add(enx_store *store, const cli_job_settings *settings,
+                                    const cli_job_input *inputs, size_t input_count, uint64_t *id,
+                                    enx_report *report);
 ENX_MUST_USE enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
                                      const char *key, const cli_job_input *inputs,
                                      size_t input_count, bool is_quiet, enx_report *report);

@@ -3,7 +3,6 @@
  *
  * The output is written whole, once, at the end; until then the work is in the store.  So the same
  * command, or `enxame resume`, goes on wherever the process was killed. */
-#include "backend/yaml.h"
 #include "base/mem.h"
 #include "cli/cli_text.h"
 #include "cli/cmd_run.h"
@@ -15,51 +14,52 @@
 
 enum { MAP_BYTES_MAX = 1 << 28, MAP_RECORDS_MAX = ENX_SWARM_ITEMS_MAX };
 
-/* ---- JOB.yaml ------------------------------------------------------------------------------- */
-
-typedef struct map_recipe {
-    char *goal, *input, *output, *report;
-} map_recipe;
-
-#define OPTIONAL_TEXT (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
-/* clang-format off */
-static const cyaml_schema_field_t recipe_fields[] = {
-    CYAML_FIELD_STRING_PTR("goal", CYAML_FLAG_POINTER, map_recipe, goal, 1, 65536),
-    CYAML_FIELD_STRING_PTR("input", OPTIONAL_TEXT, map_recipe, input, 1, 255),
-    CYAML_FIELD_STRING_PTR("output", OPTIONAL_TEXT, map_recipe, output, 1, 255),
-    CYAML_FIELD_STRING_PTR("report", OPTIONAL_TEXT, map_recipe, report, 1, 255),
-    CYAML_FIELD_END
-};
-/* clang-format on */
-static const cyaml_schema_value_t recipe_schema = {
-    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, map_recipe, recipe_fields),
-};
-static const char *const recipe_keys[] = { "goal", "input", "output", "report" };
-
-static enx_status load_recipe(map_recipe **out, const char *path, enx_report *report)
-{
-    enx_buf text;
-    enx_buf_init(&text, 1 << 20);
-    enx_status status = cli_read(&text, path, report);
-    if (status == ENX_OK)
-        status = enx_yaml_load((void **)out, &recipe_schema, &text, path, recipe_keys, 4, report);
-    enx_buf_deinit(&text);
-    return status;
-}
-
 /* ---- Records -------------------------------------------------------------------------------- */
 
 typedef struct map_record {
     json_t  *json;         /* the whole line */
     uint32_t first, count; /* items */
+    size_t   input_bytes;  /* of a record that is one task */
 } map_record;
 
 typedef struct map_state {
-    enx_buf     text; /* of the input file */
+    enx_buf     text;   /* of the input file */
+    cli_recipe *recipe; /* of a class; NULL: texts are restored */
+    enx_buf     inputs; /* of the items, where they are made of records */
     map_record *records;
     size_t      count;
     cli_items   items;
 } map_state;
+
+/* What the record gives to its one task goes to `inputs`; spans are made when that is complete. */
+static enx_status read_input(map_state *s, const json_t *json, size_t number,
+                             const cli_job_settings *settings, enx_report *report)
+{
+    const size_t     before = s->inputs.size_bytes;
+    const enx_status status = cli_recipe_input(s->recipe, json, &s->inputs, report);
+    if (status != ENX_OK) {
+        enx_report_wrap(report, "%s:%zu", settings->in, number);
+        return status;
+    }
+    map_record *r = &s->records[s->count - 1];
+    r->first = (uint32_t)(s->count - 1);
+    r->count = 1;
+    r->input_bytes = s->inputs.size_bytes - before;
+    return ENX_OK;
+}
+
+static enx_status span_inputs(map_state *s, enx_report *report)
+{
+    const char *at = enx_buf_text(&s->inputs);
+    s->items.spans = ENX_MEM_NEW(enx_span, s->count ? s->count : 1);
+    if (!s->items.spans) return ENX_FAIL(report, NOMEM, "no memory for %zu tasks", s->count);
+    s->items.count = s->items.capacity = (uint32_t)s->count;
+    for (size_t i = 0; i < s->count; i++) {
+        s->items.spans[i] = (enx_span){ at, s->records[i].input_bytes };
+        at += s->records[i].input_bytes;
+    }
+    return ENX_OK;
+}
 
 static enx_status read_record(map_state *s, const char *line, size_t size_bytes, size_t number,
                               const cli_job_settings *settings, enx_report *report)
@@ -71,6 +71,7 @@ static enx_status read_record(map_state *s, const char *line, size_t size_bytes,
                         error.text, error.column);
     s->records[s->count] = (map_record){ .json = json, .first = s->items.count };
     s->count++; /* released with the rest from here on */
+    if (s->recipe) return read_input(s, json, number, settings, report);
     const json_t *field = json_object_get(json, settings->input_field);
     if (!json_is_string(field))
         return ENX_FAIL(report, FORMAT,
@@ -101,7 +102,7 @@ static enx_status read_records(map_state *s, const cli_job_settings *settings, e
             ENX_TRY(read_record(s, at, size_bytes, number, settings, report));
         at += size_bytes + 1;
     }
-    return ENX_OK;
+    return s->recipe ? span_inputs(s, report) : ENX_OK;
 }
 
 static void close_state(map_state *s)
@@ -110,13 +111,27 @@ static void close_state(map_state *s)
     enx_mem_free(s->records);
     cli_items_deinit(&s->items);
     enx_buf_deinit(&s->text);
+    enx_buf_deinit(&s->inputs);
+    cli_recipe_close(&s->recipe);
 }
 
 /* ---- Output --------------------------------------------------------------------------------- */
 
-static enx_status write_record(const map_state *s, const map_record *r, const cli_job *job,
-                               const cli_job_settings *settings, enx_buf *field, enx_buf *out,
-                               enx_report *report)
+/* What a task of a class gave: a value where it has a schema, else text; null without an answer. */
+static json_t *answer_of(const cli_recipe *recipe, const cli_job *job, uint32_t item)
+{
+    const enx_swarm_answer a = enx_swarm_result(job->swarm, item);
+    if (a.state != ENX_TASK_ACCEPTED) return json_null();
+    json_t *value = recipe->task_class.schema
+                        ? json_loadb(a.answer.text, a.answer.size_bytes, JSON_DECODE_ANY, NULL)
+                        : NULL;
+    return value ? value : cli_json_text(a.answer.text, a.answer.size_bytes);
+}
+
+/* A text with its paragraphs restored. */
+static enx_status append_restored(const map_state *s, const map_record *r, const cli_job *job,
+                                  const cli_job_settings *settings, enx_buf *field,
+                                  enx_report *report)
 {
     const json_t *input = json_object_get(r->json, settings->input_field);
     enx_buf_clear(field);
@@ -126,8 +141,21 @@ static enx_status write_record(const map_state *s, const map_record *r, const cl
                                    report));
     else if (enx_buf_append(field, json_string_value(input), json_string_length(input)) != ENX_OK)
         return ENX_FAIL(report, LIMIT, "the output is too long");
-    json_object_set_new(r->json, settings->output_field,
-                        cli_json_text(enx_buf_text(field), field->size_bytes));
+    return ENX_OK;
+}
+
+static enx_status write_record(const map_state *s, const map_record *r, const cli_job *job,
+                               const cli_job_settings *settings, enx_buf *field, enx_buf *out,
+                               enx_report *report)
+{
+    json_t *answer;
+    if (s->recipe) {
+        answer = answer_of(s->recipe, job, r->first);
+    } else {
+        ENX_TRY(append_restored(s, r, job, settings, field, report));
+        answer = cli_json_text(enx_buf_text(field), field->size_bytes);
+    }
+    json_object_set_new(r->json, settings->output_field, answer);
     if (settings->report_field && job) {
         json_t *reports = json_array();
         for (uint32_t i = 0; i < r->count; i++)
@@ -174,42 +202,84 @@ static enx_status deliver(const map_state *s, cli_job *job, const cli_job_settin
     return enx_store_job_set_delivered(job->store, job->id, report);
 }
 
-static uint64_t hash_more(uint64_t hash, const void *bytes, size_t size_bytes)
+static uint64_t hash_more(uint64_t hash, const char *text)
 {
-    const uint8_t *at = bytes;
-    for (size_t i = 0; i < size_bytes; i++) hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return (hash ^ 1) * UINT64_C(0x100000001b3);
 }
 
-/* The same command over the same records: what may differ are money, threads and time. */
-static void make_key(char out[40], const map_state *s, const cli_job_settings *t)
+/* Whoever writes the same file from the same file goes on with the job that was to do it. */
+static void make_key(char out[40], const cli_job_settings *t)
 {
-    const char *const parts[] = { t->command,
-                                  t->goal,
-                                  t->mode,
-                                  t->swarm,
-                                  t->in,
-                                  t->out,
-                                  t->input_field,
-                                  t->output_field,
-                                  t->report_field ? t->report_field : "",
-                                  t->plan ? t->plan : "" };
-    const double      numbers[] = { t->accuracy, t->confidence, (double)t->labels };
-    uint64_t          hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        hash = hash_more(hash, parts[i], strlen(parts[i]) + 1);
-    hash = hash_more(hash, numbers, sizeof numbers);
-    hash = hash_more(hash, enx_buf_text(&s->text), s->text.size_bytes);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    hash = hash_more(hash, t->in);
+    hash = hash_more(hash, t->out);
     snprintf(out, 40, "map %016" PRIx64, hash);
 }
 
-static enx_status find_unfinished(const char *key, uint64_t *id, enx_report *report)
+static bool is_same_text(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+/* The first setting that is another one now, or NULL.  Money, time and threads may be others. */
+static const char *difference(const cli_job_settings *was, const cli_job_settings *is)
+{
+    const struct {
+        const char *key, *was, *is;
+    } texts[] = {
+        { "goal", was->goal, is->goal },
+        { "mode", was->mode, is->mode },
+        { "swarm", was->swarm, is->swarm },
+        { "plan", was->plan, is->plan },
+        { "input", was->input_field, is->input_field },
+        { "output", was->output_field, is->output_field },
+        { "report", was->report_field, is->report_field },
+    };
+    const char *key = cli_recipe_difference(was->recipe, is->recipe);
+    for (size_t i = 0; !key && i < sizeof texts / sizeof *texts; i++)
+        if (!is_same_text(texts[i].was, texts[i].is)) key = texts[i].key;
+    if (!key && was->accuracy != is->accuracy) key = "accuracy";
+    if (!key && was->confidence != is->confidence) key = "confidence";
+    if (!key && was->labels != is->labels) key = "labels";
+    return key;
+}
+
+static enx_status check_unchanged(enx_store *store, uint64_t id, const cli_job_settings *settings,
+                                  enx_report *report)
+{
+    cli_job_settings was = { 0 };
+    ENX_TRY(cli_job_settings_get(store, id, &was, report));
+    const char *key = difference(&was, settings);
+    enx_status  status = ENX_OK;
+    if (key)
+        status = ENX_FAIL(report, INVALID,
+                          "job %llu writes this output and is not finished, and `%s` was another "
+                          "one when it began: put it back, or `enxame cancel %llu` first",
+                          (unsigned long long)id, key, (unsigned long long)id);
+    cli_job_settings_close(&was);
+    return status;
+}
+
+static enx_status find_unfinished(const char *key, const cli_job_settings *settings, uint64_t *id,
+                                  enx_report *report)
 {
     enx_store *store = NULL;
     ENX_TRY(cli_store_open(&store, report));
-    const enx_status status = enx_store_job_find(store, key, id, report);
+    enx_status status = enx_store_job_find(store, key, id, report);
+    if (status == ENX_OK && *id) status = check_unchanged(store, *id, settings, report);
     enx_store_close(&store);
     return status;
+}
+
+/* Of a job of a class the tasks are made of records, by its file. */
+static enx_status open_state(map_state *s, const cli_job_settings *settings, enx_report *report)
+{
+    enx_buf_init(&s->text, MAP_BYTES_MAX);
+    enx_buf_init(&s->inputs, MAP_BYTES_MAX);
+    if (settings->recipe) ENX_TRY(cli_recipe_open(&s->recipe, settings->recipe, report));
+    if (s->recipe && s->recipe->goal) cli_recipe_close(&s->recipe);
+    return read_records(s, settings, report);
 }
 
 enx_status cli_map_job(const cli_job_settings *settings, uint64_t id, const cli_args *args,
@@ -219,8 +289,7 @@ enx_status cli_map_job(const cli_job_settings *settings, uint64_t id, const cli_
     cli_job   *job = NULL;
     char       key[40] = "";
     enx_report end_report = { 0 };
-    enx_buf_init(&s.text, MAP_BYTES_MAX);
-    enx_status end = ENX_OK, status = read_records(&s, settings, report);
+    enx_status end = ENX_OK, status = open_state(&s, settings, report);
     if (status == ENX_OK && s.items.count == 0) {
         fprintf(stderr, "enxame map: no record holds text: nothing to do, nothing to pay\n");
         status = write_records(&s, NULL, settings, report);
@@ -230,8 +299,8 @@ enx_status cli_map_job(const cli_job_settings *settings, uint64_t id, const cli_
                                      settings->out));
         goto done;
     }
-    if (status == ENX_OK) make_key(key, &s, settings);
-    if (status == ENX_OK && id == 0) status = find_unfinished(key, &id, report);
+    make_key(key, settings);
+    if (status == ENX_OK && id == 0) status = find_unfinished(key, settings, &id, report);
     if (status == ENX_OK)
         status = cli_job_open(&job, settings, id, key, NULL, 0, args->is_json, report);
     if (status == ENX_OK && job->is_resumed && !args->is_json)
@@ -253,21 +322,42 @@ done:
 
 /* ---- The command ---------------------------------------------------------------------------- */
 
+/* What the file says holds where the command line says nothing. */
+static void take_recipe(cli_job_settings *s, const cli_recipe *r)
+{
+    const bool is_class = r->goal == NULL;
+    s->goal = is_class ? r->task_class.name : r->goal;
+    s->input_field = r->input ? r->input : is_class ? "" : "text";
+    s->output_field = r->output ? r->output : is_class ? "answer" : "restored";
+    s->report_field = r->report;
+    if (s->accuracy == 0) s->accuracy = r->accuracy;
+    if (s->confidence == 0) s->confidence = r->confidence;
+    if (s->labels == 0) s->labels = r->labels;
+    if (s->budget_usd == 0) s->budget_usd = (double)r->caps.usd_nano * 1e-9;
+    if (s->caps.tokens == 0) s->caps.tokens = r->caps.tokens;
+    if (s->caps.calls == 0) s->caps.calls = r->caps.calls;
+    if (s->caps.time_us == 0) s->caps.time_us = r->caps.time_us;
+}
+
 static enx_status map(cli_job_settings *settings, const char *swarm, const char *out,
                       const cli_args *args, enx_report *report)
 {
-    map_recipe *recipe = NULL;
+    cli_recipe *recipe = NULL;
     ENX_TRY(cli_job_check(settings, swarm, report));
     if (!out) return ENX_FAIL(report, INVALID, "-o OUT.jsonl is missing");
-    ENX_TRY(load_recipe(&recipe, args->operands.items[0], report));
-    settings->goal = recipe->goal;
-    settings->input_field = recipe->input ? recipe->input : "text";
-    settings->output_field = recipe->output ? recipe->output : "restored";
-    settings->report_field = recipe->report;
-    cli_absolute_path(settings->in, args->operands.items[1]);
-    cli_absolute_path(settings->out, out);
-    const enx_status status = cli_map_job(settings, 0, args, report);
-    enx_yaml_free(&recipe_schema, recipe);
+    const char *path = args->operands.items[0];
+    enx_status  status = cli_recipe_read(&settings->recipe, path, report);
+    if (status != ENX_OK) return status;
+    status = cli_recipe_open(&recipe, settings->recipe, report);
+    if (status != ENX_OK) enx_report_wrap(report, "%s", path);
+    if (status == ENX_OK) {
+        take_recipe(settings, recipe);
+        cli_absolute_path(settings->in, args->operands.items[1]);
+        cli_absolute_path(settings->out, out);
+        status = cli_map_job(settings, 0, args, report);
+    }
+    cli_recipe_close(&recipe);
+    json_decref(settings->recipe);
     return status;
 }
 
@@ -281,11 +371,12 @@ int cmd_map(int argc, char **argv)
     cli_job_options(options + 1, &settings, &swarm);
     const cli_spec spec = {
         "map [options] JOB.yaml IN.jsonl -o OUT.jsonl",
-        "Do one job over many records.  JOB.yaml names the goal and the fields:\n"
-        "    goal: put the accents back\n"
-        "    input: text          # default\n"
-        "    output: restored     # default\n"
-        "    report: how          # optional: how each answer came about\n"
+        "Do one job over many records.  JOB.yaml says what is asked of each, how answers look and\n"
+        "how they are checked (docs/jobs.md), or names a goal for texts to be restored:\n"
+        "    class: packages                      goal: put the accents back\n"
+        "    input: '{package}: {about}'          input: text\n"
+        "    schema: schema.json                  output: restored\n"
+        "    checks: [schema]                     report: how\n"
         "Stopped at any moment, the same command goes on.",
         "enxame map jobs/restore/job.yaml in.jsonl -o out.jsonl --accuracy 0.98",
         options,

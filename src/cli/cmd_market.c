@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/cli_market.h"
+#include "cli/cli_verbs.h"
 #include "market/entry.h"
 
 #include <math.h>
@@ -317,38 +318,22 @@ static int cmd_market_keys(int argc, char **argv)
     return status == ENX_OK ? 0 : cli_fail("market keys", &args, status, &report);
 }
 
-typedef struct verb {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *about;
-} verb;
-
-static const verb verbs[] = {
-    { "solve", cmd_market_solve, "SCENARIO.yaml: prices, shares and profits of a market" },
-    { "claims", cmd_market_claims, "SCENARIO.yaml: seven claims, and where each verdict flips" },
-    { "run", cmd_market_run, "SCENARIO.yaml: years of a market, drawn many times" },
-    { "buy", cmd_market_buy, "JOB.yaml: an API, an own model, or a swarm" },
-    { "learn", cmd_market_learn, "HISTORY.csv: a learning rate out of costs that were" },
-    { "textbook", cmd_market_textbook, "[MARKET KEY=VALUE...]: what a pencil solves" },
-    { "prices", cmd_market_prices, "[WORD]: what models cost by API, a dated table" },
-    { "keys", cmd_market_keys, "what can stand in a scenario: unit, range, default, source" },
-};
-
-enum { VERB_COUNT = sizeof verbs / sizeof *verbs };
-
-static void print_verbs(FILE *out)
-{
-    fprintf(out, "Usage: enxame market WHAT [FILE.yaml] [options]\n\n");
-    for (int i = 0; i < VERB_COUNT; i++) fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].about);
-    fprintf(out, "\nExample: enxame market solve jobs/market/oligopoly.yaml\n");
-}
-
 int cmd_market(int argc, char **argv)
 {
-    for (int i = 0; argc > 1 && i < VERB_COUNT; i++)
-        if (strcmp(argv[1], verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
-    const bool is_help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
-    if (!is_help) fprintf(stderr, "enxame market: say what to do\n");
-    print_verbs(is_help ? stdout : stderr);
-    return is_help ? 0 : enx_status_exit_code(ENX_INVALID);
+    static const cli_verb items[] = {
+        { "solve", cmd_market_solve, "SCENARIO.yaml: prices, shares and profits of a market" },
+        { "claims", cmd_market_claims, "SCENARIO.yaml: seven claims, and where each flips" },
+        { "run", cmd_market_run, "SCENARIO.yaml: years of a market, drawn many times" },
+        { "buy", cmd_market_buy, "JOB.yaml: an API, an own model, or a swarm" },
+        { "learn", cmd_market_learn, "HISTORY.csv: a learning rate out of costs that were" },
+        { "textbook", cmd_market_textbook, "[MARKET KEY=VALUE...]: what a pencil solves" },
+        { "prices", cmd_market_prices, "[WORD]: what models cost by API, a dated table" },
+        { "keys", cmd_market_keys, "what can stand in a scenario: unit, range, default, source" },
+    };
+    static const cli_verbs verbs = {
+        "market", "WHAT [FILE.yaml] [options]",
+        NULL,     "enxame market solve jobs/market/oligopoly.yaml",
+        items,    sizeof items / sizeof *items,
+    };
+    return cli_run_verb(&verbs, argc, argv);
 }

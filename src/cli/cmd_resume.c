@@ -35,7 +35,7 @@ static enx_status resume_run(const cli_job_settings *settings, uint64_t id, cons
     return status;
 }
 
-static enx_status resume(const cli_args *args, double budget_usd, const char *out,
+static enx_status resume(const cli_args *args, double budget_usd, bool plans_only, const char *out,
                          enx_report *report)
 {
     enx_store       *store = NULL;
@@ -48,6 +48,7 @@ static enx_status resume(const cli_args *args, double budget_usd, const char *ou
     if (status == ENX_OK) {
         const char *state = json_string_value(json_object_get(settings.json, "state"));
         if (budget_usd > 0) settings.budget_usd = budget_usd;
+        settings.plans_only = plans_only;
         if (strcmp(state, "canceled") == 0)
             status = ENX_FAIL(report, CANCELED, "job %llu was canceled; start a new one",
                               (unsigned long long)id);
@@ -63,9 +64,12 @@ int cmd_resume(int argc, char **argv)
 {
     const char      *out = NULL;
     double           budget_usd = 0;
+    bool             plans_only = false;
     const cli_option options[] = {
         { "output", 'o', CLI_TEXT, &out, "FILE", "where the answer of a `run` goes (stdout)" },
         { "budget", '\0', CLI_REAL, &budget_usd, "USD", "a new budget for all of the job" },
+        { "plan-only", '\0', CLI_FLAG, &plans_only, NULL,
+          "stop when there is a plan; resume again to carry it out" },
     };
     const cli_spec spec = { "resume JOB",
                             "Go on with a job that was stopped; what is finished is "
@@ -73,7 +77,7 @@ int cmd_resume(int argc, char **argv)
                             "again, for nothing.",
                             "enxame resume 7",
                             options,
-                            2,
+                            3,
                             1,
                             1 };
     cli_args       args;
@@ -81,6 +85,6 @@ int cmd_resume(int argc, char **argv)
     enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
     if (status == ENX_OK && args.is_help) return 0;
     cli_catch_interrupts();
-    if (status == ENX_OK) status = resume(&args, budget_usd, out, &report);
+    if (status == ENX_OK) status = resume(&args, budget_usd, plans_only, out, &report);
     return status == ENX_OK ? 0 : cli_fail("resume", &args, status, &report);
 }

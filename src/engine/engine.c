@@ -16,17 +16,21 @@
  * (2) The mask stands after `scored` outputs, always.
  * (3) A place where the mask allows one token needs no logits: its probability is 1.  Such tokens
  *     are appended at once, and evaluated together with the next one that is a real choice.
- * (4) Every running sequence has at least one row to evaluate, and gets at least one a step.
+ * (4) Every running sequence has at least one row to evaluate, and gets at least one a step, unless
+ *     it is paused.
  * (5) Draw n of a request is the n-th stream of its seed, so nothing else moves it.
- * (6) A slot that is free still holds the keys and values of its first `evaluated` tokens.  A row's
- *     numbers depend on the tokens before it alone, so a sequence that begins with the same ones
- *     goes on behind them; the last token of its prompt is evaluated again, for (1).
+ * (6) A row's numbers depend on the tokens before it alone, so a position that is filled for one
+ *     sequence is passed over by all that share its page; one that has to give a hidden state is
+ *     evaluated again, but not stored again.
+ * (7) Pages for all that a sequence may become are taken when it is submitted, so that a running
+ *     sequence never waits for memory.
  */
 #include "engine/engine.h"
 
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "engine/prefix.h"
 #include "engine/sampler.h"
 #include "model/forward.h"
 
@@ -35,14 +39,23 @@
 enum {
     SLOTS_DEFAULT = 16,
     BATCH_DEFAULT = 128,
+    PIECE_ROWS = 32,     /* of a prompt, before another job has its turn */
     KEPT_ALLOWED = 256,  /* allowed tokens that a slot remembers until its logits are there */
     FULL_HEAD_SHARE = 4, /* above a quarter of the vocabulary all logits are cheaper */
 };
+
+/* Requests that share rows with others as one. */
+typedef struct job {
+    uint64_t id;
+    uint64_t rows; /* that it got beyond the first of each step */
+    uint32_t running_count;
+} job;
 
 typedef struct slot {
     uint64_t    id;
     bool        is_used;
     bool        is_canceled;
+    bool        is_paused;
     bool        is_done;
     bool        has_eos;
     bool        has_allowed; /* `allowed` is what the mask allows at output `scored` */
@@ -51,7 +64,10 @@ typedef struct slot {
     uint32_t    count;
     uint32_t    evaluated;
     uint32_t    scored;
-    uint32_t    quota; /* rows in this step */
+    uint32_t    quota;                           /* rows in this step */
+    uint32_t    evaluated_before, cached_before; /* this step */
+    job        *job;
+    enx_chain   chain;
     uint32_t    allowed_count;
     enx_usage   usage;
     uint32_t   *tokens;   /* [context] */
@@ -71,10 +87,14 @@ struct enx_engine {
     enx_engine_options options;
     uint32_t           vocab_count;
     enx_forward       *forward; /* owned */
+    enx_kv            *kv;      /* the forward pass's */
+    enx_prefix        *prefix;  /* owned */
+    enx_engine_counts  counts;
     const enx_kernels *kernels;
     uint64_t           next_id;
     uint64_t           memory_bytes;
     slot              *slots;     /* owned, [slot_count] */
+    job               *jobs;      /* owned, [slot_count] */
     uint32_t          *token_mem; /* owned, three arrays of [slot_count][context] */
     uint32_t *id_mem;       /* owned, [HEAD_ROWS + 1][vocab]: allowed tokens, the last for order */
     float    *logit_mem;    /* owned, [HEAD_ROWS + 1][vocab]: the last for weights */
@@ -139,7 +159,7 @@ static void list_top(const enx_engine *e, const slot *s, const enx_candidates *c
 }
 
 /* Is the text that comes next without choice?  Then settle its first token. */
-static bool skip_forced(const enx_engine *e, slot *s)
+static bool skip_forced(enx_engine *e, slot *s)
 {
     const enx_request *r = &s->request;
     if (!r->skips_forced || r->sampling.bias_count || s->scored < r->forced_count) return false;
@@ -148,11 +168,12 @@ static bool skip_forced(const enx_engine *e, slot *s)
     const float certain = 0;
     list_top(e, s, &(enx_candidates){ &certain, &id, 1 });
     settle(s, id, 0, id);
+    e->counts.forced++;
     return true;
 }
 
 /* Settle the outputs at which the mask leaves no choice; then know what it allows next. */
-static void advance(const enx_engine *e, slot *s)
+static void advance(enx_engine *e, slot *s)
 {
     while (s->request.mask && !s->is_done) {
         if (skip_forced(e, s)) continue;
@@ -171,6 +192,7 @@ static void advance(const enx_engine *e, slot *s)
             const float certain = 0;
             list_top(e, s, &(enx_candidates){ &certain, ids, 1 });
             settle(s, ids[0], 0, ids[0]);
+            e->counts.forced++;
         }
     }
 }
@@ -184,31 +206,92 @@ static uint32_t pending_count(const slot *s)
 
 /* ---- filling the batch ------------------------------------------------- */
 
-/* A row for each running sequence, the rest in the order of the requests' age. */
+/* Does the row of a known token give a hidden state?  (1) */
+static bool wants_hidden(const slot *s, uint32_t position)
+{
+    return position + 1 >= s->request.prompt_count + s->scored;
+}
+
+/* Is the next position filled, by whoever it was? */
+static bool is_filled(const enx_engine *e, const slot *s)
+{
+    const uint32_t index = s->evaluated / ENX_KV_PAGE;
+    return index < s->chain.tree_count &&
+           enx_prefix_filled(e->prefix, s->chain.pages[index]) > s->evaluated % ENX_KV_PAGE;
+}
+
+/* Pass over what others were evaluated for.  (6) */
+static void pass_filled(const enx_engine *e, slot *s)
+{
+    while (s->evaluated < s->count && !wants_hidden(s, s->evaluated) && is_filled(e, s)) {
+        s->evaluated++;
+        s->usage.tokens_cached++;
+    }
+}
+
+/* Does `a` get rows for its prompt before b? */
+static bool goes_first(const slot *a, const slot *b)
+{
+    if (!b) return true;
+    if (a->request.priority != b->request.priority)
+        return a->request.priority > b->request.priority;
+    if (a->job->rows != b->job->rows) return a->job->rows < b->job->rows;
+    return a->id < b->id;
+}
+
+/* The sequence that gets the next rows beyond its first; NULL: nobody wants any. */
+static slot *next_to_serve(const enx_engine *e)
+{
+    slot *first = NULL;
+    for (uint32_t i = 0; i < e->options.slot_count; i++) {
+        slot *s = &e->slots[i];
+        if (s->quota > 0 && s->quota < pending_count(s) && goes_first(s, first)) first = s;
+    }
+    return first;
+}
+
+/* A row for each running sequence; the rest by priority, then job, then age, in pieces small enough
+ * for jobs to take turns within a batch. */
 static void share_rows(enx_engine *e)
 {
     uint32_t left = e->options.batch_tokens;
-    uint64_t waiting = 0; /* rows beyond the first of each */
     for (uint32_t i = 0; i < e->options.slot_count; i++) {
         slot *s = &e->slots[i];
-        s->quota = s->is_used && !s->is_done ? 1 : 0;
+        s->quota = s->is_used && !s->is_done && !s->is_paused ? 1 : 0;
         left -= s->quota;
-        if (s->quota) waiting += pending_count(s) - 1;
+        s->evaluated_before = s->evaluated;
+        s->cached_before = (uint32_t)s->usage.tokens_cached;
+        if (s->quota) pass_filled(e, s);
     }
-    uint64_t served = 0; /* ids up to here have their share; ids start at 1 */
-    while (left > 0 && waiting > 0) {
-        slot *oldest = NULL;
-        for (uint32_t i = 0; i < e->options.slot_count; i++) {
-            slot *s = &e->slots[i];
-            if (s->quota && s->id > served && (!oldest || s->id < oldest->id)) oldest = s;
-        }
-        if (!oldest) return;
-        const uint32_t more = pending_count(oldest) - oldest->quota;
-        oldest->quota += more < left ? more : left;
-        left -= oldest->quota - 1;
-        waiting -= more;
-        served = oldest->id;
+    slot *s;
+    while (left > 0 && (s = next_to_serve(e)) != NULL) {
+        uint32_t more = pending_count(s) - s->quota;
+        if (more > PIECE_ROWS) more = PIECE_ROWS;
+        if (more > left) more = left;
+        s->quota += more;
+        s->job->rows += more;
+        left -= more;
     }
+}
+
+/* The row of a sequence's next position. */
+static void add_row(enx_engine *e, slot *s, uint32_t *row_count, uint32_t *want_count)
+{
+    const uint32_t position = s->evaluated, index = position / ENX_KV_PAGE;
+    const bool     wants = wants_hidden(s, position), is_stored = is_filled(e, s);
+    e->rows[(*row_count)++] = (enx_row){ .token = s->tokens[position],
+                                         .slot = (uint32_t)(s - e->slots),
+                                         .position = position,
+                                         .wants_hidden = wants,
+                                         .is_stored = is_stored };
+    if (index < s->chain.tree_count && !is_stored)
+        enx_prefix_set_filled(e->prefix, s->chain.pages[index], position % ENX_KV_PAGE + 1);
+    s->evaluated++;
+    if (!wants) return;
+    e->wants[*want_count] = (want){ .slot = (uint32_t)(s - e->slots),
+                                    .hidden = *want_count,
+                                    .output = position + 1 - s->request.prompt_count };
+    ++*want_count;
 }
 
 /* Returns how many rows; *want_count hidden states will come. */
@@ -217,23 +300,44 @@ static uint32_t fill_batch(enx_engine *e, uint32_t *want_count)
     uint32_t row_count = 0;
     *want_count = 0;
     for (uint32_t i = 0; i < e->options.slot_count; i++) {
-        slot          *s = &e->slots[i];
-        const uint32_t given = s->request.prompt_count + s->request.forced_count;
+        slot *s = &e->slots[i];
         for (uint32_t n = 0; n < s->quota; n++) {
-            const uint32_t position = s->evaluated++;
-            const bool     wants = position + 1 >= s->request.prompt_count + s->scored;
-            e->rows[row_count++] = (enx_row){
-                .token = s->tokens[position], .slot = i, .position = position, .wants_hidden = wants
-            };
-            if (position < given) s->usage.tokens_in++;
-            if (!wants) continue;
-            e->wants[*want_count] = (want){ .slot = i,
-                                            .hidden = *want_count,
-                                            .output = position + 1 - s->request.prompt_count };
-            ++*want_count;
+            pass_filled(e, s); /* by rows of this very batch, too */
+            if (pending_count(s) == 0) break;
+            add_row(e, s, &row_count, want_count);
         }
     }
     return row_count;
+}
+
+/* Count the rows of a batch that went through. */
+static void count_rows(enx_engine *e, uint32_t row_count)
+{
+    e->counts.steps++;
+    e->counts.rows += row_count;
+    for (uint32_t i = 0; i < row_count; i++) {
+        slot *s = &e->slots[e->rows[i].slot];
+        if (e->rows[i].position < s->request.prompt_count + s->request.forced_count)
+            s->usage.tokens_in++;
+    }
+}
+
+/* The batch came to nothing: its rows are to be evaluated again. */
+static void take_back(enx_engine *e, uint32_t row_count)
+{
+    for (uint32_t i = row_count; i > 0; i--) {
+        const enx_row   *row = &e->rows[i - 1];
+        const enx_chain *chain = &e->slots[row->slot].chain;
+        const uint32_t   index = row->position / ENX_KV_PAGE;
+        if (index < chain->tree_count && !row->is_stored)
+            enx_prefix_set_filled(e->prefix, chain->pages[index], row->position % ENX_KV_PAGE);
+    }
+    for (uint32_t i = 0; i < e->options.slot_count; i++) {
+        slot *s = &e->slots[i];
+        if (!s->quota) continue;
+        s->evaluated = s->evaluated_before;
+        s->usage.tokens_cached = s->cached_before;
+    }
 }
 
 /* ---- scoring and sampling ---------------------------------------------- */
@@ -329,7 +433,7 @@ static void settle_place(const enx_engine *e, const place *p)
 
 /* Settle the next few wanted outputs; returns the first that is left.  At most one place of a
  * masked sequence at a time: the mask has to move before it says what comes next. */
-static uint32_t settle_some(const enx_engine *e, uint32_t next, uint32_t want_count)
+static uint32_t settle_some(enx_engine *e, uint32_t next, uint32_t want_count)
 {
     place    places[ENX_FORWARD_HEAD_ROWS];
     uint32_t place_count = 0;
@@ -351,7 +455,7 @@ static uint32_t settle_some(const enx_engine *e, uint32_t next, uint32_t want_co
 
 /* ---- steps ------------------------------------------------------------- */
 
-static void deliver(slot *s, enx_generation_fn on_done, void *owner)
+static void deliver(enx_engine *e, slot *s, enx_generation_fn on_done, void *owner)
 {
     const enx_generation generation = { .id = s->id,
                                         .user = s->request.user,
@@ -362,24 +466,44 @@ static void deliver(slot *s, enx_generation_fn on_done, void *owner)
                                         .has_eos = s->has_eos,
                                         .finish = s->finish,
                                         .usage = s->usage };
+    enx_prefix_release(e->prefix, &s->chain, s->tokens, s->evaluated);
+    e->counts.requests++;
+    e->counts.canceled += s->finish == ENX_FINISH_CANCELED;
+    e->counts.tokens_in += s->usage.tokens_in;
+    e->counts.tokens_cached += s->usage.tokens_cached;
+    e->counts.tokens_out += s->usage.tokens_out;
     if (on_done) on_done(owner, &generation);
+    s->job->running_count--;
     s->is_used = false;
+}
+
+/* Evaluate the next batch and settle what it decides. */
+static void run_batch(enx_engine *e)
+{
+    uint32_t want_count = 0;
+    share_rows(e);
+    const uint32_t row_count = fill_batch(e, &want_count);
+    if (row_count == 0) return; /* all are paused, or canceled */
+    const uint32_t hidden_count = enx_forward_run(e->forward, e->rows, row_count);
+    if (hidden_count == 0 && enx_forward_was_interrupted(e->forward)) {
+        take_back(e, row_count);
+        return;
+    }
+    ENX_CHECK(hidden_count == want_count);
+    count_rows(e, row_count);
+    for (uint32_t next = 0; next < want_count;) next = settle_some(e, next, want_count);
 }
 
 uint32_t enx_engine_step(enx_engine *e, enx_generation_fn on_done, void *owner)
 {
-    uint32_t want_count = 0, running = 0;
+    uint32_t running = 0;
     for (uint32_t i = 0; i < e->options.slot_count; i++) {
         slot *s = &e->slots[i];
         if (s->is_used && s->is_canceled && !s->is_done) finish(s, ENX_FINISH_CANCELED);
     }
-    share_rows(e);
-    const uint32_t row_count = fill_batch(e, &want_count);
-    const uint32_t hidden_count = enx_forward_run(e->forward, e->rows, row_count);
-    ENX_CHECK(hidden_count == want_count);
-    for (uint32_t next = 0; next < want_count;) next = settle_some(e, next, want_count);
+    run_batch(e);
     for (uint32_t i = 0; i < e->options.slot_count; i++)
-        if (e->slots[i].is_used && e->slots[i].is_done) deliver(&e->slots[i], on_done, owner);
+        if (e->slots[i].is_used && e->slots[i].is_done) deliver(e, &e->slots[i], on_done, owner);
     for (uint32_t i = 0; i < e->options.slot_count; i++) running += e->slots[i].is_used;
     return running;
 }
@@ -396,30 +520,30 @@ static enx_status check_tokens(const enx_engine *e, const char *name, const uint
     return ENX_OK;
 }
 
-/* How many tokens of a free slot the prompt begins with; the prompt's last is never among them. */
-static uint32_t count_shared(const slot *s, const enx_request *request)
+static slot *find_slot(enx_engine *e)
 {
-    uint32_t       count = 0;
-    const uint32_t most =
-        s->evaluated < request->prompt_count ? s->evaluated : request->prompt_count - 1;
-    while (count < most && s->tokens[count] == request->prompt[count]) count++;
-    return count;
+    for (uint32_t i = 0; i < e->options.slot_count; i++)
+        if (!e->slots[i].is_used) return &e->slots[i];
+    return NULL;
 }
 
-/* The free slot to take, NULL: none; *shared tokens of it are already evaluated. */
-static slot *find_slot(enx_engine *e, const enx_request *request, uint32_t *shared)
+/* The job of that number; one that is new begins where the others are. */
+static job *find_job(enx_engine *e, uint64_t id)
 {
-    slot *found = NULL;
-    *shared = 0;
+    job     *unused = NULL;
+    uint64_t least = UINT64_MAX;
     for (uint32_t i = 0; i < e->options.slot_count; i++) {
-        slot *s = &e->slots[i];
-        if (s->is_used) continue;
-        const uint32_t count = request->goes_on ? count_shared(s, request) : 0;
-        if (found && count <= *shared) continue;
-        found = s;
-        *shared = count;
+        job *j = &e->jobs[i];
+        if (j->running_count == 0) {
+            if (!unused) unused = j;
+            continue;
+        }
+        if (j->id == id) return j;
+        if (j->rows < least) least = j->rows;
     }
-    return found;
+    ENX_CHECK(unused); /* no more jobs than slots */
+    *unused = (job){ .id = id, .rows = least == UINT64_MAX ? 0 : least };
+    return unused;
 }
 
 static enx_status check_request(const enx_engine *e, const enx_request *r, enx_report *report)
@@ -438,31 +562,67 @@ static enx_status check_request(const enx_engine *e, const enx_request *r, enx_r
     return ENX_OK;
 }
 
+/* Positions that a sequence may fill: the last possible output is not evaluated. */
+static uint32_t positions_max(const enx_engine *e, const enx_request *r)
+{
+    const uint64_t most = (uint64_t)r->prompt_count + r->forced_count + r->max_tokens;
+    return most < e->options.context_tokens ? (uint32_t)most : e->options.context_tokens;
+}
+
+/* Pages for all that the sequence may become, and what another one left in them. */
+static enx_status take_pages(enx_engine *e, slot *s, const enx_request *r, enx_report *report)
+{
+    enx_chain      chain = { .pages = enx_kv_table(e->kv, (uint32_t)(s - e->slots)) };
+    const uint32_t most = positions_max(e, r), pages = enx_kv_page_count(e->kv);
+    if ((most + ENX_KV_PAGE - 1) / ENX_KV_PAGE > pages)
+        return ENX_FAIL(report, LIMIT, "a sequence of %u tokens, and keys and values of %u fit",
+                        most, pages * ENX_KV_PAGE);
+    if (!enx_prefix_take(e->prefix, r->prompt, r->prompt_count, most, &chain)) {
+        e->counts.refused++;
+        return ENX_FAIL(report, AGAIN, "%u of %u pages are free; step first",
+                        enx_prefix_available(e->prefix), pages);
+    }
+    if (chain.copy_from != ENX_PREFIX_NO_PAGE && chain.copy_from != chain.pages[chain.copy_index])
+        enx_kv_copy_page(e->kv, chain.pages[chain.copy_index], chain.copy_from);
+    s->chain = chain;
+    return ENX_OK;
+}
+
+/* A slot with the request's tokens in it. */
+static void fill_slot(enx_engine *e, slot *s, const enx_request *r)
+{
+    const uint32_t known = s->chain.known_count;
+    *s = (slot){ .id = ++e->next_id,
+                 .is_used = true,
+                 .request = *r,
+                 .count = r->prompt_count + r->forced_count,
+                 .evaluated = known,
+                 .usage = { .tokens_cached = known },
+                 .chain = s->chain,
+                 .job = find_job(e, r->job),
+                 .tokens = s->tokens,
+                 .logprobs = s->logprobs,
+                 .best = s->best };
+    s->job->running_count++;
+    memcpy(s->tokens, r->prompt, r->prompt_count * sizeof *s->tokens);
+    if (r->forced_count)
+        memcpy(s->tokens + r->prompt_count, r->forced, r->forced_count * sizeof *s->tokens);
+    const uint32_t room = e->options.context_tokens - s->count;
+    if (s->request.max_tokens > room) s->request.max_tokens = room;
+}
+
 enx_status enx_engine_submit(enx_engine *e, const enx_request *request, uint64_t *id,
                              enx_report *report)
 {
     ENX_CHECK(e && request);
     ENX_TRY(check_request(e, request, report));
-    uint32_t shared = 0;
-    slot    *s = find_slot(e, request, &shared);
-    if (!s)
+    slot *s = find_slot(e);
+    if (!s) {
+        e->counts.refused++;
         return ENX_FAIL(report, AGAIN, "all %u slots are taken; step first", e->options.slot_count);
-
-    *s = (slot){ .id = ++e->next_id,
-                 .is_used = true,
-                 .request = *request,
-                 .count = request->prompt_count + request->forced_count,
-                 .evaluated = shared,
-                 .usage = { .tokens_cached = shared },
-                 .tokens = s->tokens,
-                 .logprobs = s->logprobs,
-                 .best = s->best };
-    memcpy(s->tokens, request->prompt, request->prompt_count * sizeof *s->tokens);
-    if (request->forced_count)
-        memcpy(s->tokens + request->prompt_count, request->forced,
-               request->forced_count * sizeof *s->tokens);
-    const uint32_t room = e->options.context_tokens - s->count;
-    if (s->request.max_tokens > room) s->request.max_tokens = room;
+    }
+    ENX_TRY(take_pages(e, s, request, report));
+    fill_slot(e, s, request);
     if (output_max(s) == 0) finish(s, ENX_FINISH_LENGTH);
     if (request->mask) enx_mask_reset(request->mask);
     advance(e, s);
@@ -474,6 +634,25 @@ void enx_engine_cancel(enx_engine *e, uint64_t id)
 {
     for (uint32_t i = 0; i < e->options.slot_count; i++)
         if (e->slots[i].is_used && e->slots[i].id == id) e->slots[i].is_canceled = true;
+}
+
+void enx_engine_pause(enx_engine *e, uint64_t id, bool is_paused)
+{
+    for (uint32_t i = 0; i < e->options.slot_count; i++)
+        if (e->slots[i].is_used && e->slots[i].id == id) e->slots[i].is_paused = is_paused;
+}
+
+void enx_engine_interrupt(enx_engine *e) { enx_forward_interrupt(e->forward); }
+
+enx_engine_counts enx_engine_count(const enx_engine *e)
+{
+    enx_engine_counts counts = e->counts;
+    enx_kv_reads(e->kv, &counts.keys_read, &counts.keys_seen);
+    counts.sequences = e->options.slot_count - enx_engine_free_slots(e);
+    counts.pages = enx_kv_page_count(e->kv);
+    counts.pages_remembered = enx_prefix_remembered(e->prefix);
+    counts.pages_free = enx_prefix_available(e->prefix) - counts.pages_remembered;
+    return counts;
 }
 
 uint32_t enx_engine_free_slots(const enx_engine *e)
@@ -502,6 +681,9 @@ static enx_status check_options(enx_engine_options *o, enx_report *report)
                         "a context of %u tokens was asked for, at most %d are possible",
                         o->context_tokens, ENX_ENGINE_CONTEXT_MAX);
     if (o->batch_tokens < o->slot_count) o->batch_tokens = o->slot_count; /* (4) */
+    if (o->cache_tokens == 0) /* whole pages for every slot: what is remembered has to give way */
+        o->cache_tokens =
+            (o->context_tokens + ENX_KV_PAGE - 1) / ENX_KV_PAGE * ENX_KV_PAGE * o->slot_count;
     return ENX_OK;
 }
 
@@ -516,14 +698,15 @@ static enx_status take_memory(enx_engine *e, enx_report *report)
     const size_t context = e->options.context_tokens, slots = e->options.slot_count;
     const size_t candidates = (ENX_FORWARD_HEAD_ROWS + 1) * (size_t)e->vocab_count;
     e->slots = take(e, slots, sizeof *e->slots);
+    e->jobs = take(e, slots, sizeof *e->jobs);
     e->token_mem = take(e, 3 * slots * context, sizeof *e->token_mem);
     e->id_mem = take(e, candidates, sizeof *e->id_mem);
     e->logit_mem = take(e, candidates, sizeof *e->logit_mem);
     e->adjusted_mem = take(e, e->vocab_count, sizeof *e->adjusted_mem);
     e->rows = take(e, e->options.batch_tokens, sizeof *e->rows);
     e->wants = take(e, e->options.batch_tokens, sizeof *e->wants);
-    if (!e->slots || !e->token_mem || !e->id_mem || !e->logit_mem || !e->adjusted_mem || !e->rows ||
-        !e->wants)
+    if (!e->slots || !e->jobs || !e->token_mem || !e->id_mem || !e->logit_mem || !e->adjusted_mem ||
+        !e->rows || !e->wants)
         return ENX_FAIL(report, NOMEM,
                         "no memory for %llu KiB of sequences and logits; "
                         "ask for fewer slots or a shorter context",
@@ -549,13 +732,18 @@ enx_status enx_engine_open(enx_engine **out, const enx_engine_options *options, 
                                           .slot_count = e->options.slot_count,
                                           .context_tokens = e->options.context_tokens,
                                           .batch_tokens = e->options.batch_tokens,
+                                          .page_count = e->options.cache_tokens / ENX_KV_PAGE,
                                           .cpu_flags = enx_cpu_detect(options->cpu),
                                           .pool = options->pool,
                                           .has_wide_cache = options->has_wide_cache };
     status = enx_forward_open(&e->forward, &forward, report);
     if (status != ENX_OK) goto done;
+    e->kv = enx_forward_kv(e->forward);
     e->kernels = enx_forward_kernels(e->forward);
-    e->memory_bytes = sizeof *e + enx_forward_memory_bytes(e->forward);
+    status = enx_prefix_open(&e->prefix, enx_kv_page_count(e->kv), report);
+    if (status != ENX_OK) goto done;
+    e->memory_bytes =
+        sizeof *e + enx_forward_memory_bytes(e->forward) + enx_prefix_memory_bytes(e->prefix);
     status = take_memory(e, report);
     if (status != ENX_OK) goto done;
     *out = e;
@@ -571,7 +759,9 @@ void enx_engine_close(enx_engine **handle)
     enx_engine *e = *handle;
     if (!e) return;
     enx_forward_close(&e->forward);
+    enx_prefix_close(&e->prefix);
     enx_mem_free(e->slots);
+    enx_mem_free(e->jobs);
     enx_mem_free(e->token_mem);
     enx_mem_free(e->id_mem);
     enx_mem_free(e->logit_mem);

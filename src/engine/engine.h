@@ -5,6 +5,10 @@
  * sequences and one token of each running one), and finished generations come out through a
  * callback.  Tokens in, tokens out: text, prices and prompts are other people's business.
  *
+ * Sequences that begin with the same tokens, at the same time or one after the other, are evaluated
+ * for them once, and hold their keys and values once (prefix.h); usage.tokens_cached says for how
+ * many.  What sequences leave behind is forgotten, the longest unused first, when memory is needed.
+ *
  * The tokens of a request depend on the model and the request alone, not on what else is in the
  * batch, nor on the number of threads: every row of every product is summed in one fixed order.
  *
@@ -37,6 +41,9 @@ typedef struct enx_engine_options {
     enx_pool        *pool;           /* borrowed, may be NULL: one thread */
     const char      *cpu;            /* cap on the kernels, as of enx_cpu_detect; NULL: none */
     bool             has_wide_cache; /* keys and values in f32 instead of f16 */
+    uint32_t         cache_tokens;   /* positions that keys and values of all sequences together may
+                                        fill, running ones and those that are only remembered; 0:
+                                        slot_count times context_tokens */
 } enx_engine_options;
 
 /* A token that could have come, with the natural log of its probability among those the mask
@@ -84,7 +91,7 @@ typedef enum enx_finish {
 typedef struct enx_usage {
     uint64_t tokens_in;     /* prompt and forced tokens that were evaluated; the last forced one is
                                not when nothing is sampled after it */
-    uint64_t tokens_cached; /* of the prompt, taken from the cache of an earlier sequence */
+    uint64_t tokens_cached; /* of the prompt, that another sequence was evaluated for */
     uint64_t tokens_out;    /* sampled, eos included */
 } enx_usage;
 
@@ -111,10 +118,9 @@ typedef void (*enx_token_fn)(void *user, uint32_t token, float logprob);
 typedef struct enx_request {
     const uint32_t      *prompt; /* borrowed for the call of submit; at least one token */
     uint32_t             prompt_count;
-    bool                 goes_on; /* begin with what an earlier sequence has in common with the
-                                     prompt, where a free slot still holds it: the same numbers for
-                                     less work, usage.tokens_cached says how much */
-    const uint32_t      *forced;  /* the output's given beginning, scored too; may be NULL */
+    uint32_t             priority; /* of those that wait for their prompt, larger ones go first */
+    uint64_t             job;      /* at one priority, jobs get as many rows as each other */
+    const uint32_t      *forced;   /* the output's given beginning, scored too; may be NULL */
     uint32_t             forced_count;
     uint32_t             max_tokens; /* sampled ones at most; 0 only scores the forced */
     uint32_t             eos;        /* ENX_TOKEN_NONE: none; with a mask, the tokenizer's.  Ends a
@@ -139,17 +145,46 @@ ENX_MUST_USE enx_status enx_engine_open(enx_engine **out, const enx_engine_optio
                                         enx_report *report);
 void                    enx_engine_close(enx_engine **engine);
 
-/* ENX_AGAIN: every slot is taken, step first.  ENX_LIMIT: prompt + forced + 1 > context (both
- * numbers in the text).  ENX_INVALID: empty prompt or a token outside the vocabulary.
- * The id is written to *id (may be NULL). */
+/* ENX_AGAIN: every slot is taken, or the memory for keys and values; step first.  ENX_LIMIT: prompt
+ * + forced + 1 > context, or prompt + forced + max_tokens > cache_tokens (numbers in the text).
+ * ENX_INVALID: empty prompt or a token outside the vocabulary. The id is written to *id (may be
+ * NULL). */
 ENX_MUST_USE enx_status enx_engine_submit(enx_engine *engine, const enx_request *request,
                                           uint64_t *id, enx_report *report);
 /* The sequence finishes as CANCELED at the next step; unknown ids are ignored. */
 void                    enx_engine_cancel(enx_engine *engine, uint64_t id);
+/* From any thread: a step that is under way ends after the layer that it is in, without result, and
+ * what it was to evaluate comes again in the next one. */
+void                    enx_engine_interrupt(enx_engine *engine);
+
+/* A paused sequence keeps its slot and takes no part in steps, until it goes on or is canceled; it
+ * gives the same tokens as one that was never paused.  Unknown ids are ignored. */
+void enx_engine_pause(enx_engine *engine, uint64_t id, bool is_paused);
 
 /* Run one batch; calls `on_done` for each generation that finished.  Returns the number of
  * sequences still running or waiting (0: idle). */
 uint32_t enx_engine_step(enx_engine *engine, enx_generation_fn on_done, void *owner);
+
+/* What happened since open. */
+typedef struct enx_engine_counts {
+    uint64_t steps;
+    uint64_t rows;      /* that went through the model */
+    uint64_t tokens_in; /* of all requests: as enx_usage has them */
+    uint64_t tokens_cached;
+    uint64_t tokens_out;
+    uint64_t forced;     /* of tokens_out, without logits: the mask left no choice */
+    uint64_t requests;   /* finished */
+    uint64_t canceled;   /* of these */
+    uint64_t refused;    /* submissions that were told to come again */
+    uint64_t keys_read;  /* positions, a layer, each once for all rows that share it */
+    uint64_t keys_seen;  /* the same, once a row */
+    uint32_t sequences;  /* now: running */
+    uint32_t pages;      /* all, of 16 positions */
+    uint32_t pages_free; /* now: neither held nor remembered */
+    uint32_t pages_remembered;
+} enx_engine_counts;
+
+enx_engine_counts enx_engine_count(const enx_engine *engine);
 
 uint32_t enx_engine_free_slots(const enx_engine *engine);
 uint32_t enx_engine_context_tokens(const enx_engine *engine);

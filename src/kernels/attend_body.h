@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attend_body.h - attention over keys and values in f32; included once by each level's file.
+/* attend_body.h - attention of several queries over one stretch of keys and values; included once
+ * by each level's file, which defines before:
  *
- * One text for all levels, which the compiler widens: positions of a block are lanes, so that no
- * sum crosses them.
+ *   attend_vec, ATTEND_LANES          as many numbers as a register holds; divides 16
+ *   attend_zero(), attend_all(x)      all lanes 0, all lanes x
+ *   attend_fma(a, b, c)               a * b + c
+ *   attend_load(at, n)                f32, at most ATTEND_LANES of n, zeros behind them
+ *   attend_load_f16(at, n)            the same from f16
+ *   attend_store(at, v, n)
+ *
+ * A number of keys or values is loaded, and turned into f32, once for all queries of a tile.
+ *
+ * (1) Each score is one sum over the columns in rising order, each output one sum over the
+ *     positions in rising order.  Neither crosses lanes, so what else is in a tile changes nothing.
  *
  * Layer: kernels.  Thread-safety: no shared state.
  */
@@ -11,27 +21,149 @@
 
 #include "kernels/kernels_impl.h"
 
-#include <string.h>
+#include <stdbool.h>
 
-enum { KEYS_ABREAST = 16 };
+enum {
+    ATTEND_KEYS = 16,                                  /* positions of a block */
+    ATTEND_PARTS = ATTEND_KEYS / ATTEND_LANES,         /* registers of one */
+    ATTEND_SUMS = ATTEND_PARTS > 8 ? ATTEND_PARTS : 8, /* chains that keep the units busy */
+    ATTEND_QUERIES = 4,
+    /* Blocks of one query at a time, registers of an output of one query. */
+    ATTEND_BLOCKS = ATTEND_SUMS / ATTEND_PARTS,
+    ATTEND_COLUMNS = 8,
+};
 
-static void attend_scores_f32(float *out, const float *q, const float *k, size_t head_width,
-                              size_t count)
+/* Number `at` of f16 or f32 ones, and those behind it. */
+ENX_INLINE attend_vec attend_numbers(const void *numbers, size_t at, size_t n, bool is_wide)
 {
-    for (size_t first = 0; first < count; first += KEYS_ABREAST, out += KEYS_ABREAST) {
-        float sum[KEYS_ABREAST] = { 0 };
-        for (size_t d = 0; d < head_width; d++, k += KEYS_ABREAST)
-            for (size_t i = 0; i < KEYS_ABREAST; i++) sum[i] += q[d] * k[i];
-        memcpy(out, sum, sizeof sum);
-    }
+    if (is_wide) return attend_load((const float *)numbers + at, n);
+    return attend_load_f16((const uint16_t *)numbers + at, n);
 }
 
-static void attend_mix_f32(float *out, const float *weights, const float *v, size_t head_width,
-                           size_t count)
+ENX_INLINE void score_tile(float *const *out, const float *const *q, size_t q_count, const void *k,
+                           size_t head_width, size_t first, size_t block_count, bool is_wide)
 {
-    memset(out, 0, head_width * sizeof *out);
-    for (size_t p = 0; p < count; p++, v += head_width)
-        for (size_t d = 0; d < head_width; d++) out[d] += weights[p] * v[d];
+    attend_vec   sum[ATTEND_QUERIES][ATTEND_BLOCKS][ATTEND_PARTS];
+    const size_t block = head_width * ATTEND_KEYS, start = first / ATTEND_KEYS * block;
+    ENX_UNROLL
+    for (size_t i = 0; i < q_count; i++) ENX_UNROLL
+    for (size_t b = 0; b < block_count; b++) ENX_UNROLL
+    for (size_t part = 0; part < ATTEND_PARTS; part++) sum[i][b][part] = attend_zero();
+    for (size_t d = 0; d < head_width; d++) {
+        ENX_UNROLL
+        for (size_t b = 0; b < block_count; b++) {
+            ENX_UNROLL
+            for (size_t part = 0; part < ATTEND_PARTS; part++) {
+                const size_t     at = start + b * block + d * ATTEND_KEYS + part * ATTEND_LANES;
+                const attend_vec key = attend_numbers(k, at, ATTEND_LANES, is_wide);
+                ENX_UNROLL
+                for (size_t i = 0; i < q_count; i++)
+                    sum[i][b][part] = attend_fma(attend_all(q[i][d]), key, sum[i][b][part]);
+            }
+        }
+    }
+    ENX_UNROLL
+    for (size_t i = 0; i < q_count; i++) ENX_UNROLL
+    for (size_t b = 0; b < block_count; b++) ENX_UNROLL
+    for (size_t part = 0; part < ATTEND_PARTS; part++)
+        attend_store(out[i] + first + b * ATTEND_KEYS + part * ATTEND_LANES, sum[i][b][part],
+                     ATTEND_LANES);
+}
+
+ENX_INLINE void score_queries(float *const *out, const float *const *q, size_t q_count,
+                              const void *k, size_t head_width, size_t count, bool is_wide)
+{
+    const size_t abreast = ATTEND_BLOCKS / q_count > 1 ? ATTEND_BLOCKS / q_count : 1;
+    size_t       first = 0;
+    for (; first + abreast * ATTEND_KEYS <= count; first += abreast * ATTEND_KEYS)
+        score_tile(out, q, q_count, k, head_width, first, abreast, is_wide);
+    for (; first < count; first += ATTEND_KEYS)
+        score_tile(out, q, q_count, k, head_width, first, 1, is_wide);
+}
+
+ENX_INLINE void score_all(float *const *out, const float *const *q, size_t q_count, const void *k,
+                          size_t head_width, size_t count, bool is_wide)
+{
+    for (; q_count >= ATTEND_QUERIES;
+         q_count -= ATTEND_QUERIES, q += ATTEND_QUERIES, out += ATTEND_QUERIES)
+        score_queries(out, q, ATTEND_QUERIES, k, head_width, count, is_wide);
+    if (q_count == 3) score_queries(out, q, 3, k, head_width, count, is_wide);
+    if (q_count == 2) score_queries(out, q, 2, k, head_width, count, is_wide);
+    if (q_count == 1) score_queries(out, q, 1, k, head_width, count, is_wide);
+}
+
+static void attend_scores(float *const *out, const float *const *q, size_t q_count,
+                          const uint16_t *k, size_t head_width, size_t count)
+{
+    score_all(out, q, q_count, k, head_width, count, false);
+}
+
+static void attend_scores_f32(float *const *out, const float *const *q, size_t q_count,
+                              const float *k, size_t head_width, size_t count)
+{
+    score_all(out, q, q_count, k, head_width, count, true);
+}
+
+/* `n` numbers from column `first` on, at most `columns` registers of them. */
+ENX_INLINE void mix_tile(float *const *out, const float *const *weights, size_t q_count,
+                         const void *v, size_t head_width, size_t count, size_t first, size_t n,
+                         size_t columns, bool is_wide)
+{
+    attend_vec sum[ATTEND_QUERIES][ATTEND_COLUMNS];
+    ENX_UNROLL
+    for (size_t i = 0; i < q_count; i++) ENX_UNROLL
+    for (size_t c = 0; c < columns; c++)
+        sum[i][c] = attend_load(out[i] + first + c * ATTEND_LANES, n);
+    for (size_t p = 0; p < count; p++) {
+        ENX_UNROLL
+        for (size_t c = 0; c < columns; c++) {
+            const size_t     at = p * head_width + first + c * ATTEND_LANES;
+            const attend_vec value = attend_numbers(v, at, n, is_wide);
+            ENX_UNROLL
+            for (size_t i = 0; i < q_count; i++)
+                sum[i][c] = attend_fma(attend_all(weights[i][p]), value, sum[i][c]);
+        }
+    }
+    ENX_UNROLL
+    for (size_t i = 0; i < q_count; i++) ENX_UNROLL
+    for (size_t c = 0; c < columns; c++)
+        attend_store(out[i] + first + c * ATTEND_LANES, sum[i][c], n);
+}
+
+ENX_INLINE void mix_queries(float *const *out, const float *const *weights, size_t q_count,
+                            const void *v, size_t head_width, size_t count, bool is_wide)
+{
+    const size_t columns = ATTEND_COLUMNS / q_count, abreast = columns * ATTEND_LANES;
+    size_t       first = 0;
+    for (; first + abreast <= head_width; first += abreast)
+        mix_tile(out, weights, q_count, v, head_width, count, first, ATTEND_LANES, columns,
+                 is_wide);
+    for (; first < head_width; first += ATTEND_LANES)
+        mix_tile(out, weights, q_count, v, head_width, count, first, head_width - first, 1,
+                 is_wide);
+}
+
+ENX_INLINE void mix_all(float *const *out, const float *const *weights, size_t q_count,
+                        const void *v, size_t head_width, size_t count, bool is_wide)
+{
+    for (; q_count >= ATTEND_QUERIES;
+         q_count -= ATTEND_QUERIES, weights += ATTEND_QUERIES, out += ATTEND_QUERIES)
+        mix_queries(out, weights, ATTEND_QUERIES, v, head_width, count, is_wide);
+    if (q_count == 3) mix_queries(out, weights, 3, v, head_width, count, is_wide);
+    if (q_count == 2) mix_queries(out, weights, 2, v, head_width, count, is_wide);
+    if (q_count == 1) mix_queries(out, weights, 1, v, head_width, count, is_wide);
+}
+
+static void attend_mix(float *const *out, const float *const *weights, size_t q_count,
+                       const uint16_t *v, size_t head_width, size_t count)
+{
+    mix_all(out, weights, q_count, v, head_width, count, false);
+}
+
+static void attend_mix_f32(float *const *out, const float *const *weights, size_t q_count,
+                           const float *v, size_t head_width, size_t count)
+{
+    mix_all(out, weights, q_count, v, head_width, count, true);
 }
 
 #endif /* ENX_KERNELS_ATTEND_BODY_H */

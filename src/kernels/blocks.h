@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blocks.h - bit layout of quantized blocks.
  *
- * Three layouts of the same kind of number, int8 times a scale for 32 neighbours in a row:
+ * Weights lie in blocks as files hold them.  Those of 32 values have one scale (and a minimum).
+ * Those of 256 ("K") have small scales of parts of 16 or 32, which share a scale in f16.  Each has
+ * a plain form, one byte a number (enx_plain_32, enx_plain_k), which says what the bits mean.
  *
- *   enx_block_q8_0   on disk   34 bytes: f16 scale, 32 int8             (ggml's Q8_0)
- *   enx_pack_q8      weights   16 rows side by side, as the fast product wants them
- *   enx_act_q8       x         one block of an activation row
- *
- * And the other blocks that files hold.  Those of 32 have one scale (and a minimum).  Those of 256
- * ("K") have small scales of parts of 16 or 32, which share a scale in f16.  They become plain ones
- * (enx_plain_32, enx_plain_k) a few rows at a time while they are multiplied.
+ * Activations are quantized to meet them: enx_act_q8 for blocks of 32, enx_act_k for those of 256.
  *
  * Layer: kernels.  Thread-safety: no shared state.
  */
@@ -20,38 +16,20 @@
 #include <stdint.h>
 
 enum {
-    ENX_Q8_BLOCK = 32, /* values that share a scale */
-    ENX_PACK_ROWS = 16,
-    ENX_PACK_QUADS = ENX_Q8_BLOCK / 4,
-    ENX_SMALL_BLOCK = 32, /* values of a block of Q4_0 to Q5_1, IQ4_NL and MXFP4 */
+    ENX_SMALL_BLOCK = 32, /* values of a block of Q4_0 to Q8_0, IQ4_NL and MXFP4 */
     ENX_K_BLOCK = 256,    /* of Q2_K to Q6_K and IQ4_XS */
     ENX_K_SCALES = 12,    /* bytes of eight scales and eight minima of 6 bits */
     ENX_K_PARTS = 16,     /* of a block of 256, 16 values each, when it is plain */
 };
 
-/* Bytes only, so that a block may lie at any address. */
+/* ---- ggml's layouts; d is an f16 scale, m or dmin an f16 minimum, little endian --------
+ * Bytes only, so that a block may lie at any address. */
+
 typedef struct enx_block_q8_0 {
-    uint8_t scale[2]; /* f16, little endian */
-    int8_t  q[ENX_Q8_BLOCK];
+    uint8_t d[2];
+    int8_t  q[32]; /* d * q */
 } enx_block_q8_0;
 static_assert(sizeof(enx_block_q8_0) == 34, "ggml's layout");
-
-/* One block of columns of sixteen rows.  Weights are stored plus 128, because the dot-product
- * instruction takes one unsigned side; enx_act_q8.offset takes the 128s away again. */
-typedef struct enx_pack_q8 {
-    float   scale[ENX_PACK_ROWS];
-    uint8_t q[ENX_PACK_QUADS][ENX_PACK_ROWS][4]; /* column = quad * 4 + last index */
-} enx_pack_q8;
-static_assert(sizeof(enx_pack_q8) == 576, "nine cache lines");
-
-typedef struct enx_act_q8 {
-    float   scale;
-    int32_t offset; /* -128 times the sum of q */
-    int8_t  q[ENX_Q8_BLOCK];
-} enx_act_q8;
-static_assert(sizeof(enx_act_q8) == 40, "no padding");
-
-/* ---- ggml's other layouts; d is an f16 scale, m or dmin an f16 minimum, little endian ---- */
 
 /* Nibbles: value i of 32 is the low half of byte i, or the high half of byte i - 16. */
 typedef struct enx_block_q4_0 {
@@ -140,7 +118,7 @@ typedef struct enx_block_mxfp4 {
 } enx_block_mxfp4;
 static_assert(sizeof(enx_block_mxfp4) == 17, "ggml's layout");
 
-/* ---- the same in one byte a number, as products want them -------------- */
+/* ---- the same in one byte a number ------------------------------------- */
 
 typedef struct enx_plain_32 {
     float  d, m; /* d * q + m */
@@ -156,19 +134,29 @@ typedef struct enx_plain_k {
 static_assert(sizeof(enx_plain_k) == 328, "no padding");
 
 /* An activation row's block beside weights in blocks of 256. */
+/* ---- activations ------------------------------------------------------- */
+
+typedef struct enx_act_q8 {
+    float   scale;
+    int32_t sum; /* of q */
+    int8_t  q[ENX_SMALL_BLOCK];
+} enx_act_q8;
+static_assert(sizeof(enx_act_q8) == 40, "no padding");
+
 typedef struct enx_act_k {
     float   scale;
-    int16_t sums[ENX_K_PARTS]; /* of q, part by part */
+    int16_t sums[ENX_K_PARTS];          /* of q, part by part */
+    int16_t pair_sums[ENX_K_PARTS / 2]; /* of two parts, 32 values */
     int8_t  q[ENX_K_BLOCK];
 } enx_act_k;
-static_assert(sizeof(enx_act_k) == 292, "no padding");
+static_assert(sizeof(enx_act_k) == 308, "no padding");
 
-/* ggml's layouts but Q8_0, which has products of its own. */
 typedef enum enx_quant {
     ENX_QUANT_Q4_0,
     ENX_QUANT_Q4_1,
     ENX_QUANT_Q5_0,
     ENX_QUANT_Q5_1,
+    ENX_QUANT_Q8_0,
     ENX_QUANT_Q2_K,
     ENX_QUANT_Q3_K,
     ENX_QUANT_Q4_K,

@@ -13,51 +13,31 @@
 void enx_kernels_init(enx_kernels *table, unsigned cpu_flags)
 {
     enx_kernels_bind_scalar(table);
+    enx_products_bind_scalar(table);
 #if HAVE_KERNELS_AVX2
     if (!(cpu_flags & ENX_CPU_AVX2)) return;
     enx_kernels_bind_avx2(table);
+    enx_products_bind_avx2(table);
 #endif
 #if HAVE_KERNELS_AVX512
     if (!(cpu_flags & ENX_CPU_AVX512)) return;
     enx_kernels_bind_avx512(table);
+    enx_products_bind_avx512(table);
 #endif
     (void)cpu_flags;
 }
 
-static uint16_t load_scale(const enx_block_q8_0 *block)
-{
-    return (uint16_t)(block->scale[0] | block->scale[1] << 8);
-}
-
-static void pack_row(enx_pack_q8 *out, const enx_block_q8_0 *row, size_t lane, size_t block_count)
-{
-    for (size_t b = 0; b < block_count; b++) {
-        out[b].scale[lane] = row ? enx_f32_of_f16(load_scale(&row[b])) : 0;
-        for (size_t i = 0; i < ENX_Q8_BLOCK; i++)
-            out[b].q[i / 4][lane][i % 4] = (uint8_t)((row ? row[b].q[i] : 0) + 128);
-    }
-}
-
-void enx_pack_q8_rows(enx_pack_q8 *out, const enx_block_q8_0 *w, size_t row_count, size_t col_count)
-{
-    const size_t block_count = col_count / ENX_Q8_BLOCK;
-    const size_t padded = (row_count + ENX_PACK_ROWS - 1) / ENX_PACK_ROWS * ENX_PACK_ROWS;
-    for (size_t r = 0; r < padded; r++)
-        pack_row(out + r / ENX_PACK_ROWS * block_count, r < row_count ? w + r * block_count : NULL,
-                 r % ENX_PACK_ROWS, block_count);
-}
-
 void enx_q8_0_from_f32(enx_block_q8_0 *out, const float *x, size_t n)
 {
-    for (size_t b = 0; b < n / ENX_Q8_BLOCK; b++, x += ENX_Q8_BLOCK) {
+    for (size_t b = 0; b < n / ENX_SMALL_BLOCK; b++, x += ENX_SMALL_BLOCK) {
         float most = 0;
-        for (size_t i = 0; i < ENX_Q8_BLOCK; i++) most = fmaxf(most, fabsf(x[i]));
+        for (size_t i = 0; i < ENX_SMALL_BLOCK; i++) most = fmaxf(most, fabsf(x[i]));
         const float    scale = most / 127.0f;
         const float    inverse = most >= ENX_ACT_TINY ? 1.0f / scale : 0.0f;
         const uint16_t bits = enx_f16_of_f32(scale);
-        out[b].scale[0] = (uint8_t)bits;
-        out[b].scale[1] = (uint8_t)(bits >> 8);
-        for (size_t i = 0; i < ENX_Q8_BLOCK; i++) out[b].q[i] = (int8_t)roundf(x[i] * inverse);
+        out[b].d[0] = (uint8_t)bits;
+        out[b].d[1] = (uint8_t)(bits >> 8);
+        for (size_t i = 0; i < ENX_SMALL_BLOCK; i++) out[b].q[i] = (int8_t)roundf(x[i] * inverse);
     }
 }
 

@@ -27,10 +27,11 @@
 /* The shape of a product  out[b][r] = sum over c of w[r][c] * x[b][c].
  * out rows are `out_stride` floats apart, so that a caller can have a range of rows computed. */
 typedef struct enx_matmul_shape {
-    size_t row_count;
-    size_t col_count;
-    size_t batch_count;
-    size_t out_stride; /* >= row_count */
+    size_t          row_count;
+    size_t          col_count;
+    size_t          batch_count;
+    size_t          out_stride; /* >= row_count */
+    const uint32_t *ids; /* [row_count] rows of w, quantized only; NULL: 0 .. row_count - 1 */
 } enx_matmul_shape;
 
 typedef struct enx_kernels {
@@ -43,16 +44,11 @@ typedef struct enx_kernels {
     void (*f16_from_f32)(uint16_t *out, const float *in, size_t n);
     void (*f32_from_bf16)(float *out, const uint16_t *in, size_t n);
 
-    /* ---- Q8_0, exact; n and col_count are multiples of 32 ---- */
+    /* ---- quantized blocks, exact; `in` and `w` are blocks at any alignment; n and col_count are
+     * multiples of their values ---- */
 
-    void (*f32_from_q8_0)(float *out, const enx_block_q8_0 *in, size_t n);
-
-    /* The other layouts of blocks.h, exact; `in` are blocks at any alignment, n is a multiple of
-     * their values.  Each product and sum is rounded, in the order in which blocks.h writes it. */
+    /* Each product and sum is rounded, in the order in which blocks.h writes it. */
     void (*f32_from_quant[ENX_QUANT_COUNT])(float *out, const void *in, size_t n);
-    /* The same as plain blocks: out is enx_plain_32 [n / 32], or enx_plain_k [n / 256] where
-     * enx_quant_is_large(). */
-    void (*plain_from_quant[ENX_QUANT_COUNT])(void *out, const void *in, size_t n);
 
     /* Activations [n] -> [n / 32] blocks.  scale = max|x| / 127, q = x * (127 / max|x|) rounded to
      * nearest, ties to even.  A block whose max|x| is below ENX_ACT_TINY becomes zero. */
@@ -61,31 +57,16 @@ typedef struct enx_kernels {
     /* The same with one scale for 256 values. */
     void (*act_k_from_f32)(enx_act_k *out, const float *x, size_t n);
 
-    /* Products with plain weights, [rows][cols / 32 or / 256]; x [batch] of as many blocks.  Eight
-     * sums, one a lane; number i of each 32 belongs to lane i / 4.  For each block in order,
-     *     sum[lane] = sum[lane] + (float)(sum of scale_w * q_w * q_x) * (d_w * scale_x)
-     * scale_w is 1 in blocks of 32.  Those add m by a sum of their own,
-     *     more = more + m * (scale_x * (float)(sum of q_x))
-     * and those of 256 take the minima of parts 2 lane and 2 lane + 1 away,
-     *     sum[lane] = sum[lane] - (float)(sum of minimum * sum of q_x) * (dmin * scale_x)
-     * At the end lanes i and i + 4 are added, then i and i + 2, then the last two, then `more`.
-     * Rounded after every operation. */
-    void (*matmul_plain_32)(float *out, const enx_plain_32 *w, const enx_act_q8 *x,
-                            const enx_matmul_shape *shape);
-    void (*matmul_plain_k)(float *out, const enx_plain_k *w, const enx_act_k *x,
-                           const enx_matmul_shape *shape);
-
-    /* The product with packed weights: w [ceil(rows / 16)][cols / 32], 64-byte aligned, from
-     * enx_pack_q8_rows(); x [batch][cols / 32].  One sum: for each block in order,
-     *     sum = sum + (float)(sum of q_w * q_x) * (scale_w * scale_x)
-     * rounded after every operation (no fused multiply-add). */
-    void (*matmul_pack_q8)(float *out, const enx_pack_q8 *w, const enx_act_q8 *x,
-                           const enx_matmul_shape *shape);
-
-    /* out[i] = row ids[i] of w times x, the same sum from the layout on disk.
-     * w [any][cols / 32], any alignment; ids [count], NULL: rows 0 .. count - 1; x [cols / 32]. */
-    void (*dot_rows_q8_0)(float *out, const enx_block_q8_0 *w, const uint32_t *ids, size_t count,
-                          const enx_act_q8 *x, size_t col_count);
+    /* Products with quantized weights, w [rows][cols / 32 or 256] as the file has them; x [batch]
+     * of as many blocks, enx_act_k where enx_quant_is_large() and enx_act_q8 elsewhere.  One sum:
+     * for each block in order, sum = sum + (float)(sum of scale_w * q_w * q_x) * (d_w * scale_x)
+     * where scale_w is 1 in blocks of 32.  Those of 32 that add m then do
+     *     sum = sum + m * (scale_x * (float)(sum of q_x))
+     * and those of 256 with minima
+     *     sum = sum - (float)(sum of minimum * sum of q_x) * (dmin * scale_x)
+     * Rounded after every operation (no fused multiply-add). */
+    void (*matmul_quant)(float *out, enx_quant quant, const void *w, const void *x,
+                         const enx_matmul_shape *shape);
 
     /* ---- products with float weights, bounded; w [rows][cols], x [batch][cols] ---- */
 
@@ -113,20 +94,21 @@ typedef struct enx_kernels {
     /* x = exp(x - max) / sum, in place, [n], n >= 1. */
     void (*softmax)(float *x, size_t n);
 
-    /* Scores of one head: out[p] = q . key p.  Keys lie in blocks of 16 positions, transposed:
-     * k [ceil(count / 16)][head_width][16] f16, so that no sum crosses lanes.
-     * out [count rounded up to 16]; what is behind `count` is unspecified.
-     * `ahead` is what the next call will read, of k's size: it may be fetched meanwhile. */
-    void (*attend_scores)(float *out, const float *q, const uint16_t *k, size_t head_width,
-                          size_t count, const uint16_t *ahead);
-    /* out[d] = sum over p of weights[p] * v[p][d]; v [count][head_width] f16, out [head_width]. */
-    void (*attend_mix)(float *out, const float *weights, const uint16_t *v, size_t head_width,
-                       size_t count, const uint16_t *ahead);
+    /* Scores of several queries of one head: out[i][p] = q[i] . key p.  Keys lie in blocks of 16
+     * positions, transposed: k [ceil(count / 16)][head_width][16] f16, so that no sum crosses
+     * lanes.  out[i] [count rounded up to 16]; what is behind `count` is unspecified. */
+    void (*attend_scores)(float *const *out, const float *const *q, size_t q_count,
+                          const uint16_t *k, size_t head_width, size_t count);
+    /* out[i][d] += sum over p of weights[i][p] * v[p][d]; v [count][head_width] f16,
+     * out[i] [head_width].  Calls for one stretch of positions after the other give the very
+     * numbers of one call for all. */
+    void (*attend_mix)(float *const *out, const float *const *weights, size_t q_count,
+                       const uint16_t *v, size_t head_width, size_t count);
     /* The same with keys and values in f32, in the same order. */
-    void (*attend_scores_f32)(float *out, const float *q, const float *k, size_t head_width,
-                              size_t count);
-    void (*attend_mix_f32)(float *out, const float *weights, const float *v, size_t head_width,
-                           size_t count);
+    void (*attend_scores_f32)(float *const *out, const float *const *q, size_t q_count,
+                              const float *k, size_t head_width, size_t count);
+    void (*attend_mix_f32)(float *const *out, const float *const *weights, size_t q_count,
+                           const float *v, size_t head_width, size_t count);
 
     /* ---- logits ---- */
 
@@ -142,11 +124,6 @@ typedef struct enx_kernels {
 /* Bind the best implementation of each kernel that `cpu_flags` (of enx_cpu_detect) allows.  Flags
  * are an argument, not a global, so a test can bind every level side by side. */
 void enx_kernels_init(enx_kernels *table, unsigned cpu_flags);
-
-/* Lay rows of Q8_0 out for matmul_pack_q8: w [rows][cols / 32] at any alignment,
- * out [ceil(rows / 16)][cols / 32]; missing rows of the last group become zero. */
-void enx_pack_q8_rows(enx_pack_q8 *out, const enx_block_q8_0 *w, size_t row_count,
-                      size_t col_count);
 
 /* Quantize [n] values as ggml does: scale = f16(max|x| / 127), q = x / (max|x| / 127) rounded half
  * away from zero.  n is a multiple of 32. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kernels_avx2.c - eight lanes: AVX2, FMA and F16C. */
-#include "kernels/attend_body.h"
+#include "kernels/floats_body.h"
 #include "kernels/kernels_impl.h"
-#include "kernels/plain_body.h"
 
 #include <immintrin.h>
 #include <math.h>
@@ -10,9 +9,8 @@
 
 enum {
     LANES = 8,
-    HALVES = ENX_PACK_ROWS / LANES,
     TILE_BATCH = 4, /* activation rows that share one load of the weights: 4 x 2 sums */
-    TILE_ROWS = 2,  /* the same for float weights: 2 x 4 sums */
+    TILE_ROWS = 2,
 };
 
 /* The lanes of the last, partial vector of n values. */
@@ -95,25 +93,7 @@ static void f16_from_f32(uint16_t *out, const float *in, size_t n)
     }
 }
 
-/* ---- Q8_0 -------------------------------------------------------------- */
-
-static float scale_of(const enx_block_q8_0 *block)
-{
-    uint16_t bits;
-    memcpy(&bits, block->scale, sizeof bits);
-    return _cvtsh_ss(bits);
-}
-
-static void f32_from_q8_0(float *out, const enx_block_q8_0 *in, size_t n)
-{
-    for (size_t i = 0; i < n; i += LANES) {
-        const enx_block_q8_0 *block = &in[i / ENX_Q8_BLOCK];
-        const int8_t         *q = block->q + i % ENX_Q8_BLOCK;
-        const __m128i         bytes = _mm_loadl_epi64((const __m128i *)(const void *)q);
-        const __m256          wide = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
-        _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_set1_ps(scale_of(block)), wide));
-    }
-}
+/* ---- activations ------------------------------------------------------- */
 
 /* The largest magnitude of n numbers, n a multiple of LANES. */
 ENX_INLINE float largest_of(const float *x, size_t n)
@@ -137,18 +117,18 @@ ENX_INLINE __m256i quantize_lanes(int8_t *out, const float *x, __m256 inverse)
 
 static void act_from_f32(enx_act_q8 *out, const float *x, size_t n)
 {
-    for (size_t b = 0; b < n / ENX_Q8_BLOCK; b++, x += ENX_Q8_BLOCK) {
-        const float most = largest_of(x, ENX_Q8_BLOCK);
+    for (size_t b = 0; b < n / ENX_SMALL_BLOCK; b++, x += ENX_SMALL_BLOCK) {
+        const float most = largest_of(x, ENX_SMALL_BLOCK);
         if (!(most >= ENX_ACT_TINY)) {
             memset(&out[b], 0, sizeof out[b]);
             continue;
         }
         const __m256 inverse = _mm256_set1_ps(127.0f / most);
         __m256i      sum = _mm256_setzero_si256();
-        for (size_t i = 0; i < ENX_Q8_BLOCK; i += LANES)
+        for (size_t i = 0; i < ENX_SMALL_BLOCK; i += LANES)
             sum = _mm256_add_epi32(sum, quantize_lanes(out[b].q + i, x + i, inverse));
         out[b].scale = most / 127.0f;
-        out[b].offset = -128 * reduce_add_i32(sum);
+        out[b].sum = reduce_add_i32(sum);
     }
 }
 
@@ -167,199 +147,11 @@ static void act_k_from_f32(enx_act_k *out, const float *x, size_t n)
                 _mm256_add_epi32(quantize_lanes(out[b].q + at, x + at, inverse),
                                  quantize_lanes(out[b].q + at + 8, x + at + 8, inverse)));
         }
+        for (size_t i = 0; i < ENX_K_PARTS / 2; i++)
+            out[b].pair_sums[i] = (int16_t)(out[b].sums[2 * i] + out[b].sums[2 * i + 1]);
         out[b].scale = most / 127.0f;
     }
 }
-
-/* sum of w * a over each four neighbours.  |w| may be 128, |a| is at most 127, so the pairs that
- * vpmaddubsw adds stay below 32767: 2 * 128 * 127 = 32512. */
-ENX_INLINE __m256i dot_quads(__m256i w_abs, __m256i w, __m256i a)
-{
-    const __m256i pairs = _mm256_maddubs_epi16(w_abs, _mm256_sign_epi8(a, w));
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-}
-
-/* Sixteen rows times `batch` activation rows (a constant once inlined). */
-ENX_INLINE void pack_tile(float (*sum)[ENX_PACK_ROWS], const enx_pack_q8 *w, const enx_act_q8 *x,
-                          size_t block_count, const size_t batch)
-{
-    const __m256i flip = _mm256_set1_epi8((char)0x80);
-    for (size_t b = 0; b < block_count; b++) {
-        __m256i dot[TILE_BATCH][HALVES];
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) dot[j][0] = dot[j][1] = _mm256_setzero_si256();
-        for (size_t k = 0; k < ENX_PACK_QUADS; k++) {
-            ENX_UNROLL
-            for (size_t h = 0; h < HALVES; h++) {
-                const void   *at = w[b].q[k][h * LANES];
-                const __m256i q = _mm256_xor_si256(_mm256_load_si256((const __m256i *)at), flip);
-                const __m256i q_abs = _mm256_abs_epi8(q);
-                ENX_UNROLL
-                for (size_t j = 0; j < batch; j++) {
-                    int32_t quad;
-                    memcpy(&quad, x[j * block_count + b].q + 4 * k, sizeof quad);
-                    dot[j][h] =
-                        _mm256_add_epi32(dot[j][h], dot_quads(q_abs, q, _mm256_set1_epi32(quad)));
-                }
-            }
-        }
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) ENX_UNROLL
-        for (size_t h = 0; h < HALVES; h++) {
-            const __m256 both = _mm256_mul_ps(_mm256_load_ps(w[b].scale + h * LANES),
-                                              _mm256_set1_ps(x[j * block_count + b].scale));
-            const __m256 term = _mm256_mul_ps(_mm256_cvtepi32_ps(dot[j][h]), both);
-            float       *at = &sum[j][h * LANES];
-            _mm256_storeu_ps(at, _mm256_add_ps(_mm256_loadu_ps(at), term));
-        }
-    }
-}
-
-static void matmul_pack_q8(float *out, const enx_pack_q8 *w, const enx_act_q8 *x,
-                           const enx_matmul_shape *shape)
-{
-    const size_t block_count = shape->col_count / ENX_Q8_BLOCK;
-    for (size_t r = 0; r < shape->row_count; r += ENX_PACK_ROWS, w += block_count) {
-        const size_t left = shape->row_count - r;
-        const size_t rows = left < ENX_PACK_ROWS ? left : ENX_PACK_ROWS;
-        for (size_t j = 0; j < shape->batch_count;) {
-            float        sum[TILE_BATCH][ENX_PACK_ROWS] = { 0 };
-            const size_t batch = shape->batch_count - j >= TILE_BATCH ? TILE_BATCH : 1;
-            if (batch == TILE_BATCH)
-                pack_tile(sum, w, x + j * block_count, block_count, TILE_BATCH);
-            else pack_tile(sum, w, x + j * block_count, block_count, 1);
-            for (size_t i = 0; i < batch; i++, j++)
-                memcpy(out + j * shape->out_stride + r, sum[i], rows * sizeof(float));
-        }
-    }
-}
-
-static void dot_rows_q8_0(float *out, const enx_block_q8_0 *w, const uint32_t *ids, size_t count,
-                          const enx_act_q8 *x, size_t col_count)
-{
-    const size_t block_count = col_count / ENX_Q8_BLOCK;
-    for (size_t r = 0; r < count; r++) {
-        const enx_block_q8_0 *row = w + (ids ? ids[r] : r) * block_count;
-        float                 sum = 0;
-        for (size_t b = 0; b < block_count; b++) {
-            const __m256i q = _mm256_loadu_si256((const __m256i *)(const void *)row[b].q);
-            const __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)x[b].q);
-            const int32_t dot = reduce_add_i32(dot_quads(_mm256_abs_epi8(q), q, a));
-            sum += (float)dot * (scale_of(&row[b]) * x[b].scale);
-        }
-        out[r] = sum;
-    }
-}
-
-/* ---- plain blocks ------------------------------------------------------ */
-
-ENX_INLINE __m256i load_bytes(const int8_t *at)
-{
-    return _mm256_loadu_si256((const __m256i *)(const void *)at);
-}
-
-ENX_INLINE __m256i load_i16(const int16_t *at)
-{
-    return _mm256_loadu_si256((const __m256i *)(const void *)at);
-}
-
-/* sum = sum + (float)dot * both, rounded twice. */
-ENX_INLINE __m256 add_scaled(__m256 sum, __m256i dot, float both)
-{
-    return _mm256_add_ps(sum, _mm256_mul_ps(_mm256_cvtepi32_ps(dot), _mm256_set1_ps(both)));
-}
-
-/* One row times `batch` activation rows (a constant once inlined). */
-ENX_INLINE void plain_32_tile(float *out, size_t stride, const enx_plain_32 *w, const enx_act_q8 *x,
-                              size_t block_count, const size_t batch)
-{
-    __m256 sum[TILE_BATCH];
-    float  more[TILE_BATCH] = { 0 };
-    ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) sum[j] = _mm256_setzero_ps();
-    for (size_t b = 0; b < block_count; b++) {
-        const __m256i q = load_bytes(w[b].q), q_abs = _mm256_abs_epi8(q);
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) {
-            const enx_act_q8 *act = &x[j * block_count + b];
-            sum[j] =
-                add_scaled(sum[j], dot_quads(q_abs, q, load_bytes(act->q)), w[b].d * act->scale);
-        }
-        if (w[b].m == 0) continue;
-        for (size_t j = 0; j < batch; j++) {
-            const enx_act_q8 *act = &x[j * block_count + b];
-            more[j] += w[b].m * (act->scale * ((float)act->offset * (-1.0f / 128)));
-        }
-    }
-    ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) out[j * stride] = reduce_add(sum[j]) + more[j];
-}
-
-/* The scales of parts 2i and 2i + 1, each for eight pairs. */
-ENX_INLINE __m256i spread_scales(const int16_t *scales)
-{
-    int32_t two;
-    memcpy(&two, scales, sizeof two);
-    const __m256i each = _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2,
-                                          3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3);
-    return _mm256_shuffle_epi8(_mm256_set1_epi32(two), each);
-}
-
-ENX_INLINE void plain_k_tile(float *out, size_t stride, const enx_plain_k *w, const enx_act_k *x,
-                             size_t block_count, const size_t batch)
-{
-    __m256 sum[TILE_BATCH];
-    ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) sum[j] = _mm256_setzero_ps();
-    for (size_t b = 0; b < block_count; b++) {
-        __m256i dot[TILE_BATCH];
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) dot[j] = _mm256_setzero_si256();
-        ENX_UNROLL
-        for (size_t i = 0; i < ENX_K_PARTS / 2; i++) {
-            const __m256i q = load_bytes(w[b].q + i * 32), q_abs = _mm256_abs_epi8(q);
-            const __m256i scales = spread_scales(w[b].scales + 2 * i);
-            ENX_UNROLL
-            for (size_t j = 0; j < batch; j++) {
-                const __m256i a = load_bytes(x[j * block_count + b].q + i * 32);
-                const __m256i pairs = _mm256_maddubs_epi16(q_abs, _mm256_sign_epi8(a, q));
-                dot[j] = _mm256_add_epi32(dot[j], _mm256_madd_epi16(pairs, scales));
-            }
-        }
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++)
-            sum[j] = add_scaled(sum[j], dot[j], w[b].d * x[j * block_count + b].scale);
-        if (w[b].dmin == 0) continue;
-        const __m256i mins = load_i16(w[b].mins);
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) {
-            const enx_act_k *act = &x[j * block_count + b];
-            sum[j] = add_scaled(sum[j], _mm256_madd_epi16(mins, load_i16(act->sums)),
-                                -(w[b].dmin * act->scale));
-        }
-    }
-    ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) out[j * stride] = reduce_add(sum[j]);
-}
-
-/* Few activation rows stay in the nearest cache while all weights pass. */
-#define DEFINE_MATMUL_PLAIN(name, weights, acts, block)                                           \
-    static void matmul_##name(float *out, const weights *w, const acts *x,                        \
-                              const enx_matmul_shape *s)                                          \
-    {                                                                                             \
-        const size_t blocks = s->col_count / block, stride = s->out_stride;                       \
-        size_t       j = 0;                                                                       \
-        for (; j + TILE_BATCH <= s->batch_count; j += TILE_BATCH)                                 \
-            for (size_t r = 0; r < s->row_count; r++)                                             \
-                name##_tile(out + j * stride + r, stride, w + r * blocks, x + j * blocks, blocks, \
-                            TILE_BATCH);                                                          \
-        for (; j < s->batch_count; j++)                                                           \
-            for (size_t r = 0; r < s->row_count; r++)                                             \
-                name##_tile(out + j * stride + r, stride, w + r * blocks, x + j * blocks, blocks, \
-                            1);                                                                   \
-    }
-DEFINE_MATMUL_PLAIN(plain_32, enx_plain_32, enx_act_q8, ENX_SMALL_BLOCK)
-DEFINE_MATMUL_PLAIN(plain_k, enx_plain_k, enx_act_k, ENX_K_BLOCK)
 
 /* ---- products with float weights --------------------------------------- */
 
@@ -511,52 +303,15 @@ static void softmax(float *x, size_t n)
 
 /* ---- attention --------------------------------------------------------- */
 
-/* A sequence's keys and values are read once a step and are seldom in a near cache: while one
- * array is used, the next one is on its way. */
-ENX_INLINE void fetch(const uint16_t *at) { _mm_prefetch((const char *)at, _MM_HINT_T1); }
-
-static void attend_scores(float *out, const float *q, const uint16_t *k, size_t head_width,
-                          size_t count, const uint16_t *ahead)
-{
-    const size_t block = head_width * 2 * LANES;
-    for (size_t p = 0; p < count; p += 2 * LANES, k += block, ahead += block) {
-        __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
-        for (size_t d = 0; d < head_width; d++) {
-            if (d % 2 == 0) fetch(ahead + d * 2 * LANES);
-            const __m256    value = _mm256_set1_ps(q[d]);
-            const uint16_t *at = k + d * 2 * LANES;
-            low = _mm256_fmadd_ps(value, load_f16(at, LANES), low);
-            high = _mm256_fmadd_ps(value, load_f16(at + LANES, LANES), high);
-        }
-        _mm256_storeu_ps(out + p, low);
-        _mm256_storeu_ps(out + p + LANES, high);
-    }
-}
-
-static void attend_mix(float *out, const float *weights, const uint16_t *v, size_t head_width,
-                       size_t count, const uint16_t *ahead)
-{
-    size_t d = 0;
-    for (; d + 2 * LANES <= head_width; d += 2 * LANES) {
-        __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
-        for (size_t p = 0; p < count; p++) {
-            const __m256    weight = _mm256_set1_ps(weights[p]);
-            const uint16_t *at = v + p * head_width + d;
-            if (d % (4 * LANES) == 0) fetch(ahead + p * head_width + d);
-            low = _mm256_fmadd_ps(weight, load_f16(at, LANES), low);
-            high = _mm256_fmadd_ps(weight, load_f16(at + LANES, LANES), high);
-        }
-        _mm256_storeu_ps(out + d, low);
-        _mm256_storeu_ps(out + d + LANES, high);
-    }
-    for (; d < head_width; d += LANES) {
-        __m256 sum = _mm256_setzero_ps();
-        for (size_t p = 0; p < count; p++)
-            sum = _mm256_fmadd_ps(_mm256_set1_ps(weights[p]),
-                                  load_f16(v + p * head_width + d, head_width - d), sum);
-        store_f32(out + d, sum, head_width - d);
-    }
-}
+#define attend_vec      __m256
+#define ATTEND_LANES    LANES
+#define attend_zero     _mm256_setzero_ps
+#define attend_all      _mm256_set1_ps
+#define attend_fma      _mm256_fmadd_ps
+#define attend_load     load_f32
+#define attend_load_f16 load_f16
+#define attend_store    store_f32
+#include "kernels/attend_body.h"
 
 /* ---- logits ------------------------------------------------------------ */
 
@@ -584,13 +339,8 @@ void enx_kernels_bind_avx2(enx_kernels *table)
     table->f32_from_f16 = f32_from_f16;
     table->f16_from_f32 = f16_from_f32;
     table->f32_from_bf16 = f32_from_bf16;
-    table->f32_from_q8_0 = f32_from_q8_0;
     table->act_k_from_f32 = act_k_from_f32;
-    table->matmul_plain_32 = matmul_plain_32;
-    table->matmul_plain_k = matmul_plain_k;
     table->act_from_f32 = act_from_f32;
-    table->matmul_pack_q8 = matmul_pack_q8;
-    table->dot_rows_q8_0 = dot_rows_q8_0;
     table->matmul_f32 = matmul_f32;
     table->matmul_f16 = matmul_f16;
     table->matmul_bf16 = matmul_bf16;
@@ -605,5 +355,5 @@ void enx_kernels_bind_avx2(enx_kernels *table)
     table->attend_mix_f32 = attend_mix_f32;
     table->argmax = argmax;
     table->log_sum_exp = log_sum_exp;
-    bind_plain(table);
+    bind_floats(table);
 }

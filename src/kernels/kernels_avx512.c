@@ -8,9 +8,7 @@
 
 enum {
     LANES = 16,
-    TILE_BATCH = 8, /* activation rows that share one load of the weights */
-    AHEAD = 1,      /* groups of sixteen rows between those that multiply and those fetched */
-    TILE_ROWS = 4,  /* the same for float weights: 4 x 4 sums live in registers */
+    TILE_ROWS = 4, /* 4 x 4 sums live in registers */
 };
 
 /* The lanes of the last, partial vector of n values. */
@@ -60,31 +58,11 @@ static void f16_from_f32(uint16_t *out, const float *in, size_t n)
     }
 }
 
-/* ---- Q8_0 -------------------------------------------------------------- */
-
-static float scale_of(const enx_block_q8_0 *block)
-{
-    uint16_t bits;
-    memcpy(&bits, block->scale, sizeof bits);
-    return _cvtsh_ss(bits);
-}
-
-static void f32_from_q8_0(float *out, const enx_block_q8_0 *in, size_t n)
-{
-    for (size_t b = 0; b < n / ENX_Q8_BLOCK; b++, out += ENX_Q8_BLOCK) {
-        const __m512  scale = _mm512_set1_ps(scale_of(&in[b]));
-        const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)in[b].q);
-        const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(in[b].q + LANES));
-        const __m512  first = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(low));
-        const __m512  second = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(high));
-        _mm512_storeu_ps(out, _mm512_mul_ps(scale, first));
-        _mm512_storeu_ps(out + LANES, _mm512_mul_ps(scale, second));
-    }
-}
+/* ---- activations ------------------------------------------------------- */
 
 static void act_from_f32(enx_act_q8 *out, const float *x, size_t n)
 {
-    for (size_t b = 0; b < n / ENX_Q8_BLOCK; b++, x += ENX_Q8_BLOCK) {
+    for (size_t b = 0; b < n / ENX_SMALL_BLOCK; b++, x += ENX_SMALL_BLOCK) {
         const __m512 low = _mm512_loadu_ps(x), high = _mm512_loadu_ps(x + LANES);
         const float  most =
             _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
@@ -98,120 +76,7 @@ static void act_from_f32(enx_act_q8 *out, const float *x, size_t n)
         _mm_storeu_si128((__m128i *)(void *)out[b].q, _mm512_cvtepi32_epi8(i_low));
         _mm_storeu_si128((__m128i *)(void *)(out[b].q + LANES), _mm512_cvtepi32_epi8(i_high));
         out[b].scale = most / 127.0f;
-        out[b].offset = -128 * _mm512_reduce_add_epi32(_mm512_add_epi32(i_low, i_high));
-    }
-}
-
-ENX_INLINE __m512i broadcast_quad(const int8_t *q)
-{
-    int32_t quad;
-    memcpy(&quad, q, sizeof quad);
-    return _mm512_set1_epi32(quad);
-}
-
-/* Sixteen rows times `batch` activation rows (a constant once inlined).  The weights of a block
- * are loaded once; each vpdpbusd multiplies four columns of sixteen rows by four broadcast
- * activations.  Meanwhile the weights at `ahead` are fetched into the second cache. */
-ENX_INLINE void pack_tile(float *out, size_t out_stride, const enx_pack_q8 *w, const enx_act_q8 *x,
-                          size_t block_count, __mmask16 rows, const enx_pack_q8 *ahead,
-                          const size_t batch)
-{
-    __m512 sum[TILE_BATCH];
-    ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) sum[j] = _mm512_setzero_ps();
-    for (size_t b = 0; b < block_count; b++) {
-        __m512i      q[ENX_PACK_QUADS];
-        const __m512 scale = _mm512_load_ps(w[b].scale);
-        ENX_UNROLL
-        for (size_t k = 0; k < ENX_PACK_QUADS; k++) q[k] = _mm512_load_si512(w[b].q[k]);
-        if (ahead) {
-            ENX_UNROLL
-            for (size_t k = 0; k <= ENX_PACK_QUADS; k++)
-                _mm_prefetch((const char *)&ahead[b] + 64 * k, _MM_HINT_T1);
-        }
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) {
-            const enx_act_q8 *act = &x[j * block_count + b];
-            __m512i           dot = _mm512_set1_epi32(act->offset);
-            ENX_UNROLL
-            for (size_t k = 0; k < ENX_PACK_QUADS; k++)
-                dot = _mm512_dpbusd_epi32(dot, q[k], broadcast_quad(act->q + 4 * k));
-            const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(act->scale));
-            sum[j] = _mm512_add_ps(sum[j], _mm512_mul_ps(_mm512_cvtepi32_ps(dot), both));
-        }
-    }
-    ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) _mm512_mask_storeu_ps(out + j * out_stride, rows, sum[j]);
-}
-
-static void pack_tile_rest(float *out, size_t out_stride, const enx_pack_q8 *w, const enx_act_q8 *x,
-                           size_t block_count, __mmask16 rows, const enx_pack_q8 *ahead,
-                           size_t batch)
-{
-    switch (batch) {
-    case 1:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 1);
-        return;
-    case 2:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 2);
-        return;
-    case 3:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 3);
-        return;
-    case 4:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 4);
-        return;
-    case 5:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 5);
-        return;
-    case 6:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 6);
-        return;
-    case 7:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, 7);
-        return;
-    default:
-        pack_tile(out, out_stride, w, x, block_count, rows, ahead, TILE_BATCH);
-        return;
-    }
-}
-
-static void matmul_pack_q8(float *out, const enx_pack_q8 *w, const enx_act_q8 *x,
-                           const enx_matmul_shape *shape)
-{
-    const size_t block_count = shape->col_count / ENX_Q8_BLOCK;
-    for (size_t r = 0; r < shape->row_count; r += LANES, w += block_count) {
-        const size_t    left = shape->row_count - r;
-        const __mmask16 rows = left >= LANES ? 0xFFFF : tail_mask(left);
-        for (size_t j = 0; j < shape->batch_count; j += TILE_BATCH)
-            pack_tile_rest(out + j * shape->out_stride + r, shape->out_stride, w,
-                           x + j * block_count, block_count, rows,
-                           j == 0 && left > LANES ? w + AHEAD * block_count : NULL,
-                           shape->batch_count - j);
-    }
-}
-
-static void dot_rows_q8_0(float *out, const enx_block_q8_0 *w, const uint32_t *ids, size_t count,
-                          const enx_act_q8 *x, size_t col_count)
-{
-    const size_t  block_count = col_count / ENX_Q8_BLOCK;
-    const __m256i flip = _mm256_set1_epi8((char)0x80);
-    for (size_t r = 0; r < count; r++) {
-        const enx_block_q8_0 *row = w + (ids ? ids[r] : r) * block_count;
-        float                 sum = 0;
-        for (size_t b = 0; b < block_count; b++) {
-            const __m256i q = _mm256_loadu_si256((const __m256i *)(const void *)row[b].q);
-            const __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)x[b].q);
-            const __m256i part =
-                _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_xor_si256(q, flip), a);
-            __m128i half =
-                _mm_add_epi32(_mm256_castsi256_si128(part), _mm256_extracti128_si256(part, 1));
-            half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
-            half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1));
-            const int32_t dot = _mm_cvtsi128_si32(half) + x[b].offset;
-            sum += (float)dot * (scale_of(&row[b]) * x[b].scale);
-        }
-        out[r] = sum;
+        out[b].sum = _mm512_reduce_add_epi32(_mm512_add_epi32(i_low, i_high));
     }
 }
 
@@ -361,72 +226,26 @@ static void softmax(float *x, size_t n)
 
 /* ---- attention --------------------------------------------------------- */
 
-/* A sequence's keys and values are read once a step and are seldom in a near cache: while one
- * array is used, the next one is on its way. */
-ENX_INLINE void fetch(const uint16_t *at) { _mm_prefetch((const char *)at, _MM_HINT_T1); }
+ENX_INLINE __mmask16 lanes_of(size_t n) { return n >= LANES ? 0xFFFF : tail_mask(n); }
 
-static void attend_scores(float *out, const float *q, const uint16_t *k, size_t head_width,
-                          size_t count, const uint16_t *ahead)
+ENX_INLINE __m512 attend_load(const float *at, size_t n) { return load_f32(at, lanes_of(n)); }
+
+ENX_INLINE __m512 attend_load_f16(const uint16_t *at, size_t n)
 {
-    const size_t block = head_width * LANES;
-    for (size_t p = 0; p < count; p += LANES, k += block, ahead += block) {
-        __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
-        for (size_t d = 0; d < head_width; d += 2) {
-            fetch(ahead + d * LANES);
-            even = _mm512_fmadd_ps(_mm512_set1_ps(q[d]), load_f16(k + d * LANES, 0xFFFF), even);
-            odd = _mm512_fmadd_ps(_mm512_set1_ps(q[d + 1]), load_f16(k + (d + 1) * LANES, 0xFFFF),
-                                  odd);
-        }
-        _mm512_storeu_ps(out + p, _mm512_add_ps(even, odd));
-    }
+    return load_f16(at, lanes_of(n));
 }
 
-enum { MIX_PARTS = 2, MIX_PHASES = 4 };
-
-/* Thirty-two columns; four phases of positions, so that sums do not wait for each other. */
-ENX_INLINE void mix_columns(float *out, const float *weights, const uint16_t *v, size_t head_width,
-                            size_t count, const uint16_t *ahead)
+ENX_INLINE void attend_store(float *at, __m512 v, size_t n)
 {
-    __m512 sum[MIX_PHASES][MIX_PARTS];
-    ENX_UNROLL
-    for (size_t i = 0; i < MIX_PHASES; i++) sum[i][0] = sum[i][1] = _mm512_setzero_ps();
-    size_t p = 0;
-    for (; p + MIX_PHASES <= count; p += MIX_PHASES) {
-        ENX_UNROLL
-        for (size_t i = 0; i < MIX_PHASES; i++) {
-            const uint16_t *row = v + (p + i) * head_width;
-            const __m512    weight = _mm512_set1_ps(weights[p + i]);
-            fetch(ahead + (p + i) * head_width);
-            sum[i][0] = _mm512_fmadd_ps(weight, load_f16(row, 0xFFFF), sum[i][0]);
-            sum[i][1] = _mm512_fmadd_ps(weight, load_f16(row + LANES, 0xFFFF), sum[i][1]);
-        }
-    }
-    for (; p < count; p++) {
-        const uint16_t *row = v + p * head_width;
-        const __m512    weight = _mm512_set1_ps(weights[p]);
-        sum[0][0] = _mm512_fmadd_ps(weight, load_f16(row, 0xFFFF), sum[0][0]);
-        sum[0][1] = _mm512_fmadd_ps(weight, load_f16(row + LANES, 0xFFFF), sum[0][1]);
-    }
-    for (size_t c = 0; c < MIX_PARTS; c++)
-        _mm512_storeu_ps(out + c * LANES, _mm512_add_ps(_mm512_add_ps(sum[0][c], sum[1][c]),
-                                                        _mm512_add_ps(sum[2][c], sum[3][c])));
+    _mm512_mask_storeu_ps(at, lanes_of(n), v);
 }
 
-static void attend_mix(float *out, const float *weights, const uint16_t *v, size_t head_width,
-                       size_t count, const uint16_t *ahead)
-{
-    size_t d = 0;
-    for (; d + MIX_PARTS * LANES <= head_width; d += MIX_PARTS * LANES)
-        mix_columns(out + d, weights, v + d, head_width, count, ahead + d);
-    for (; d < head_width; d += LANES) {
-        const __mmask16 lanes = head_width - d >= LANES ? 0xFFFF : tail_mask(head_width);
-        __m512          sum = _mm512_setzero_ps();
-        for (size_t p = 0; p < count; p++)
-            sum = _mm512_fmadd_ps(_mm512_set1_ps(weights[p]),
-                                  load_f16(v + p * head_width + d, lanes), sum);
-        _mm512_mask_storeu_ps(out + d, lanes, sum);
-    }
-}
+#define attend_vec   __m512
+#define ATTEND_LANES LANES
+#define attend_zero  _mm512_setzero_ps
+#define attend_all   _mm512_set1_ps
+#define attend_fma   _mm512_fmadd_ps
+#include "kernels/attend_body.h"
 
 /* ---- logits ------------------------------------------------------------ */
 
@@ -460,10 +279,7 @@ void enx_kernels_bind_avx512(enx_kernels *table)
     table->f32_from_f16 = f32_from_f16;
     table->f16_from_f32 = f16_from_f32;
     table->f32_from_bf16 = f32_from_bf16;
-    table->f32_from_q8_0 = f32_from_q8_0;
     table->act_from_f32 = act_from_f32;
-    table->matmul_pack_q8 = matmul_pack_q8;
-    table->dot_rows_q8_0 = dot_rows_q8_0;
     table->matmul_f32 = matmul_f32;
     table->matmul_f16 = matmul_f16;
     table->matmul_bf16 = matmul_bf16;
@@ -474,6 +290,8 @@ void enx_kernels_bind_avx512(enx_kernels *table)
     table->softmax = softmax;
     table->attend_scores = attend_scores;
     table->attend_mix = attend_mix;
+    table->attend_scores_f32 = attend_scores_f32;
+    table->attend_mix_f32 = attend_mix_f32;
     table->argmax = argmax;
     table->log_sum_exp = log_sum_exp;
 }

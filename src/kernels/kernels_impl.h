@@ -8,12 +8,13 @@
 
 #include "kernels/kernels.h"
 
-enum { PLAIN_LANES = 8 }; /* sums of a product with plain weights */
-
 /* Each fills the entries that it has and leaves the others alone. */
 void enx_kernels_bind_scalar(enx_kernels *table);
 void enx_kernels_bind_avx2(enx_kernels *table);
 void enx_kernels_bind_avx512(enx_kernels *table);
+void enx_products_bind_scalar(enx_kernels *table);
+void enx_products_bind_avx2(enx_kernels *table);
+void enx_products_bind_avx512(enx_kernels *table);
 
 /* Ask the compiler to unroll the next loop, whose trip count is a constant. */
 #if defined(__clang__)

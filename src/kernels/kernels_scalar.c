@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kernels_scalar.c - the specification: the shortest correct C of each kernel. */
-#include "kernels/attend_body.h"
+#include "kernels/floats_body.h"
 #include "kernels/kernels_impl.h"
-#include "kernels/plain_body.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -31,31 +30,20 @@ static void f32_from_bf16(float *out, const uint16_t *in, size_t n)
     for (size_t i = 0; i < n; i++) out[i] = f32_of_bf16(in[i]);
 }
 
-static float scale_of(const enx_block_q8_0 *block)
-{
-    return enx_f32_of_f16((uint16_t)(block->scale[0] | block->scale[1] << 8));
-}
-
-static void f32_from_q8_0(float *out, const enx_block_q8_0 *in, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = scale_of(&in[i / ENX_Q8_BLOCK]) * (float)in[i / ENX_Q8_BLOCK].q[i % ENX_Q8_BLOCK];
-}
-
 static void act_from_f32(enx_act_q8 *out, const float *x, size_t n)
 {
-    for (size_t b = 0; b < n / ENX_Q8_BLOCK; b++, x += ENX_Q8_BLOCK) {
+    for (size_t b = 0; b < n / ENX_SMALL_BLOCK; b++, x += ENX_SMALL_BLOCK) {
         float   most = 0;
         int32_t sum = 0;
-        for (size_t i = 0; i < ENX_Q8_BLOCK; i++) most = fmaxf(most, fabsf(x[i]));
+        for (size_t i = 0; i < ENX_SMALL_BLOCK; i++) most = fmaxf(most, fabsf(x[i]));
         const bool  is_zero = !(most >= ENX_ACT_TINY);
         const float inverse = is_zero ? 0.0f : 127.0f / most;
-        for (size_t i = 0; i < ENX_Q8_BLOCK; i++) {
+        for (size_t i = 0; i < ENX_SMALL_BLOCK; i++) {
             out[b].q[i] = (int8_t)lrintf(x[i] * inverse);
             sum += out[b].q[i];
         }
         out[b].scale = is_zero ? 0.0f : most / 127.0f;
-        out[b].offset = -128 * sum;
+        out[b].sum = sum;
     }
 }
 
@@ -72,104 +60,9 @@ static void act_k_from_f32(enx_act_k *out, const float *x, size_t n)
             for (size_t i = part * 16; i < part * 16 + 16; i++)
                 sum += out[b].q[i] = (int8_t)lrintf(x[i] * inverse);
             out[b].sums[part] = (int16_t)sum;
+            if (part % 2) out[b].pair_sums[part / 2] = (int16_t)(out[b].sums[part - 1] + sum);
         }
     }
-}
-
-static void matmul_pack_q8(float *out, const enx_pack_q8 *w, const enx_act_q8 *x,
-                           const enx_matmul_shape *shape)
-{
-    const size_t block_count = shape->col_count / ENX_Q8_BLOCK;
-    for (size_t r = 0; r < shape->row_count; r++)
-        for (size_t j = 0; j < shape->batch_count; j++) {
-            const enx_pack_q8 *row = w + r / ENX_PACK_ROWS * block_count;
-            const enx_act_q8  *act = x + j * block_count;
-            const size_t       lane = r % ENX_PACK_ROWS;
-            float              sum = 0;
-            for (size_t b = 0; b < block_count; b++) {
-                int32_t dot = act[b].offset;
-                for (size_t i = 0; i < ENX_Q8_BLOCK; i++)
-                    dot += row[b].q[i / 4][lane][i % 4] * act[b].q[i];
-                sum += (float)dot * (row[b].scale[lane] * act[b].scale);
-            }
-            out[j * shape->out_stride + r] = sum;
-        }
-}
-
-static void dot_rows_q8_0(float *out, const enx_block_q8_0 *w, const uint32_t *ids, size_t count,
-                          const enx_act_q8 *x, size_t col_count)
-{
-    const size_t block_count = col_count / ENX_Q8_BLOCK;
-    for (size_t r = 0; r < count; r++) {
-        const enx_block_q8_0 *row = w + (ids ? ids[r] : r) * block_count;
-        float                 sum = 0;
-        for (size_t b = 0; b < block_count; b++) {
-            int32_t dot = 0;
-            for (size_t i = 0; i < ENX_Q8_BLOCK; i++) dot += row[b].q[i] * x[b].q[i];
-            sum += (float)dot * (scale_of(&row[b]) * x[b].scale);
-        }
-        out[r] = sum;
-    }
-}
-
-/* Lanes i and i + 4, then i and i + 2, then the last two. */
-static float add_lanes(const float lane[PLAIN_LANES])
-{
-    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
-           ((lane[1] + lane[5]) + (lane[3] + lane[7]));
-}
-
-static float dot_plain_32(const enx_plain_32 *w, const enx_act_q8 *x, size_t block_count)
-{
-    float lane[PLAIN_LANES] = { 0 }, more = 0;
-    for (size_t b = 0; b < block_count; b++) {
-        const float both = w[b].d * x[b].scale;
-        int32_t     sum = 0;
-        for (size_t l = 0; l < PLAIN_LANES; l++) {
-            int32_t dot = 0;
-            for (size_t i = 4 * l; i < 4 * l + 4; i++) dot += w[b].q[i] * x[b].q[i];
-            for (size_t i = 4 * l; i < 4 * l + 4; i++) sum += x[b].q[i];
-            lane[l] += (float)dot * both;
-        }
-        more += w[b].m * (x[b].scale * (float)sum);
-    }
-    return add_lanes(lane) + more;
-}
-
-static float dot_plain_k(const enx_plain_k *w, const enx_act_k *x, size_t block_count)
-{
-    float lane[PLAIN_LANES] = { 0 };
-    for (size_t b = 0; b < block_count; b++) {
-        const float both = w[b].d * x[b].scale, least = w[b].dmin * x[b].scale;
-        int32_t     dot[PLAIN_LANES] = { 0 };
-        for (size_t i = 0; i < ENX_K_BLOCK; i++)
-            dot[i % 32 / 4] += w[b].scales[i / 16] * (w[b].q[i] * x[b].q[i]);
-        for (size_t l = 0; l < PLAIN_LANES; l++) {
-            const int32_t mins =
-                w[b].mins[2 * l] * x[b].sums[2 * l] + w[b].mins[2 * l + 1] * x[b].sums[2 * l + 1];
-            lane[l] += (float)dot[l] * both;
-            lane[l] -= (float)mins * least;
-        }
-    }
-    return add_lanes(lane);
-}
-
-static void matmul_plain_32(float *out, const enx_plain_32 *w, const enx_act_q8 *x,
-                            const enx_matmul_shape *s)
-{
-    const size_t blocks = s->col_count / ENX_SMALL_BLOCK;
-    for (size_t j = 0; j < s->batch_count; j++)
-        for (size_t r = 0; r < s->row_count; r++)
-            out[j * s->out_stride + r] = dot_plain_32(w + r * blocks, x + j * blocks, blocks);
-}
-
-static void matmul_plain_k(float *out, const enx_plain_k *w, const enx_act_k *x,
-                           const enx_matmul_shape *s)
-{
-    const size_t blocks = s->col_count / ENX_K_BLOCK;
-    for (size_t j = 0; j < s->batch_count; j++)
-        for (size_t r = 0; r < s->row_count; r++)
-            out[j * s->out_stride + r] = dot_plain_k(w + r * blocks, x + j * blocks, blocks);
 }
 
 /* One body for three weight types; `value` turns a stored weight into a float. */
@@ -239,27 +132,31 @@ static void softmax(float *x, size_t n)
     for (size_t i = 0; i < n; i++) x[i] /= sum;
 }
 
-static void attend_scores(float *out, const float *q, const uint16_t *k, size_t head_width,
-                          size_t count, const uint16_t *ahead)
+ENX_INLINE float attend_fma(float a, float b, float c) { return a * b + c; }
+
+ENX_INLINE float attend_load(const float *at, size_t n)
 {
-    (void)ahead;
-    for (size_t p = 0; p < count; p++) {
-        const uint16_t *key = k + p / 16 * head_width * 16 + p % 16;
-        float           sum = 0;
-        for (size_t d = 0; d < head_width; d++) sum += q[d] * enx_f32_of_f16(key[d * 16]);
-        out[p] = sum;
-    }
+    (void)n;
+    return *at;
 }
 
-static void attend_mix(float *out, const float *weights, const uint16_t *v, size_t head_width,
-                       size_t count, const uint16_t *ahead)
+ENX_INLINE float attend_load_f16(const uint16_t *at, size_t n)
 {
-    (void)ahead;
-    memset(out, 0, head_width * sizeof *out);
-    for (size_t p = 0; p < count; p++)
-        for (size_t d = 0; d < head_width; d++)
-            out[d] += weights[p] * enx_f32_of_f16(v[p * head_width + d]);
+    (void)n;
+    return enx_f32_of_f16(*at);
 }
+
+ENX_INLINE void attend_store(float *at, float v, size_t n)
+{
+    (void)n;
+    *at = v;
+}
+
+#define attend_vec    float
+#define ATTEND_LANES  1
+#define attend_zero() 0.0f
+#define attend_all(x) (x)
+#include "kernels/attend_body.h"
 
 static size_t argmax(const float *x, size_t n)
 {
@@ -288,13 +185,8 @@ void enx_kernels_bind_scalar(enx_kernels *table)
         .f32_from_f16 = f32_from_f16,
         .f16_from_f32 = f16_from_f32,
         .f32_from_bf16 = f32_from_bf16,
-        .f32_from_q8_0 = f32_from_q8_0,
         .act_from_f32 = act_from_f32,
         .act_k_from_f32 = act_k_from_f32,
-        .matmul_plain_32 = matmul_plain_32,
-        .matmul_plain_k = matmul_plain_k,
-        .matmul_pack_q8 = matmul_pack_q8,
-        .dot_rows_q8_0 = dot_rows_q8_0,
         .matmul_f32 = matmul_f32,
         .matmul_f16 = matmul_f16,
         .matmul_bf16 = matmul_bf16,
@@ -311,5 +203,5 @@ void enx_kernels_bind_scalar(enx_kernels *table)
         .argmax = argmax,
         .log_sum_exp = log_sum_exp,
     };
-    bind_plain(table);
+    bind_floats(table);
 }

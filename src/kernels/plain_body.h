@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plain_body.h - ggml's blocks as plain ones and as floats; included once by each level's file.
+/* plain_body.h - ggml's blocks as plain ones and as floats; included once by a source.
  *
  * One text for all levels: the compiler widens the loops, and no operation is fused or reordered,
  * so the levels agree bit for bit.  Everything about a layout is in the one function that makes it
@@ -103,6 +103,17 @@ static void plain_from_q5_1(void *out, const void *in, size_t n)
     }
 }
 
+static void plain_from_q8_0(void *out, const void *in, size_t n)
+{
+    const enx_block_q8_0 *block = in;
+    enx_plain_32         *plain = out;
+    for (size_t b = 0; b < n / ENX_SMALL_BLOCK; b++) {
+        plain[b].d = f16_at(block[b].d);
+        plain[b].m = NO_MINIMUM;
+        memcpy(plain[b].q, block[b].q, sizeof block[b].q);
+    }
+}
+
 /* The levels of the uneven four bits, finer around zero. */
 static const int8_t uneven_levels[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
                                           1,    13,   25,  38,  53,  69,  89,  113 };
@@ -120,16 +131,26 @@ static void plain_from_iq4_nl(void *out, const void *in, size_t n)
 
 /* The levels are doubled to be whole numbers, so the scale is halved: 2^(exponent - 128), whose
  * two smallest values are subnormal. */
+static const int8_t doubled_levels[16] = {
+    0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12
+};
+
+ENX_INLINE float mxfp4_scale(uint32_t exponent)
+{
+    const uint32_t word = exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23;
+    float          scale;
+    memcpy(&scale, &word, sizeof scale);
+    return scale;
+}
+
 static void plain_from_mxfp4(void *out, const void *in, size_t n)
 {
-    static const int8_t doubled[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
     const enx_block_mxfp4 *block = in;
     enx_plain_32          *plain = out;
     for (size_t b = 0; b < n / ENX_SMALL_BLOCK; b++) {
-        const uint32_t e = block[b].exponent, word = e < 2 ? 0x00200000u << e : (e - 1) << 23;
-        memcpy(&plain[b].d, &word, sizeof plain[b].d);
+        plain[b].d = mxfp4_scale(block[b].exponent);
         plain[b].m = NO_MINIMUM;
-        open_levels(plain[b].q, block[b].q, doubled);
+        open_levels(plain[b].q, block[b].q, doubled_levels);
     }
 }
 
@@ -272,72 +293,23 @@ static void plain_from_iq4_xs(void *out, const void *in, size_t n)
     }
 }
 
-/* ---- floats ------------------------------------------------------------ */
+/* ---- all of them ------------------------------------------------------- */
 
+/* n values of any alignment as enx_plain_32 or, where enx_quant_is_large(), as enx_plain_k. */
 typedef void (*plain_fn)(void *out, const void *in, size_t n);
 
-ENX_INLINE void f32_from_small(float *out, const uint8_t *in, size_t n, size_t block_bytes,
-                               plain_fn plain_from)
-{
-    for (size_t at = 0; at < n; at += ENX_SMALL_BLOCK, in += block_bytes) {
-        enx_plain_32 plain;
-        plain_from(&plain, in, ENX_SMALL_BLOCK);
-        for (size_t i = 0; i < ENX_SMALL_BLOCK; i++)
-            out[at + i] = plain.d * (float)plain.q[i] + plain.m;
-    }
-}
-
-ENX_INLINE void f32_from_large(float *out, const uint8_t *in, size_t n, size_t block_bytes,
-                               plain_fn plain_from)
-{
-    for (size_t at = 0; at < n; at += ENX_K_BLOCK, in += block_bytes) {
-        enx_plain_k plain;
-        plain_from(&plain, in, ENX_K_BLOCK);
-        for (size_t part = 0; part < ENX_K_PARTS; part++) {
-            const float scale = plain.d * (float)plain.scales[part];
-            const float least = plain.dmin * (float)plain.mins[part];
-            for (size_t i = part * 16; i < part * 16 + 16; i++)
-                out[at + i] = scale * (float)plain.q[i] - least;
-        }
-    }
-}
-
-#define DEFINE_QUANT(name, size)                                                  \
-    static void f32_from_##name(float *out, const void *in, size_t n)             \
-    {                                                                             \
-        f32_from_##size(out, in, n, sizeof(enx_block_##name), plain_from_##name); \
-    }
-DEFINE_QUANT(q4_0, small)
-DEFINE_QUANT(q4_1, small)
-DEFINE_QUANT(q5_0, small)
-DEFINE_QUANT(q5_1, small)
-DEFINE_QUANT(q2_k, large)
-DEFINE_QUANT(q3_k, large)
-DEFINE_QUANT(q4_k, large)
-DEFINE_QUANT(q5_k, large)
-DEFINE_QUANT(q6_k, large)
-DEFINE_QUANT(iq4_nl, small)
-DEFINE_QUANT(iq4_xs, large)
-DEFINE_QUANT(mxfp4, small)
-
-static void bind_plain(enx_kernels *table)
-{
-#define BIND_QUANT(quant, name)                                     \
-    table->plain_from_quant[ENX_QUANT_##quant] = plain_from_##name; \
-    table->f32_from_quant[ENX_QUANT_##quant] = f32_from_##name
-    BIND_QUANT(Q4_0, q4_0);
-    BIND_QUANT(Q4_1, q4_1);
-    BIND_QUANT(Q5_0, q5_0);
-    BIND_QUANT(Q5_1, q5_1);
-    BIND_QUANT(Q2_K, q2_k);
-    BIND_QUANT(Q3_K, q3_k);
-    BIND_QUANT(Q4_K, q4_k);
-    BIND_QUANT(Q5_K, q5_k);
-    BIND_QUANT(Q6_K, q6_k);
-    BIND_QUANT(IQ4_NL, iq4_nl);
-    BIND_QUANT(IQ4_XS, iq4_xs);
-    BIND_QUANT(MXFP4, mxfp4);
-#undef BIND_QUANT
-}
+static const struct plain_kind {
+    plain_fn open;
+    size_t   block_bytes;
+} plain_kinds[ENX_QUANT_COUNT] = {
+#define PLAIN_KIND(quant, name) \
+    [ENX_QUANT_##quant] = { plain_from_##name, sizeof(enx_block_##name) }
+    PLAIN_KIND(Q4_0, q4_0),   PLAIN_KIND(Q4_1, q4_1),     PLAIN_KIND(Q5_0, q5_0),
+    PLAIN_KIND(Q5_1, q5_1),   PLAIN_KIND(Q8_0, q8_0),     PLAIN_KIND(Q2_K, q2_k),
+    PLAIN_KIND(Q3_K, q3_k),   PLAIN_KIND(Q4_K, q4_k),     PLAIN_KIND(Q5_K, q5_k),
+    PLAIN_KIND(Q6_K, q6_k),   PLAIN_KIND(IQ4_NL, iq4_nl), PLAIN_KIND(IQ4_XS, iq4_xs),
+    PLAIN_KIND(MXFP4, mxfp4),
+#undef PLAIN_KIND
+};
 
 #endif /* ENX_KERNELS_PLAIN_BODY_H */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* convert.h - numbers of any tensor type as floats.
+/* convert.h - numbers of any tensor type as floats, and how large they may be.
  *
  * The specification of a type is the scalar kernel; `kernels` chooses the level.
  *
@@ -19,5 +19,8 @@ void enx_tensor_to_f32(const enx_kernels *kernels, enx_tensor_type type, float *
 /* The kernels' number of a type whose rows become plain blocks while they are multiplied;
  * ENX_QUANT_COUNT: products take the type as it is. */
 enx_quant enx_quant_of(enx_tensor_type type);
+
+/* Bend numbers towards at most `cap`; 0: leave them. */
+void enx_values_cap(float *x, size_t n, float cap);
 
 #endif /* ENX_MODEL_CONVERT_H */

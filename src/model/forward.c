@@ -15,11 +15,6 @@
  * of one expert lie together, in the order of their rows, so that each expert's weights are read
  * once for all its visitors.  Without experts, each row is its own visit.
  *
- * Keys and values are f16, or f32 where that was asked for.  Per slot, layer and key head:
- *
- *   keys   [context / 16][d][16]   transposed in blocks of 16 positions (see attend_scores)
- *   values [context][d]
- *
  * (1) Each output number is summed by one kernel call in an order of its own, so cutting rows or
  *     outputs among threads changes nothing.
  * (2) A row adds up its experts' answers in the order in which its router ranks them.
@@ -30,13 +25,15 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "model/carve.h"
 #include "model/convert.h"
 #include "model/weights.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
-enum { PRODUCTS_MIN = 3, KEY_BLOCK = 16, TILE_ROWS = 16, CARVE_ALIGN_BYTES = 64 };
+enum { PRODUCTS_MIN = 3, ROW_GROUP = 16 };
 
 /* Rows of activations quantized in blocks of 32 and of 256, each where some matrix wants it. */
 typedef struct acts {
@@ -61,17 +58,12 @@ struct enx_forward {
     uint32_t            thread_count;
     uint32_t            q_width;
     uint32_t            kv_width;
-    size_t              widest;      /* columns of any matrix */
-    size_t              tile_bytes;  /* of one thread */
-    size_t              head_stride; /* of keys and values, in numbers */
-    size_t              layer_stride;
-    size_t              slot_stride;
-    size_t              score_stride; /* of one thread */
-    void               *block;        /* owned: everything below */
+    size_t              widest;         /* columns of any matrix */
+    atomic_bool         is_interrupted; /* somebody asked for it */
+    bool                was_interrupted;
+    enx_kv             *kv;    /* owned */
+    void               *block; /* owned: everything below */
     uint64_t            block_bytes;
-    size_t              number_bytes; /* of a key's or a value's */
-    uint8_t            *keys;
-    uint8_t            *values;
     float              *cosines; /* [context][rope_width / 2] */
     float              *sines;
     float              *window_cosines; /* of the layers with a window; may be the same arrays */
@@ -87,9 +79,6 @@ struct enx_forward {
     uint32_t           *first_visits;  /* [experts + 1] */
     float              *visit_x;    /* [visits][width]: what experts see, then what they answer */
     acts                visit_acts; /* [visits][blocks of width] */
-    uint8_t            *tiles;      /* [threads][tile_bytes]: TILE_ROWS rows of plain blocks */
-    float              *scores;     /* [threads][score_stride] */
-    uint16_t           *halves;     /* [threads][kv_width] */
     acts                head_acts;  /* [ENX_FORWARD_HEAD_ROWS][blocks of width] */
     float              *head_x;     /* [ENX_FORWARD_HEAD_ROWS][width] */
 
@@ -131,12 +120,12 @@ static span rows_of(const enx_forward *f, uint32_t part, uint32_t part_count)
 /* From row `row` on, rows being n numbers wide. */
 static acts acts_from(acts all, size_t row, size_t n)
 {
-    return (acts){ all.small + row * (n / ENX_Q8_BLOCK), all.large + row * (n / ENX_K_BLOCK) };
+    return (acts){ all.small + row * (n / ENX_SMALL_BLOCK), all.large + row * (n / ENX_K_BLOCK) };
 }
 
 static bool wants_small(const enx_forward *f, size_t n)
 {
-    return f->weights->has_acts && n % ENX_Q8_BLOCK == 0;
+    return f->weights->has_acts && n % ENX_SMALL_BLOCK == 0;
 }
 
 static bool wants_large(const enx_forward *f, size_t n)
@@ -153,7 +142,7 @@ static void quantize_row(enx_forward *f, uint32_t row, const float *x, size_t n)
 
 static void copy_acts(const enx_forward *f, acts to, acts from, size_t n)
 {
-    if (wants_small(f, n)) memcpy(to.small, from.small, n / ENX_Q8_BLOCK * sizeof *to.small);
+    if (wants_small(f, n)) memcpy(to.small, from.small, n / ENX_SMALL_BLOCK * sizeof *to.small);
     if (wants_large(f, n)) memcpy(to.large, from.large, n / ENX_K_BLOCK * sizeof *to.large);
 }
 
@@ -220,43 +209,6 @@ static void rotate_heads(enx_forward *f, float *heads, uint32_t count, const flo
     }
 }
 
-static size_t cache_at(const enx_forward *f, const enx_row *row, uint32_t kv_head)
-{
-    return row->slot * f->slot_stride + f->layer_index * f->layer_stride + kv_head * f->head_stride;
-}
-
-/* Number `at` of the keys or the values. */
-static void *number_at(const enx_forward *f, uint8_t *numbers, size_t at)
-{
-    return numbers + at * f->number_bytes;
-}
-
-static void store_wide(enx_forward *f, const enx_row *row, const float *k, const float *v)
-{
-    const size_t d = f->hparams->head_width, block = row->position / KEY_BLOCK;
-    for (uint32_t head = 0; head < f->hparams->kv_head_count; head++) {
-        const size_t at = cache_at(f, row, head);
-        float       *key = number_at(f, f->keys, at + block * d * KEY_BLOCK);
-        key += row->position % KEY_BLOCK;
-        for (size_t i = 0; i < d; i++) key[i * KEY_BLOCK] = k[head * d + i];
-        memcpy(number_at(f, f->values, at + row->position * d), v + head * d, d * sizeof *v);
-    }
-}
-
-static void store_row(enx_forward *f, const enx_row *row, const float *k, const float *v,
-                      uint16_t *half)
-{
-    const size_t d = f->hparams->head_width, block = row->position / KEY_BLOCK;
-    f->kernels.f16_from_f32(half, k, f->kv_width);
-    for (uint32_t head = 0; head < f->hparams->kv_head_count; head++) {
-        const size_t at = cache_at(f, row, head);
-        uint16_t    *key = number_at(f, f->keys, at + block * d * KEY_BLOCK);
-        key += row->position % KEY_BLOCK;
-        for (size_t i = 0; i < d; i++) key[i * KEY_BLOCK] = half[head * d + i];
-        f->kernels.f16_from_f32(number_at(f, f->values, at + row->position * d), v + head * d, d);
-    }
-}
-
 static void add_biases(const enx_forward *f, float *q, float *k, float *v)
 {
     f->kernels.add(q, f->layer->q_bias, f->q_width);
@@ -277,72 +229,27 @@ static void place_rows(void *user, uint32_t part, uint32_t part_count)
         rotate_heads(f, q, hp->head_count, f->layer->q_norm, f->rows[row].position);
         rotate_heads(f, k, hp->kv_head_count, f->layer->k_norm, f->rows[row].position);
         for (uint32_t i = 0; i < f->q_width; i++) q[i] *= hp->query_scale;
-        if (f->options.has_wide_cache) store_wide(f, &f->rows[row], k, v);
-        else store_row(f, &f->rows[row], k, v, f->halves + part * (size_t)f->kv_width);
+        if (!f->rows[row].is_stored) enx_kv_store(f->kv, f->layer_index, &f->rows[row], k, v, part);
     }
 }
 
-/* Bend numbers towards at most `cap`; 0: leave them. */
-static void cap_values(float *x, size_t n, float cap)
+static void attend(void *user, uint32_t part, uint32_t part_count)
 {
-    if (cap > 0)
-        for (size_t i = 0; i < n; i++) x[i] = cap * tanhf(x[i] / cap);
+    enx_forward       *f = user;
+    const enx_kv_layer layer = {
+        .index = f->layer_index,
+        .window_tokens = is_window_layer(f) ? f->hparams->window_tokens : 0,
+        .sinks = f->layer->sinks,
+    };
+    enx_kv_attend(f->kv, &layer, f->q, f->a, part, part_count);
 }
 
-/* Keys are read from a whole block on: the first that is seen is `skipped` behind that. */
-typedef struct view {
-    size_t first, skipped, count;
-} view;
-
-static view view_of(const enx_forward *f, const enx_row *row)
+static void leave_attention(void *user, uint32_t part, uint32_t part_count)
 {
-    const size_t end = row->position + 1, window = f->hparams->window_tokens;
-    const size_t seen = is_window_layer(f) && end > window ? end - window : 0;
-    return (view){ seen - seen % KEY_BLOCK, seen % KEY_BLOCK, end - seen };
-}
-
-/* Scores to weights; a head's sink is one more score, whose weight nothing receives. */
-static void weigh(const enx_forward *f, uint32_t head, float *scores, size_t count)
-{
-    cap_values(scores, count, f->hparams->score_cap);
-    if (f->layer->sinks) scores[count] = f->layer->sinks[head];
-    f->kernels.softmax(scores, count + (f->layer->sinks != NULL));
-}
-
-/* One head of a row: what it sees lies from `cache` on; `ahead` is what the next one will read. */
-static void attend_head(const enx_forward *f, const view *see, uint32_t head, size_t cache,
-                        size_t ahead, float *scores, const float *q, float *out)
-{
-    const size_t d = f->hparams->head_width, seen = see->skipped + see->count;
-    const void  *keys = number_at(f, f->keys, cache);
-    const void  *values = number_at(f, f->values, cache + see->skipped * d);
-    if (f->options.has_wide_cache) f->kernels.attend_scores_f32(scores, q, keys, d, seen);
-    else f->kernels.attend_scores(scores, q, keys, d, seen, number_at(f, f->values, cache));
-    scores += see->skipped;
-    weigh(f, head, scores, see->count);
-    if (f->options.has_wide_cache) f->kernels.attend_mix_f32(out, scores, values, d, see->count);
-    else f->kernels.attend_mix(out, scores, values, d, see->count, number_at(f, f->keys, ahead));
-}
-
-static void attend_rows(void *user, uint32_t part, uint32_t part_count)
-{
-    enx_forward   *f = user;
-    const size_t   d = f->hparams->head_width;
-    const uint32_t sharing = f->hparams->head_count / f->hparams->kv_head_count;
-    float         *scores = f->scores + part * f->score_stride;
-    const span     rows = rows_of(f, part, part_count);
-    for (uint32_t row = rows.first; row < rows.end; row++) {
-        const view see = view_of(f, &f->rows[row]);
-        for (uint32_t head = 0; head < f->hparams->head_count; head++) {
-            const size_t   at = row * (size_t)f->q_width + head * d;
-            const size_t   cache = cache_at(f, &f->rows[row], head / sharing) + see.first * d;
-            const bool     is_last = head + 1 == f->hparams->head_count;
-            const enx_row *next = &f->rows[is_last && row + 1 < rows.end ? row + 1 : row];
-            const size_t   ahead = cache_at(f, next, is_last ? 0 : (head + 1) / sharing);
-            attend_head(f, &see, head, cache, ahead, scores, f->q + at, f->a + at);
-        }
+    enx_forward *f = user;
+    const span   rows = rows_of(f, part, part_count);
+    for (uint32_t row = rows.first; row < rows.end; row++)
         quantize_row(f, row, f->a + row * (size_t)f->q_width, f->q_width);
-    }
 }
 
 static void enter_ffn(void *user, uint32_t part, uint32_t part_count)
@@ -415,63 +322,37 @@ static void leave_layers(void *user, uint32_t part, uint32_t part_count)
 
 /* ---- products ---------------------------------------------------------- */
 
-/* Products with weights in small blocks: a few rows become plain ones, all inputs meet them.  For
- * one input a row at a time is enough, and stays in the nearest cache. */
-static void multiply_plain(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
-                           uint8_t *tile)
+static void multiply(const enx_forward *f, const product *p, uint32_t first,
+                     const enx_matmul_shape *shape)
 {
     const enx_matrix *w = &p->w;
     const enx_quant   quant = enx_quant_of(w->type);
-    const bool        is_large = enx_quant_is_large(quant);
-    const size_t      large_bytes = w->col_count / ENX_K_BLOCK * sizeof(enx_plain_k);
-    const size_t      small_bytes = w->col_count / ENX_SMALL_BLOCK * sizeof(enx_plain_32);
-    const size_t      plain_bytes = is_large ? large_bytes : small_bytes;
-    const uint32_t    rows_max = p->rows == 1 ? 1 : TILE_ROWS;
-    enx_matmul_shape  shape = { .col_count = w->col_count,
-                                .batch_count = p->rows,
-                                .out_stride = w->row_count };
-    for (uint32_t row = first; row < first + count; row += rows_max) {
-        const uint32_t left = first + count - row;
-        shape.row_count = left < rows_max ? left : rows_max;
-        for (uint32_t i = 0; i < shape.row_count; i++)
-            f->kernels.plain_from_quant[quant](tile + i * plain_bytes,
-                                               w->data + (row + i) * w->row_bytes, w->col_count);
-        if (is_large) f->kernels.matmul_plain_k(p->out + row, (void *)tile, p->acts.large, &shape);
-        else f->kernels.matmul_plain_32(p->out + row, (void *)tile, p->acts.small, &shape);
-    }
+    float            *out = p->out + first;
+    const void       *rows = w->data + first * w->row_bytes;
+    if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out, rows, p->x, shape);
+    else if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out, rows, p->x, shape);
+    else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out, rows, p->x, shape);
+    else if (enx_quant_is_large(quant))
+        f->kernels.matmul_quant(out, quant, rows, p->acts.large, shape);
+    else f->kernels.matmul_quant(out, quant, rows, p->acts.small, shape);
 }
 
-/* Outputs [first, first + count) of one product; first is a multiple of ENX_PACK_ROWS. */
-static void multiply(const enx_forward *f, const product *p, uint32_t first, uint32_t count,
-                     uint8_t *tile)
-{
-    const enx_matrix      *w = &p->w;
-    const size_t           cols = w->col_count;
-    const enx_matmul_shape shape = {
-        .row_count = count, .col_count = cols, .batch_count = p->rows, .out_stride = w->row_count
-    };
-    float      *out = p->out + first;
-    const void *rows = w->data + first * w->row_bytes;
-    if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out, rows, p->x, &shape);
-    else if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out, rows, p->x, &shape);
-    else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out, rows, p->x, &shape);
-    else if (w->type == ENX_TENSOR_Q8_0)
-        f->kernels.matmul_pack_q8(out, w->packed + first / ENX_PACK_ROWS * (cols / ENX_Q8_BLOCK),
-                                  p->acts.small, &shape);
-    else multiply_plain(f, p, first, count, tile);
-}
-
+/* Outputs are cut where kernels that take sixteen at once like it. */
 static void multiply_part(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward *f = user;
     for (uint32_t i = 0; i < f->product_count; i++) {
-        const uint32_t rows = f->products[i].w.row_count;
-        const uint32_t groups = (rows + ENX_PACK_ROWS - 1) / ENX_PACK_ROWS;
-        const uint32_t first = cut(groups, part, part_count) * ENX_PACK_ROWS;
-        const uint32_t end = cut(groups, part + 1, part_count) * ENX_PACK_ROWS;
+        const product *p = &f->products[i];
+        const uint32_t rows = p->w.row_count, groups = (rows + ROW_GROUP - 1) / ROW_GROUP;
+        const uint32_t first = cut(groups, part, part_count) * ROW_GROUP;
+        const uint32_t end = cut(groups, part + 1, part_count) * ROW_GROUP;
         const uint32_t last = end < rows ? end : rows;
         if (first < last)
-            multiply(f, &f->products[i], first, last - first, f->tiles + part * f->tile_bytes);
+            multiply(f, p, first,
+                     &(enx_matmul_shape){ .row_count = last - first,
+                                          .col_count = p->w.col_count,
+                                          .batch_count = p->rows,
+                                          .out_stride = rows });
     }
 }
 
@@ -612,6 +493,7 @@ static void drop_rows(enx_forward *f)
         }
         kept++;
     }
+    if (kept < f->row_count) enx_kv_plan(f->kv, f->rows, kept);
     f->row_count = kept;
 }
 
@@ -624,6 +506,15 @@ static void run_dense(enx_forward *f)
     f->visit_count = f->row_count;
     run_phase(f, gate_visits);
     run_products(f, &(product){ .w = l->down, .x = f->gate, .out = f->h }, 1);
+}
+
+/* Was the run interrupted?  Then it has no rows any more. */
+static bool take_interrupt(enx_forward *f)
+{
+    /* relaxed: the flag says nothing about other memory */
+    f->was_interrupted = atomic_exchange_explicit(&f->is_interrupted, false, memory_order_relaxed);
+    if (f->was_interrupted) f->row_count = 0;
+    return f->was_interrupted;
 }
 
 static void run_layers(enx_forward *f)
@@ -640,12 +531,14 @@ static void run_layers(enx_forward *f)
         run_phase(f, place_rows);
         if (i + 1 == f->hparams->layer_count) drop_rows(f);
         if (f->row_count == 0) return;
-        run_phase(f, attend_rows);
+        run_phase(f, attend);
+        run_phase(f, leave_attention);
         run_products(f, &(product){ .w = l->o, .x = f->a, .out = f->h }, 1);
 
         run_phase(f, enter_ffn);
         if (f->hparams->expert_count) run_experts(f);
         else run_dense(f);
+        if (take_interrupt(f)) return;
     }
     run_phase(f, leave_layers);
 }
@@ -656,11 +549,20 @@ uint32_t enx_forward_run(enx_forward *f, const enx_row *rows, uint32_t row_count
     for (uint32_t i = 0; i < row_count; i++)
         ENX_CHECK(rows[i].token < f->hparams->vocab_count && rows[i].slot < f->options.slot_count &&
                   rows[i].position < f->options.context_tokens);
+    f->was_interrupted = false;
     if (row_count == 0) return 0;
     memcpy(f->rows, rows, row_count * sizeof *rows);
     f->row_count = row_count;
+    enx_kv_plan(f->kv, f->rows, row_count);
     run_layers(f);
     return f->row_count;
+}
+
+bool enx_forward_was_interrupted(const enx_forward *f) { return f->was_interrupted; }
+
+void enx_forward_interrupt(enx_forward *f)
+{
+    atomic_store_explicit(&f->is_interrupted, true, memory_order_relaxed);
 }
 
 /* ---- the head ---------------------------------------------------------- */
@@ -678,76 +580,47 @@ void enx_forward_logits(enx_forward *f, const uint32_t *hidden, uint32_t count, 
     f->products[0] = (product){ f->weights->head, f->head_x, f->head_acts, out, count };
     f->product_count = 1;
     run_phase(f, multiply_part);
-    cap_values(out, (size_t)count * f->hparams->vocab_count, f->hparams->logit_cap);
+    enx_values_cap(out, (size_t)count * f->hparams->vocab_count, f->hparams->logit_cap);
 }
 
 void enx_forward_logits_of(enx_forward *f, uint32_t hidden, const uint32_t *ids, uint32_t count,
                            float *out)
 {
-    const enx_matrix      *w = &f->weights->head;
-    const size_t           cols = w->col_count;
-    const float           *x = f->h + hidden * cols;
-    const acts             quantized = acts_from(f->acts, hidden, cols);
-    const enx_matmul_shape one = { 1, cols, 1, 1 };
+    const enx_matrix *w = &f->weights->head;
+    const size_t      cols = w->col_count;
+    product           p = { *w, f->h + hidden * cols, acts_from(f->acts, hidden, cols), out, 1 };
+    const enx_matmul_shape some = { count, cols, 1, count, ids }, one = { 1, cols, 1, 1, NULL };
     ENX_CHECK(hidden < f->row_count);
-    if (w->type == ENX_TENSOR_Q8_0)
-        f->kernels.dot_rows_q8_0(out, (const void *)w->data, ids, count, quantized.small, cols);
-    for (uint32_t i = 0; i < count && w->type != ENX_TENSOR_Q8_0; i++) {
-        const void *row = w->data + ids[i] * w->row_bytes;
-        product     p = { *w, x, quantized, out + i, 1 };
-        if (w->type == ENX_TENSOR_F16) f->kernels.matmul_f16(out + i, row, x, &one);
-        else if (w->type == ENX_TENSOR_BF16) f->kernels.matmul_bf16(out + i, row, x, &one);
-        else if (w->type == ENX_TENSOR_F32) f->kernels.matmul_f32(out + i, row, x, &one);
-        else {
-            p.w.data = row;
-            multiply_plain(f, &p, 0, 1, f->tiles);
+    if (enx_quant_of(w->type) != ENX_QUANT_COUNT) multiply(f, &p, 0, &some);
+    else
+        for (uint32_t i = 0; i < count; i++, p.out++) {
+            p.w.data = w->data + ids[i] * w->row_bytes;
+            multiply(f, &p, 0, &one);
         }
-    }
-    cap_values(out, count, f->hparams->logit_cap);
+    enx_values_cap(out, count, f->hparams->logit_cap);
 }
 
 /* ---- opening ----------------------------------------------------------- */
 
-/* Cuts one block into arrays.  With a NULL base it only adds up. */
-typedef struct carver {
-    uint8_t *base;
-    uint64_t used_bytes;
-    bool     is_overflown;
-} carver;
-
-static void *carve(carver *c, uint64_t count, uint64_t size_bytes)
-{
-    uint64_t need, end;
-    if (__builtin_mul_overflow(count, size_bytes, &need) ||
-        __builtin_add_overflow(need, CARVE_ALIGN_BYTES - 1, &need) ||
-        __builtin_add_overflow(c->used_bytes, need & ~(uint64_t)(CARVE_ALIGN_BYTES - 1), &end) ||
-        end > SIZE_MAX / 2) {
-        c->is_overflown = true;
-        return NULL;
-    }
-    void *out = c->base ? c->base + c->used_bytes : NULL;
-    c->used_bytes = end;
-    return out;
-}
-
-static acts carve_acts(const enx_forward *f, carver *c, uint64_t rows, uint64_t width)
+static acts carve_acts(const enx_forward *f, enx_carver *c, uint64_t rows, uint64_t width)
 {
     const enx_weights *w = f->weights;
     acts               out;
-    out.small = carve(c, w->has_acts ? rows * (width / ENX_Q8_BLOCK) : 0, sizeof *out.small);
-    out.large = carve(c, w->has_acts_k ? rows * (width / ENX_K_BLOCK) : 0, sizeof *out.large);
+    out.small =
+        enx_carve(c, w->has_acts ? rows * (width / ENX_SMALL_BLOCK) : 0, sizeof *out.small);
+    out.large = enx_carve(c, w->has_acts_k ? rows * (width / ENX_K_BLOCK) : 0, sizeof *out.large);
     return out;
 }
 
-static void carve_experts(enx_forward *f, carver *c, uint64_t visits)
+static void carve_experts(enx_forward *f, enx_carver *c, uint64_t visits)
 {
     const uint64_t experts = f->hparams->expert_count, width = f->hparams->width;
-    f->router = carve(c, f->options.batch_tokens * experts, sizeof *f->router);
-    f->chosen = carve(c, visits, sizeof *f->chosen);
-    f->shares = carve(c, visits, sizeof *f->shares);
-    f->visit_experts = carve(c, visits, sizeof *f->visit_experts);
-    f->first_visits = carve(c, experts + 1, sizeof *f->first_visits);
-    f->visit_x = carve(c, visits * width, sizeof *f->visit_x);
+    f->router = enx_carve(c, f->options.batch_tokens * experts, sizeof *f->router);
+    f->chosen = enx_carve(c, visits, sizeof *f->chosen);
+    f->shares = enx_carve(c, visits, sizeof *f->shares);
+    f->visit_experts = enx_carve(c, visits, sizeof *f->visit_experts);
+    f->first_visits = enx_carve(c, experts + 1, sizeof *f->first_visits);
+    f->visit_x = enx_carve(c, visits * width, sizeof *f->visit_x);
     f->visit_acts = carve_acts(f, c, visits, width);
 }
 
@@ -758,40 +631,34 @@ static bool has_window_angles(const enx_forward *f)
            f->hparams->arch->window_base > 0;
 }
 
-static void carve_all(enx_forward *f, carver *c)
+static void carve_all(enx_forward *f, enx_carver *c)
 {
     const enx_hparams *hp = f->hparams;
     const uint64_t     n = f->options.batch_tokens, width = hp->width, ffn = hp->ffn_width;
-    const uint64_t     cached = (uint64_t)f->options.slot_count * f->slot_stride;
     const uint64_t     half = hp->rope_width / 2, experts = hp->expert_count;
     const uint64_t     used = experts ? hp->expert_used_count : 1, visits = n * used;
-    f->keys = carve(c, cached, f->number_bytes);
-    f->values = carve(c, cached, f->number_bytes);
-    f->cosines = carve(c, f->options.context_tokens * half, sizeof *f->cosines);
-    f->sines = carve(c, f->options.context_tokens * half, sizeof *f->sines);
+    f->cosines = enx_carve(c, f->options.context_tokens * half, sizeof *f->cosines);
+    f->sines = enx_carve(c, f->options.context_tokens * half, sizeof *f->sines);
     f->window_cosines = f->cosines;
     f->window_sines = f->sines;
     if (has_window_angles(f)) {
-        f->window_cosines = carve(c, f->options.context_tokens * half, sizeof *f->cosines);
-        f->window_sines = carve(c, f->options.context_tokens * half, sizeof *f->sines);
+        f->window_cosines = enx_carve(c, f->options.context_tokens * half, sizeof *f->cosines);
+        f->window_sines = enx_carve(c, f->options.context_tokens * half, sizeof *f->sines);
     }
-    f->rows = carve(c, n, sizeof *f->rows);
-    f->x = carve(c, n * width, sizeof *f->x);
-    f->h = carve(c, n * width, sizeof *f->h);
-    f->q = carve(c, n * f->q_width, sizeof *f->q);
-    f->k = carve(c, n * f->kv_width, sizeof *f->k);
-    f->v = carve(c, n * f->kv_width, sizeof *f->v);
-    f->a = carve(c, n * f->q_width, sizeof *f->a);
-    f->gate = carve(c, visits * ffn, sizeof *f->gate);
-    f->up = carve(c, visits * ffn, sizeof *f->up);
+    f->rows = enx_carve(c, n, sizeof *f->rows);
+    f->x = enx_carve(c, n * width, sizeof *f->x);
+    f->h = enx_carve(c, n * width, sizeof *f->h);
+    f->q = enx_carve(c, n * f->q_width, sizeof *f->q);
+    f->k = enx_carve(c, n * f->kv_width, sizeof *f->k);
+    f->v = enx_carve(c, n * f->kv_width, sizeof *f->v);
+    f->a = enx_carve(c, n * f->q_width, sizeof *f->a);
+    f->gate = enx_carve(c, visits * ffn, sizeof *f->gate);
+    f->up = enx_carve(c, visits * ffn, sizeof *f->up);
     f->acts = carve_acts(f, c, visits, f->widest);
     f->products =
-        carve(c, 2 * experts > PRODUCTS_MIN ? 2 * experts : PRODUCTS_MIN, sizeof *f->products);
+        enx_carve(c, 2 * experts > PRODUCTS_MIN ? 2 * experts : PRODUCTS_MIN, sizeof *f->products);
     if (experts) carve_experts(f, c, visits);
-    f->tiles = carve(c, f->thread_count, f->tile_bytes);
-    f->scores = carve(c, f->thread_count * f->score_stride, sizeof *f->scores);
-    f->halves = carve(c, (uint64_t)f->thread_count * f->kv_width, sizeof *f->halves);
-    f->head_x = carve(c, ENX_FORWARD_HEAD_ROWS * width, sizeof *f->head_x);
+    f->head_x = enx_carve(c, ENX_FORWARD_HEAD_ROWS * width, sizeof *f->head_x);
     f->head_acts = carve_acts(f, c, ENX_FORWARD_HEAD_ROWS, width);
 }
 
@@ -867,19 +734,43 @@ static enx_status check_options(const enx_forward_options *o, enx_report *report
 static void set_sizes(enx_forward *f)
 {
     const enx_hparams *hp = f->hparams;
-    const size_t       context =
-        ((size_t)f->options.context_tokens + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK;
     f->q_width = hp->head_count * hp->head_width;
     f->kv_width = hp->kv_head_count * hp->head_width;
-    f->head_stride = context * hp->head_width;
-    f->layer_stride = f->head_stride * hp->kv_head_count;
-    f->slot_stride = f->layer_stride * hp->layer_count;
-    f->score_stride = context + KEY_BLOCK; /* one more for a sink */
-    f->number_bytes = f->options.has_wide_cache ? sizeof(float) : sizeof(uint16_t);
     f->widest = hp->width > hp->ffn_width ? hp->width : hp->ffn_width;
     if (f->q_width > f->widest) f->widest = f->q_width;
-    f->tile_bytes = (f->widest / ENX_K_BLOCK + 1) * sizeof(enx_plain_k) * TILE_ROWS;
     f->thread_count = f->options.pool ? enx_pool_thread_count(f->options.pool) : 1;
+}
+
+static enx_status open_kv(enx_forward *f, enx_report *report)
+{
+    const enx_forward_options *o = &f->options;
+    return enx_kv_open(&f->kv,
+                       &(enx_kv_options){ .hparams = f->hparams,
+                                          .kernels = &f->kernels,
+                                          .slot_count = o->slot_count,
+                                          .context_tokens = o->context_tokens,
+                                          .page_count = o->page_count,
+                                          .row_count = o->batch_tokens,
+                                          .thread_count = f->thread_count,
+                                          .has_wide_numbers = o->has_wide_cache },
+                       report);
+}
+
+static enx_status take_block(enx_forward *f, enx_report *report)
+{
+    enx_carver c = { 0 };
+    carve_all(f, &c);
+    f->block_bytes = c.used_bytes;
+    f->block = c.is_overflown ? NULL : enx_mem_new(c.used_bytes, 1);
+    if (!f->block)
+        return ENX_FAIL(report, NOMEM,
+                        "no memory for %llu MiB of activations (%u rows, %u positions); "
+                        "ask for smaller batches or a shorter context",
+                        (unsigned long long)(c.used_bytes >> 20), f->options.batch_tokens,
+                        f->options.context_tokens);
+    c = (enx_carver){ .base = f->block };
+    carve_all(f, &c);
+    return ENX_OK;
 }
 
 enx_status enx_forward_open(enx_forward **out, const enx_forward_options *options,
@@ -894,20 +785,12 @@ enx_status enx_forward_open(enx_forward **out, const enx_forward_options *option
     f->weights = enx_model_weights(options->model);
     enx_kernels_init(&f->kernels, options->cpu_flags);
     set_sizes(f);
-    carver c = { 0 };
-    carve_all(f, &c);
-    f->block_bytes = c.used_bytes;
-    f->block = c.is_overflown ? NULL : enx_mem_new(c.used_bytes, 1);
-    if (!f->block) {
-        enx_mem_free(f);
-        return ENX_FAIL(report, NOMEM,
-                        "no memory for %llu MiB of keys, values and activations "
-                        "(%u sequences of %u tokens); ask for fewer or shorter ones",
-                        (unsigned long long)(c.used_bytes >> 20), options->slot_count,
-                        options->context_tokens);
+    enx_status status = open_kv(f, report);
+    if (status == ENX_OK) status = take_block(f, report);
+    if (status != ENX_OK) {
+        enx_forward_close(&f);
+        return status;
     }
-    c = (carver){ .base = f->block };
-    carve_all(f, &c);
     fill_angles(f);
     if (has_window_angles(f)) fill_window_angles(f);
     *out = f;
@@ -917,14 +800,17 @@ enx_status enx_forward_open(enx_forward **out, const enx_forward_options *option
 void enx_forward_close(enx_forward **handle)
 {
     if (!*handle) return;
+    enx_kv_close(&(*handle)->kv);
     enx_mem_free((*handle)->block);
     enx_mem_free(*handle);
     *handle = NULL;
 }
 
+enx_kv *enx_forward_kv(enx_forward *forward) { return forward->kv; }
+
 const enx_kernels *enx_forward_kernels(const enx_forward *forward) { return &forward->kernels; }
 
 uint64_t enx_forward_memory_bytes(const enx_forward *forward)
 {
-    return sizeof *forward + forward->block_bytes;
+    return sizeof *forward + forward->block_bytes + enx_kv_memory_bytes(forward->kv);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forward.h - a batch of tokens of many sequences through the layers.
  *
- * A row is one token at one position of one slot.  A slot holds the keys and values of one
- * sequence; its positions are filled in order, several in one batch if need be, and going on again
- * at an earlier position forgets the old ones from there.  Rows of one slot must come in rising
- * position.
+ * A row is one token at one position of one slot.  A slot is a sequence; its keys and values are in
+ * pages (kv.h), its positions are filled in order, several in one batch if need be, and going on
+ * again at an earlier position forgets the old ones from there.  Rows of one slot must come in
+ * rising position.  A page that several slots share is filled by one of them, in the same batch as
+ * the others' rows behind it or in an earlier one.
  *
  * After a run, the rows that asked for it have a hidden state (the input of the head), in row
  * order; logits are computed from those on demand, for the whole vocabulary or for some tokens.
@@ -17,6 +18,7 @@
 #define ENX_MODEL_FORWARD_H
 
 #include "kernels/kernels.h"
+#include "model/kv.h"
 #include "model/model.h"
 #include "plat/pool.h"
 
@@ -32,18 +34,12 @@ typedef struct enx_forward_options {
     const enx_model *model; /* borrowed */
     uint32_t         slot_count;
     uint32_t         context_tokens; /* positions of a slot */
+    uint32_t         page_count;     /* as of enx_kv_options */
     uint32_t         batch_tokens;   /* rows of a run */
     unsigned         cpu_flags;      /* of enx_cpu_detect */
     enx_pool        *pool;           /* borrowed, may be NULL: one thread */
     bool             has_wide_cache; /* keys and values in f32: twice the memory, no rounding */
 } enx_forward_options;
-
-typedef struct enx_row {
-    uint32_t token;
-    uint32_t slot;
-    uint32_t position;
-    bool     wants_hidden;
-} enx_row;
 
 /* ENX_LIMIT: a zero or a number above its limit (ENX_MODEL_CONTEXT_MAX for positions).
  * ENX_NOMEM with the size that was needed. */
@@ -51,8 +47,13 @@ ENX_MUST_USE enx_status enx_forward_open(enx_forward **out, const enx_forward_op
                                          enx_report *report);
 void                    enx_forward_close(enx_forward **forward);
 
-/* rows [row_count], row_count <= batch_tokens.  Returns how many hidden states there are. */
+/* rows [row_count], row_count <= batch_tokens.  Returns how many hidden states there are; none
+ * where the run was interrupted, and the keys and values of its rows are then worth nothing. */
 uint32_t enx_forward_run(enx_forward *forward, const enx_row *rows, uint32_t row_count);
+/* From any thread: the run that goes on, or else the next one, ends after the layer that it is in.
+ */
+void     enx_forward_interrupt(enx_forward *forward);
+bool     enx_forward_was_interrupted(const enx_forward *forward); /* the last run */
 
 /* out [count][vocab_count]: logits of hidden states hidden[0 .. count);
  * count <= ENX_FORWARD_HEAD_ROWS. */
@@ -61,6 +62,7 @@ void enx_forward_logits(enx_forward *forward, const uint32_t *hidden, uint32_t c
 void enx_forward_logits_of(enx_forward *forward, uint32_t hidden, const uint32_t *ids,
                            uint32_t count, float *out);
 
+enx_kv            *enx_forward_kv(enx_forward *forward);
 const enx_kernels *enx_forward_kernels(const enx_forward *forward);
 uint64_t           enx_forward_memory_bytes(const enx_forward *forward);
 

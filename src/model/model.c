@@ -21,15 +21,14 @@
 #include <string.h>
 
 struct enx_model {
-    enx_hparams  hparams;
-    enx_weights  weights;
-    enx_layer   *layers;     /* owned, [layer_count] */
-    void        *gain_block; /* owned */
-    enx_pack_q8 *packs;      /* owned */
-    uint64_t     param_count;
-    uint64_t     active_param_count;
-    uint64_t     weight_bytes;
-    uint64_t     memory_bytes;
+    enx_hparams hparams;
+    enx_weights weights;
+    enx_layer  *layers;     /* owned, [layer_count] */
+    void       *gain_block; /* owned */
+    uint64_t    param_count;
+    uint64_t    active_param_count;
+    uint64_t    weight_bytes;
+    uint64_t    memory_bytes;
 };
 
 /* What opening needs and the model does not keep. */
@@ -438,9 +437,8 @@ static enx_status bind_matrix(opener *o, const char *name, extents want, enx_mat
                          .row_bytes = enx_tensor_row_bytes(tensor->type, tensor->dims[0]),
                          .data = tensor->data };
     const enx_quant quant = enx_quant_of(tensor->type);
-    const bool      is_small = quant != ENX_QUANT_COUNT && !enx_quant_is_large(quant);
-    if (is_small || tensor->type == ENX_TENSOR_Q8_0) o->model->weights.has_acts = true;
     if (enx_quant_is_large(quant)) o->model->weights.has_acts_k = true;
+    else if (quant != ENX_QUANT_COUNT) o->model->weights.has_acts = true;
     return ENX_OK;
 }
 
@@ -575,65 +573,12 @@ static enx_status bind_tensors(opener *o)
     return refuse_unknown(o);
 }
 
-/* ---- packing ----------------------------------------------------------- */
-
-/* Of one of its matrices; 0: not packed. */
-static uint64_t pack_blocks(const enx_matrix *m)
-{
-    if (m->type != ENX_TENSOR_Q8_0) return 0;
-    const uint64_t groups = ((uint64_t)m->row_count + ENX_PACK_ROWS - 1) / ENX_PACK_ROWS;
-    return groups * (m->col_count / ENX_Q8_BLOCK);
-}
-
 enx_matrix enx_matrix_of_expert(const enx_matrix *matrices, uint32_t expert)
 {
     enx_matrix one = *matrices;
     one.count = 1;
     one.data += (uint64_t)expert * one.row_count * one.row_bytes;
-    if (one.packed) one.packed += expert * pack_blocks(matrices);
     return one;
-}
-
-static void pack_matrix(enx_matrix *m, enx_pack_q8 *packs)
-{
-    for (uint32_t i = 0; i < m->count; i++)
-        enx_pack_q8_rows(packs + i * pack_blocks(m), (const void *)enx_matrix_of_expert(m, i).data,
-                         m->row_count, m->col_count);
-    m->packed = packs;
-}
-
-/* Blocks of all matrices that are multiplied; laid out one after the other from `packs` on. */
-static uint64_t pack_matrices(enx_model *model, enx_pack_q8 *packs)
-{
-    uint64_t used = 0;
-    for (uint32_t i = 0; i <= model->hparams.layer_count; i++) {
-        enx_layer  *l = i < model->hparams.layer_count ? &model->layers[i] : NULL;
-        enx_matrix *head[] = { &model->weights.head };
-        enx_matrix *body[] = { l ? &l->q : NULL,    l ? &l->k : NULL,     l ? &l->v : NULL,
-                               l ? &l->o : NULL,    l ? &l->gate : NULL,  l ? &l->up : NULL,
-                               l ? &l->down : NULL, l ? &l->router : NULL };
-        enx_matrix **list = l ? body : head;
-        for (size_t m = 0; m < (l ? sizeof body / sizeof *body : 1); m++) {
-            const uint64_t blocks = list[m]->count * pack_blocks(list[m]);
-            if (packs && blocks) pack_matrix(list[m], packs + used);
-            used += blocks;
-        }
-    }
-    return used;
-}
-
-static enx_status pack_weights(opener *o)
-{
-    enx_model     *model = o->model;
-    const uint64_t blocks = pack_matrices(model, NULL);
-    if (blocks == 0) return ENX_OK;
-    model->packs = ENX_MEM_NEW(enx_pack_q8, blocks);
-    if (!model->packs)
-        return ENX_FAIL(o->report, NOMEM, "no memory for %llu MiB of weights",
-                        (unsigned long long)(blocks * sizeof(enx_pack_q8) >> 20));
-    pack_matrices(model, model->packs);
-    model->memory_bytes += blocks * sizeof(enx_pack_q8);
-    return ENX_OK;
 }
 
 /* ---- exported ---------------------------------------------------------- */
@@ -673,7 +618,7 @@ static enx_status open_model(opener *o)
     enx_arena_deinit(&o->gains);
     if (status != ENX_OK) return status;
     model->memory_bytes = sizeof *model + gain_bytes + h->layer_count * sizeof(enx_layer);
-    return pack_weights(o);
+    return ENX_OK;
 }
 
 enx_status enx_model_open(enx_model **out, const enx_gguf *gguf, enx_report *report)
@@ -697,7 +642,6 @@ void enx_model_close(enx_model **handle)
     if (!model) return;
     enx_mem_free(model->layers);
     enx_mem_free(model->gain_block);
-    enx_mem_free(model->packs);
     enx_mem_free(model);
     *handle = NULL;
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weights.h - typed views of a model's tensors, for the forward pass.
  *
- * Matrices stay where the file is mapped.  Those of Q8_0 that enter products are also laid out
- * once, at open, as matmul_pack_q8 wants them (1.125 bytes a weight); the mapped ones remain the
- * reference and serve the products with few rows.  Those of the smaller types (Q4_0, Q4_K, ...)
- * become plain blocks a few rows at a time while they are multiplied.  Gains are copied to f32.
+ * Matrices stay where the file is mapped, and products read them there.  Gains are copied to f32.
  *
  * Layer: model.  Thread-safety: immutable after open; may be shared.
  */
@@ -15,13 +12,12 @@
 #include "model/model.h"
 
 typedef struct enx_matrix {
-    enx_tensor_type    type;
-    uint32_t           row_count; /* outputs */
-    uint32_t           col_count; /* inputs */
-    uint64_t           row_bytes;
-    const uint8_t     *data;   /* [row_count][col_count], borrowed from the mapping */
-    const enx_pack_q8 *packed; /* [ceil(rows / 16)][cols / 32]; NULL unless Q8_0 and multiplied */
-    uint32_t           count;  /* as many of this shape, one after the other; 1 but for experts */
+    enx_tensor_type type;
+    uint32_t        row_count; /* outputs */
+    uint32_t        col_count; /* inputs */
+    uint64_t        row_bytes;
+    const uint8_t  *data;  /* [row_count][col_count], borrowed from the mapping */
+    uint32_t        count; /* as many of this shape, one after the other; 1 but for experts */
 } enx_matrix;
 
 typedef struct enx_layer {
@@ -58,7 +54,7 @@ typedef struct enx_weights {
 const enx_weights *enx_model_weights(const enx_model *model);
 /* The matrix of one expert. */
 enx_matrix         enx_matrix_of_expert(const enx_matrix *matrices, uint32_t expert);
-/* What open() allocated: packed weights, gains, views. */
+/* What open() allocated: gains and views. */
 uint64_t           enx_model_memory_bytes(const enx_model *model);
 
 #endif /* ENX_MODEL_WEIGHTS_H */

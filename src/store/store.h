@@ -107,6 +107,10 @@ typedef enx_status (*enx_store_record_fn)(void *user, const enx_record *record, 
 /* All records of a job, in order; stops at the first failure of `fn`. */
 ENX_MUST_USE enx_status enx_store_replay(enx_store *store, uint64_t job_id, enx_store_record_fn fn,
                                          void *user, enx_report *report);
+/* ... those with a number above `seq`. */
+ENX_MUST_USE enx_status enx_store_replay_after(enx_store *store, uint64_t job_id, uint64_t seq,
+                                               enx_store_record_fn fn, void *user,
+                                               enx_report *report);
 
 /* ---- Money ---------------------------------------------------------------------------------- */
 

@@ -36,7 +36,7 @@ static const char record_add_sql[] =
 static const char records_each_sql[] =
     "SELECT " RECORD_NUMBER_MAP(NAME, NAME)
     "kind, role, reason, status, text, answer, error, language, answer_language "
-    "FROM records WHERE job_id = ?1 ORDER BY seq";
+    "FROM records WHERE job_id = ?1 AND seq > ?2 ORDER BY seq";
 #undef NAME
 #undef MARK
 /* clang-format on */
@@ -188,12 +188,19 @@ static enx_status record_of_row(const enx_store *store, sqlite3_stmt *row, enx_r
 enx_status enx_store_replay(enx_store *store, uint64_t job_id, enx_store_record_fn fn, void *user,
                             enx_report *report)
 {
+    return enx_store_replay_after(store, job_id, 0, fn, user, report);
+}
+
+enx_status enx_store_replay_after(enx_store *store, uint64_t job_id, uint64_t seq,
+                                  enx_store_record_fn fn, void *user, enx_report *report)
+{
     bool          more = true;
     enx_status    status = ENX_OK;
     enx_record    record;
     sqlite3_stmt *row = store_prepare(store, STORE_RECORDS_EACH, records_each_sql, report);
     if (!row) return ENX_IO;
     sqlite3_bind_int64(row, 1, (sqlite3_int64)job_id);
+    sqlite3_bind_int64(row, 2, (sqlite3_int64)seq);
     while (status == ENX_OK) {
         status = store_step(store, row, &more, report);
         if (status != ENX_OK || !more) break;

@@ -12,15 +12,10 @@
 #define ENX_SWARM_ASSEMBLE_H
 
 #include "base/buf.h"
+#include "base/span.h"
 #include "base/status.h"
 
 #include <stdint.h>
-
-/* A borrowed piece of text. */
-typedef struct enx_span {
-    const char *text; /* [size_bytes] */
-    size_t      size_bytes;
-} enx_span;
 
 typedef struct enx_paragraphs enx_paragraphs;
 

@@ -17,7 +17,9 @@
 #ifndef ENX_SWARM_PORTS_H
 #define ENX_SWARM_PORTS_H
 
+#include "base/span.h"
 #include "base/status.h"
+#include "swarm/class.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,9 +38,11 @@ enum { ENX_KIND_ACCENTS = 1, ENX_KIND_CAPITALS = 2, ENX_KIND_PUNCTUATION = 4, EN
 
 /* X(NAME, text) */
 /* clang-format off */
-#define ENX_DUTY_MAP(X) X(LEAD, "lead") X(SCOUT, "scout") X(WORKER, "worker")
+#define ENX_DUTY_MAP(X) \
+    X(LEAD, "lead") X(SCOUT, "scout") X(WORKER, "worker") X(VERIFIER, "verifier")
 #define ENX_ROLE_MAP(X) \
-    X(PLAN, "plan") X(SCOUT, "scout") X(WORK, "work") X(LEAD, "lead") X(AUDIT, "audit")
+    X(PLAN, "plan") X(SCOUT, "scout") X(WORK, "work") X(LEAD, "lead") X(AUDIT, "audit") \
+    X(SECOND, "second") X(VERIFY, "verify")
 
 /* What a model of the roster is for. */
 typedef enum enx_duty {
@@ -48,7 +52,8 @@ typedef enum enx_duty {
     ENX_DUTY_COUNT
 } enx_duty;
 
-/* Why a call is made.  PLAN, LEAD and AUDIT go to the lead. */
+/* Why a call is made.  PLAN, LEAD and AUDIT go to the lead; SECOND is the task once more, for
+ * another worker; VERIFY asks a verifier, or the lead, whether an answer is right. */
 typedef enum enx_role {
 #define X(name, text) ENX_ROLE_##name,
     ENX_ROLE_MAP(X)
@@ -69,7 +74,8 @@ typedef struct enx_price {
 typedef struct enx_roster_model {
     const char        *name;
     enx_duty           duty;
-    const char *const *languages; /* [language_count] tags a worker repairs; others: none */
+    const char        *family;    /* models that err together; NULL: its own */
+    const char *const *languages; /* [language_count] what a worker is for: languages, classes */
     uint32_t           language_count;
     enx_price          price;
     uint64_t           params;
@@ -86,24 +92,27 @@ typedef struct enx_roster {
 /* ---- One paid call ------------------------------------------------------------------------ */
 
 typedef struct enx_call {
-    uint64_t    call_id; /* unique over all jobs: job_id << 32 | counter; the idempotency key:
-                            a call id that is generated again must not be paid twice */
-    uint32_t    task_id; /* item + 1; 0: the job itself (PLAN) */
-    uint32_t    item;    /* index; undefined for PLAN */
-    uint32_t    attempt; /* from 1, counted per role */
-    enx_role    role;
-    uint32_t    model; /* index into the roster */
-    const char *what;  /* class of the task, "restore" */
-    const char *goal;  /* the user's words; for PLAN with the last refusal's reason appended */
-    const char *input; /* [input_bytes], not zero-terminated; "" for PLAN */
-    size_t      input_bytes;
-    char        language[ENX_LANGUAGE_BYTES_MAX]; /* "" unknown */
-    int32_t     level;          /* damage the input has, capped by the plan; ENX_LEVEL_UNKNOWN */
-    uint32_t    kinds;          /* the only kinds of change that the answer may make */
-    uint32_t    max_tokens_in;  /* upper bound that was reserved */
-    uint32_t    max_tokens_out; /* the backend must stop there (flag TRUNCATED) */
-    uint64_t    deadline_us;    /* on the clock of now_us; after it the core gives the call up */
-    uint64_t    reserved_usd_nano;
+    uint64_t         call_id; /* unique over all jobs: job_id << 32 | counter; the idempotency key:
+                                 a call id that is generated again must not be paid twice */
+    uint32_t         task_id; /* item + 1; 0: the job itself (PLAN) */
+    uint32_t         item;    /* index; undefined for PLAN */
+    uint32_t         attempt; /* from 1, counted per role */
+    enx_role         role;
+    uint32_t         model;      /* index into the roster */
+    const char      *what;       /* name of the class */
+    const enx_class *task_class; /* of the task; outlives the call.  NULL: PLAN */
+    const char      *goal;  /* the user's words; for PLAN with the last refusal's reason appended */
+    const char      *input; /* [input_bytes], not zero-terminated; "" for PLAN */
+    size_t           input_bytes;
+    const char      *answer; /* VERIFY: [answer_bytes], what is to be judged */
+    size_t           answer_bytes;
+    char             language[ENX_LANGUAGE_BYTES_MAX]; /* "" unknown */
+    int32_t          level; /* damage the input has, capped by the plan; ENX_LEVEL_UNKNOWN */
+    uint32_t         kinds; /* the only kinds of change that the answer may make */
+    uint32_t         max_tokens_in;  /* upper bound that was reserved */
+    uint32_t         max_tokens_out; /* the backend must stop there (flag TRUNCATED) */
+    uint64_t         deadline_us; /* on the clock of now_us; after it the core gives the call up */
+    uint64_t         reserved_usd_nano;
 } enx_call;
 
 typedef struct enx_usage_count {
@@ -144,7 +153,7 @@ typedef struct enx_call_report {
     size_t          answer_bytes;
     char            language[ENX_LANGUAGE_BYTES_MAX]; /* SCOUT: "" not known */
     int32_t         level;                            /* SCOUT: 0..3 or ENX_LEVEL_UNKNOWN */
-    double          confidence;  /* SCOUT: of language and level together, 0..1 */
+    double          confidence;  /* SCOUT: of language and level; VERIFY: that it is right */
     double          sum_logprob; /* natural logs, over the answer's tokens */
     double          min_logprob;
     uint32_t        token_count;
@@ -214,6 +223,14 @@ typedef enum enx_record_kind {
     X(SCOUT_UNSURE, "language or damage is not clear") \
     X(RED_FLAG, "red flag") \
     X(ROUND_TRIP, "the answer does not reduce to the input") \
+    X(SCHEMA, "the answer does not fit the schema") \
+    X(CITATION, "what the answer cites is not in the input") \
+    X(COMPUTE, "a condition on the answer does not hold") \
+    X(REGEX, "a field does not look as it must") \
+    X(COMMAND, "a command refuses the answer") \
+    X(DISAGREE, "workers do not agree") \
+    X(DOUBTED, "a model takes the answer for wrong") \
+    X(CROSS, "the answer contradicts others") \
     X(LOW_CONFIDENCE, "the chance of an error is above the limit") \
     X(UNCERTIFIED, "outside the certified part") \
     X(ABSTAINED, "the model abstained") \
@@ -223,10 +240,14 @@ typedef enum enx_record_kind {
     X(TOO_LONG, "the text is longer than a task may be") \
     X(FEW_ITEMS, "too few tasks for a swarm") \
     X(UNCHECKABLE, "no deterministic check") \
+    X(NOT_CHEAPER, "the lead alone would cost no more") \
     X(WIDE, "many tasks that can be checked") \
     X(ASKED, "asked for") \
     X(PLAN_SAYS, "the plan says so") \
     X(PLAN_REFUSED, "no acceptable plan") \
+    X(NEEDS, "no task that it needs has an answer") \
+    X(ABORTED, "a task failed that must not") \
+    X(ASKS, "the lead asks the user") \
     X(BUDGET, "budget spent") \
     X(TIME, "time is up") \
     X(CANCELED, "canceled")
@@ -300,10 +321,15 @@ typedef struct enx_ports {
     enx_status (*save)(void *self, const enx_record *records, size_t record_count,
                        enx_report *report);
 
-    /* Deterministic domain check `kind` ("round_trip") of an answer to `call`.  On false a
-     * sentence is written to reason [reason_bytes].  NULL: this job has no such check. */
-    bool (*check)(void *self, const char *kind, const enx_call *call, const char *answer,
+    /* A check of kin TEXT of an answer to `call`.  On false a sentence is written to reason
+     * [reason_bytes].  NULL: this job has no such checks. */
+    bool (*check)(void *self, const enx_check *check, const enx_call *call, const char *answer,
                   size_t answer_bytes, char *reason, size_t reason_bytes);
+
+    /* A check of kin CROSS over all accepted answers of a class: set is_bad [count] for those that
+     * break it.  NULL: this job has no such checks. */
+    void (*relate)(void *self, const enx_check *check, const enx_span *answers, uint32_t count,
+                   bool *is_bad);
 
     /* Upper bounds for a call in tokens, so that the reserve is not wasteful: overwrite
      * call->max_tokens_in and max_tokens_out with smaller values that still bound the call from

@@ -15,6 +15,40 @@ enum { CALL_TIMEOUT_US = 120000000, ATTEMPTS = 3 };
 
 /* ---- open ---------------------------------------------------------------------------------- */
 
+static bool has_specialist(const enx_roster *roster, const char *specialty)
+{
+    for (uint32_t m = 0; m < roster->model_count; m++)
+        for (uint32_t i = 0; i < roster->models[m].language_count; i++)
+            if (roster->models[m].duty == ENX_DUTY_WORKER &&
+                strcmp(roster->models[m].languages[i], specialty) == 0)
+                return true;
+    return false;
+}
+
+/* Without a lead a job goes as far as its workers get. */
+static enx_status judge_given(const enx_swarm_options *o, const uint32_t counts[ENX_DUTY_COUNT],
+                              enx_report *report)
+{
+    const enx_class *c = o->given;
+    if (counts[ENX_DUTY_WORKER] == 0)
+        return ENX_FAIL(report, INVALID, "the swarm has no workers, expected at least one");
+    if (c->specialty && !has_specialist(o->roster, c->specialty))
+        return ENX_FAIL(report, INVALID, "class %s: no worker has the specialty %s", c->name,
+                        c->specialty);
+    if (enx_class_find_check(c, ENX_CHECK_VERIFIER) < ENX_CLASS_CHECKS_MAX &&
+        counts[ENX_DUTY_VERIFIER] != 1)
+        return ENX_FAIL(report, INVALID, "class %s: check verifier, but the swarm has %u of them",
+                        c->name, counts[ENX_DUTY_VERIFIER]);
+    const bool needs_lead =
+        enx_class_find_check(c, ENX_CHECK_LEAD) < ENX_CLASS_CHECKS_MAX ||
+        (o->mode == ENX_SWARM_MODE_SWARM && (o->target_alpha > 0 || o->audit_labels_max > 0));
+    if (needs_lead && counts[ENX_DUTY_LEAD] == 0)
+        return ENX_FAIL(report, INVALID,
+                        "class %s: a check or the certificate asks a lead, and the swarm has none",
+                        c->name);
+    return ENX_OK;
+}
+
 static enx_status judge_roster(const enx_swarm_options *o, enx_report *report)
 {
     const enx_roster *roster = o->roster;
@@ -29,11 +63,13 @@ static enx_status judge_roster(const enx_swarm_options *o, enx_report *report)
             return ENX_FAIL(report, INVALID, "model %s has no slots, expected at least one",
                             roster->models[m].name);
     }
-    const bool needs_lead = o->mode != ENX_SWARM_MODE_WORKERS || !o->plan;
+    const bool needs_lead = o->mode == ENX_SWARM_MODE_LEAD || (!o->given && !o->plan) ||
+                            (!o->given && o->mode == ENX_SWARM_MODE_SWARM);
     if (counts[ENX_DUTY_LEAD] > 1 || (needs_lead && counts[ENX_DUTY_LEAD] == 0))
         return ENX_FAIL(report, INVALID, "the swarm has %u leads, expected one",
                         counts[ENX_DUTY_LEAD]);
     if (o->mode == ENX_SWARM_MODE_LEAD) return ENX_OK;
+    if (o->given) return judge_given(o, counts, report);
     if (counts[ENX_DUTY_SCOUT] != 1)
         return ENX_FAIL(report, INVALID, "the swarm has %u scouts, expected one",
                         counts[ENX_DUTY_SCOUT]);
@@ -63,12 +99,12 @@ static enx_status judge_options(const enx_swarm_options *o, enx_report *report)
     if (o->attempts_max > ENX_SWARM_ATTEMPTS_MAX)
         return ENX_FAIL(report, LIMIT, "%u attempts, at most %d", o->attempts_max,
                         ENX_SWARM_ATTEMPTS_MAX);
+    if (o->given) ENX_TRY(enx_class_validate(o->given, report));
     return judge_roster(o, report);
 }
 
 static void fill_defaults(enx_swarm_options *o)
 {
-    if (!o->what) o->what = "restore";
     if (o->escalate_above == 0) o->escalate_above = .2;
     for (int i = 0; i < 4; i++)
         if (o->escalate_above_level[i] == 0) o->escalate_above_level[i] = o->escalate_above;
@@ -103,7 +139,7 @@ static void init_items(enx_swarm *s)
     for (uint32_t i = 0; i <= s->item_count; i++) {
         swarm_item *at = &s->items[i];
         at->input = i < s->item_count ? s->options.items[i] : (enx_span){ "", 0 };
-        at->prev = at->next = at->call = at->rank = SWARM_NONE;
+        at->prev = at->next = at->call = at->candidate = at->rank = SWARM_NONE;
         at->level = ENX_LEVEL_UNKNOWN;
         at->kinds = ENX_KINDS_ALL;
     }
@@ -112,12 +148,13 @@ static void init_items(enx_swarm *s)
 
 static void init_models(enx_swarm *s)
 {
-    s->lead = s->scout = s->open_first = s->open_last = SWARM_NONE;
+    s->lead = s->scout = s->verifier = s->open_first = s->open_last = SWARM_NONE;
     for (uint32_t m = 0; m < ENX_ROSTER_MODELS_MAX; m++)
         s->models[m].queue = (swarm_queue){ SWARM_NONE, SWARM_NONE, 0 };
     for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
         if (s->options.roster->models[m].duty == ENX_DUTY_LEAD) s->lead = m;
         if (s->options.roster->models[m].duty == ENX_DUTY_SCOUT) s->scout = m;
+        if (s->options.roster->models[m].duty == ENX_DUTY_VERIFIER) s->verifier = m;
     }
 }
 
@@ -180,7 +217,15 @@ static void open_job(enx_swarm *s)
     swarm_emit(s, record);
 }
 
-/* A swarm is not always better: width and checkability decide. */
+/* Nothing would tell a good answer from a bad one. */
+static bool is_uncheckable(const enx_swarm *s)
+{
+    const enx_swarm_options *o = &s->options;
+    if (!o->given) return !s->ports.check;
+    return o->given->check_count == 0 && o->target_alpha == 0 && o->audit_labels_max == 0;
+}
+
+/* A swarm is not always better: width, checkability and price decide. */
 static void gate(enx_swarm *s)
 {
     enx_record record = { .kind = ENX_RECORD_GATED, .reason = ENX_REASON_WIDE };
@@ -189,10 +234,14 @@ static void gate(enx_swarm *s)
     } else if (s->item_count < s->options.gate_items_min) {
         record.reason = ENX_REASON_FEW_ITEMS;
         record.is_single = true;
-    } else if (!s->ports.check) {
+    } else if (is_uncheckable(s)) {
         record.reason = ENX_REASON_UNCHECKABLE;
         record.is_single = true;
+    } else if (s->options.given && swarm_is_dear(s)) {
+        record.reason = ENX_REASON_NOT_CHEAPER;
+        record.is_single = true;
     }
+    if (s->lead == SWARM_NONE) record.is_single = false;
     swarm_emit(s, record);
 }
 
@@ -224,6 +273,7 @@ static void settle_reported(enx_swarm *s)
 static void start_plan(enx_swarm *s)
 {
     if (s->items[s->item_count].work != WORK_NONE) swarm_write_plan_goal(s);
+    else if (s->options.given) swarm_take_given(s);
     else if (s->options.plan) swarm_accept_plan(s, s->options.plan);
     else swarm_ask_plan(s);
 }
@@ -398,6 +448,7 @@ enx_swarm_summary enx_swarm_summary_get(const enx_swarm *s)
         .gate_reason = s->gate_reason,
         .has_plan = s->has_plan,
         .plan = s->plan,
+        .given = s->options.given,
         .escalated = s->escalated,
         .has_certificate = s->is_certified,
         .certificate = s->claim,

@@ -46,14 +46,14 @@ typedef struct enx_swarm_options {
     const enx_roster *roster; /* exactly one lead, one scout at most; see enx_swarm_open */
     const enx_ports  *ports;
     const char       *goal;  /* the user's words */
-    const char       *what;  /* class of the tasks; NULL: "restore" */
+    const enx_class  *given; /* class of all items; NULL: the lead's plan says what is to be done */
     const enx_span   *items; /* [item_count] */
     uint32_t          item_count;
-    const enx_plan   *plan;                 /* NULL: the lead writes one */
-    enx_budget_caps   caps;                 /* time counts from enx_swarm_start */
-    double            escalate_above;       /* error chance; 0: 0.2; 1: never for that reason */
+    const enx_plan   *plan;                    /* NULL: the lead writes one */
+    enx_budget_caps   caps;                    /* time counts from enx_swarm_start */
+    double            escalate_above;          /* error chance; 0: 0.2; 1: never for that reason */
     double            escalate_above_level[4]; /* the same by damage level; 0: escalate_above */
-    double            scout_confidence_min; /* 0: 0.5; negative: any */
+    double            scout_confidence_min;    /* 0: 0.5; negative: any */
     double   target_alpha;       /* 0: no target; else only the certified part stays with workers */
     double   delta;              /* 0: 0.05 */
     uint32_t audit_labels_max;   /* 0 without target: no audits, no certificate */
@@ -68,7 +68,8 @@ typedef struct enx_swarm_options {
 typedef struct enx_swarm enx_swarm;
 
 /* ENX_INVALID: no lead where one is needed (every mode; in WORKERS mode only to write the plan),
- * no scout or no worker in SWARM and WORKERS mode, a model without slots, rates outside [0, 1];
+ * no scout or no worker in SWARM and WORKERS mode, a model without slots, rates outside [0, 1], a
+ * given class that is not sound, or whose checks or specialty nobody here has;
  * ENX_LIMIT: too many models or items; ENX_NOMEM. */
 ENX_MUST_USE enx_status enx_swarm_open(enx_swarm **out, const enx_swarm_options *options,
                                        enx_report *report);
@@ -164,7 +165,8 @@ typedef struct enx_swarm_summary {
     bool                  is_single;
     enx_reason            gate_reason;
     bool                  has_plan;
-    enx_plan              plan;
+    enx_plan              plan;  /* of a job without `given` */
+    const enx_class      *given; /* of the options */
     uint32_t              tasks[ENX_TASK_STATE_COUNT];
     uint32_t              escalated;
     bool                  has_certificate;

@@ -9,11 +9,13 @@
 #include <string.h>
 
 enum {
-    NOTE_BYTES = 256,
+    NOTE_BYTES = SWARM_NOTE_BYTES,
     SCOUT_TOKENS_OUT = 16,
     /* Restoring may triple a letter's bytes and add marks; a token is at least a byte. */
     ANSWER_TOKENS_PER_BYTE = 4,
     ANSWER_TOKENS_MORE = 64,
+    VERIFY_TOKENS_OUT = 16,
+    DEAR_ITEMS_MAX = 256, /* looked at to compare prices */
 };
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -62,63 +64,70 @@ static void accept_text(enx_swarm *s, uint32_t item, enx_reason reason, const ch
     swarm_emit(s, record);
 }
 
-static void accept_call(enx_swarm *s, uint32_t item, enx_reason reason)
+static void emit_job(enx_swarm *s, enx_record_kind kind, enx_reason reason, const char *note)
 {
-    const swarm_text answer = s->calls[s->items[item].call].answer;
-    accept_text(s, item, reason, swarm_text_get(s, answer), answer.size_bytes);
+    enx_record record = { .kind = kind, .reason = reason };
+    put_text(&record, note, strlen(note));
+    swarm_emit(s, record);
 }
 
-/* The lead answers every task itself. */
-static bool is_leads(const enx_swarm *s)
+static void end_job(enx_swarm *s, enx_record_kind kind, enx_reason reason, const char *note)
 {
-    return s->is_single || s->options.mode == ENX_SWARM_MODE_LEAD;
+    if (swarm_is_over(s)) return;
+    emit_job(s, kind, reason, note);
+    if (s->is_stopped) return;
+    s->end_us = s->ports.now_us(s->ports.self);
 }
 
-static bool may_escalate(const enx_swarm *s)
+/* A task of a class that must not fail did. */
+static void end_aborted(enx_swarm *s, uint32_t item)
 {
-    return s->options.mode == ENX_SWARM_MODE_SWARM && s->plan.escalate && !s->is_single;
+    char note[NOTE_BYTES];
+    snprintf(note, sizeof note, "task %u of class %s: %s", item + 1,
+             s->items[item].task_class->name, enx_reason_text(s->items[item].reason));
+    if (!swarm_is_over(s)) swarm_end_partial(s, ENX_REASON_ABORTED, note);
+}
+
+void swarm_accept_call(enx_swarm *s, uint32_t item, enx_reason reason, uint32_t call,
+                       double error_chance)
+{
+    const swarm_call *entry = &s->calls[call];
+    enx_record        record = record_of(s, item, ENX_RECORD_TASK_ACCEPTED);
+    record.call_id = swarm_call_id(s, call);
+    record.role = entry->reserved.role;
+    record.model = entry->reserved.model;
+    record.reason = reason;
+    record.error_chance = error_chance;
+    put_text(&record, swarm_text_get(s, entry->answer), entry->answer.size_bytes);
+    swarm_emit(s, record);
+}
+
+bool swarm_may_escalate(const enx_swarm *s, uint32_t item)
+{
+    return s->options.mode == ENX_SWARM_MODE_SWARM && !s->is_single && s->lead != SWARM_NONE &&
+           s->items[item].task_class->on_fail == ENX_ON_FAIL_ESCALATE;
 }
 
 /* Up to the lead where that is allowed; else the input is returned. */
-static void escalate_or(enx_swarm *s, uint32_t item, enx_record_kind otherwise, enx_reason reason,
-                        const char *note)
+void swarm_escalate_or(enx_swarm *s, uint32_t item, enx_record_kind otherwise, enx_reason reason,
+                       const char *note)
 {
-    emit_note(s, item, may_escalate(s) ? ENX_RECORD_TASK_ESCALATED : otherwise, reason, note);
-}
-
-/* ---- checks -------------------------------------------------------------------------------- */
-
-static void describe_flags(uint32_t flags, char note[NOTE_BYTES])
-{
-    snprintf(note, NOTE_BYTES, "red flags:%s%s%s%s", flags & ENX_FLAG_TRUNCATED ? " truncated" : "",
-             flags & ENX_FLAG_STUCK ? " stuck" : "", flags & ENX_FLAG_EMPTY ? " empty" : "",
-             flags & ENX_FLAG_MALFORMED ? " malformed" : "");
-}
-
-/* Checks that need no model, in order; the first that fails decides.  NONE: all passed. */
-static enx_reason run_checks(const enx_swarm *s, uint32_t item, char note[NOTE_BYTES])
-{
-    const swarm_item *at = &s->items[item];
-    const swarm_call *entry = &s->calls[at->call];
-    uint32_t          flags = entry->flags & ENX_FLAGS_RED;
-    note[0] = '\0';
-    if (entry->answer.size_bytes == 0 && at->input.size_bytes > 0) flags |= ENX_FLAG_EMPTY;
-    if (flags) {
-        describe_flags(flags, note);
-        return ENX_REASON_RED_FLAG;
-    }
-    if (!s->plan.check_round_trip || !s->ports.check) return ENX_REASON_NONE;
-    const enx_call call = swarm_call_of(s, entry, swarm_call_id(s, at->call));
-    if (s->ports.check(s->ports.self, "round_trip", &call, swarm_text_get(s, entry->answer),
-                       entry->answer.size_bytes, note, NOTE_BYTES))
-        return ENX_REASON_NONE;
-    return ENX_REASON_ROUND_TRIP;
+    enx_record record =
+        record_of(s, item, swarm_may_escalate(s, item) ? ENX_RECORD_TASK_ESCALATED : otherwise);
+    if (s->items[item].candidate != SWARM_NONE)
+        record.model = s->calls[s->items[item].candidate].reserved.model;
+    record.reason = reason;
+    put_text(&record, note, strlen(note));
+    swarm_emit(s, record);
+    if (record.kind != ENX_RECORD_TASK_ESCALATED &&
+        s->items[item].task_class->on_fail == ENX_ON_FAIL_ABORT)
+        end_aborted(s, item);
 }
 
 /* ---- decisions by role --------------------------------------------------------------------- */
 
 /* Error and loss: again, as long as attempts last.  True: it is back in its queue. */
-static bool retry(enx_swarm *s, uint32_t item)
+bool swarm_retry(enx_swarm *s, uint32_t item)
 {
     swarm_item       *at = &s->items[item];
     const swarm_call *entry = &s->calls[at->call];
@@ -144,22 +153,6 @@ static enx_record_kind kind_of_status(enx_call_status status)
                                                                    : ENX_RECORD_TASK_FAILED;
 }
 
-/* The worker for a language; several share the tasks by index, so that chance has no part in it. */
-static uint32_t worker_for(const enx_swarm *s, const char *language, uint32_t item)
-{
-    uint32_t found[ENX_ROSTER_MODELS_MAX], count = 0;
-    for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
-        const enx_roster_model *model = &s->options.roster->models[m];
-        if (model->duty != ENX_DUTY_WORKER) continue;
-        for (uint32_t i = 0; i < model->language_count; i++)
-            if (strcmp(model->languages[i], language) == 0) {
-                found[count++] = m;
-                break;
-            }
-    }
-    return count ? found[item % count] : SWARM_NONE;
-}
-
 static uint32_t kinds_of_level(int32_t level)
 {
     return level <= 0 ? 0u : level == 1 ? 1u : level == 2 ? 3u : 7u;
@@ -174,8 +167,9 @@ static void route(enx_swarm *s, uint32_t item, const swarm_call *entry)
     memcpy(record.language, entry->language, sizeof record.language);
     record.level = level;
     record.kinds = s->plan.kinds & kinds_of_level(level);
-    record.model = worker_for(s, entry->language, item);
-    if (record.model != SWARM_NONE && is_leads(s)) record.model = s->lead;
+    record.model = swarm_worker_for(s, entry->language, item);
+    if (record.model != SWARM_NONE && swarm_is_leads(s, s->items[item].task_class))
+        record.model = s->lead;
     if (!enx_plan_wants_language(&s->plan, entry->language)) {
         snprintf(note, sizeof note, "the plan leaves out %s", entry->language);
         emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NOT_ASKED, note);
@@ -194,8 +188,8 @@ static void route(enx_swarm *s, uint32_t item, const swarm_call *entry)
 static void skip_scout(enx_swarm *s, uint32_t item, enx_record_kind otherwise, enx_reason reason,
                        const char *note)
 {
-    if (!is_leads(s)) {
-        escalate_or(s, item, otherwise, reason, note);
+    if (!swarm_is_leads(s, s->items[item].task_class)) {
+        swarm_escalate_or(s, item, otherwise, reason, note);
         return;
     }
     enx_record record = record_of(s, item, ENX_RECORD_TASK_ROUTED);
@@ -210,7 +204,7 @@ static void decide_scout(enx_swarm *s, uint32_t item)
     const swarm_call *entry = &s->calls[s->items[item].call];
     char              note[NOTE_BYTES];
     if (entry->status != ENX_CALL_OK) {
-        if (retry(s, item)) return;
+        if (swarm_retry(s, item)) return;
         skip_scout(s, item, kind_of_status(entry->status), reason_of_call(entry),
                    swarm_text_get(s, entry->error));
     } else if (!entry->language[0] || entry->level < 0 || entry->level > 3 ||
@@ -226,28 +220,13 @@ static void decide_scout(enx_swarm *s, uint32_t item)
 static void decide_work(enx_swarm *s, uint32_t item)
 {
     const swarm_call *entry = &s->calls[s->items[item].call];
-    char              note[NOTE_BYTES];
     if (entry->status != ENX_CALL_OK) {
-        if (retry(s, item)) return;
-        escalate_or(s, item, kind_of_status(entry->status), reason_of_call(entry),
-                    swarm_text_get(s, entry->error));
+        if (swarm_retry(s, item)) return;
+        swarm_escalate_or(s, item, kind_of_status(entry->status), reason_of_call(entry),
+                          swarm_text_get(s, entry->error));
         return;
     }
-    const enx_reason failed = run_checks(s, item, note);
-    if (failed != ENX_REASON_NONE) {
-        escalate_or(s, item, ENX_RECORD_TASK_FAILED, failed, note);
-        return;
-    }
-    const int32_t level = s->items[item].level;
-    const double  above = level >= 0 && level <= 3 ? s->options.escalate_above_level[level]
-                                                   : s->options.escalate_above;
-    const bool    is_doubtful = s->plan.check_confidence && entry->error_chance > above;
-    if (is_doubtful && may_escalate(s)) {
-        snprintf(note, sizeof note, "error chance %.3f", entry->error_chance);
-        emit_note(s, item, ENX_RECORD_TASK_ESCALATED, ENX_REASON_LOW_CONFIDENCE, note);
-        return;
-    }
-    accept_call(s, item, is_doubtful ? ENX_REASON_LOW_CONFIDENCE : ENX_REASON_CHECKED);
+    swarm_judge(s, item);
 }
 
 static void accept_kept(enx_swarm *s, uint32_t item, enx_reason reason)
@@ -276,7 +255,10 @@ static bool is_worker_surer(const enx_swarm *s, uint32_t item)
 {
     const swarm_item *at = &s->items[item];
     const swarm_call *entry = &s->calls[at->call];
-    if (!s->plan.check_confidence || !at->has_kept || at->is_candidate) return false;
+    const bool        is_scored =
+        enx_class_find_check(at->task_class, ENX_CHECK_CONFIDENCE) < ENX_CLASS_CHECKS_MAX;
+    if (!is_scored || !at->has_kept || at->is_candidate) return false;
+    if (at->escalate_reason != ENX_REASON_LOW_CONFIDENCE) return false;
     return at->kept_error_chance < entry->error_chance;
 }
 
@@ -285,15 +267,16 @@ static void decide_lead(enx_swarm *s, uint32_t item)
     const swarm_call *entry = &s->calls[s->items[item].call];
     char              note[NOTE_BYTES];
     if (entry->status != ENX_CALL_OK) {
-        if (retry(s, item)) return;
+        if (swarm_retry(s, item)) return;
         fall_back(s, item, kind_of_status(entry->status), reason_of_call(entry),
                   swarm_text_get(s, entry->error));
         return;
     }
-    const enx_reason failed = run_checks(s, item, note);
+    const uint32_t   call = s->items[item].call;
+    const enx_reason failed = swarm_run_checks(s, item, note);
     if (failed != ENX_REASON_NONE) fall_back(s, item, ENX_RECORD_TASK_FAILED, failed, note);
     else if (is_worker_surer(s, item)) accept_kept(s, item, ENX_REASON_WORKER_SURER);
-    else accept_call(s, item, ENX_REASON_LEAD_CHECKED);
+    else swarm_accept_call(s, item, ENX_REASON_LEAD_CHECKED, call, entry->error_chance);
 }
 
 /* A reference that cannot be had counts as wrong: that never claims too much. */
@@ -302,13 +285,13 @@ static void decide_audit(enx_swarm *s, uint32_t item)
     swarm_item       *at = &s->items[item];
     const swarm_call *entry = &s->calls[at->call];
     char              note[NOTE_BYTES];
-    if (entry->status != ENX_CALL_OK && retry(s, item)) return;
+    if (entry->status != ENX_CALL_OK && swarm_retry(s, item)) return;
     enx_record record = record_of(s, item, ENX_RECORD_LABEL);
     record.error_chance = at->error_chance;
     record.score = 1 - at->error_chance;
     record.is_wrong = true;
     record.reason = ENX_REASON_AUDIT_FAILED;
-    if (entry->status == ENX_CALL_OK && run_checks(s, item, note) == ENX_REASON_NONE) {
+    if (entry->status == ENX_CALL_OK && swarm_run_checks(s, item, note) == ENX_REASON_NONE) {
         const char *got = swarm_text_get(s, entry->answer);
         record.reason = ENX_REASON_AUDITED;
         record.is_wrong = entry->answer.size_bytes != at->answer.size_bytes ||
@@ -333,7 +316,9 @@ void swarm_create_tasks(enx_swarm *s)
         const swarm_item *at = &s->items[i];
         if (!at->is_created) swarm_emit(s, record_of(s, i, ENX_RECORD_TASK_CREATED));
         if (at->state != ENX_TASK_OPEN || at->call != SWARM_NONE) continue;
-        if (is_blank(&at->input)) {
+        if (is_blank(&at->input) && at->task_class->schema) {
+            emit_note(s, i, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_BLANK, "");
+        } else if (is_blank(&at->input)) {
             accept_text(s, i, ENX_REASON_BLANK, at->input.text, at->input.size_bytes);
         } else if (at->input.size_bytes > s->options.item_bytes_max) {
             char note[NOTE_BYTES];
@@ -344,30 +329,59 @@ void swarm_create_tasks(enx_swarm *s)
     }
 }
 
+/* What one call for a task may cost. */
+static uint64_t price_of_call(const enx_swarm *s, uint32_t item, enx_role role, uint32_t model)
+{
+    static const enx_class restore = { .name = "restore", .is_scouted = true };
+    const enx_class       *c = s->options.given ? s->options.given : &restore;
+    enx_call               call = { .role = role,
+                                    .model = model,
+                                    .goal = s->options.goal,
+                                    .what = c->name,
+                                    .task_class = c,
+                                    .input = s->items[item].input.text,
+                                    .input_bytes = s->items[item].input.size_bytes };
+    enx_reservation        bound;
+    swarm_bound_call(s, &call, &bound);
+    return bound.usd_nano;
+}
+
+static uint64_t add_saturating(uint64_t a, uint64_t b)
+{
+    uint64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
 /* Scout and the dearest worker for every task, each once. */
 static uint64_t worst_case(const enx_swarm *s)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < s->item_count; i++) {
-        uint64_t dearest = 0, scout = 0;
+        uint64_t dearest = 0;
         for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
-            const enx_duty duty = s->options.roster->models[m].duty;
-            if (duty == ENX_DUTY_LEAD) continue;
-            enx_call call = { .role = duty == ENX_DUTY_SCOUT ? ENX_ROLE_SCOUT : ENX_ROLE_WORK,
-                              .model = m,
-                              .goal = s->options.goal,
-                              .what = s->options.what,
-                              .input = s->items[i].input.text,
-                              .input_bytes = s->items[i].input.size_bytes };
-            enx_reservation bound;
-            swarm_bound_call(s, &call, &bound);
-            if (duty == ENX_DUTY_SCOUT) scout = bound.usd_nano;
-            else if (bound.usd_nano > dearest) dearest = bound.usd_nano;
+            if (s->options.roster->models[m].duty != ENX_DUTY_WORKER) continue;
+            const uint64_t price = price_of_call(s, i, ENX_ROLE_WORK, m);
+            if (price > dearest) dearest = price;
         }
-        if (__builtin_add_overflow(sum, scout, &sum) || __builtin_add_overflow(sum, dearest, &sum))
-            return UINT64_MAX;
+        if (s->scout != SWARM_NONE && !s->options.given)
+            sum = add_saturating(sum, price_of_call(s, i, ENX_ROLE_SCOUT, s->scout));
+        sum = add_saturating(sum, dearest);
     }
     return sum;
+}
+
+/* Money is all that speaks for one model where both could do the work. */
+bool swarm_is_dear(const enx_swarm *s)
+{
+    uint64_t workers = 0, lead = 0;
+    if (s->lead == SWARM_NONE) return false;
+    for (uint32_t i = 0; i < s->item_count && i < DEAR_ITEMS_MAX; i++) {
+        const uint32_t worker = swarm_worker_for(s, s->options.given->specialty, i);
+        const uint64_t own = price_of_call(s, i, ENX_ROLE_WORK, worker);
+        workers = add_saturating(workers, own);
+        lead = add_saturating(lead, price_of_call(s, i, ENX_ROLE_LEAD, s->lead));
+    }
+    return lead > 0 && workers >= lead;
 }
 
 static enx_status judge_plan(const enx_swarm *s, const enx_plan *plan, enx_report *report)
@@ -383,21 +397,6 @@ static enx_status judge_plan(const enx_swarm *s, const enx_plan *plan, enx_repor
     enx_plan judged = *plan;
     judged.is_single |= s->is_single || s->options.mode == ENX_SWARM_MODE_LEAD;
     return enx_plan_validate(&judged, &limits, report);
-}
-
-static void emit_job(enx_swarm *s, enx_record_kind kind, enx_reason reason, const char *note)
-{
-    enx_record record = { .kind = kind, .reason = reason };
-    put_text(&record, note, strlen(note));
-    swarm_emit(s, record);
-}
-
-static void end_job(enx_swarm *s, enx_record_kind kind, enx_reason reason, const char *note)
-{
-    if (swarm_is_over(s)) return;
-    emit_job(s, kind, reason, note);
-    if (s->is_stopped) return;
-    s->end_us = s->ports.now_us(s->ports.self);
 }
 
 void swarm_end_partial(enx_swarm *s, enx_reason reason, const char *note)
@@ -439,6 +438,8 @@ void swarm_accept_plan(enx_swarm *s, const enx_plan *plan)
     else take_plan(s, enx_buf_text(&json), plan->is_single);
     enx_buf_deinit(&json);
 }
+
+void swarm_take_given(enx_swarm *s) { take_plan(s, "", false); }
 
 void swarm_write_plan_goal(enx_swarm *s)
 {
@@ -505,6 +506,12 @@ void swarm_decide(enx_swarm *s, uint32_t item)
     case ENX_ROLE_AUDIT:
         decide_audit(s, item);
         break;
+    case ENX_ROLE_SECOND:
+        swarm_decide_second(s, item);
+        break;
+    case ENX_ROLE_VERIFY:
+        swarm_decide_verify(s, item);
+        break;
     case ENX_ROLE_COUNT:
         break;
     }
@@ -520,10 +527,14 @@ static uint32_t clamp_u32(uint64_t value)
 void swarm_bound_call(const enx_swarm *s, enx_call *call, enx_reservation *reservation)
 {
     const enx_roster_model *model = &s->options.roster->models[call->model];
-    const uint64_t          goal_bytes = strlen(call->goal);
+    const enx_class        *c =
+        call->task_class && !call->task_class->is_scouted ? call->task_class : NULL;
+    const uint64_t goal_bytes =
+        strlen(call->goal) + (c ? enx_class_words_bytes(c) : 0) + call->answer_bytes;
     uint64_t out = ANSWER_TOKENS_PER_BYTE * (uint64_t)call->input_bytes + ANSWER_TOKENS_MORE;
     if (call->role == ENX_ROLE_PLAN) out = ENX_PLAN_TOKENS_MAX;
     if (call->role == ENX_ROLE_SCOUT) out = SCOUT_TOKENS_OUT;
+    if (c) out = call->role == ENX_ROLE_VERIFY ? VERIFY_TOKENS_OUT : enx_class_answer_tokens(c);
     out += model->thinking_tokens;
     const uint32_t in_max = clamp_u32(call->input_bytes + goal_bytes + model->prompt_tokens);
     const uint32_t out_max = clamp_u32(out);
@@ -771,6 +782,48 @@ static bool certify(enx_swarm *s)
     return false;
 }
 
+/* Answers of a class against each other: those of workers that contradict the others go up.  A task
+ * goes up once, so that this ends; after a crash it finds what it had not found yet. */
+static bool escalate_contradictions(enx_swarm *s, const enx_check *check)
+{
+    enx_span *answers = enx_mem_new(s->item_count, sizeof *answers);
+    uint32_t *items = enx_mem_new(s->item_count, sizeof *items), count = 0;
+    bool     *is_bad = enx_mem_new(s->item_count, sizeof *is_bad), found = false;
+    for (uint32_t i = 0; answers && items && is_bad && i < s->item_count; i++) {
+        const swarm_item *at = &s->items[i];
+        if (at->state != ENX_TASK_ACCEPTED || at->reason == ENX_REASON_BLANK) continue;
+        answers[count] = (enx_span){ swarm_text_get(s, at->answer), at->answer.size_bytes };
+        items[count++] = i;
+    }
+    if (count > 0) s->ports.relate(s->ports.self, check, answers, count, is_bad);
+    for (uint32_t k = 0; k < count; k++) {
+        const swarm_item *at = &s->items[items[k]];
+        if (!is_bad[k] || at->is_escalated || at->answer_role == ENX_ROLE_LEAD ||
+            !swarm_may_escalate(s, items[k]))
+            continue;
+        enx_record record = record_of(s, items[k], ENX_RECORD_TASK_ESCALATED);
+        record.reason = ENX_REASON_CROSS;
+        record.model = at->answer_model;
+        swarm_emit(s, record);
+        found = true;
+    }
+    enx_mem_free(answers);
+    enx_mem_free(items);
+    enx_mem_free(is_bad);
+    return found;
+}
+
+/* All tasks are finished: are they of one mind?  True: there is more work to do. */
+static bool relate(enx_swarm *s)
+{
+    const enx_class *c = s->options.given;
+    bool             found = false;
+    for (uint32_t i = 0; c && s->ports.relate && i < c->check_count; i++)
+        if (enx_check_kind_kin(c->checks[i].kind) == ENX_CHECK_KIN_CROSS)
+            found |= escalate_contradictions(s, &c->checks[i]);
+    return found;
+}
+
 static void finish(enx_swarm *s)
 {
     char note[NOTE_BYTES];
@@ -790,7 +843,7 @@ void swarm_pump(enx_swarm *s)
         if (s->open_count > 0) break; /* a report, or the clock, goes on from here */
         if (give_up_heads(s)) continue;
         if (s->tasks[ENX_TASK_OPEN] > 0) break;
-        if (!certify(s)) finish(s);
+        if (!relate(s) && !certify(s)) finish(s);
     }
     swarm_flush(s);
 }

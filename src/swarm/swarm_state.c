@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* swarm_state.c - the state of a job as the sum of its records. */
-#include "swarm/swarm_state.h"
+#include "swarm/swarm_flow.h"
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -159,6 +159,34 @@ void swarm_set_state(enx_swarm *s, uint32_t item, enx_task_state state)
     s->items[item].state = state;
 }
 
+bool swarm_is_leads(const enx_swarm *s, const enx_class *task_class)
+{
+    return s->is_single || s->options.mode == ENX_SWARM_MODE_LEAD || task_class->is_leads;
+}
+
+/* Several share the tasks by index, so that chance has no part in it. */
+uint32_t swarm_worker_for(const enx_swarm *s, const char *specialty, uint32_t item)
+{
+    uint32_t found[ENX_ROSTER_MODELS_MAX];
+    uint32_t count = swarm_workers_for(s, specialty, found);
+    return count ? found[item % count] : SWARM_NONE;
+}
+
+uint32_t swarm_workers_for(const enx_swarm *s, const char *specialty,
+                           uint32_t found[ENX_ROSTER_MODELS_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
+        const enx_roster_model *model = &s->options.roster->models[m];
+        bool                    does = model->duty == ENX_DUTY_WORKER && !specialty;
+        for (uint32_t i = 0; model->duty == ENX_DUTY_WORKER && i < model->language_count && !does;
+             i++)
+            does = strcmp(model->languages[i], specialty) == 0;
+        if (does) found[count++] = m;
+    }
+    return count;
+}
+
 uint64_t swarm_call_id(const enx_swarm *s, uint32_t call)
 {
     return s->options.job_id << 32 | ((uint64_t)call + 1);
@@ -177,6 +205,8 @@ static enx_status apply_intent(enx_swarm *s, uint32_t item, const enx_record *re
                                enx_report *report)
 {
     swarm_item *at = &s->items[item];
+    uint32_t    lead;
+    double      chance;
     if (record->call_id != swarm_call_id(s, s->call_count) || at->work == WORK_CALLED)
         return ENX_FAIL(report, FORMAT,
                         "record %" PRIu64 ": intent of call %" PRIu64 " cannot follow", record->seq,
@@ -201,6 +231,8 @@ static enx_status apply_intent(enx_swarm *s, uint32_t item, const enx_record *re
     at->model = record->model;
     at->attempt = record->attempt;
     at->call = s->call_count;
+    if (record->role == ENX_ROLE_VERIFY && at->vote_count > 0)
+        at->candidate = swarm_count_votes(s, at, &lead, &chance);
     enx_budget_reserve(&s->budget, &s->calls[s->call_count].reserved);
     link_open(s, s->call_count++);
     return ENX_OK;
@@ -230,6 +262,20 @@ static void take_report(swarm_call *entry, const enx_call_report *report, const 
     entry->flags = report->flags;
 }
 
+/* A worker's answer to a task is its candidate, or a vote beside it. */
+static void take_vote(const enx_swarm *s, swarm_item *at, uint32_t call)
+{
+    const swarm_call *entry = &s->calls[call];
+    const bool        is_work = entry->reserved.role == ENX_ROLE_WORK;
+    if (entry->status != ENX_CALL_OK || (!is_work && entry->reserved.role != ENX_ROLE_SECOND))
+        return;
+    if (is_work) {
+        at->candidate = call;
+        at->vote_count = 0;
+    }
+    if (at->vote_count < ENX_VOTES_MAX) at->votes[at->vote_count++] = call;
+}
+
 static enx_status apply_result(enx_swarm *s, const enx_record *record, swarm_texts *texts,
                                enx_report *report)
 {
@@ -254,6 +300,7 @@ static enx_status apply_result(enx_swarm *s, const enx_record *record, swarm_tex
     if (!was_open) return ENX_OK; /* late: it settles the bill and nothing else */
     take_report(entry, got, texts);
     swarm_item *at = &s->items[item];
+    take_vote(s, at, call);
     if (at->call == call && at->work == WORK_CALLED) at->work = WORK_REPORTED;
     return ENX_OK;
 }
@@ -280,12 +327,20 @@ static enx_status apply_lost(enx_swarm *s, const enx_record *record, swarm_text 
 
 /* ---- records of tasks ---------------------------------------------------------------------- */
 
+/* The first call of a task: of the scout, a worker of its specialty, or else the lead. */
 static void apply_created(enx_swarm *s, uint32_t item)
 {
-    s->items[item].is_created = true;
-    s->items[item].kinds = s->plan.kinds;
-    if (s->scout != SWARM_NONE) swarm_enqueue(s, item, ENX_ROLE_SCOUT, s->scout);
-    else swarm_enqueue(s, item, ENX_ROLE_LEAD, s->lead);
+    swarm_item *at = &s->items[item];
+    at->is_created = true;
+    at->kinds = s->plan.kinds;
+    at->task_class = s->options.given ? s->options.given : &s->restore;
+    const uint32_t worker = swarm_worker_for(s, at->task_class->specialty, item);
+    if (at->task_class->is_scouted && s->scout != SWARM_NONE)
+        swarm_enqueue(s, item, ENX_ROLE_SCOUT, s->scout);
+    else if (swarm_is_leads(s, at->task_class) || at->task_class->is_scouted ||
+             worker == SWARM_NONE)
+        swarm_enqueue(s, item, ENX_ROLE_LEAD, s->lead);
+    else swarm_enqueue(s, item, ENX_ROLE_WORK, worker);
 }
 
 static void apply_routed(enx_swarm *s, uint32_t item, const enx_record *record)
@@ -303,14 +358,17 @@ static void apply_routed(enx_swarm *s, uint32_t item, const enx_record *record)
 /* What the worker said stays at hand where its deterministic checks had passed. */
 static void keep_answer(enx_swarm *s, swarm_item *at, enx_reason reason)
 {
-    if (reason == ENX_REASON_LOW_CONFIDENCE && at->call != SWARM_NONE) {
-        const swarm_call *entry = &s->calls[at->call];
+    const bool is_doubt = reason == ENX_REASON_LOW_CONFIDENCE || reason == ENX_REASON_DISAGREE ||
+                          reason == ENX_REASON_DOUBTED;
+    if (is_doubt && at->candidate != SWARM_NONE) {
+        const swarm_call *entry = &s->calls[at->candidate];
         at->has_kept = true;
         at->kept = entry->answer;
         at->kept_model = entry->reserved.model;
         at->kept_error_chance = entry->error_chance;
     }
-    if (reason == ENX_REASON_UNCERTIFIED && at->has_answer) {
+    const bool is_taken_back = reason == ENX_REASON_UNCERTIFIED || reason == ENX_REASON_CROSS;
+    if (is_taken_back && at->has_answer) {
         at->has_kept = true;
         at->kept = at->answer;
         at->kept_model = at->answer_model;
@@ -430,13 +488,33 @@ static enx_status apply_opened(enx_swarm *s, const enx_record *record, enx_repor
     return ENX_OK;
 }
 
+/* The lead's plan as a class of tasks.  Damage has no words here: models that restore know it from
+ * their making, and others are told by their backend. */
+static void make_restore(enx_swarm *s)
+{
+    uint32_t count = 0;
+    if (s->plan.check_round_trip)
+        s->restore_checks[count++] = (enx_check){ .kind = ENX_CHECK_ROUND_TRIP };
+    if (s->plan.check_confidence)
+        s->restore_checks[count++] = (enx_check){ .kind = ENX_CHECK_CONFIDENCE };
+    s->restore =
+        (enx_class){ .name = "restore",
+                     .is_scouted = true,
+                     .checks = s->restore_checks,
+                     .check_count = count,
+                     .on_fail = s->plan.escalate ? ENX_ON_FAIL_ESCALATE : ENX_ON_FAIL_SKIP };
+}
+
 static enx_status apply_plan(enx_swarm *s, const enx_record *record, enx_report *report)
 {
-    if (record->text_bytes) {
+    if (s->options.given) {
+        s->plan = (enx_plan){ .kinds = ENX_KINDS_ALL, .escalate = true };
+    } else if (record->text_bytes) {
         ENX_TRY(enx_plan_parse(&s->plan, record->text, record->text_bytes, report));
     } else {
         s->plan = (enx_plan){ .is_single = true, .kinds = ENX_KINDS_ALL, .check_round_trip = true };
     }
+    make_restore(s);
     s->has_plan = true;
     s->items[s->item_count].work = WORK_NONE;
     s->items[s->item_count].state = ENX_TASK_ACCEPTED;
@@ -578,10 +656,18 @@ void swarm_emit(enx_swarm *s, enx_record record)
     else s->batch_count++;
 }
 
+/* What a call of this role is to judge; nothing, for most. */
+static swarm_text judged_answer(const enx_swarm *s, const swarm_item *at, enx_role role)
+{
+    const bool is_verify = role == ENX_ROLE_VERIFY && at->candidate != SWARM_NONE;
+    return is_verify ? s->calls[at->candidate].answer : (swarm_text){ 0 };
+}
+
 enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t call_id)
 {
     const swarm_item *at = &s->items[entry->item];
     const bool        is_plan = entry->item == s->item_count;
+    const swarm_text  answer = judged_answer(s, at, entry->reserved.role);
     enx_call          call = {
                  .call_id = call_id,
                  .task_id = swarm_task_id(s, entry->item),
@@ -589,10 +675,13 @@ enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t cal
                  .attempt = entry->attempt,
                  .role = entry->reserved.role,
                  .model = entry->reserved.model,
-                 .what = s->options.what,
+                 .what = at->task_class ? at->task_class->name : enx_role_text(ENX_ROLE_PLAN),
+                 .task_class = at->task_class,
                  .goal = is_plan ? enx_buf_text(&s->plan_goal) : s->options.goal,
                  .input = at->input.text,
                  .input_bytes = at->input.size_bytes,
+                 .answer = swarm_text_get(s, answer),
+                 .answer_bytes = answer.size_bytes,
                  .level = at->level,
                  .kinds = at->kinds,
                  .max_tokens_in = entry->max_tokens_in,

@@ -24,35 +24,39 @@ typedef enum swarm_label { LABEL_NONE, LABEL_RIGHT, LABEL_WRONG } swarm_label;
 
 /* One task; the plan is a pseudo-task at index item_count. */
 typedef struct swarm_item {
-    enx_span       input;
-    enx_task_state state;
-    bool           is_created;
-    swarm_work     work;
-    enx_role       role; /* of the work */
-    uint32_t       model;
-    uint32_t       attempt; /* calls made in this role */
-    uint32_t       call;    /* the latest, SWARM_NONE before */
-    uint32_t       prev;    /* in the model's queue */
-    uint32_t       next;
-    char           language[ENX_LANGUAGE_BYTES_MAX];
-    int32_t        level;
-    uint32_t       kinds;
-    bool           has_answer; /* else the answer is the input */
-    swarm_text     answer;
-    uint32_t       answer_model;
-    enx_role       answer_role;
-    double         error_chance;
-    enx_reason     reason;
-    swarm_text     note;
-    bool           has_kept; /* a worker's answer that passed its deterministic checks */
-    swarm_text     kept;
-    uint32_t       kept_model;
-    double         kept_error_chance;
-    bool           is_escalated;
-    enx_reason     escalate_reason;
-    bool           is_candidate; /* accepted without the lead: the certificate's population */
-    swarm_label    label;
-    uint32_t       rank; /* in the certificate, SWARM_NONE outside */
+    const enx_class *task_class; /* NULL: the plan */
+    enx_span         input;
+    enx_task_state   state;
+    bool             is_created;
+    swarm_work       work;
+    enx_role         role; /* of the work */
+    uint32_t         model;
+    uint32_t         attempt;   /* calls made in this role */
+    uint32_t         call;      /* the latest, SWARM_NONE before */
+    uint32_t         candidate; /* the call whose answer is judged now, SWARM_NONE before */
+    uint32_t         votes[ENX_VOTES_MAX]; /* [vote_count] calls that answered the task */
+    uint32_t         vote_count;
+    uint32_t         prev; /* in the model's queue */
+    uint32_t         next;
+    char             language[ENX_LANGUAGE_BYTES_MAX];
+    int32_t          level;
+    uint32_t         kinds;
+    bool             has_answer; /* else the answer is the input */
+    swarm_text       answer;
+    uint32_t         answer_model;
+    enx_role         answer_role;
+    double           error_chance;
+    enx_reason       reason;
+    swarm_text       note;
+    bool             has_kept; /* a worker's answer that passed its deterministic checks */
+    swarm_text       kept;
+    uint32_t         kept_model;
+    double           kept_error_chance;
+    bool             is_escalated;
+    enx_reason       escalate_reason;
+    bool             is_candidate; /* accepted without the lead: the certificate's population */
+    swarm_label      label;
+    uint32_t         rank; /* in the certificate, SWARM_NONE outside */
 } swarm_item;
 
 typedef enum swarm_call_state { CALL_OPEN, CALL_SETTLED, CALL_GIVEN_UP } swarm_call_state;
@@ -108,6 +112,7 @@ struct enx_swarm {
     enx_ports             ports;
     uint32_t              lead; /* SWARM_NONE: none */
     uint32_t              scout;
+    uint32_t              verifier;
     swarm_item           *items; /* [item_count + 1] */
     uint32_t              item_count;
     swarm_call           *calls; /* [call_capacity]; call id = job_id << 32 | index + 1 */
@@ -133,6 +138,8 @@ struct enx_swarm {
     enx_reason            gate_reason;
     bool                  has_plan;
     enx_plan              plan;
+    enx_class             restore; /* of the plan */
+    enx_check             restore_checks[2];
     uint32_t              plan_tries; /* refused so far */
     swarm_text            plan_refusal;
     enx_buf               plan_goal; /* goal and the last refusal */
@@ -178,6 +185,13 @@ void swarm_set_state(enx_swarm *s, uint32_t item, enx_task_state state);
 void     swarm_generate(enx_swarm *s, uint32_t call);
 /* The call of an entry, as ports see it; pointers live until the next change of the state. */
 enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t call_id);
+
+/* The lead answers every task of the class itself. */
+bool     swarm_is_leads(const enx_swarm *s, const enx_class *task_class);
+/* Workers of a specialty (NULL: all of them): the one for a task, or SWARM_NONE; and how many. */
+uint32_t swarm_worker_for(const enx_swarm *s, const char *specialty, uint32_t item);
+uint32_t swarm_workers_for(const enx_swarm *s, const char *specialty,
+                           uint32_t found[ENX_ROSTER_MODELS_MAX]);
 
 uint64_t    swarm_call_id(const enx_swarm *s, uint32_t call);
 uint32_t    swarm_task_id(const enx_swarm *s, uint32_t item);

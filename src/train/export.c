@@ -119,6 +119,22 @@ static bool has_kind(const enx_recipe *r, enx_source_kind kind)
     return false;
 }
 
+static const char *class_of(const enx_recipe_source *source)
+{
+    return source->task ? source->task : "plan";
+}
+
+/* Pairs of a class that no source before had. */
+static bool is_first_of_class(const enx_recipe *r, unsigned index)
+{
+    if (r->sources[index].kind != ENX_SOURCE_PAIRS) return false;
+    for (unsigned i = 0; i < index; i++)
+        if (r->sources[i].kind == ENX_SOURCE_PAIRS &&
+            strcmp(class_of(&r->sources[i]), class_of(&r->sources[index])) == 0)
+            return false;
+    return true;
+}
+
 /* How to ask: the templates that the examples were made by (dataset.h).  Windows of the examples
  * were cut from whole text, those of a task are cut from damaged text, which is shorter: a model
  * that gets more text than it ever saw loses its place in it. */
@@ -140,8 +156,12 @@ static void add_prompts(enx_gguf_writer *w, const enx_recipe *r, double damage_r
         enx_gguf_add_str(w, "enxame.prompt.scout", "<|scout|>{text}<|out|>");
         enx_gguf_add_strs(w, "enxame.scout.languages", languages, count);
     }
-    if (has_kind(r, ENX_SOURCE_PAIRS))
-        enx_gguf_add_str(w, "enxame.prompt.plan", "<|plan|>{text}<|out|>");
+    for (unsigned i = 0; i < r->sources_count; i++)
+        if (is_first_of_class(r, i)) {
+            char key[KEY_BYTES_MAX];
+            snprintf(key, sizeof key, "enxame.prompt.%s", class_of(&r->sources[i]));
+            enx_gguf_add_str(w, key, "<|plan|>{text}<|out|>");
+        }
 }
 
 static enx_status add_lexicons(enx_gguf_writer *w, const enx_dataset *dataset, enx_report *report)

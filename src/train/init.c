@@ -56,7 +56,7 @@ static void unpack_q8(float *out, const enx_block_q8_0 *blocks, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const enx_block_q8_0 *b = &blocks[i / 32];
-        const uint16_t        half = (uint16_t)(b->scale[0] | b->scale[1] << 8);
+        const uint16_t        half = (uint16_t)(b->d[0] | b->d[1] << 8);
         out[i] = enx_f32_of_f16(half) * (float)b->q[i % 32];
     }
 }

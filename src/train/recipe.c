@@ -22,6 +22,7 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_ENUM("kind", CYAML_FLAG_STRICT, enx_recipe_source, kind, source_kinds, 4),
     CYAML_FIELD_STRING_PTR("file", CYAML_FLAG_POINTER, enx_recipe_source, file, 1, 4096),
     CYAML_FIELD_STRING_PTR("language", OPTIONAL_TEXT, enx_recipe_source, language, 1, 24),
+    CYAML_FIELD_STRING_PTR("class", OPTIONAL_TEXT, enx_recipe_source, task, 1, 32),
     CYAML_FIELD_FLOAT("weight", CYAML_FLAG_DEFAULT, enx_recipe_source, weight),
     CYAML_FIELD_END
 };
@@ -107,6 +108,8 @@ static cyaml_config_t loader_config(enx_report *log)
     };
 }
 
+static const char class_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+
 static enx_status check_recipe(const enx_recipe *r, enx_report *report)
 {
     const enx_recipe_schedule *t = &r->train;
@@ -124,6 +127,12 @@ static enx_status check_recipe(const enx_recipe *r, enx_report *report)
         const enx_source_kind kind = r->sources[i].kind;
         if (!(r->sources[i].weight > 0))
             return ENX_FAIL(report, INVALID, "sources: %s has no positive weight",
+                            r->sources[i].file);
+        if (r->sources[i].task &&
+            (kind != ENX_SOURCE_PAIRS ||
+             strspn(r->sources[i].task, class_letters) != strlen(r->sources[i].task)))
+            return ENX_FAIL(report, INVALID,
+                            "sources: class of %s: pairs have one, of small letters, digits and _",
                             r->sources[i].file);
         if ((kind == ENX_SOURCE_RESTORE) &&
             (r->restore.window_bytes < 16 ||

@@ -23,6 +23,7 @@ typedef struct enx_recipe_source {
     enx_source_kind kind;
     char           *file;     /* relative to the data folder */
     char           *language; /* tag, may be NULL */
+    char           *task;     /* of PAIRS: the class of tasks that the prompts are of; NULL: plan */
     double          weight;   /* share of examples, relative to the other sources */
 } enx_recipe_source;
 

@@ -27,7 +27,10 @@ expect 0 "$enxame" resume 1
 "$enxame" map -s "$swarm" --plan "$plan" --threads 1 "$work/job.yaml" "$work/in.jsonl" \
     -o "$work/p.jsonl" > /dev/null 2>&1 &
 pid=$!
-sleep 0.3
+for ((i = 0; i < 100; i++)); do
+    "$enxame" jobs | grep -q '^ *2 ' && break
+    sleep 0.05
+done
 expect 75 "$enxame" resume 2
 says "another process"
 kill -9 $pid

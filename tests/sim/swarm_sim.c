@@ -303,11 +303,11 @@ static enx_status port_save(void *self, const enx_record *records, size_t record
     return w->is_dead ? ENX_FAIL(report, IO, "simulated: the disk is full") : ENX_OK;
 }
 
-static bool port_check(void *self, const char *kind, const enx_call *call, const char *answer,
+static bool port_check(void *self, const enx_check *check, const enx_call *call, const char *answer,
                        size_t answer_bytes, char *reason, size_t reason_bytes)
 {
     (void)self;
-    ENX_CHECK(strcmp(kind, "round_trip") == 0);
+    ENX_CHECK(check->kind == ENX_CHECK_ROUND_TRIP);
     bool is_same = answer_bytes == call->input_bytes;
     for (size_t i = 0; is_same && i < answer_bytes; i++)
         is_same = (answer[i] | 0x20) == (call->input[i] | 0x20);
@@ -540,14 +540,15 @@ static bool check_answers(world *w)
 {
     for (uint32_t i = 0; i < w->told.item_count; i++) {
         const enx_swarm_answer a = enx_swarm_result(w->swarm, i);
-        const enx_call call = { .input = w->items[i].text, .input_bytes = w->items[i].size_bytes };
-        char           reason[80];
+        const enx_call  call = { .input = w->items[i].text, .input_bytes = w->items[i].size_bytes };
+        const enx_check check = { .kind = ENX_CHECK_ROUND_TRIP };
+        char            reason[80];
         if (a.state == ENX_TASK_OPEN) return fail(w, "[e] a task is open after the end");
         const bool is_input = a.answer.size_bytes == w->items[i].size_bytes &&
                               memcmp(a.answer.text, w->items[i].text, a.answer.size_bytes) == 0;
         if (a.state != ENX_TASK_ACCEPTED && !is_input) return fail(w, "[e] not the input");
         if (a.state == ENX_TASK_ACCEPTED &&
-            !port_check(w, "round_trip", &call, a.answer.text, a.answer.size_bytes, reason, 80))
+            !port_check(w, &check, &call, a.answer.text, a.answer.size_bytes, reason, 80))
             return fail(w, "[e] an answer that fails its check was accepted");
     }
     return true;

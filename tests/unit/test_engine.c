@@ -2,6 +2,7 @@
 /* test_engine.c - what the engine promises: the same tokens in any company, and honest counts. */
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "model/kv.h"
 #include "slow_forward.h"
 #include "tiny_model.h"
 
@@ -268,7 +269,9 @@ static void assert_same(const result *a, const result *b)
     assert_int_equal(a->count, b->count);
     assert_int_equal(a->has_eos, b->has_eos);
     assert_int_equal(a->finish, b->finish);
-    assert_memory_equal(&a->usage, &b->usage, sizeof a->usage);
+    assert_int_equal(a->usage.tokens_in + a->usage.tokens_cached,
+                     b->usage.tokens_in + b->usage.tokens_cached);
+    assert_int_equal(a->usage.tokens_out, b->usage.tokens_out);
     assert_memory_equal(a->tokens, b->tokens, a->count * sizeof *a->tokens);
     assert_memory_equal(a->logprobs, b->logprobs, places * sizeof *a->logprobs);
     assert_memory_equal(a->best, b->best, places * sizeof *a->best);
@@ -599,6 +602,38 @@ static void cancel_ends_at_the_next_step(void **state)
     enx_engine_close(&engine);
 }
 
+static void a_paused_sequence_waits_and_says_the_same(void **state)
+{
+    (void)state;
+    enx_engine *engine = open_engine((enx_engine_options){ .slot_count = 2 });
+    result      a = { 0 }, b = { 0 }, alone;
+    uint64_t    id = 0;
+    enx_request request = plain;
+    run_alone(request, &alone);
+    request.user = &a;
+    assert_int_equal(enx_engine_submit(engine, &request, &id, NULL), ENX_OK);
+    request.user = &b;
+    submit_or_fail(engine, &request);
+    enx_engine_step(engine, collect, NULL);
+    enx_engine_pause(engine, id, true);
+    for (int i = 0; i < 100 && !b.is_there; i++) enx_engine_step(engine, collect, NULL);
+    assert_true(b.is_there);
+    for (int i = 0; i < 3; i++) assert_int_equal(enx_engine_step(engine, collect, NULL), 1);
+    assert_false(a.is_there);
+    enx_engine_pause(engine, id, false);
+    run_to_end(engine);
+    assert_int_equal(a.count, alone.count);
+    assert_memory_equal(a.tokens, alone.tokens, a.count * sizeof *a.tokens);
+    request.user = &a;
+    a.is_there = false;
+    assert_int_equal(enx_engine_submit(engine, &request, &id, NULL), ENX_OK);
+    enx_engine_pause(engine, id, true);
+    enx_engine_cancel(engine, id);
+    assert_int_equal(enx_engine_step(engine, collect, NULL), 0);
+    assert_true(a.is_there && a.finish == ENX_FINISH_CANCELED);
+    enx_engine_close(&engine);
+}
+
 static void streaming_shows_each_sampled_token(void **state)
 {
     (void)state;
@@ -621,14 +656,12 @@ static void assert_goes_on(enx_engine *engine, enx_request request, uint32_t cac
 {
     result alone, r = { 0 };
     run_alone(request, &alone);
-    request.goes_on = true;
     request.user = &r;
     submit_or_fail(engine, &request);
     run_to_end(engine);
     assert_int_equal(r.usage.tokens_cached, cached);
     assert_int_equal(r.usage.tokens_cached + r.usage.tokens_in, alone.usage.tokens_in);
     assert_int_equal(r.usage.tokens_out, alone.usage.tokens_out);
-    alone.usage = r.usage;
     assert_same(&r, &alone);
 }
 
@@ -671,7 +704,7 @@ static void a_longer_prompt_goes_on_where_the_last_one_ended(void **state)
     enx_engine_close(&engine);
 }
 
-static void going_on_keeps_what_is_shared_and_no_more(void **state)
+static void what_is_shared_is_kept_and_no_more(void **state)
 {
     (void)state;
     uint32_t    other[CONTEXT];
@@ -685,33 +718,153 @@ static void going_on_keeps_what_is_shared_and_no_more(void **state)
     other[PROMPT + 2] = 7; /* the third output is not what was sampled */
     assert_goes_on(engine, request, PROMPT + 2);
     other[0] = 9;
-    assert_goes_on(engine, request, 0); /* in the first slot, as the second is no better */
-    assert_goes_on(engine, plain, 0);
+    assert_goes_on(engine, request, 0);
+    assert_goes_on(engine, plain, PROMPT - 1); /* both beginnings are remembered */
+    assert_goes_on(engine, request, request.prompt_count - 1);
     enx_engine_close(&engine);
 }
 
-static void the_slot_that_shares_most_is_taken(void **state)
+/* Many at once: the prompt is evaluated once, but for the piece behind its whole pages. */
+static void those_that_come_together_share_the_work(void **state)
 {
     (void)state;
-    static const uint32_t far[] = { 5, 11, 12, 13 };
-    enx_engine           *engine = open_engine((enx_engine_options){ .slot_count = 3 });
-    result                r[2] = { 0 };
-    enx_request           request = plain;
-    request.prompt = far;
-    request.prompt_count = 4;
-    request.user = &r[0];
+    enum { MANY = 6, LONG = 3 * ENX_KV_PAGE + 2 };
+    static uint32_t long_prompt[LONG];
+    static result   alone, together[MANY];
+    for (uint32_t i = 0; i < LONG; i++) long_prompt[i] = (i * 31 + 3) % VOCAB;
+    enx_request request = plain;
+    request.prompt = long_prompt;
+    for (uint32_t length = LONG - 2; length <= LONG; length += 2) { /* whole pages; and a piece */
+        request.prompt_count = length;
+        run_alone(request, &alone);
+        for (uint32_t threads = 1; threads <= 8; threads *= 2)
+            for (uint32_t batch = MANY; batch <= 96; batch *= 2) {
+                enx_pool *pool = NULL;
+                assert_int_equal(enx_pool_open(&pool, threads, NULL), ENX_OK);
+                enx_engine *engine = open_engine((enx_engine_options){
+                    .slot_count = MANY, .batch_tokens = batch, .pool = pool });
+                uint64_t    in = 0;
+                for (uint32_t i = 0; i < MANY; i++) {
+                    request.user = &together[i];
+                    submit_or_fail(engine, &request);
+                }
+                run_to_end(engine);
+                for (uint32_t i = 0; i < MANY; i++) {
+                    assert_same(&alone, &together[i]);
+                    in += together[i].usage.tokens_in;
+                }
+                assert_int_equal(in, length == LONG ? 3 * ENX_KV_PAGE + 2 * MANY
+                                                    : 3 * ENX_KV_PAGE - 1 + MANY);
+                enx_engine_close(&engine);
+                enx_pool_close(&pool);
+            }
+    }
+}
+
+static void one_that_leaves_takes_nothing_from_the_others(void **state)
+{
+    (void)state;
+    enum { LONG = 3 * ENX_KV_PAGE };
+    static uint32_t long_prompt[LONG];
+    result          alone, gone = { 0 }, stays = { 0 };
+    uint64_t        id = 0;
+    for (uint32_t i = 0; i < LONG; i++) long_prompt[i] = (i * 31 + 3) % VOCAB;
+    enx_request request = plain;
+    request.prompt = long_prompt;
+    request.prompt_count = LONG;
+    run_alone(request, &alone);
+    enx_engine *engine = open_engine((enx_engine_options){ .slot_count = 2, .batch_tokens = 4 });
+    request.user = &gone;
+    assert_int_equal(enx_engine_submit(engine, &request, &id, NULL), ENX_OK);
+    request.user = &stays;
     submit_or_fail(engine, &request);
-    request = plain;
-    request.user = &r[1];
-    submit_or_fail(engine, &request);
+    for (int i = 0; i < 3; i++) enx_engine_step(engine, collect, NULL);
+    enx_engine_cancel(engine, id);
     run_to_end(engine);
-    assert_goes_on(engine, plain, PROMPT - 1); /* in the second; the first shares one token */
-    request = plain;
-    request.user = &r[0];
-    submit_or_fail(engine, &request); /* who does not ask for it gets nothing from it */
-    run_to_end(engine);
-    assert_int_equal(r[0].usage.tokens_cached, 0);
+    assert_int_equal(gone.finish, ENX_FINISH_CANCELED);
+    assert_same(&alone, &stays);
     enx_engine_close(&engine);
+}
+
+static void memory_that_is_short_makes_requests_wait(void **state)
+{
+    (void)state;
+    enx_report  report = { 0 };
+    result      first = { 0 }, second = { 0 };
+    enx_engine *engine =
+        open_engine((enx_engine_options){ .slot_count = 4, .cache_tokens = 3 * ENX_KV_PAGE });
+    enx_request request = plain; /* 18 positions: two pages */
+    uint32_t    other[PROMPT];
+    request.user = &first;
+    submit_or_fail(engine, &request);
+    memcpy(other, prompt, sizeof prompt);
+    other[0] = 6;
+    request.prompt = other;
+    request.user = &second;
+    assert_int_equal(enx_engine_submit(engine, &request, NULL, &report), ENX_AGAIN);
+    assert_non_null(strstr(report.text, "1 of 3 pages"));
+    assert_int_equal(enx_engine_count(engine).refused, 1);
+    run_to_end(engine);
+    submit_or_fail(engine, &request); /* what the first left behind gives way */
+    run_to_end(engine);
+    assert_true(second.is_there);
+    request.max_tokens = 3 * ENX_KV_PAGE;
+    assert_int_equal(enx_engine_submit(engine, &request, NULL, &report), ENX_LIMIT);
+    enx_engine_close(&engine);
+}
+
+/* Requests of two jobs and a priority, with prompts that take many steps; who is first done? */
+static void priority_goes_first_and_jobs_take_turns(void **state)
+{
+    (void)state;
+    enum { LONG = 48, REQUESTS = 4 };
+    static uint32_t prompts[REQUESTS][LONG];
+    result          r[REQUESTS] = { { 0 } };
+    uint32_t        ends[REQUESTS] = { 0 };
+    enx_engine *engine = open_engine((enx_engine_options){ .slot_count = 4, .batch_tokens = 8 });
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+        for (uint32_t t = 0; t < LONG; t++) prompts[i][t] = (t * 31 + 7 * i) % VOCAB;
+        enx_request request = plain;
+        request.prompt = prompts[i];
+        request.prompt_count = LONG;
+        request.max_tokens = 1;
+        request.job = i == 2; /* the first two are of one job, the third of another */
+        request.priority = i == 3;
+        request.user = &r[i];
+        submit_or_fail(engine, &request);
+    }
+    for (uint32_t step = 1; enx_engine_step(engine, collect, NULL) > 0; step++)
+        for (uint32_t i = 0; i < REQUESTS; i++)
+            if (r[i].is_there && !ends[i]) ends[i] = step;
+    assert_true(ends[3] && ends[3] < ends[0] && ends[3] < ends[2]); /* the last that came */
+    assert_true(ends[0] < ends[1] || ends[1] == 0);                 /* the older one of a job */
+    assert_true(ends[2] &&
+                (ends[1] == 0 || ends[2] < ends[1])); /* its turn, though it came later */
+    enx_engine_close(&engine);
+}
+
+static void an_interrupted_step_comes_again(void **state)
+{
+    (void)state;
+    static result  alone[REQUESTS_MAX], again[REQUESTS_MAX];
+    enx_request    requests[REQUESTS_MAX];
+    pattern        patterns[4];
+    const uint32_t count = fill_requests(requests, patterns);
+    for (uint32_t i = 0; i < count; i++) run_alone(requests[i], &alone[i]);
+    enx_engine *engine = open_engine((enx_engine_options){ .batch_tokens = 16 });
+    memset(again, 0, sizeof again);
+    for (uint32_t i = 0; i < count; i++) {
+        requests[i].user = &again[i];
+        submit_or_fail(engine, &requests[i]);
+    }
+    for (uint32_t step = 0;; step++) {
+        if (step % 3) enx_engine_interrupt(engine);
+        if (enx_engine_step(engine, collect, NULL) == 0) break;
+        assert_true(step < 1000);
+    }
+    for (uint32_t i = 0; i < count; i++) assert_same(&alone[i], &again[i]);
+    enx_engine_close(&engine);
+    close_masks(requests, count);
 }
 
 static void a_canceled_prompt_is_gone_on_with(void **state)
@@ -939,10 +1092,15 @@ int main(void)
         cmocka_unit_test(the_context_ends_an_output),
         cmocka_unit_test(bad_requests_are_refused),
         cmocka_unit_test(cancel_ends_at_the_next_step),
+        cmocka_unit_test(a_paused_sequence_waits_and_says_the_same),
         cmocka_unit_test(streaming_shows_each_sampled_token),
         cmocka_unit_test(a_longer_prompt_goes_on_where_the_last_one_ended),
-        cmocka_unit_test(going_on_keeps_what_is_shared_and_no_more),
-        cmocka_unit_test(the_slot_that_shares_most_is_taken),
+        cmocka_unit_test(what_is_shared_is_kept_and_no_more),
+        cmocka_unit_test(those_that_come_together_share_the_work),
+        cmocka_unit_test(one_that_leaves_takes_nothing_from_the_others),
+        cmocka_unit_test(memory_that_is_short_makes_requests_wait),
+        cmocka_unit_test(priority_goes_first_and_jobs_take_turns),
+        cmocka_unit_test(an_interrupted_step_comes_again),
         cmocka_unit_test(a_canceled_prompt_is_gone_on_with),
         cmocka_unit_test(windows_of_attention_go_on_too),
         cmocka_unit_test(a_callback_may_submit),

@@ -26,8 +26,9 @@ static enx_forward *open_forward(enx_forward_options options)
 {
     enx_report   report = { 0 };
     enx_forward *f = NULL;
-    options.slot_count = 4;
-    options.context_tokens = options.batch_tokens = 64;
+    if (options.slot_count == 0) options.slot_count = 4;
+    if (options.batch_tokens == 0) options.batch_tokens = 64;
+    options.context_tokens = 64;
     if (enx_forward_open(&f, &options, &report) != ENX_OK) fail_msg("%s", report.text);
     return f;
 }
@@ -544,9 +545,9 @@ static void assert_company_changes_nothing(const tiny_options *o)
     assert_memory_equal(alone, chunked, sizeof alone);
     /* the same sequence in slot 2, with two others in every batch */
     for (uint32_t i = 0; i < TOKENS; i++) {
-        const enx_row rows[] = { { 5, 0, i, false },
-                                 { token_at(i), 2, i, true },
-                                 { 9, 1, i, true } };
+        const enx_row rows[] = { { .token = 5, .slot = 0, .position = i },
+                                 { token_at(i), 2, i, true, false },
+                                 { 9, 1, i, true, false } };
         assert_int_equal(enx_forward_run(f, rows, 3), 2);
         enx_forward_logits(f, &(uint32_t){ 0 }, 1, row_logits);
         assert_memory_equal(row_logits, alone + i * 101, sizeof row_logits);
@@ -563,6 +564,119 @@ static void a_rows_numbers_do_not_depend_on_company_or_chunks(void **state)
             variant ? tiny_sparse(sparse[variant], ENX_TENSOR_Q8_0) : tiny_default;
         assert_company_changes_nothing(&o);
     }
+}
+
+enum { SHARERS = 9, SHARED_PAGES = 2, OWN = TOKENS - SHARED_PAGES * ENX_KV_PAGE };
+
+/* Token `i` of slot `slot`: what all begin with, then its own. */
+static uint32_t shared_token(uint32_t slot, uint32_t i)
+{
+    return i < SHARED_PAGES * ENX_KV_PAGE ? token_at(i) : (i * 13 + slot * 29) % 101;
+}
+
+/* One sequence in pages of its own. */
+static void run_apart(const enx_model *model, uint32_t slot, float *logits)
+{
+    enx_forward *f = open_forward((enx_forward_options){
+        .model = model, .cpu_flags = enx_cpu_detect(NULL), .slot_count = 1 });
+    for (uint32_t i = 0; i < TOKENS; i++) {
+        const enx_row row = { shared_token(slot, i), 0, i, true, false };
+        assert_int_equal(enx_forward_run(f, &row, 1), 1);
+        if (i + OWN >= TOKENS)
+            enx_forward_logits(f, &(uint32_t){ 0 }, 1, logits + (i + OWN - TOKENS) * 101);
+    }
+    enx_forward_close(&f);
+}
+
+/* Slots whose tables name the pages of slot 0, filled in the very batch of the rows behind them. */
+static void run_sharers(enx_forward *f, float (*logits)[OWN * 101])
+{
+    enx_row  rows[SHARED_PAGES * ENX_KV_PAGE + SHARERS * OWN];
+    uint32_t count = 0, hidden = 0;
+    for (uint32_t s = 0; s < SHARERS; s++) /* slots in no order of their pages */
+        for (uint32_t p = 0; p < 4; p++)
+            enx_kv_table(enx_forward_kv(f), s)[p] =
+                p < SHARED_PAGES ? 3 * p : 8 + (SHARERS - s) * 3 + p;
+    for (uint32_t i = 0; i + OWN < TOKENS; i++)
+        rows[count++] = (enx_row){ .token = token_at(i), .slot = 4, .position = i };
+    for (uint32_t s = 0; s < SHARERS; s++)
+        for (uint32_t i = TOKENS - OWN; i < TOKENS; i++)
+            rows[count++] = (enx_row){ shared_token(s, i), s, i, true, false };
+    assert_int_equal(enx_forward_run(f, rows, count), SHARERS * OWN);
+    for (uint32_t s = 0; s < SHARERS; s++)
+        for (uint32_t i = 0; i < OWN; i++, hidden++)
+            enx_forward_logits(f, &hidden, 1, logits[s] + i * 101);
+}
+
+static void shared_pages_give_the_numbers_of_own_ones(void **state)
+{
+    (void)state;
+    static float             apart[SHARERS][OWN * 101], shared[SHARERS][OWN * 101];
+    static const char *const archs[] = { "qwen3", "gemma2", "gemma3", "gpt-oss" };
+    for (size_t a = 0; a < 4; a++) {
+        tiny_options o =
+            a == 3 ? tiny_sparse(archs[a], ENX_TENSOR_Q8_0) : tiny_quant(ENX_TENSOR_Q8_0);
+        tiny_model m;
+        uint64_t   read, wanted;
+        o.arch = archs[a];
+        o.window = 20;
+        open_or_fail(&m, &o);
+        for (uint32_t s = 0; s < SHARERS; s++) run_apart(m.model, s, apart[s]);
+        for (uint32_t threads = 1; threads <= 8; threads *= 2) {
+            enx_pool *pool = NULL;
+            assert_int_equal(enx_pool_open(&pool, threads, NULL), ENX_OK);
+            enx_forward *f = open_forward((enx_forward_options){ .model = m.model,
+                                                                 .cpu_flags = enx_cpu_detect(NULL),
+                                                                 .pool = pool,
+                                                                 .slot_count = SHARERS,
+                                                                 .page_count = 64,
+                                                                 .batch_tokens = 128 });
+            run_sharers(f, shared);
+            assert_memory_equal(apart, shared, sizeof apart);
+            enx_kv_reads(enx_forward_kv(f), &read, &wanted);
+            assert_true(wanted > 3 * read); /* what is shared was read once for many */
+            enx_forward_close(&f);
+            enx_pool_close(&pool);
+        }
+        tiny_close(&m);
+    }
+}
+
+static void a_copied_page_holds_the_same(void **state)
+{
+    (void)state;
+    static float wide[2 * 101], narrow[2 * 101];
+    tiny_model   m;
+    open_or_fail(&m, &tiny_default);
+    enx_forward *f =
+        open_forward((enx_forward_options){ .model = m.model, .cpu_flags = enx_cpu_detect(NULL) });
+    for (uint32_t i = 0; i < 10; i++)
+        enx_forward_run(f, &(enx_row){ .token = token_at(i), .slot = 0, .position = i }, 1);
+    enx_kv *kv = enx_forward_kv(f);
+    enx_kv_copy_page(kv, enx_kv_table(kv, 1)[0], enx_kv_table(kv, 0)[0]);
+    for (uint32_t s = 0; s < 2; s++) {
+        const enx_row row = { 7, s, 10, true, false };
+        assert_int_equal(enx_forward_run(f, &row, 1), 1);
+        enx_forward_logits(f, &(uint32_t){ 0 }, 1, s ? wide : narrow);
+    }
+    assert_memory_equal(wide, narrow, 101 * sizeof *wide);
+    enx_forward_close(&f);
+    tiny_close(&m);
+}
+
+static void an_interrupted_run_has_no_hidden_states(void **state)
+{
+    (void)state;
+    tiny_model    m;
+    const enx_row row = { 7, 0, 0, true, false };
+    open_or_fail(&m, &tiny_default);
+    enx_forward *f =
+        open_forward((enx_forward_options){ .model = m.model, .cpu_flags = enx_cpu_detect(NULL) });
+    enx_forward_interrupt(f);
+    assert_int_equal(enx_forward_run(f, &row, 1), 0);
+    assert_int_equal(enx_forward_run(f, &row, 1), 1);
+    enx_forward_close(&f);
+    tiny_close(&m);
 }
 
 static void threads_agree_byte_for_byte(void **state)
@@ -591,7 +705,7 @@ static void threads_agree_byte_for_byte(void **state)
     }
 }
 
-/* The packed weights and those of the mapping, the whole head and chosen rows: one result. */
+/* The whole head and chosen rows of it give one result. */
 static void logits_of_some_tokens_equal_those_of_all(void **state)
 {
     (void)state;
@@ -604,7 +718,9 @@ static void logits_of_some_tokens_equal_those_of_all(void **state)
             uint32_t     ids[101], hidden[] = { 2, 0, 1 };
             open_or_fail(&m, &o);
             enx_forward  *f = forward_or_fail(m.model, NULL, enx_cpu_detect(levels[level]));
-            const enx_row rows[] = { { 5, 0, 0, true }, { 6, 1, 0, true }, { 7, 2, 0, true } };
+            const enx_row rows[] = { { 5, 0, 0, true, false },
+                                     { 6, 1, 0, true, false },
+                                     { 7, 2, 0, true, false } };
             assert_int_equal(enx_forward_run(f, rows, 3), 3);
             enx_forward_logits(f, hidden, 3, all);
             for (uint32_t i = 0; i < 101; i++) ids[i] = 100 - i;
@@ -640,6 +756,9 @@ int main(void)
         cmocka_unit_test(quantized_weights_are_not_expanded),
         cmocka_unit_test(odd_widths_work_without_blocks),
         cmocka_unit_test(a_rows_numbers_do_not_depend_on_company_or_chunks),
+        cmocka_unit_test(shared_pages_give_the_numbers_of_own_ones),
+        cmocka_unit_test(a_copied_page_holds_the_same),
+        cmocka_unit_test(an_interrupted_run_has_no_hidden_states),
         cmocka_unit_test(threads_agree_byte_for_byte),
         cmocka_unit_test(logits_of_some_tokens_equal_those_of_all),
     };

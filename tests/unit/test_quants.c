@@ -32,7 +32,6 @@ static void sizes_agree_with_the_files(void **state)
         assert_int_equal(enx_tensor_row_bytes(l->type, l->values + 16u), 0);
         assert_int_equal(enx_quant_of(l->type), i);
     }
-    assert_int_equal(enx_quant_of(ENX_TENSOR_Q8_0), ENX_QUANT_COUNT);
     assert_int_equal(enx_quant_of(ENX_TENSOR_F32), ENX_QUANT_COUNT);
 }
 
@@ -73,6 +72,7 @@ static void values_are_those_of_the_reference(void **state)
         { 0x47b6db13442d952d, -0x1.aaep-3f, -0x1.dccp-3f, 0x1.2f118p+0f },
         { 0x48b79b9aad479eff, 0x1.2b4p-5f, -0x1.761p-4f, 0x1.201p-11f },
         { 0x2a088a4ee6955eff, -0x1.075p-2f, -0x1.3aa8p-3f, 0x1.6defd4p+0f },
+        { 0x208469c3381bfe64, -0x1.8be2p-1f, -0x1.f2cp-6f, -0x1.9668p-1f },
         { 0x91308c4b3dd25539, -0x1.09bp-10f, -0x1.eab7p-6f, -0x1.3bep-9f },
         { 0x83f953bdaae42637, -0x1.b858p-10f, -0x1.1b14p-7f, -0x1.109p+1f },
         { 0x0406a301a2829498, 0x1.0058p+1f, 0x1.62a3ap+3f, -0x1.50555ap+3f },

@@ -106,11 +106,11 @@ static enx_status port_save(void *self, const enx_record *records, size_t record
     return ENX_OK;
 }
 
-static bool port_check(void *self, const char *kind, const enx_call *call, const char *answer,
+static bool port_check(void *self, const enx_check *check, const enx_call *call, const char *answer,
                        size_t answer_bytes, char *reason, size_t reason_bytes)
 {
     (void)self;
-    assert_string_equal(kind, "round_trip");
+    assert_int_equal(check->kind, ENX_CHECK_ROUND_TRIP);
     bool is_same = answer_bytes == call->input_bytes;
     for (size_t i = 0; is_same && i < answer_bytes; i++)
         is_same = tolower((unsigned char)answer[i]) == call->input[i];
@@ -134,8 +134,13 @@ static void set_up(const char *const *texts, uint32_t count)
 {
     memset(&b, 0, sizeof b);
     b.saves_left = UINT32_MAX;
-    b.ports = (enx_ports){ &b,         port_generate, port_cancel, port_save,
-                           port_check, NULL,          port_now,    port_random };
+    b.ports = (enx_ports){ .self = &b,
+                           .generate = port_generate,
+                           .cancel = port_cancel,
+                           .save = port_save,
+                           .check = port_check,
+                           .now_us = port_now,
+                           .random_u64 = port_random };
     for (uint32_t i = 0; i < count; i++) b.items[i] = (enx_span){ texts[i], strlen(texts[i]) };
     b.options = (enx_swarm_options){
         .job_id = 3,

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_bench.c - enxame bench: what is promised, measured. */
+#include "cli/cli.h"
+#include "cli/cli_verbs.h"
+
+int cmd_bench(int argc, char **argv)
+{
+    static const cli_verb items[] = {
+        { "certificate", cmd_bench_certificate, "do claims about errors hold, and what they save" },
+    };
+    static const cli_verbs verbs = {
+        "bench",
+        "WHAT [options]",
+        "Each prints a table, or one JSON object with --json.",
+        "enxame bench certificate --trials 200",
+        items,
+        sizeof items / sizeof *items,
+    };
+    return cli_run_verb(&verbs, argc, argv);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* products_avx2.c - products with quantized weights, eight rows a register.
+ *
+ * vpmaddubsw multiplies unsigned by signed bytes and adds two neighbours in 16 bits.  Where weights
+ * are small enough, several such sums are added before they are widened (`depth`); the widening
+ * product also multiplies by the scale of a part.  Wide weights, of all 8 bits, lend their sign to
+ * the activations first, and each sum is widened at once: |w| may be 128 and |x| is at most 127, so
+ * two products stay below 32767.
+ */
+#include "kernels/tiles_body.h"
+
+enum { WIDE = 0 }; /* depth of weights of 8 bits */
+
+/* Finish v in a register before going on: gcc would rather begin all loads and spill. */
+#define HOLD(v) __asm__("" : "+x"(v))
+
+ENX_INLINE __m256i broadcast_quad(const int8_t *q)
+{
+    int32_t quad;
+    memcpy(&quad, q, sizeof quad);
+    return _mm256_set1_epi32(quad);
+}
+
+ENX_INLINE __m256i broadcast_pair(const int16_t *sums)
+{
+    int32_t pair;
+    memcpy(&pair, sums, sizeof pair);
+    return _mm256_set1_epi32(pair);
+}
+
+ENX_INLINE __m256i load_lanes(const void *at) { return _mm256_load_si256(at); }
+
+/* dot[j] += factors times the sums of `quads` quads of eight rows, for each of `batch` rows of x,
+ * which are x_bytes apart; all counts are constants once inlined. */
+ENX_INLINE void add_quads(__m256i dot[TILE_BATCH], const uint8_t *q, const int8_t *x,
+                          size_t x_bytes, __m256i factors, const size_t quads, const size_t depth,
+                          const size_t batch)
+{
+    const size_t each = depth == WIDE ? 1 : depth;
+    ENX_UNROLL
+    for (size_t first = 0; first < quads; first += each) {
+        __m256i sum[TILE_BATCH];
+        ENX_UNROLL
+        for (size_t i = 0; i < each; i++) {
+            const size_t  k = first + i;
+            const __m256i w = load_lanes(q + k * QUAD_BYTES);
+            const __m256i size = depth == WIDE ? _mm256_abs_epi8(w) : w;
+            ENX_UNROLL
+            for (size_t j = 0; j < batch; j++) {
+                const __m256i quad = broadcast_quad(x + j * x_bytes + 4 * k);
+                const __m256i a = depth == WIDE ? _mm256_sign_epi8(quad, w) : quad;
+                const __m256i pairs = _mm256_maddubs_epi16(size, a);
+                sum[j] = i == 0 ? pairs : _mm256_add_epi16(sum[j], pairs);
+                HOLD(sum[j]);
+            }
+        }
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) {
+            dot[j] = _mm256_add_epi32(dot[j], _mm256_madd_epi16(sum[j], factors));
+            HOLD(dot[j]);
+        }
+    }
+}
+
+/* ---- blocks of 32 ------------------------------------------------------ */
+
+/* sum += dot * (d * scale), and the minima's part. */
+ENX_INLINE __m256 finish_32(__m256 sum, __m256i dot, const tile_32 *tile, size_t lane,
+                            const enx_act_q8 *act, const int zero_shift, const minima minima)
+{
+    if (zero_shift)
+        dot = _mm256_sub_epi32(dot, _mm256_slli_epi32(_mm256_set1_epi32(act->sum), zero_shift));
+    const __m256 both = _mm256_mul_ps(_mm256_load_ps(tile->d + lane), _mm256_set1_ps(act->scale));
+    sum = _mm256_add_ps(sum, _mm256_mul_ps(_mm256_cvtepi32_ps(dot), both));
+    if (minima == MINIMA_NONE) return sum;
+    const __m256 x_sum = _mm256_set1_ps(act->scale * (float)act->sum);
+    return _mm256_add_ps(sum, _mm256_mul_ps(_mm256_load_ps(tile->m + lane), x_sum));
+}
+
+ENX_INLINE void multiply_32(float (*out)[TILE_ROWS], const tile_32 *tiles, size_t tile_count,
+                            const enx_act_q8 *x, size_t row_blocks, const size_t depth,
+                            const int zero_shift, const minima minima, const size_t batch)
+{
+    for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
+        __m256 sum[TILE_BATCH];
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) sum[j] = _mm256_load_ps(&out[j][lane]);
+        for (size_t b = 0; b < tile_count; b++) {
+            __m256i dot[TILE_BATCH];
+            ENX_UNROLL
+            for (size_t j = 0; j < batch; j++) dot[j] = _mm256_setzero_si256();
+            add_quads(dot, tiles[b].q[0][lane], x[b].q, row_blocks * sizeof *x,
+                      _mm256_set1_epi16(1), TILE_QUADS, depth, batch);
+            ENX_UNROLL
+            for (size_t j = 0; j < batch; j++)
+                sum[j] = finish_32(sum[j], dot[j], &tiles[b], lane, &x[j * row_blocks + b],
+                                   zero_shift, minima);
+        }
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) _mm256_store_ps(&out[j][lane], sum[j]);
+    }
+}
+
+/* ---- blocks of 256 ----------------------------------------------------- */
+
+/* One of two neighbouring words for both. */
+ENX_INLINE __m256i both_words(__m256i v, bool is_second)
+{
+    const __m256i first = _mm256_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1,
+                                           0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13);
+    return _mm256_shuffle_epi8(v, is_second ? _mm256_add_epi8(first, bytes_of(2)) : first);
+}
+
+/* The sum of factors [pairs][row] times an activation row's sums. */
+ENX_INLINE __m256i add_sums(const int16_t *factors, const int16_t *sums, size_t pair_count)
+{
+    __m256i total = _mm256_setzero_si256();
+    for (size_t i = 0; i < pair_count; i++)
+        total = _mm256_add_epi32(total, _mm256_madd_epi16(load_lanes(factors + i * 2 * TILE_ROWS),
+                                                          broadcast_pair(sums + 2 * i)));
+    return total;
+}
+
+ENX_INLINE void finish_k(float *out, const tile_k *tile, size_t lane, __m256i dot,
+                         const enx_act_k *act, const int zero_shift, const minima minima)
+{
+    const __m256 scale = _mm256_set1_ps(act->scale);
+    if (zero_shift) {
+        const __m256i sums = add_sums(tile->scales[0][lane], act->sums, TILE_PAIRS);
+        dot = _mm256_sub_epi32(dot, _mm256_slli_epi32(sums, zero_shift));
+    }
+    const __m256 both = _mm256_mul_ps(_mm256_load_ps(tile->d + lane), scale);
+    __m256       sum = _mm256_load_ps(out + lane);
+    sum = _mm256_add_ps(sum, _mm256_mul_ps(_mm256_cvtepi32_ps(dot), both));
+    if (minima != MINIMA_NONE) {
+        const bool    is_16 = minima == MINIMA_16;
+        const __m256i mins = add_sums(tile->mins[0][lane], is_16 ? act->sums : act->pair_sums,
+                                      is_16 ? TILE_PAIRS : TILE_PAIRS / 2);
+        const __m256  least = _mm256_mul_ps(_mm256_load_ps(tile->dmin + lane), scale);
+        sum = _mm256_sub_ps(sum, _mm256_mul_ps(_mm256_cvtepi32_ps(mins), least));
+    }
+    _mm256_store_ps(out + lane, sum);
+}
+
+ENX_INLINE void multiply_k(float (*out)[TILE_ROWS], const tile_k *tile, const enx_act_k *x,
+                           size_t row_blocks, const size_t part, const size_t depth,
+                           const int zero_shift, const minima minima, const size_t batch)
+{
+    for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
+        __m256i dot[TILE_BATCH];
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) dot[j] = _mm256_setzero_si256();
+        for (size_t i = 0; i < TILE_PAIRS; i++) {
+            const __m256i  scales = load_lanes(tile->scales[i][lane]);
+            const uint8_t *q = tile->q[i * 8][lane], *second = tile->q[i * 8 + 4][lane];
+            const int8_t  *at = x->q + i * 32;
+            if (part == 32) add_quads(dot, q, at, row_blocks * sizeof *x, scales, 8, depth, batch);
+            else {
+                add_quads(dot, q, at, row_blocks * sizeof *x, both_words(scales, false), 4, depth,
+                          batch);
+                add_quads(dot, second, at + 16, row_blocks * sizeof *x, both_words(scales, true), 4,
+                          depth, batch);
+            }
+        }
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++)
+            finish_k(out[j], tile, lane, dot[j], &x[j * row_blocks], zero_shift, minima);
+    }
+}
+
+/* ---- kinds ------------------------------------------------------------- */
+
+#define DEFINE_32(name, depth, zero_shift, minima, batch)                                     \
+    static void name##_##batch(float(*sum)[TILE_ROWS], const void *tiles, size_t tile_count,  \
+                               const void *x, size_t row_blocks)                              \
+    {                                                                                         \
+        multiply_32(sum, tiles, tile_count, x, row_blocks, depth, zero_shift, minima, batch); \
+    }
+#define DEFINE_K(name, part, depth, zero_shift, minima, batch)                               \
+    static void name##_##batch(float(*sum)[TILE_ROWS], const void *tiles, size_t tile_count, \
+                               const void *x, size_t row_blocks)                             \
+    {                                                                                        \
+        (void)tile_count;                                                                    \
+        multiply_k(sum, tiles, x, row_blocks, part, depth, zero_shift, minima, batch);       \
+    }
+EACH_BATCH(DEFINE_32, four_bits, 8, 3, MINIMA_NONE)
+EACH_BATCH(DEFINE_32, four_bits_more, 8, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_32, five_bits, 4, 4, MINIMA_NONE)
+EACH_BATCH(DEFINE_32, five_bits_more, 4, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_32, eight_bits, WIDE, NO_ZERO, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_two_bits, 16, 4, NO_ZERO, MINIMA_16)
+EACH_BATCH(DEFINE_K, k_three_bits, 16, 4, 2, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_four_bits, 32, 8, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_K, k_five_bits, 32, 4, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_K, k_six_bits, 16, 2, 5, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_eight_bits, 32, WIDE, NO_ZERO, MINIMA_NONE)
+
+static const product_kind product_kinds[ENX_QUANT_COUNT] = {
+    [ENX_QUANT_Q4_0] = KIND(q4_0, NULL, four_bits),
+    [ENX_QUANT_Q4_1] = KIND(q4_1, NULL, four_bits_more),
+    [ENX_QUANT_Q5_0] = KIND(q5_0, NULL, five_bits),
+    [ENX_QUANT_Q5_1] = KIND(q5_1, NULL, five_bits_more),
+    [ENX_QUANT_Q8_0] = KIND(q8_0, few_q8_0, eight_bits),
+    [ENX_QUANT_Q2_K] = KIND(q2_k, NULL, k_two_bits),
+    [ENX_QUANT_Q3_K] = KIND(q3_k, NULL, k_three_bits),
+    [ENX_QUANT_Q4_K] = KIND(q4_k, NULL, k_four_bits),
+    [ENX_QUANT_Q5_K] = KIND(q5_k, NULL, k_five_bits),
+    [ENX_QUANT_Q6_K] = KIND(q6_k, NULL, k_six_bits),
+    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, NULL, eight_bits),
+    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, NULL, k_eight_bits),
+    [ENX_QUANT_MXFP4] = KIND(mxfp4, NULL, five_bits),
+};
+
+void enx_products_bind_avx2(enx_kernels *table) { table->matmul_quant = matmul_quant; }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tiles.h - sixteen rows of weights side by side, as wide products want them; private to kernels.
+ *
+ * A row is a lane: four neighbouring columns of a row are one 32-bit lane, so that sums never cross
+ * lanes.  A tile holds 256 columns at most; it is made from the file's blocks, stays in the nearest
+ * cache, and is forgotten when all activation rows have met it.
+ *
+ * Numbers are stored plus the `zero` of their kind where that makes them unsigned and small enough
+ * for sums of 16 bits (see NO_ZERO).
+ *
+ * Layer: kernels.  Thread-safety: no shared state.
+ */
+#ifndef ENX_KERNELS_TILES_H
+#define ENX_KERNELS_TILES_H
+
+#include "kernels/kernels_impl.h"
+
+#include <stdbool.h>
+
+enum {
+    TILE_ROWS = 16,
+    TILE_COLS = 256,
+    TILE_BATCH = 4, /* activation rows that share one load of the weights */
+    FEW_MAX = 6,    /* below, making a tile costs more than it saves */
+    TILE_QUADS = ENX_SMALL_BLOCK / 4,
+    TILE_K_QUADS = ENX_K_BLOCK / 4,
+    QUAD_BYTES = TILE_ROWS * 4,
+    TILE_PAIRS = ENX_K_PARTS / 2, /* of parts of a block of 256 */
+};
+
+typedef struct tile_32 {
+    float   d[TILE_ROWS], m[TILE_ROWS];
+    uint8_t q[TILE_QUADS][TILE_ROWS][4]; /* column = quad * 4 + last index */
+} tile_32;
+
+typedef struct tile_k {
+    float   d[TILE_ROWS], dmin[TILE_ROWS];
+    int16_t scales[TILE_PAIRS][TILE_ROWS][2]; /* of parts 2i and 2i + 1 */
+    int16_t mins[TILE_PAIRS][TILE_ROWS][2];   /* the same, or of 32 values each: MINIMA_32 */
+    uint8_t q[TILE_K_QUADS][TILE_ROWS][4];
+} tile_k;
+
+/* Make tile number `block` of sixteen rows. */
+typedef void (*open_tile_fn)(void *tile, const uint8_t *const rows[TILE_ROWS], size_t block);
+
+/* sum[j] += tiles times row j of x, for a fixed number of rows; x + j * row_blocks is row j. */
+typedef void (*multiply_fn)(float (*sum)[TILE_ROWS], const void *tiles, size_t tile_count,
+                            const void *x, size_t row_blocks);
+
+/* The same without tiles, for `batch` rows of x and sixteen whole rows of `blocks` blocks, which
+ * the rows at `next` follow in memory; NULL: nobody knows them. */
+typedef void (*multiply_few_fn)(float (*sum)[TILE_ROWS], const uint8_t *const rows[TILE_ROWS],
+                                const uint8_t *next, size_t blocks, const void *x, size_t batch);
+
+typedef struct product_kind {
+    open_tile_fn    open;
+    multiply_few_fn few; /* faster than tiles for up to FEW_MAX rows; NULL: nothing is */
+    multiply_fn     multiply[TILE_BATCH]; /* of 1, 2, ... activation rows */
+    size_t          block_bytes;
+} product_kind;
+
+/* What the numbers of a tile mean: they are stored plus 1 << zero_shift, or as they are. */
+enum { NO_ZERO = 0 };
+typedef enum minima { MINIMA_NONE, MINIMA_16, MINIMA_32 } minima; /* of how many values each */
+
+#endif /* ENX_KERNELS_TILES_H */

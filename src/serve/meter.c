@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* meter.c - counters. */
+#include "serve/meter.h"
+
+#include "base/mem.h"
+#include "serve/voice.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+
+struct enx_meter {
+    pthread_mutex_t lock;
+    uint64_t        requests[ENX_METER_CLASSES];
+    uint64_t        bytes, elapsed_us;
+    enx_meter_model models[ENX_METER_MODELS_MAX];
+    uint32_t        model_count;
+};
+
+enx_status enx_meter_open(enx_meter **out, const char *const *names, uint32_t count,
+                          enx_report *report)
+{
+    enx_meter *m = ENX_MEM_NEW(enx_meter, 1);
+    if (!m) return ENX_FAIL(report, NOMEM, "no memory for counters");
+    pthread_mutex_init(&m->lock, NULL);
+    for (uint32_t i = 0; i < count && i < ENX_METER_MODELS_MAX; i++)
+        m->models[m->model_count++].name = names[i];
+    *out = m;
+    return ENX_OK;
+}
+
+void enx_meter_close(enx_meter **meter)
+{
+    if (!*meter) return;
+    pthread_mutex_destroy(&(*meter)->lock);
+    enx_mem_free(*meter);
+    *meter = NULL;
+}
+
+void enx_meter_request(enx_meter *m, int http_status, bool is_cut, uint64_t bytes,
+                       uint64_t elapsed_us)
+{
+    const int class = is_cut ? 0 : http_status / 100;
+    pthread_mutex_lock(&m->lock);
+    m->requests[class >= 0 && class < ENX_METER_CLASSES ? class : 0]++;
+    m->bytes += bytes;
+    m->elapsed_us += elapsed_us;
+    pthread_mutex_unlock(&m->lock);
+}
+
+void enx_meter_turn(enx_meter *m, uint32_t model, const enx_turn_bill *bill)
+{
+    if (model >= m->model_count) return;
+    pthread_mutex_lock(&m->lock);
+    enx_meter_model *to = &m->models[model];
+    to->turns++;
+    to->failed += bill->is_failed;
+    to->tokens_in += bill->usage.tokens_in;
+    to->tokens_cached += bill->usage.tokens_cached;
+    to->tokens_out += bill->usage.tokens_out;
+    to->cost_usd_nano += bill->cost_usd_nano;
+    to->wait_us += bill->wait_us;
+    to->read_us += bill->read_us;
+    to->write_us += bill->write_us;
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* ---- Prometheus ----------------------------------------------------------------------------- */
+
+typedef struct family {
+    const char *name, *help;
+    size_t      at; /* of enx_meter_model */
+    double      unit;
+} family;
+
+static const family families[] = {
+    { "turns_total", "Questions to a model.", offsetof(enx_meter_model, turns), 1 },
+    { "turns_failed_total", "Questions that ended in an error, or whose client left.",
+      offsetof(enx_meter_model, failed), 1 },
+    { "tokens_in_total", "Tokens read.", offsetof(enx_meter_model, tokens_in), 1 },
+    { "tokens_cached_total", "Tokens of prompts that were known already.",
+      offsetof(enx_meter_model, tokens_cached), 1 },
+    { "tokens_out_total", "Tokens written.", offsetof(enx_meter_model, tokens_out), 1 },
+    { "cost_usd_total", "Dollars.", offsetof(enx_meter_model, cost_usd_nano), 1e-9 },
+    { "wait_seconds_total", "Time before a question began to be read.",
+      offsetof(enx_meter_model, wait_us), 1e-6 },
+    { "read_seconds_total", "Time to the first token.", offsetof(enx_meter_model, read_us), 1e-6 },
+    { "write_seconds_total", "Time from the first token to the last.",
+      offsetof(enx_meter_model, write_us), 1e-6 },
+};
+
+static enx_status write_family(const enx_meter *m, const family *f, enx_buf *out)
+{
+    ENX_TRY(enx_buf_printf(out, "# HELP enxame_%s %s\n# TYPE enxame_%s counter\n", f->name, f->help,
+                           f->name));
+    for (uint32_t i = 0; i < m->model_count; i++) {
+        uint64_t value;
+        memcpy(&value, (const char *)&m->models[i] + f->at, sizeof value);
+        ENX_TRY(enx_buf_printf(out, "enxame_%s{model=", f->name));
+        ENX_TRY(enx_voice_string(out, m->models[i].name, strlen(m->models[i].name)));
+        ENX_TRY(enx_buf_printf(out, "} %.17g\n", (double)value * f->unit));
+    }
+    return ENX_OK;
+}
+
+static enx_status write_requests(const enx_meter *m, enx_buf *out)
+{
+    static const char *const classes[] = { "cut", "1xx", "2xx", "3xx", "4xx", "5xx" };
+    ENX_TRY(enx_buf_append_text(out, "# HELP enxame_requests_total HTTP requests by the class of "
+                                     "their status; cut: the client left.\n"
+                                     "# TYPE enxame_requests_total counter\n"));
+    for (int i = 0; i < ENX_METER_CLASSES; i++)
+        ENX_TRY(enx_buf_printf(out, "enxame_requests_total{status=\"%s\"} %llu\n", classes[i],
+                               (unsigned long long)m->requests[i]));
+    return enx_buf_printf(out,
+                          "# HELP enxame_response_bytes_total Bytes of bodies sent.\n"
+                          "# TYPE enxame_response_bytes_total counter\n"
+                          "enxame_response_bytes_total %llu\n"
+                          "# HELP enxame_request_seconds_total Time of all requests.\n"
+                          "# TYPE enxame_request_seconds_total counter\n"
+                          "enxame_request_seconds_total %.6f\n",
+                          (unsigned long long)m->bytes, (double)m->elapsed_us * 1e-6);
+}
+
+enx_status enx_meter_write(enx_meter *m, enx_buf *out)
+{
+    pthread_mutex_lock(&m->lock);
+    enx_meter copy;
+    memcpy(copy.requests, m->requests, sizeof copy.requests);
+    memcpy(copy.models, m->models, sizeof copy.models);
+    copy.bytes = m->bytes;
+    copy.elapsed_us = m->elapsed_us;
+    copy.model_count = m->model_count;
+    pthread_mutex_unlock(&m->lock);
+    ENX_TRY(write_requests(&copy, out));
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        ENX_TRY(write_family(&copy, &families[i], out));
+    return ENX_OK;
+}

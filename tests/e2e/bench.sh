@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# bench.sh ENXAME - what is promised about errors holds in every world, and threads change nothing.
+set -uo pipefail
+enxame=$(realpath "$1")
+work=$(mktemp -d /tmp/enxame-bench-XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+fail() { echo "FAILED: $*"; cat "$work/out" "$work/err"; exit 1; }
+expect() {
+    local want=$1 got
+    shift
+    "$@" > "$work/out" 2> "$work/err"
+    got=$?
+    [ "$got" = "$want" ] || fail "exit $got instead of $want: $*"
+}
+says() { grep -qF -- "$1" "$work/err" || fail "not said: $1"; }
+json() { python3 -c "import json,sys; d = json.load(open(sys.argv[1])); assert $1, d" "$work/out" ||
+    fail "$1"; }
+certificate() { local code=$1; shift; expect "$code" "$enxame" bench certificate "$@"; }
+
+# every regime; with few trials only a broken proof reaches these bounds
+certificate 0 --trials 4 --json
+json 'len(d["regimes"]) == 17 * 8 and d["trials"] == 4'
+json 'all(r["violation_low99"] <= r["delta"] + .25 for r in d["regimes"])'
+json 'all(0 < r["lead_share"] <= 1 and 0 < r["bargain_share"] <= 1 for r in d["regimes"])'
+json 'd["bargain_ratio"] < .95'
+certificate 0 --trials 40 --regime strong --json
+json 'all(r["violation_low99"] <= r["delta"] for r in d["regimes"])'
+
+for threads in 1 3; do
+    certificate 0 --trials 9 --regime drift --threads $threads --json
+    mv "$work/out" "$work/threads$threads"
+done
+cmp -s "$work/threads1" "$work/threads3" || fail "threads change the result"
+certificate 0 --trials 2 --regime "easy"
+grep -q "easy" "$work/out" || fail "no table"
+
+# bad asking
+certificate 66 --regime nothing
+says 'no regime has "nothing" in its name'
+certificate 64 --trials 0
+certificate 64 --trails 3
+certificate 75 --threads 1000
+expect 64 "$enxame" bench
+expect 64 "$enxame" bench certify
+says 'did you mean "certificate"?'
+echo ok
