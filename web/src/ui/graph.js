@@ -62,7 +62,7 @@ function AnswerBody({ job }) {
   const done = accepted + abstained + failed;
   const endings = [
     `${count(accepted)} accepted`,
-    abstained && `${count(abstained)} left as they were`,
+    abstained && `${count(abstained)} left`,
     failed && `${count(failed)} failed`,
   ]
     .filter(Boolean)
