@@ -97,5 +97,5 @@ format: deps-full
 clean:
 	rm -rf build build-asan build-tsan build-fuzz
 
-.PHONY: help deps deps-full build demo test bench web web-test conformance clients soak asan \
-	tsan fuzz-build fuzz fuzz-long format clean
+.PHONY: help deps deps-full build demo test bench web web-test conformance clients soak asan tsan \
+	fuzz-build fuzz fuzz-long format clean
