@@ -153,6 +153,7 @@ const LEGEND_WORDS = {
 
 function Legend({ job }) {
   const there = new Set(job.tasks.filter(Boolean).map(lookOf));
+  if (job.state === "running") there.add("running");
   const shown = LEGEND.filter((look) => there.has(look) || look === "accepted");
   return html`<ul class="legend" aria-label="Colours">
     ${shown.map((look) => html`<li><i class=${`dot is-${look}`} />${LEGEND_WORDS[look]}</li>`)}
