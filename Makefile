@@ -54,7 +54,7 @@ web/node_modules: web/package-lock.json
 web: web/node_modules
 	@node web/build.mjs
 web-test: web/node_modules
-	@node tests/web/run.mjs
+	@ENXAME=$(wildcard $(CURDIR)/$(BUILD)/enxame) node tests/web/run.mjs
 
 conformance: build
 	@BUILD=$(BUILD) scripts/conformance

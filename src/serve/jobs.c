@@ -46,8 +46,9 @@ typedef struct jobs_watcher {
     struct jobs_watcher *next;
     uint64_t             id, seq; /* told up to this record */
     enx_reply           *reply;   /* a reference */
+    enx_store           *store;   /* borrowed */
     uint64_t             told_us;
-    enx_event_names      names;
+    enx_event_names      names; /* as far as they were needed */
     bool                 is_told_waiting;
 } jobs_watcher;
 
@@ -484,11 +485,20 @@ static void handle_events(enx_jobs *jobs, const enx_jobs_request *r)
         enx_mem_free(w);
         return;
     }
-    *w = (jobs_watcher){ .id = r->id, .seq = r->from, .next = jobs->watchers };
+    *w =
+        (jobs_watcher){ .id = r->id, .seq = r->from, .store = jobs->store, .next = jobs->watchers };
     w->reply = enx_reply_hold(r->reply);
     w->told_us = enx_clock_monotonic_us();
     jobs->watchers = w;
     enx_reply_begin(w->reply, 200, "text/event-stream", true);
+}
+
+/* A job's models are written one by one before its first record, so a stream that began earlier
+ * may have seen some of them; with a record all are there. */
+static void learn_names(jobs_watcher *w)
+{
+    enx_job_view_names_close(&w->names);
+    (void)!enx_job_view_names(w->store, w->id, &w->names, NULL);
 }
 
 static enx_status tell_record(void *user, const enx_record *record, enx_report *report)
@@ -496,6 +506,7 @@ static enx_status tell_record(void *user, const enx_record *record, enx_report *
     jobs_watcher *w = user;
     enx_buf       out;
     if (enx_reply_is_full(w->reply)) return ENX_FAIL(report, AGAIN, "the client reads slowly");
+    if (record->model >= w->names.count) learn_names(w);
     enx_buf_init(&out, ENX_REPLY_BYTES_MAX);
     enx_status status = enx_buf_printf(&out, "id: %llu\ndata: ", (unsigned long long)record->seq);
     if (status == ENX_OK) status = enx_voice_json(&out, enx_event_json(record, &w->names));
@@ -531,7 +542,6 @@ static bool tell_watcher(enx_jobs *jobs, jobs_watcher *w)
 {
     char state[WORD_BYTES_MAX] = "";
     if (enx_reply_is_gone(w->reply)) return false;
-    if (w->names.count == 0) (void)!enx_job_view_names(jobs->store, w->id, &w->names, NULL);
     /* The state first: what it speaks of is among the records that are read after it. */
     (void)!enx_job_view_state(jobs->store, w->id, state, sizeof state, NULL);
     const char      *shown = shown_state(jobs, w->id, state);

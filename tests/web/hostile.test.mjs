@@ -86,6 +86,7 @@ const call = (Peer = RTCPeerConnection) => {
   peer.createDataChannel("x");
   peer.createOffer().then((offer) => peer.setLocalDescription(offer));
 };
+const within = "<script>(" + call + ")()<" + "/script>";
 const tries = [
   () => fetch("${url}"), () => navigator.sendBeacon("${url}", "x"),
   () => new WebSocket("ws://127.0.0.1:${tcp}/"),
@@ -98,9 +99,12 @@ const tries = [
   () => inner().contentWindow.fetch("${url}"),
   () => { inner().srcdoc = '<img src="${url}">'; },
   () => new Worker(URL.createObjectURL(new Blob(["fetch('${url}')"]))),
-  () => { inner().srcdoc = "<script>(" + call + ")()<" + "/script>"; },
+  () => { inner().srcdoc = within; },
   () => call(inner().contentWindow.RTCPeerConnection),
   () => call(),
+  () => { document.write("<ifr"); document.write("ame srcdoc='" + within + "'>"); },
+  () => document.body.insertAdjacentHTML("beforeend", "<iframe srcdoc='" + within + "'>"),
+  () => trustedTypes.createPolicy("default", { createHTML: (s) => s }),
 ];
 for (const go of tries) try { go()?.catch?.(() => {}); } catch {}
 setTimeout(() => { location.href = "${url}"; }, 1500);

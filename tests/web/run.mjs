@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // run.mjs - the page in Chromium: `make web-test`.
 //
-//     node tests/web/run.mjs [NAME]...    all, or of: chat, artifact, hostile, swarm, look
+//     node tests/web/run.mjs [NAME]...    all, or of: chat, artifact, hostile, swarm, look, real
 //
 // Exit status 77 (skipped) where Chromium or playwright-core is missing.
 
@@ -9,7 +9,7 @@ import { after } from "node:test";
 import { chromiumPath, closeBrowser, findPackage } from "./browser.mjs";
 
 const SKIPPED = 77;
-const FILES = ["chat", "artifact", "hostile", "swarm", "look"];
+const FILES = ["chat", "artifact", "hostile", "swarm", "look", "real"];
 
 function reasonToSkip() {
   if (!chromiumPath) return "no Chromium here (Debian: apt-get install chromium)";

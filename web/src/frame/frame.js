@@ -173,6 +173,29 @@ function watchWrites() {
   }
 }
 
+// A frame in the frame would be a fresh window with all that giveBack() took away, and WebRTC asks no
+// policy before it sends.  So frames are taken out of markup here, and by trusted types (where the
+// browser has them) out of all markup that the artifact makes, srcdoc included.
+const FRAMES = /<(?=(i?frame|frameset|object|embed|fencedframe|portal)\b)/gi;
+const POLICY =
+  '<!doctype html><meta http-equiv="Content-Security-Policy" content="require-trusted-types-for ' +
+  "'script'; trusted-types default\">";
+
+function withoutFrames(html) {
+  return html.replace(FRAMES, "<no-");
+}
+
+function refuseFrames() {
+  window.trustedTypes?.createPolicy("default", {
+    createHTML: (html, type, sink) => {
+      if (/srcdoc/i.test(sink)) return "";
+      return withoutFrames(html).replace(/<(?=[a-z]*$)/i, "&lt;"); // nor a tag in two parts
+    },
+    createScript: (script) => script,
+    createScriptURL: (url) => url,
+  });
+}
+
 function startDraft() {
   isDraft = true;
   open();
@@ -187,7 +210,8 @@ function run(html) {
   giveBack();
   watchWrites();
   window.addEventListener("load", () => send({ type: "loaded" }));
-  write(nameScripts(html));
+  refuseFrames();
+  write(POLICY + nameScripts(withoutFrames(html)));
   close();
 }
 

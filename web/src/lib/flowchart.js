@@ -3,7 +3,7 @@
 //
 //     parseFlow("graph LR\n a[Start] --> b{Good?} -->|yes| c(End)")
 //         ->  {direction, nodes: [{id, text, shape}], edges: [{from, to, text, style, arrow}]}
-//     layoutFlow(flow)  ->  {width, height, nodes: [{…, x, y, w, h}], edges: [{…, points}]}
+//     layoutFlow(flow)  ->  {width, height, nodes: [{…, x, y, w, h}], edges: [{…, curves}]}
 //
 // Lines that are not understood are left out: half a diagram, while it is being written, is a
 // diagram of its first half.
@@ -15,6 +15,7 @@ const LINE_HEIGHT = 18;
 const NODE_GAP = 28;
 const LAYER_GAP = 56;
 const LABEL_CHARS_MAX = 28;
+const BEND = 12;
 
 const SHAPES = [
   ["((", "))", "circle"],
@@ -218,7 +219,8 @@ function setPositions(layers, isSideways) {
   return { widest, depth: depth - LAYER_GAP };
 }
 
-function edgePoints(a, b, isSideways) {
+// One cubic curve from card to card, along the direction of the layers.
+function curve(a, b, isSideways) {
   const [dx, dy] = isSideways ? [Math.sign(b.x - a.x) || 1, 0] : [0, Math.sign(b.y - a.y) || 1];
   const start = [a.x + (dx * a.w) / 2, a.y + (dy * a.h) / 2];
   const end = [b.x - (dx * b.w) / 2, b.y - (dy * b.h) / 2];
@@ -232,6 +234,26 @@ function edgePoints(a, b, isSideways) {
   ];
 }
 
+// An edge over several layers leads through a gap in each: a node of no size that takes its place.
+function addBends(layers, edges, byId, layer) {
+  const bends = new Map(); // edge -> nodes it leads through
+  for (const edge of edges) {
+    const [from, to] = [layer.get(edge.from), layer.get(edge.to)];
+    const through = [byId.get(edge.from)];
+    for (let at = from + 1; at < to; at++) {
+      const bend = { id: `${edge.from}>${edge.to}>${at}`, w: BEND, h: BEND, isBend: true };
+      layers[at].push(bend);
+      through.push(bend);
+    }
+    bends.set(edge, [...through, byId.get(edge.to)]);
+  }
+  return bends;
+}
+
+function pairs(list) {
+  return list.slice(1).map((item, i) => ({ from: list[i].id, to: item.id, a: list[i], b: item }));
+}
+
 export function layoutFlow(flow) {
   const nodes = flow.nodes.map(sized);
   if (!nodes.length) return { width: 0, height: 0, nodes, edges: [] };
@@ -239,15 +261,18 @@ export function layoutFlow(flow) {
   const layer = layersOf(nodes, flow.edges);
   const layers = Array.from({ length: Math.max(...layer.values()) + 1 }, () => []);
   for (const node of nodes) layers[layer.get(node.id)].push(node);
-  sortLayers(layers, flow.edges);
+  const ways = addBends(layers, flow.edges, byId, layer);
+  sortLayers(layers, [...ways.values()].flatMap(pairs));
   const isSideways = flow.direction === "LR" || flow.direction === "RL";
   const { widest, depth } = setPositions(layers, isSideways);
   const [width, height] = isSideways ? [depth, widest] : [widest, depth];
-  if (flow.direction === "BT") for (const node of nodes) node.y = height - node.y;
-  if (flow.direction === "RL") for (const node of nodes) node.x = width - node.x;
+  for (const node of layers.flat()) {
+    if (flow.direction === "BT") node.y = height - node.y;
+    if (flow.direction === "RL") node.x = width - node.x;
+  }
   const edges = flow.edges.map((edge) => ({
     ...edge,
-    points: edgePoints(byId.get(edge.from), byId.get(edge.to), isSideways),
+    curves: pairs(ways.get(edge)).map(({ a, b }) => curve(a, b, isSideways)),
   }));
   return { width, height, nodes, edges };
 }

@@ -132,8 +132,8 @@ export function fitCells(count, width, heightMax) {
 
 // A card of that width: where its cells are, and how high it is.
 function sizeCard(station, w) {
-  if (station.duty === "plan") return { ...station, w, h: w < 220 ? 128 : 96 };
-  if (station.duty === "answer") return { ...station, w, h: 112 };
+  if (station.duty === "plan") return { ...station, w, h: w < 220 ? 144 : 96 };
+  if (station.duty === "answer") return { ...station, w, h: 124 };
   if (!station.tasks.length) return { ...station, w, h: CARD.head };
   const width = Math.floor(w) - 2 * CARD.pad;
   const fit = fitCells(station.tasks.length, width, CELLS_HEIGHT[station.duty]);

@@ -17,7 +17,7 @@ function seriesOf(lines) {
     fill: fill ? () => color(`${name}-soft`) : undefined,
     width: 1.75,
     dash,
-    points: { show: false },
+    points: { show: (plot) => plot.data[0].length < 8 },
     value: (_, value) => (value === null || value === undefined ? "–" : format(value)),
   }));
 }

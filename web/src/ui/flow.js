@@ -6,6 +6,7 @@ import { html } from "./html.js";
 
 const LINE = 18;
 const MARGIN = 16;
+const SMALLEST = 0.75; // wider diagrams scroll instead of shrinking on
 
 function outline({ shape, x, y, w, h }) {
   const [l, r, t, b] = [x - w / 2, x + w / 2, y - h / 2, y + h / 2];
@@ -34,8 +35,8 @@ function Node({ node }) {
 }
 
 function Edge({ edge }) {
-  const [a, b, c, d] = edge.points;
-  const path = `M${a}C${b} ${c} ${d}`;
+  const path = edge.curves.map(([a, b, c, d], i) => `${i ? "L" : "M"}${a}C${b} ${c} ${d}`).join("");
+  const [a, b, c, d] = edge.curves[0];
   const [x, y] = [0, 1].map((i) => (a[i] + 3 * b[i] + 3 * c[i] + d[i]) / 8);
   return html`<g class=${`flow-edge is-${edge.style}`}>
     <path d=${path} marker-end=${edge.arrow ? "url(#flow-arrow)" : undefined} />
@@ -65,6 +66,7 @@ export function Flow({ text, name }) {
       viewBox=${box}
       width=${width + 2 * MARGIN}
       height=${height + 2 * MARGIN}
+      style=${`min-width: ${SMALLEST * (width + 2 * MARGIN)}px`}
       role="img"
       aria-label=${label}
     >

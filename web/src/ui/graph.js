@@ -62,7 +62,7 @@ function AnswerBody({ job }) {
   const done = accepted + abstained + failed;
   const endings = [
     `${count(accepted)} accepted`,
-    abstained && `${count(abstained)} left as they were`,
+    abstained && `${count(abstained)} left`,
     failed && `${count(failed)} failed`,
   ]
     .filter(Boolean)
@@ -153,6 +153,7 @@ const LEGEND_WORDS = {
 
 function Legend({ job }) {
   const there = new Set(job.tasks.filter(Boolean).map(lookOf));
+  if (job.state === "running") there.add("running");
   const shown = LEGEND.filter((look) => there.has(look) || look === "accepted");
   return html`<ul class="legend" aria-label="Colours">
     ${shown.map((look) => html`<li><i class=${`dot is-${look}`} />${LEGEND_WORDS[look]}</li>`)}

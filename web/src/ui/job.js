@@ -39,7 +39,9 @@ function Figures({ job, detail }) {
   const claim = job.certificate ?? detail?.certificate;
   const labels = job.labels.count
     ? `${count(job.labels.count)} audits, ${count(job.labels.wrong)} wrong`
-    : "none asked for";
+    : job.state === "running"
+      ? "not yet"
+      : "none asked for";
   return html`<dl class="figures-row">
     <${Figure} label="Tasks done" value=${count(done)} hint=${`of ${count(total)}`} />
     <${Figure}
