@@ -66,7 +66,7 @@ ENX_INLINE void add_quads(__m256i dot[TILE_BATCH], const uint8_t *q, const int8_
 
 /* sum += dot * (d * scale), and the minima's part. */
 ENX_INLINE __m256 finish_32(__m256 sum, __m256i dot, const tile_32 *tile, size_t lane,
-                            const enx_act_q8 *act, const int zero_shift, const minima minima)
+                            const enx_act_q8 *act, const int zero_shift, const minima_of minima)
 {
     if (zero_shift)
         dot = _mm256_sub_epi32(dot, _mm256_slli_epi32(_mm256_set1_epi32(act->sum), zero_shift));
@@ -79,7 +79,7 @@ ENX_INLINE __m256 finish_32(__m256 sum, __m256i dot, const tile_32 *tile, size_t
 
 ENX_INLINE void multiply_32(float (*out)[TILE_ROWS], const tile_32 *tiles, size_t tile_count,
                             const enx_act_q8 *x, size_t row_blocks, const size_t depth,
-                            const int zero_shift, const minima minima, const size_t batch)
+                            const int zero_shift, const minima_of minima, const size_t batch)
 {
     for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
         __m256 sum[TILE_BATCH];
@@ -122,7 +122,7 @@ ENX_INLINE __m256i add_sums(const int16_t *factors, const int16_t *sums, size_t 
 }
 
 ENX_INLINE void finish_k(float *out, const tile_k *tile, size_t lane, __m256i dot,
-                         const enx_act_k *act, const int zero_shift, const minima minima)
+                         const enx_act_k *act, const int zero_shift, const minima_of minima)
 {
     const __m256 scale = _mm256_set1_ps(act->scale);
     if (zero_shift) {
@@ -144,7 +144,7 @@ ENX_INLINE void finish_k(float *out, const tile_k *tile, size_t lane, __m256i do
 
 ENX_INLINE void multiply_k(float (*out)[TILE_ROWS], const tile_k *tile, const enx_act_k *x,
                            size_t row_blocks, const size_t part, const size_t depth,
-                           const int zero_shift, const minima minima, const size_t batch)
+                           const int zero_shift, const minima_of minima, const size_t batch)
 {
     for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
         __m256i dot[TILE_BATCH];

@@ -35,7 +35,7 @@ ENX_INLINE __m512i dot_quads(const __m512i *w, const int8_t *x, const size_t qua
 
 ENX_INLINE void multiply_32(float (*out)[TILE_ROWS], const tile_32 *tile, size_t tile_count,
                             const enx_act_q8 *x, size_t row_blocks, const int zero_shift,
-                            const minima minima, const size_t batch)
+                            const minima_of minima, const size_t batch)
 {
     __m512 sum[TILE_BATCH];
     ENX_UNROLL
@@ -78,7 +78,7 @@ ENX_INLINE __m512i add_sums(const int16_t *factors, const int16_t *sums, size_t 
 }
 
 ENX_INLINE void finish_k(float *out, const tile_k *tile, __m512i dot, const enx_act_k *act,
-                         const int zero_shift, const minima minima)
+                         const int zero_shift, const minima_of minima)
 {
     const __m512 scale = _mm512_set1_ps(act->scale);
     if (zero_shift)
@@ -100,7 +100,7 @@ ENX_INLINE void finish_k(float *out, const tile_k *tile, __m512i dot, const enx_
 
 ENX_INLINE void multiply_k(float (*out)[TILE_ROWS], const tile_k *tile, const enx_act_k *x,
                            size_t row_blocks, const size_t part, const int zero_shift,
-                           const minima minima, const size_t batch)
+                           const minima_of minima, const size_t batch)
 {
     __m512i dot[TILE_BATCH];
     ENX_UNROLL

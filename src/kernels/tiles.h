@@ -61,6 +61,10 @@ typedef struct product_kind {
 
 /* What the numbers of a tile mean: they are stored plus 1 << zero_shift, or as they are. */
 enum { NO_ZERO = 0 };
-typedef enum minima { MINIMA_NONE, MINIMA_16, MINIMA_32 } minima; /* of how many values each */
+typedef enum minima_of {
+    MINIMA_NONE,
+    MINIMA_16,
+    MINIMA_32
+} minima_of; /* of how many values each */
 
 #endif /* ENX_KERNELS_TILES_H */
