@@ -17,6 +17,8 @@ help:
 	@echo "make demo     install what is missing, build, and run the demonstration job"
 	@echo "make test     every test; one suite: make test SUITE=unit"
 	@echo "make bench    measure this machine"
+	@echo "make web      build the page (web/) again; needs npm"
+	@echo "make web-test the page in Chromium; needs npm and chromium"
 	@echo "make conformance  compare with llama.cpp and other peers, installed outside the tree"
 	@echo "make clients  other people's clients against the server, installed outside the tree"
 	@echo "make soak     the long tests, and the others $(ROUNDS) times over (ROUNDS=)"
@@ -45,6 +47,14 @@ test: build
 
 bench: build
 	@meson test -C $(BUILD) --no-rebuild --benchmark --verbose
+
+web/node_modules: web/package-lock.json
+	@npm ci --prefix web --no-audit --no-fund
+	@touch $@
+web: web/node_modules
+	@node web/build.mjs
+web-test: web/node_modules
+	@node tests/web/run.mjs
 
 conformance: build
 	@BUILD=$(BUILD) scripts/conformance
@@ -87,5 +97,5 @@ format: deps-full
 clean:
 	rm -rf build build-asan build-tsan build-fuzz
 
-.PHONY: help deps deps-full build demo test bench conformance clients soak asan tsan fuzz-build fuzz \
-	fuzz-long format clean
+.PHONY: help deps deps-full build demo test bench web web-test conformance clients soak asan tsan \
+	fuzz-build fuzz fuzz-long format clean

@@ -483,10 +483,10 @@ static void check_stretches(attention *a)
     for (size_t i = 0; i < a->q_count; i++) {
         float       *scores = one.scores[i], *rest = scores + cut, *out = one.out[i];
         const float *q = one.q[i], *weights = one.weights[i], *more = weights + cut;
-        level.attend_scores(&scores, &q, 1, a->k, a->width, cut);
-        level.attend_scores(&rest, &q, 1, a->k + cut * a->width, a->width, a->count - cut);
-        level.attend_mix(&out, &weights, 1, a->v, a->width, cut);
-        level.attend_mix(&out, &more, 1, a->v + cut * a->width, a->width, a->count - cut);
+        level.attend_scores(&scores, &q, 1, a->k, a->width, cut, a->v);
+        level.attend_scores(&rest, &q, 1, a->k + cut * a->width, a->width, a->count - cut, a->v);
+        level.attend_mix(&out, &weights, 1, a->v, a->width, cut, a->k);
+        level.attend_mix(&out, &more, 1, a->v + cut * a->width, a->width, a->count - cut, a->k);
         check(memcmp(scores, a->scores[i], a->count * 4) == 0, "attend_scores cut", a->count, -1, 0,
               0);
         check(memcmp(out, a->out[i], a->width * 4) == 0, "attend_mix cut", a->count, -1, 0, 0);
@@ -500,19 +500,19 @@ static void test_attention(size_t count, fill kind, size_t width)
     fill_attention(&a, count, kind, width);
     const size_t scores_bytes = (count + 15) / 16 * 16 * 4;
     for (size_t i = 0; i < QUERIES; i++) guard_set(a.scores[i], scores_bytes);
-    level.attend_scores_f32(a.scores_at, a.q_at, a.q_count, a.wide_k, width, count);
+    level.attend_scores_f32(a.scores_at, a.q_at, a.q_count, a.wide_k, width, count, a.wide_v);
     check_scores(&a, kind, "attend_scores_f32");
-    level.attend_scores(a.scores_at, a.q_at, a.q_count, a.k, width, count);
+    level.attend_scores(a.scores_at, a.q_at, a.q_count, a.k, width, count, a.v);
     for (size_t i = 0; i < QUERIES; i++)
         check(guard_holds(a.scores[i], scores_bytes), "attend_scores", count, -1, 0, 0);
     check_scores(&a, kind, "attend_scores");
 
     start_outputs(&a);
-    level.attend_mix_f32(a.out_at, a.weights_at, a.q_count, a.wide_v, width, count);
+    level.attend_mix_f32(a.out_at, a.weights_at, a.q_count, a.wide_v, width, count, a.wide_k);
     check_mixes(&a, kind, "attend_mix_f32");
     for (size_t i = 0; i < QUERIES; i++) guard_set(a.out[i], width * 4);
     start_outputs(&a);
-    level.attend_mix(a.out_at, a.weights_at, a.q_count, a.v, width, count);
+    level.attend_mix(a.out_at, a.weights_at, a.q_count, a.v, width, count, a.k);
     for (size_t i = 0; i < QUERIES; i++)
         check(guard_holds(a.out[i], width * 4), "attend_mix", count, -1, 0, 0);
     check_mixes(&a, kind, "attend_mix");
@@ -569,11 +569,11 @@ static void bench_norm(size_t batch)
 static attention shared;
 static void      bench_scores(size_t batch)
 {
-    level.attend_scores(shared.scores_at, shared.q_at, batch, shared.k, 64, 160);
+    level.attend_scores(shared.scores_at, shared.q_at, batch, shared.k, 64, 160, shared.v);
 }
 static void bench_mix(size_t batch)
 {
-    level.attend_mix(shared.out_at, shared.weights_at, batch, shared.v, 64, 160);
+    level.attend_mix(shared.out_at, shared.weights_at, batch, shared.v, 64, 160, shared.k);
 }
 static void bench_softmax(size_t batch)
 {

@@ -2,7 +2,7 @@
 /* tiny_swarm.h - a whole swarm of random models, so that jobs can be tested in seconds.
  *
  * lead.gguf, scout.gguf, es.gguf, pt_BR.gguf and swarm.yaml.  All but the scout also do
- * tasks of the class "reading".  The vocabulary is every byte and the control words; the weights
+ * tasks of the classes "reading", "again" and "gather".  The vocabulary is every byte and the control words; the weights
  * are random but fixed.  Masks make the answers well formed, so plans are plans and repairs reduce
  * to their inputs; they are just no good.
  *
@@ -23,6 +23,10 @@ static const char *const tiny_controls[] = {
     "<|end|>", "<|out|>", "<|restore|>", "<|scout|>", "<|plan|>", "<|more|>",
     "<|cut|>", "<|L1|>",  "<|L2|>",      "<|L3|>",    "<|es|>",   "<|pt_BR|>",
 };
+
+/* Classes of tasks that all but the scout do. */
+static const char *const tiny_prompts[] = { "enxame.prompt.reading", "enxame.prompt.again",
+                                            "enxame.prompt.gather" };
 
 enum { TINY_CONTROLS = sizeof tiny_controls / sizeof *tiny_controls };
 
@@ -115,7 +119,8 @@ static inline enx_status tiny_swarm_model(tiny_swarm *m, const char *name, bool 
         if (is_lead || strcmp(name, "pt_BR") == 0)
             ENX_TRY(tiny_swarm_lexicon(m, b.writer, "pt_BR"));
     }
-    if (!is_scout) enx_gguf_add_str(b.writer, "enxame.prompt.reading", "<|plan|>{text}<|out|>");
+    for (int i = 0; i < 3 && !is_scout; i++)
+        enx_gguf_add_str(b.writer, tiny_prompts[i], "<|plan|>{text}<|out|>");
     if (is_lead) enx_gguf_add_str(b.writer, "enxame.prompt.plan", "<|plan|>{text}<|out|>");
     ENX_TRY(tiny_swarm_vocabulary(m, b.writer));
     tiny_add(&b, "token_embd.weight", options.vocab, options.width);

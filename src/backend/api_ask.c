@@ -3,6 +3,7 @@
 #include "backend/api_ask.h"
 
 #include "backend/ask.h"
+#include "swarm/graph.h"
 #include "swarm/plan.h"
 #include "text/canon.h"
 #include "text/damage.h"
@@ -78,6 +79,7 @@ static enx_status write_restore(enx_buf *out, const enx_call *call)
 static enx_status write_system(enx_buf *out, const enx_api_skill *skill, const enx_call *call)
 {
     if (enx_form_is(call)) return enx_form_system(out, call);
+    if (enx_form_is_goal(call)) return enx_form_goal(out);
     if (call->role == ENX_ROLE_PLAN) {
         ENX_TRY(enx_buf_append_text(out, plan_words));
         ENX_TRY(append_languages(out, skill));
@@ -124,6 +126,7 @@ static uint32_t clamp_u32(uint64_t value)
 /* Of a restored text: as many bytes as the input and some more is as many tokens and some more. */
 static uint32_t answer_tokens(const enx_call *call)
 {
+    if (enx_form_is_goal(call)) return ENX_GRAPH_TOKENS_MAX;
     if (call->role == ENX_ROLE_PLAN) return ENX_PLAN_TOKENS_MAX;
     if (call->role == ENX_ROLE_SCOUT) return ENX_ASK_SCOUT_TOKENS;
     if (enx_form_is(call))
@@ -138,15 +141,16 @@ static uint64_t prompt_bytes(const enx_api_ask *ask)
 }
 
 /* What the answer has to be of, or NULL: any text. */
-static const char *schema_of(enx_role role, const enx_class *task_class)
+static const char *schema_of(const enx_api_ask *ask)
 {
-    if (role == ENX_ROLE_PLAN) return enx_plan_schema();
-    return task_class && role != ENX_ROLE_VERIFY ? task_class->schema : NULL;
+    if (ask->is_goal) return enx_graph_schema();
+    if (ask->role == ENX_ROLE_PLAN) return enx_plan_schema();
+    return ask->task_class && ask->role != ENX_ROLE_VERIFY ? ask->task_class->schema : NULL;
 }
 
 static uint32_t prompt_tokens(const enx_api_ask *ask)
 {
-    const char    *text = schema_of(ask->role, ask->task_class);
+    const char    *text = schema_of(ask);
     const uint64_t schema = text ? strlen(text) + ENX_API_ASK_SCHEMA_TOKENS_MORE : 0;
     return clamp_u32(prompt_bytes(ask) + schema + ENX_API_ASK_TOKENS_MORE);
 }
@@ -156,6 +160,7 @@ enx_status enx_api_ask_open(enx_api_ask *ask, const enx_api_skill *skill, const 
 {
     *ask = (enx_api_ask){ .call_id = call->call_id,
                           .role = call->role,
+                          .is_goal = enx_form_is_goal(call),
                           .task_class = enx_form_is(call) ? call->task_class : NULL,
                           .error_chance = skill->error_chance,
                           .has_input = call->input_bytes > 0 };
@@ -171,7 +176,7 @@ enx_status enx_api_ask_open(enx_api_ask *ask, const enx_api_skill *skill, const 
                                       .message_count = 2,
                                       .max_tokens = call->max_tokens_out,
                                       .wants_logprobs = true };
-    ask->request.schema = schema_of(ask->role, ask->task_class);
+    ask->request.schema = schema_of(ask);
     ask->request.schema_name = ask->role == ENX_ROLE_PLAN ? "plan" : NULL;
     ask->bounds = (enx_api_bounds){ .tokens_in_max = call->max_tokens_in,
                                     .tokens_out_max = call->max_tokens_out,
@@ -189,6 +194,7 @@ void enx_api_ask_close(enx_api_ask *ask)
 void enx_api_ask_measure(const enx_api_skill *skill, enx_call *call)
 {
     enx_api_ask ask = { .role = call->role,
+                        .is_goal = enx_form_is_goal(call),
                         .task_class = enx_form_is(call) ? call->task_class : NULL };
     if (write_messages(&ask, skill, call) == ENX_OK) {
         call->max_tokens_in = prompt_tokens(&ask);

@@ -25,7 +25,7 @@
 
 enum {
     /* Of instructions and fence. */
-    ENX_API_ASK_PROMPT_BYTES_MAX = ENX_CLASS_WORDS_BYTES_MAX + ENX_FORM_MORE_BYTES + 4096,
+    ENX_API_ASK_PROMPT_BYTES_MAX = ENX_CLASS_WORDS_BYTES_MAX + ENX_FORM_MORE_BYTES + 8192,
     /* What APIs put around messages, and around a schema or a tool. */
     ENX_API_ASK_TOKENS_MORE = 64,
     ENX_API_ASK_SCHEMA_TOKENS_MORE = 600,
@@ -44,6 +44,7 @@ typedef struct enx_api_skill {
 typedef struct enx_api_ask {
     uint64_t         call_id;
     enx_role         role;
+    bool             is_goal; /* a plan for a goal is asked */
     double           error_chance;
     bool             has_input;  /* the text is not empty */
     const enx_class *task_class; /* of a form (asking.h); else NULL */

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "swarm/graph.h"
 #include "swarm/plan.h"
 #include "text/damage.h"
 #include "text/reduce.h"
@@ -18,6 +19,7 @@ enum {
     PROMPT_TOKENS_MAX = 1 << 16,
     ANSWER_TOKENS_MORE = 16, /* an answer may have twice the prompt's tokens and so many more */
     TEXT_BYTES_PER_BYTE = 8, /* of an answer, at most */
+    GOAL_WORDS_BYTES_MAX = 1 << 14,
 };
 
 struct enx_ask {
@@ -210,21 +212,47 @@ static json_t *message_of(const char *role, const enx_buf *content)
 
 /* A form through the model's chat template.  Today's date is no part of an answer: it is the
  * epoch's first day for all. */
-static enx_status prompt_by_chat(const enx_skill *s, const enx_call *call, const char *fence,
+static enx_status prompt_by_chat(const enx_skill *s, const enx_buf *system, const enx_buf *user,
+                                 enx_tokens *prompt, enx_report *report)
+{
+    bool    is_thinking;
+    json_t *messages = json_pack("[o, o]", message_of("system", system), message_of("user", user));
+    if (!messages)
+        return ENX_FAIL(report, NOMEM, "no memory for a prompt, or the text is not UTF-8");
+    const enx_status status = enx_chat_prompt(s->chat, messages, 0, prompt, &is_thinking, report);
+    json_decref(messages);
+    return status;
+}
+
+/* A plan for a goal through the model's chat template. */
+static enx_status prompt_of_goal(const enx_skill *s, const enx_call *call, const char *fence,
                                  enx_tokens *prompt, enx_report *report)
 {
     enx_buf system, user;
-    bool    is_thinking;
+    prompt->count = 0;
+    if (!s->chat)
+        return ENX_FAIL(report, UNSUPPORTED,
+                        "the model has no chat template; it cannot plan for a goal");
+    enx_buf_init(&system, GOAL_WORDS_BYTES_MAX);
+    enx_buf_init(&user, strlen(call->goal) + ENX_FORM_MORE_BYTES);
+    enx_status status = enx_form_goal(&system);
+    if (status == ENX_OK) status = enx_buf_printf(&user, "%s\n%s\n%s", fence, call->goal, fence);
+    if (status == ENX_OK) status = prompt_by_chat(s, &system, &user, prompt, report);
+    enx_buf_deinit(&system);
+    enx_buf_deinit(&user);
+    return status;
+}
+
+/* A task in words. */
+static enx_status prompt_in_words(const enx_skill *s, const enx_call *call, const char *fence,
+                                  enx_tokens *prompt, enx_report *report)
+{
+    enx_buf system, user;
     enx_buf_init(&system, ENX_CLASS_WORDS_BYTES_MAX + ENX_FORM_MORE_BYTES + strlen(call->goal));
     enx_buf_init(&user, call->input_bytes + call->answer_bytes + ENX_FORM_MORE_BYTES);
     enx_status status = enx_form_system(&system, call);
     if (status == ENX_OK) status = enx_form_user(&user, call, fence);
-    json_t *messages =
-        json_pack("[o, o]", message_of("system", &system), message_of("user", &user));
-    if (status == ENX_OK && messages)
-        status = enx_chat_prompt(s->chat, messages, 0, prompt, &is_thinking, report);
-    else status = ENX_FAIL(report, NOMEM, "no memory for a prompt, or the text is not UTF-8");
-    json_decref(messages);
+    if (status == ENX_OK) status = prompt_by_chat(s, &system, &user, prompt, report);
     enx_buf_deinit(&system);
     enx_buf_deinit(&user);
     return status;
@@ -239,7 +267,7 @@ static enx_status prompt_of_form(const enx_skill *s, const enx_call *call, const
     prompt->count = 0;
     if (call->role != ENX_ROLE_VERIFY && enx_loaded_can(&s->loaded, c->name))
         return enx_loaded_prompt(&s->loaded, c->name, &fields, prompt, report);
-    if (s->chat) return prompt_by_chat(s, call, fence, prompt, report);
+    if (s->chat) return prompt_in_words(s, call, fence, prompt, report);
     return ENX_FAIL(report, UNSUPPORTED,
                     "the model has no key enxame.prompt.%s and no chat template; it cannot do "
                     "tasks of class %s",
@@ -276,7 +304,14 @@ void enx_skill_measure(const enx_skill *skill, enx_call *call)
 {
     enx_tokens prompt;
     enx_tokens_init(&prompt, PROMPT_TOKENS_MAX);
-    if (call->role == ENX_ROLE_PLAN || call->role == ENX_ROLE_SCOUT) {
+    if (enx_form_is_goal(call)) {
+        char fence[ENX_FORM_FENCE_BYTES];
+        enx_form_fence(fence, (enx_span){ call->goal, strlen(call->goal) }, (enx_span){ "", 0 });
+        if (prompt_of_goal(skill, call, fence, &prompt, NULL) == ENX_OK) {
+            call->max_tokens_in = clamp_u32(prompt.count);
+            call->max_tokens_out = ENX_GRAPH_TOKENS_MAX;
+        }
+    } else if (call->role == ENX_ROLE_PLAN || call->role == ENX_ROLE_SCOUT) {
         const enx_prompt_fields fields = fields_of_head(call);
         const char             *what = enx_role_text(call->role);
         if (enx_loaded_prompt(&skill->loaded, what, &fields, &prompt, NULL) == ENX_OK) {
@@ -464,8 +499,21 @@ static bool is_head_call(const enx_call *call)
     return call->role == ENX_ROLE_PLAN || call->role == ENX_ROLE_SCOUT;
 }
 
+static enx_status prepare_goal(enx_ask *a, enx_report *report)
+{
+    const char *schema = enx_graph_schema();
+    enx_form_fence(a->fence, (enx_span){ a->call.goal, strlen(a->call.goal) }, (enx_span){ "", 0 });
+    ENX_TRY(prompt_of_goal(a->skill, &a->call, a->fence, &a->prompt, report));
+    if (a->prompt.count + 2 > a->skill->context_tokens)
+        return ENX_FAIL(report, LIMIT, "a goal of %zu tokens needs more than the model's context",
+                        a->prompt.count);
+    ENX_TRY(enx_schema_open(&a->grammar, schema, strlen(schema), report));
+    return open_mask(a, enx_grammar_automaton(a->grammar), report);
+}
+
 static enx_status prepare(enx_ask *a, enx_report *report)
 {
+    if (enx_form_is_goal(&a->call)) return prepare_goal(a, report);
     if (is_head_call(&a->call)) return prepare_head(a, report);
     return enx_form_is(&a->call) ? prepare_form(a, report) : prepare_window(a, report);
 }
@@ -473,11 +521,13 @@ static enx_status prepare(enx_ask *a, enx_report *report)
 /* Of the next answer, by the context and by what its kind may have. */
 static uint32_t request_tokens_max(const enx_ask *a)
 {
-    if (a->call.role == ENX_ROLE_PLAN) return ENX_PLAN_TOKENS_MAX;
+    const bool is_goal = enx_form_is_goal(&a->call);
+    if (a->call.role == ENX_ROLE_PLAN && !is_goal) return ENX_PLAN_TOKENS_MAX;
     if (a->call.role == ENX_ROLE_SCOUT) return ENX_ASK_SCOUT_TOKENS;
-    if (!enx_form_is(&a->call)) return answer_tokens_max(a->prompt.count);
+    if (!enx_form_is(&a->call) && !is_goal) return answer_tokens_max(a->prompt.count);
     const uint32_t room = a->skill->context_tokens - (uint32_t)a->prompt.count - 1;
-    return room < form_tokens(&a->call) ? room : form_tokens(&a->call);
+    const uint32_t want = is_goal ? ENX_GRAPH_TOKENS_MAX : form_tokens(&a->call);
+    return room < want ? room : want;
 }
 
 bool enx_ask_next(enx_ask *a, enx_request *request)

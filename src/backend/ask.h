@@ -14,8 +14,8 @@
 #ifndef ENX_BACKEND_ASK_H
 #define ENX_BACKEND_ASK_H
 
-#include "backend/chat.h"
 #include "backend/asking.h"
+#include "backend/chat.h"
 #include "backend/loaded.h"
 #include "backend/window.h"
 #include "engine/engine.h"

@@ -3,6 +3,7 @@
 #include "backend/asking.h"
 
 #include "backend/api.h"
+#include "swarm/graph.h"
 #include "text/canon.h"
 
 #include <ctype.h>
@@ -25,6 +26,34 @@ static const char verify_words[] =
 bool enx_form_is(const enx_call *call)
 {
     return call->role != ENX_ROLE_PLAN && call->task_class && !call->task_class->is_scouted;
+}
+
+static const char goal_words[] =
+    "You plan work for a swarm of small language models. You see the goal and the sizes of the "
+    "inputs, not the inputs. Write one JSON object:\n"
+    "- mode: \"swarm\"; \"single\" when one model should do it all; after a round also "
+    "\"deliver\" (it is enough) or \"ask_user\" (`why` is your question)\n"
+    "- why: one sentence\n- advice: what every worker must know; may be \"\"\n"
+    "- stages: each is one kind of small task. id: small letters, digits, _. for_each: of the "
+    "inputs \"line\", \"paragraph\", \"chunk\" (4 kB), \"file\" or \"once\" with needs []; or "
+    "\"answer\" (one task for each answer of the one stage in needs), or \"once\" (all answers of "
+    "the stages in needs). instruction: what to do with that part alone. output: members of the "
+    "answer, [] for text. checks: \"citation\" (the field's text stands in the input), \"regex\" "
+    "(field, text: PCRE), \"compute\" (text: a condition such as year >= 1900). on_fail: "
+    "\"escalate\" (the lead does it) or \"skip\"\n"
+    "- assembly: \"join\" the last answers, or \"reduce\" (a worker) or \"lead\" (you) makes one "
+    "answer of them, by the instruction\n- done_when: how one would see that the goal is met\n";
+
+bool enx_form_is_goal(const enx_call *call)
+{
+    return call->role == ENX_ROLE_PLAN && strcmp(call->what, "goal") == 0;
+}
+
+enx_status enx_form_goal(enx_buf *out)
+{
+    ENX_TRY(enx_buf_append_text(out, goal_words));
+    ENX_TRY(enx_buf_append_text(out, json_words));
+    return enx_buf_printf(out, "%s\n%s", enx_graph_schema(), fence_words);
 }
 
 static uint64_t hash_more(uint64_t hash, enx_span text)

@@ -26,6 +26,10 @@ enum {
 /* Of what has to do with it: is the call one of a class that is put in words? */
 bool enx_form_is(const enx_call *call);
 
+/* Is a plan for a goal asked for, and not one of restoring text?  Append how to write one. */
+bool                    enx_form_is_goal(const enx_call *call);
+ENX_MUST_USE enx_status enx_form_goal(enx_buf *out);
+
 /* A tag that stands in neither text. */
 void enx_form_fence(char out[ENX_FORM_FENCE_BYTES], enx_span a, enx_span b);
 

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* backend.c - which model is where; one wait for all of them.
  *
- * Local threads announce their reports on a descriptor, and the driver of the remote models waits
- * for that beside its sockets.  So there is one wait, on the thread of the owner, and no other
- * thread ever touches a remote call. */
+ * Local threads and the broker's client announce what came on descriptors, which are gathered in
+ * one (epoll); the driver of the remote models waits for that beside its sockets.  So there is one
+ * wait, on the thread of the owner, and no other thread ever touches a remote call. */
 #include "backend/backend.h"
 
 #include "backend/api_ask.h"
 #include "base/check.h"
 #include "base/mem.h"
 
+#include "plat/clock.h"
+
+#include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
 
 #define NOWHERE UINT32_MAX
 enum { MICROSECONDS = 1000000 };
@@ -24,12 +30,18 @@ typedef struct backend_ask {
 } backend_ask;
 
 struct enx_backend {
-    enx_local       *local;  /* NULL: no local model */
-    enx_remote      *remote; /* NULL: no remote model */
+    enx_local       *local;           /* NULL: no local model */
+    enx_remote      *remote;          /* NULL: no remote model */
+    enx_broker      *broker;          /* NULL: no queue */
+    enx_queue       *queue;           /* NULL: no queue */
+    uint64_t         clock_offset_us; /* wall less monotonic at open: the core's clock, which no
+                                         later step of the wall's touches */
+    int              ready_fd;        /* an epoll over the descriptors of `local` and `queue` */
     enx_roster_model roster_models[ENX_ROSTER_MODELS_MAX];
     enx_roster       roster;
     uint32_t         locals[ENX_ROSTER_MODELS_MAX];  /* index there, or NOWHERE */
     uint32_t         remotes[ENX_ROSTER_MODELS_MAX]; /* index there, or NOWHERE */
+    uint32_t         queued[ENX_ROSTER_MODELS_MAX];  /* index in the queue, or NOWHERE */
     const char      *languages[ENX_ROSTER_MODELS_MAX * 4];
     enx_api_skill    skills[ENX_ROSTER_MODELS_MAX];
     uint32_t         remote_count;
@@ -85,7 +97,7 @@ static void add_remote_row(enx_backend *b, const enx_config *config, const enx_c
 {
     const enx_config_remote *r = model->remote;
     const uint32_t           m = b->roster.model_count++;
-    b->locals[m] = NOWHERE;
+    b->locals[m] = b->queued[m] = NOWHERE;
     b->remotes[m] = b->remote_count;
     b->skills[b->remote_count++] =
         (enx_api_skill){ .languages = b->languages,
@@ -101,6 +113,7 @@ static void add_remote_row(enx_backend *b, const enx_config *config, const enx_c
                             .price = enx_config_price(config, model, 0),
                             .slots = model->slots ? model->slots : ENX_CONFIG_SLOTS,
                             .prompt_tokens = ENX_API_ASK_PROMPT_TOKENS,
+                            .is_elsewhere = true,
                             .thinking_tokens = r->thinking_tokens };
 }
 
@@ -113,7 +126,7 @@ static void add_row(enx_backend *b, const enx_config *config, const enx_config_m
         const uint32_t m = b->roster.model_count++;
         b->roster_models[m] = enx_local_roster(b->local)->models[*local];
         b->locals[m] = (*local)++;
-        b->remotes[m] = NOWHERE;
+        b->remotes[m] = b->queued[m] = NOWHERE;
     }
 }
 
@@ -149,7 +162,7 @@ static enx_status open_remote(enx_backend *b, const enx_config *config,
 {
     enx_remote_model              models[ENX_ROSTER_MODELS_MAX];
     const enx_config_model *const heads[] = { &config->lead, &config->scout };
-    const enx_remote_options      own = { .salt = options->salt, .seed = options->seed };
+    const enx_remote_options      own = { .seed = options->seed };
     uint32_t                      count = 0;
     for (unsigned i = 0; i < 2; i++)
         if (heads[i]->remote)
@@ -173,6 +186,72 @@ static bool has_local(const enx_config *config)
     return found;
 }
 
+/* ---- The queue ------------------------------------------------------------------------------ */
+
+static enx_status open_broker(enx_backend *b, const enx_config *config,
+                              const enx_backend_options *options, enx_report *report)
+{
+    static const enx_config_queue nothing = { 0 };
+    const enx_config_queue       *q = config->queue ? config->queue : &nothing;
+    enx_broker_options broker = { .url = options->queue_url ? options->queue_url : q->url,
+                                  .swarm = q->swarm ? q->swarm : ENX_BROKER_SWARM,
+                                  .user = q->user,
+                                  .credentials = q->credentials,
+                                  .tls_ca = q->tls_ca,
+                                  .tls_cert = q->tls_cert,
+                                  .tls_key = q->tls_key,
+                                  .lease_us = microseconds(q->lease_s) };
+    if (q->password) {
+        broker.password = options->secret ? options->secret(q->password) : NULL;
+        if (!broker.password)
+            return ENX_FAIL(report, NOTFOUND, "queue: the environment has no %s; export it",
+                            q->password);
+    }
+    return enx_broker_open(&b->broker, &broker, report);
+}
+
+/* Scout and workers that are files; the lead stays here. */
+static enx_status open_queue(enx_backend *b, const enx_config *config,
+                             const enx_backend_options *options, enx_report *report)
+{
+    enx_queue_model         models[ENX_ROSTER_MODELS_MAX];
+    uint32_t                count = 0;
+    const enx_queue_options own = { .shares_models = true,
+                                    .warn = options->warn,
+                                    .user = options->user };
+    for (uint32_t m = 0; m < b->roster.model_count; m++) {
+        enx_roster_model *row = &b->roster_models[m];
+        if (row->duty == ENX_DUTY_LEAD || b->locals[m] == NOWHERE) continue;
+        const enx_model_file *file = &enx_local_skill(b->local, b->locals[m])->loaded.file;
+        if (file->part_count != 1)
+            return ENX_FAIL(report, UNSUPPORTED,
+                            "%s is in %u parts; over a queue a model is one "
+                            "file",
+                            row->name, file->part_count);
+        models[count] = (enx_queue_model){ file->parts[0].bytes, file->parts[0].size_bytes,
+                                           row->name, row->languages, row->language_count };
+        b->queued[m] = count++;
+        row->slots =
+            config->queue && config->queue->slots ? config->queue->slots : ENX_CONFIG_QUEUE_SLOTS;
+    }
+    ENX_TRY(open_broker(b, config, options, report));
+    return enx_queue_open(&b->queue, b->broker, models, count, &own, report);
+}
+
+static enx_status gather(enx_backend *b, enx_report *report)
+{
+    const int fds[] = { b->local ? enx_local_fd(b->local) : -1,
+                        b->queue ? enx_queue_fd(b->queue) : -1 };
+    b->ready_fd = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 0; i < 2; i++) {
+        struct epoll_event event = { .events = EPOLLIN };
+        if (b->ready_fd >= 0 && fds[i] >= 0 &&
+            epoll_ctl(b->ready_fd, EPOLL_CTL_ADD, fds[i], &event) != 0)
+            return ENX_FAIL(report, NOMEM, "no epoll for the backend");
+    }
+    return b->ready_fd >= 0 ? ENX_OK : ENX_FAIL(report, NOMEM, "no epoll for the backend");
+}
+
 enx_status enx_backend_open(enx_backend **out, const enx_config *config,
                             const enx_backend_options *options, enx_report *report)
 {
@@ -180,15 +259,22 @@ enx_status enx_backend_open(enx_backend **out, const enx_config *config,
     enx_backend *b = ENX_MEM_NEW(enx_backend, 1);
     if (!b) return ENX_FAIL(report, NOMEM, "no memory for the backend");
     b->held_end = &b->held;
+    b->ready_fd = -1;
+    b->clock_offset_us = enx_clock_wall_us() - enx_clock_monotonic_us();
     enx_status status = open_remote(b, config, options, report); /* first: it is quick to fail */
     if (status == ENX_OK && has_local(config))
         status = enx_local_open(&b->local, config, &options->local, report);
+    if (status == ENX_OK) {
+        fill_roster(b, config);
+        fill_languages(b);
+    }
+    if (status == ENX_OK && (options->queue_url || config->queue))
+        status = open_queue(b, config, options, report);
+    if (status == ENX_OK) status = gather(b, report);
     if (status != ENX_OK) {
         enx_backend_close(&b);
         return status;
     }
-    fill_roster(b, config);
-    fill_languages(b);
     *out = b;
     return ENX_OK;
 }
@@ -222,7 +308,10 @@ void enx_backend_close(enx_backend **backend)
     if (!b) return;
     while ((ask = pop_held(b)) != NULL) free_ask(ask);
     enx_remote_close(&b->remote, drop_result, NULL);
+    enx_queue_close(&b->queue);
+    enx_broker_close(&b->broker);
     enx_local_close(&b->local);
+    if (b->ready_fd >= 0) close(b->ready_fd);
     enx_mem_free(b);
     *backend = NULL;
 }
@@ -236,9 +325,15 @@ uint64_t enx_backend_fixed_usd_nano(const enx_backend *b, uint32_t model)
     return local == NOWHERE ? 0 : enx_local_fixed_usd_nano(b->local, local);
 }
 
-void enx_backend_set_salt(enx_backend *b, uint64_t salt)
+enx_status enx_backend_set_salt(enx_backend *b, uint64_t salt, enx_report *report)
 {
     if (b->remote) enx_remote_set_salt(b->remote, salt);
+    return b->queue ? enx_queue_hear(b->queue, salt, report) : ENX_OK;
+}
+
+void enx_backend_judge(enx_backend *b, uint32_t item, bool is_wrong)
+{
+    if (b->queue) enx_queue_judge(b->queue, item, is_wrong);
 }
 
 static bool is_for(const enx_roster_model *m, const char *specialty)
@@ -301,6 +396,12 @@ void enx_backend_generate(enx_backend *b, const enx_call *call)
 {
     ENX_CHECK(call->model < b->roster.model_count);
     enx_call out = *call;
+    if (b->queued[call->model] != NOWHERE) {
+        const uint64_t now_us = b->clock_offset_us + enx_clock_monotonic_us();
+        const uint64_t within_us = call->deadline_us > now_us ? call->deadline_us - now_us : 0;
+        (void)!enx_queue_generate(b->queue, b->queued[call->model], call, within_us, NULL);
+        return;
+    }
     if (b->remotes[call->model] != NOWHERE) {
         generate_remote(b, call, b->remotes[call->model]);
         if (!b->is_holding) enx_backend_release(b, true);
@@ -313,6 +414,7 @@ void enx_backend_generate(enx_backend *b, const enx_call *call)
 void enx_backend_hold(enx_backend *b)
 {
     b->is_holding = true;
+    if (b->queue) enx_queue_hold(b->queue);
     if (b->local) enx_local_hold(b->local);
 }
 
@@ -324,13 +426,15 @@ void enx_backend_release(enx_backend *b, bool is_kept)
         if (is_kept) submit(b, ask);
         else free_ask(ask);
     }
+    if (b->queue) enx_queue_release(b->queue, is_kept);
     if (b->local) enx_local_release(b->local, is_kept);
 }
 
 uint32_t enx_backend_flight(const enx_backend *b)
 {
     return (b->local ? enx_local_flight(b->local) : 0) +
-           (b->remote ? enx_remote_flight(b->remote) : 0) + b->held_count;
+           (b->remote ? enx_remote_flight(b->remote) : 0) +
+           (b->queue ? enx_queue_flight(b->queue) : 0) + b->held_count;
 }
 
 void enx_backend_cancel(enx_backend *b, uint64_t call_id)
@@ -338,6 +442,7 @@ void enx_backend_cancel(enx_backend *b, uint64_t call_id)
     for (backend_ask *ask = b->held; ask; ask = ask->next)
         if (ask->ask.call_id == call_id) ask->is_canceled = true;
     if (b->remote) enx_remote_cancel(b->remote, call_id);
+    if (b->queue) enx_queue_cancel(b->queue, call_id);
     if (b->local) enx_local_cancel(b->local, call_id);
 }
 
@@ -370,14 +475,31 @@ static void on_result(void *user, const enx_remote_result *result)
     free_ask(ask);
 }
 
+/* What needs no waiting. */
+static size_t take_ready(enx_backend *b, const listener *to)
+{
+    size_t count = b->queue ? enx_queue_poll(b->queue, to->fn, to->user) : 0;
+    if (b->local) count += enx_local_poll(b->local, 0, to->fn, to->user);
+    return count;
+}
+
+static void wait_for(int fd, uint64_t timeout_us)
+{
+    struct pollfd         ready = { .fd = fd, .events = POLLIN };
+    const struct timespec wait = { .tv_sec = (time_t)(timeout_us / 1000000),
+                                   .tv_nsec = (long)(timeout_us % 1000000 * 1000) };
+    ppoll(&ready, 1, &wait, NULL);
+}
+
 size_t enx_backend_poll(enx_backend *b, uint64_t timeout_us, enx_local_report_fn fn, void *user)
 {
-    listener to = { fn, user };
-    size_t   count = 0;
-    if (!b->remote) return enx_local_poll(b->local, timeout_us, fn, user);
-    if (!b->local) return enx_remote_poll(b->remote, timeout_us, -1, on_result, &to);
-    count = enx_local_poll(b->local, 0, fn, user);
-    count +=
-        enx_remote_poll(b->remote, count ? 0 : timeout_us, enx_local_fd(b->local), on_result, &to);
-    return count + enx_local_poll(b->local, 0, fn, user);
+    listener       to = { fn, user };
+    const uint64_t now_us = enx_clock_monotonic_us();
+    const uint64_t wake_us = b->queue ? enx_queue_wake_us(b->queue) : UINT64_MAX;
+    size_t         count = take_ready(b, &to);
+    if (wake_us <= now_us || count > 0) timeout_us = 0;
+    else if (wake_us - now_us < timeout_us) timeout_us = wake_us - now_us;
+    if (b->remote) count += enx_remote_poll(b->remote, timeout_us, b->ready_fd, on_result, &to);
+    else if (timeout_us > 0) wait_for(b->ready_fd, timeout_us);
+    return count + take_ready(b, &to);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* backend.h - the models of a swarm, wherever they are: the ports' generate, cancel and measure.
  *
- * Models with `model:` run here (local.h), models with `remote:` are asked over HTTP (remote.h);
- * who calls does not see the difference.
+ * Models with `model:` run here (local.h), models with `remote:` are asked over HTTP (remote.h).
+ * Where there is a queue, scout and workers with `model:` run on the machines that joined it
+ * (queue.h); their files are needed here all the same, for prices and prompts.  Who calls does not
+ * see the difference.
  *
  *     enx_backend_open(&backend, config, &options, report);
  *     enx_backend_generate(backend, &call);                     // never blocks
@@ -14,6 +16,7 @@
 #define ENX_BACKEND_BACKEND_H
 
 #include "backend/local.h"
+#include "backend/queue.h"
 #include "backend/remote.h"
 
 typedef struct enx_backend enx_backend;
@@ -23,9 +26,11 @@ typedef const char *(*enx_secret_fn)(const char *name);
 
 typedef struct enx_backend_options {
     enx_local_options local;
-    enx_secret_fn     secret; /* whence keys come; NULL: there are none */
-    uint64_t          salt;   /* of remote.h: of the job */
-    uint64_t          seed;   /* of the waits between tries */
+    enx_secret_fn     secret;    /* whence keys come; NULL: there are none */
+    uint64_t          seed;      /* of the waits between tries */
+    const char       *queue_url; /* instead of the config's; NULL: the config's, if any */
+    enx_queue_warn_fn warn;      /* of queue.h */
+    void             *user;
 } enx_backend_options;
 
 /* Open every model of `config` (borrowed until close).  ENX_NOTFOUND names a key that the
@@ -37,11 +42,13 @@ void                    enx_backend_close(enx_backend **backend);
 
 /* Lead, scout, workers, verifier, in this order; a remote one is called as its provider calls it.
  * Borrowed until close. */
-const enx_roster *enx_backend_roster(const enx_backend *backend);
+const enx_roster       *enx_backend_roster(const enx_backend *backend);
 /* One job's share of the training cost of a model of the roster; of a remote one 0. */
-uint64_t          enx_backend_fixed_usd_nano(const enx_backend *backend, uint32_t model);
-/* The job that its calls are for: before the first of them. */
-void              enx_backend_set_salt(enx_backend *backend, uint64_t salt);
+uint64_t                enx_backend_fixed_usd_nano(const enx_backend *backend, uint32_t model);
+/* The job that its calls are for: before the first of them.  With a queue, reports that came while
+ * nobody was here are taken in.  ENX_IO of the broker. */
+ENX_MUST_USE enx_status enx_backend_set_salt(enx_backend *backend, uint64_t salt,
+                                             enx_report *report);
 
 /* ENX_UNSUPPORTED names the first model that would get tasks of the class and can do none: it was
  * not made for the class, and has no chat template, or the class no instruction. */
@@ -60,6 +67,9 @@ uint32_t enx_backend_flight(const enx_backend *backend);
 /* Its report comes as an error, with what was used; of a remote call that had left, as lost. */
 void     enx_backend_cancel(enx_backend *backend, uint64_t call_id);
 void     enx_backend_measure(const enx_backend *backend, enx_call *call);
+
+/* An audit judged the answer to `item` that came last: who gave it may lose the swarm's trust. */
+void enx_backend_judge(enx_backend *backend, uint32_t item, bool is_wrong);
 
 /* Wait until a report is ready or `timeout_us` is over, then hand over all that are ready.
  * Returns how many. */

@@ -46,6 +46,7 @@ typedef struct yaml_config {
     yaml_gate          gate;
     yaml_amortize      amortize;
     uint32_t           threads;
+    enx_config_queue  *queue;
 } yaml_config;
 
 /* clang-format off */
@@ -115,6 +116,19 @@ static const cyaml_schema_field_t amortize_fields[] = {
     CYAML_FIELD_UINT("jobs", MAYBE, yaml_amortize, jobs),
     CYAML_FIELD_END
 };
+static const cyaml_schema_field_t queue_fields[] = {
+    CYAML_FIELD_STRING_PTR("url", TEXT, enx_config_queue, url, 1, 2047),
+    CYAML_FIELD_STRING_PTR("swarm", TEXT | MAYBE, enx_config_queue, swarm, 1, 63),
+    CYAML_FIELD_STRING_PTR("user", TEXT | MAYBE, enx_config_queue, user, 1, 255),
+    CYAML_FIELD_STRING_PTR("password", TEXT | MAYBE, enx_config_queue, password, 1, 255),
+    CYAML_FIELD_STRING_PTR("credentials", TEXT | MAYBE, enx_config_queue, credentials, 1, 4095),
+    CYAML_FIELD_STRING_PTR("tls_ca", TEXT | MAYBE, enx_config_queue, tls_ca, 1, 4095),
+    CYAML_FIELD_STRING_PTR("tls_cert", TEXT | MAYBE, enx_config_queue, tls_cert, 1, 4095),
+    CYAML_FIELD_STRING_PTR("tls_key", TEXT | MAYBE, enx_config_queue, tls_key, 1, 4095),
+    CYAML_FIELD_FLOAT("lease_s", MAYBE, enx_config_queue, lease_s),
+    CYAML_FIELD_UINT("slots", MAYBE, enx_config_queue, slots),
+    CYAML_FIELD_END
+};
 #define CONFIG_FIELDS(escalate_fields) { \
     CYAML_FIELD_STRING_PTR("name", TEXT | MAYBE, yaml_config, name, 1, 255), \
     CYAML_FIELD_MAPPING("machine", MAYBE, yaml_config, machine, machine_fields), \
@@ -127,6 +141,7 @@ static const cyaml_schema_field_t amortize_fields[] = {
     CYAML_FIELD_MAPPING("gate", MAYBE, yaml_config, gate, gate_fields), \
     CYAML_FIELD_MAPPING("amortize", MAYBE, yaml_config, amortize, amortize_fields), \
     CYAML_FIELD_UINT("threads", MAYBE, yaml_config, threads), \
+    CYAML_FIELD_MAPPING_PTR("queue", TEXT | MAYBE, yaml_config, queue, queue_fields), \
     CYAML_FIELD_END \
 }
 static const cyaml_schema_field_t with_levels[] = CONFIG_FIELDS(levels_fields);
@@ -143,6 +158,7 @@ static const char *const known_keys[] = {
     "jobs", "threads",
     "remote", "api", "url", "key", "connect_s", "first_byte_s", "idle_s",
     "total_s", "attempts", "requests_per_min", "tokens_per_min", "thinking_tokens", "error_chance",
+    "queue", "swarm", "user", "password", "credentials", "tls_ca", "tls_cert", "tls_key", "lease_s",
 };
 /* clang-format on */
 
@@ -230,8 +246,24 @@ static enx_status check_worker(const enx_config_model *m, bool is_scouted, enx_r
     return ENX_OK;
 }
 
+static enx_status check_queue(const enx_config_queue *q, enx_report *report)
+{
+    if (!q) return ENX_OK;
+    if (q->lease_s != 0 && !(q->lease_s >= 1 && q->lease_s <= 3600))
+        return ENX_FAIL(report, INVALID, "queue: lease_s: %g is not from 1 to 3600", q->lease_s);
+    if (q->slots > ENX_CONFIG_QUEUE_SLOTS_MAX)
+        return ENX_FAIL(report, INVALID, "queue: slots: %u is above %d", q->slots,
+                        ENX_CONFIG_QUEUE_SLOTS_MAX);
+    if (!q->user != !q->password)
+        return ENX_FAIL(report, INVALID, "queue: user and password go together");
+    if (!q->tls_cert != !q->tls_key)
+        return ENX_FAIL(report, INVALID, "queue: tls_cert and tls_key go together");
+    return ENX_OK;
+}
+
 static enx_status check_config(const enx_config *c, enx_report *report)
 {
+    ENX_TRY(check_queue(c->queue, report));
     if (!(c->machine.usd_per_hour >= 0 && c->machine.usd_per_hour < 1e6))
         return ENX_FAIL(report, INVALID, "machine: usd_per_hour is from 0 to 1000000");
     if (!(c->machine.param_tokens_per_s_in > 0 && c->machine.param_tokens_per_s_out > 0))
@@ -278,6 +310,7 @@ static void take_values(enx_config *c, yaml_config *y, bool is_single)
     c->gate_min_paragraphs = y->gate.min_paragraphs;
     c->amortize_jobs = y->amortize.jobs ? y->amortize.jobs : DEFAULT_AMORTIZE_JOBS;
     c->threads = y->threads;
+    c->queue = y->queue;
 }
 
 enx_status enx_config_open(enx_config **out, const char *path, enx_report *report)

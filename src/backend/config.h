@@ -16,6 +16,7 @@
  *     gate: {min_paragraphs: 4}
  *     amortize: {jobs: 10000}
  *     threads: 0
+ *     queue: {url: nats://host:4222}  # scout and workers run on machines that joined there
  *
  * Everything but the models has a default.  Paths are relative to the folder of the file.
  *
@@ -36,6 +37,8 @@ enum {
     ENX_CONFIG_LEVELS = 4,
     ENX_CONFIG_SLOTS = 8, /* default: sequences that one engine runs at a time */
     ENX_CONFIG_REMOTE_SLOTS_MAX = 1024,
+    ENX_CONFIG_QUEUE_SLOTS = 256,
+    ENX_CONFIG_QUEUE_SLOTS_MAX = 1 << 16,
 };
 
 /* A model behind an HTTP API (remote.h).  Times in seconds; 0 means the default everywhere. */
@@ -75,6 +78,17 @@ typedef struct enx_config_machine {
     uint32_t cores;                  /* 0: as many as the process may use */
 } enx_config_machine;
 
+/* Where other machines take calls from (broker.h). */
+typedef struct enx_config_queue {
+    char    *url;
+    char    *swarm;                                     /* its name there; NULL: ENX_BROKER_SWARM */
+    char    *user;                                      /* NULL: none */
+    char    *password;                                  /* name of an environment variable */
+    char    *credentials, *tls_ca, *tls_cert, *tls_key; /* files */
+    double   lease_s;                                   /* 0: the broker's default */
+    uint32_t slots; /* calls of one model that may be under way; 0: ENX_CONFIG_QUEUE_SLOTS */
+} enx_config_queue;
+
 typedef struct enx_config {
     char              *path; /* of the file */
     char              *name;
@@ -88,6 +102,7 @@ typedef struct enx_config {
     uint32_t           gate_min_paragraphs;               /* 0: default */
     uint32_t           amortize_jobs;
     uint32_t           threads; /* 0: one per core */
+    enx_config_queue  *queue;   /* NULL: models that are files run here */
     void              *loaded;  /* private */
 } enx_config;
 

@@ -77,6 +77,7 @@ struct enx_local {
     uint32_t         thread_count;
     uint64_t         engine_bytes_max; /* of one thread */
     const char      *cpu;
+    bool             takes_any_duty;
     pthread_mutex_t  lock;
     pthread_cond_t   work;
     int              ready_fd; /* an eventfd: above 0 while something may be in `done` */
@@ -354,7 +355,7 @@ static enx_status add_model(enx_local *local, const enx_config *config,
     if (status == ENX_OK) status = enx_skill_open(&m->skill, enx_buf_text(&path), report);
     enx_buf_deinit(&path);
     local->roster.model_count++; /* closed with the rest from here on */
-    if (status == ENX_OK) status = check_duty(m, duty, report);
+    if (status == ENX_OK && !local->takes_any_duty) status = check_duty(m, duty, report);
     if (status != ENX_OK) return status;
     const uint64_t params = enx_model_active_param_count(m->skill.loaded.model);
     m->config = model;
@@ -421,6 +422,7 @@ enx_status enx_local_open(enx_local **out, const enx_config *config,
         options->engine_bytes_max ? options->engine_bytes_max : ENX_LOCAL_ENGINE_BYTES;
     local->engine_bytes_max = bytes / local->thread_count;
     local->cpu = options->cpu;
+    local->takes_any_duty = options->takes_any_duty;
     enx_status status = add_models(local, config, report);
     if (status == ENX_OK) status = start_threads(local, report);
     if (status != ENX_OK) {

@@ -31,6 +31,7 @@ typedef struct enx_local_options {
     uint32_t    thread_count;     /* 0: the config's, or one per core */
     uint64_t    engine_bytes_max; /* 0: ENX_LOCAL_ENGINE_BYTES; idle engines are closed above it */
     const char *cpu;              /* cap on the kernels (engine.h); borrowed until close */
+    bool        takes_any_duty;   /* whoever calls knows what each model can be asked */
 } enx_local_options;
 
 /* Open every model of `config` (borrowed until close) that is a file.  A model that cannot do its

@@ -305,31 +305,35 @@ static void binary_folder(char out[CLI_PATH_BYTES_MAX])
     if (slash) *slash = '\0';
 }
 
-enx_status cli_swarm_path(char out[CLI_PATH_BYTES_MAX], const char *path, enx_report *report)
+enx_status cli_model_path(char out[CLI_PATH_BYTES_MAX], const char *name, enx_report *report)
 {
-    static const char *const tails[] = { "%s/models/swarm.yaml",
-                                         "%s/../share/enxame/models/swarm.yaml",
-                                         "%s/../models/swarm.yaml", "models/swarm.yaml" };
+    static const char *const folders[] = { "models", "../share/enxame/models", "../models" };
     char                     folder[CLI_PATH_BYTES_MAX] = "", home[CLI_PATH_BYTES_MAX] = "";
-    if (path) {
-        cli_absolute_path(out, path);
-        return ENX_OK;
-    }
+    char                     tried[CLI_PATH_BYTES_MAX + 64];
     binary_folder(folder);
     if (cli_home(home, NULL) != ENX_OK) home[0] = '\0';
     for (int i = 0; i < 4; i++) {
-        char        tried[CLI_PATH_BYTES_MAX + 64] = "";
         const char *base = i == 0 ? home : folder;
-        if (i == 3) snprintf(tried, sizeof tried, "models/swarm.yaml");
-        else if (base[0]) snprintf(tried, sizeof tried, "%s%s", base, tails[i] + 2);
-        if (!tried[0] || !enx_file_exists(tried)) continue;
+        if (i < 3 && !base[0]) continue;
+        if (i == 3) snprintf(tried, sizeof tried, "models/%s", name);
+        else snprintf(tried, sizeof tried, "%s/%s/%s", base, folders[i], name);
+        if (!enx_file_exists(tried)) continue;
         cli_absolute_path(out, tried);
         return ENX_OK;
     }
     return ENX_FAIL(report, NOTFOUND,
-                    "no swarm: neither $ENXAME_HOME/models/swarm.yaml nor "
-                    "models/swarm.yaml of the installation exists; name one by "
-                    "-s FILE");
+                    "no %s, neither in $ENXAME_HOME/models nor in the installation's models", name);
+}
+
+enx_status cli_swarm_path(char out[CLI_PATH_BYTES_MAX], const char *path, enx_report *report)
+{
+    if (!path) {
+        const enx_status status = cli_model_path(out, "swarm.yaml", report);
+        if (status != ENX_OK) enx_report_wrap(report, "name a swarm by -s FILE");
+        return status;
+    }
+    cli_absolute_path(out, path);
+    return ENX_OK;
 }
 
 void cli_absolute_path(char out[CLI_PATH_BYTES_MAX], const char *path)

@@ -97,9 +97,12 @@ ENX_MUST_USE enx_status cli_read(enx_buf *out, const char *path, enx_report *rep
 
 /* ENXAME_HOME, or $XDG_DATA_HOME/enxame, or ~/.local/share/enxame.  ENX_NOTFOUND: no home. */
 ENX_MUST_USE enx_status cli_home(char out[CLI_PATH_BYTES_MAX], enx_report *report);
-/* `path`, or the default swarm file: the first that exists of
- *     $ENXAME_HOME/models/swarm.yaml, <binary>/../share/enxame/models/swarm.yaml (installed),
- *     <binary>/../models/swarm.yaml (a build folder in the source tree), models/swarm.yaml. */
+/* A file of the default models: the first that exists of
+ *     $ENXAME_HOME/models/NAME, <binary>/../share/enxame/models/NAME (installed),
+ *     <binary>/../models/NAME (a build folder in the source tree), models/NAME. */
+ENX_MUST_USE enx_status cli_model_path(char out[CLI_PATH_BYTES_MAX], const char *name,
+                                       enx_report *report);
+/* `path`, or the default swarm file, swarm.yaml of the default models. */
 ENX_MUST_USE enx_status cli_swarm_path(char out[CLI_PATH_BYTES_MAX], const char *path,
                                        enx_report *report);
 /* As realpath does, but the last part need not exist. */
@@ -126,12 +129,14 @@ bool cli_is_ending(void);
 /* The commands, one a file. */
 int cmd_bench(int argc, char **argv);
 int cmd_bench_certificate(int argc, char **argv);
+int cmd_bench_swarm(int argc, char **argv);
 int cmd_bill(int argc, char **argv);
 int cmd_cancel(int argc, char **argv);
 int cmd_chat(int argc, char **argv);
 int cmd_code(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_fix(int argc, char **argv);
 int cmd_generate(int argc, char **argv);
 int cmd_jobs(int argc, char **argv);
 int cmd_map(int argc, char **argv);
@@ -155,5 +160,7 @@ int cmd_scale_forecast(int argc, char **argv);
 int cmd_scale_odds(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
+int cmd_worker(int argc, char **argv);
+int cmd_workers(int argc, char **argv);
 
 #endif /* ENX_CLI_CLI_H */

@@ -33,6 +33,11 @@ static void print_plan(const enx_swarm_summary *s, const char *end)
                 s->is_single ? "lead alone" : "swarm", enx_reason_text(s->gate_reason), end);
         return;
     }
+    if (s->is_goal) {
+        fprintf(stderr, "plan        %s, %u tasks (%s)%s\n", s->round ? "swarm" : "lead alone",
+                s->task_count, enx_reason_text(s->gate_reason), end);
+        return;
+    }
     fprintf(stderr, "plan        %s: repair", s->is_single ? "lead alone" : "swarm");
     for (int i = 0; i < 3; i++)
         if (s->plan.kinds >> i & 1) fprintf(stderr, " %s", kinds[i]);
@@ -54,7 +59,7 @@ static void print_totals(const cli_display *d, const enx_swarm_summary *s, const
     fprintf(stderr,
             "%7.1f s   accepted %u of %u, escalated %u, abstained %u, failed %u, %.0f tokens/s, "
             "%s%s\n",
-            seconds, s->tasks[ENX_TASK_ACCEPTED], d->item_count, s->escalated,
+            seconds, s->tasks[ENX_TASK_ACCEPTED], s->task_count, s->escalated,
             s->tasks[ENX_TASK_ABSTAINED], s->tasks[ENX_TASK_FAILED],
             seconds > 0 ? (double)tokens / seconds : 0,
             cli_money(money, budget->total.cost_usd_nano), end);

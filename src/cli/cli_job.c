@@ -18,6 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+static const double      hedge_share = .06; /* of all calls */
 static const uint64_t    turn_us = 50000, drain_us = 3000000, call_timeout_us = 900000000;
 static const char *const modes[] = { "swarm", "workers", "lead" };
 
@@ -39,6 +40,16 @@ void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *s,
         { "seed", '\0', CLI_UINT, &s->seed, "S", "of the choice of audits (default: by chance)" },
         { "plan", '\0', CLI_TEXT, &s->plan, "PLAN", "this plan (JSON, or a file), not the lead's" },
         { "threads", '\0', CLI_UINT, &s->threads, "N", "default: the swarm's, or one per core" },
+        { "queue", '\0', CLI_TEXT, (void *)&s->queue, "URL",
+          "scout and workers run on machines that joined this broker" },
+        { "max-calls", '\0', CLI_UINT, &s->caps.calls, "N", "never make more calls than this" },
+        { "max-tokens", '\0', CLI_UINT, &s->caps.tokens, "N", "never use more tokens" },
+        { "max-seconds", '\0', CLI_REAL, &s->seconds, "S",
+          "stop after this time, at what is done" },
+        { "dry-run", '\0', CLI_FLAG, &s->is_dry, NULL, "say what it would cost, and do nothing" },
+        { "approve", '\0', CLI_FLAG, &s->asks, NULL,
+          "show the plan and its worst case, and go on after a yes" },
+        { "yes", '\0', CLI_FLAG, &s->says_yes, NULL, "say yes to that" },
     };
     memcpy(out, options, sizeof options);
 }
@@ -68,6 +79,9 @@ enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report
                         s->budget_usd);
     if (s->labels > ENX_SWARM_ITEMS_MAX)
         return ENX_FAIL(report, INVALID, "--labels: at most %d", ENX_SWARM_ITEMS_MAX);
+    if (s->seconds < 0 || s->seconds > 1e9)
+        return ENX_FAIL(report, INVALID, "--max-seconds %g: from 0 on", s->seconds);
+    s->caps.time_us = (uint64_t)llround(s->seconds * 1e6);
     if (s->threads > ENX_POOL_THREADS_MAX)
         return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
     return cli_swarm_path(s->swarm, swarm_path, report);
@@ -76,12 +90,13 @@ enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report
 static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
 {
     json_t *json = json_pack(
-        "{s:s, s:s, s:f, s:f, s:I, s:f, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "swarm", s->swarm,
-        "mode", s->mode, "accuracy", s->accuracy, "confidence", s->confidence, "labels",
+        "{s:s, s:s, s:f, s:f, s:I, s:f, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "swarm",
+        s->swarm, "mode", s->mode, "accuracy", s->accuracy, "confidence", s->confidence, "labels",
         (json_int_t)s->labels, "budget_usd", s->budget_usd, "threads", (json_int_t)s->threads,
         "seed", (json_int_t)s->seed, "in", s->in, "out", s->out, "input",
         s->input_field ? s->input_field : "", "output", s->output_field ? s->output_field : "",
-        "report", s->report_field ? s->report_field : "", "plan", s->plan ? s->plan : "");
+        "report", s->report_field ? s->report_field : "", "plan", s->plan ? s->plan : "", "queue",
+        s->queue ? s->queue : "");
     json_object_set_new(json, "caps",
                         json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)s->caps.tokens, "calls",
                                   (json_int_t)s->caps.calls, "time_us",
@@ -118,6 +133,7 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
                              .report_field = text_or_null(json, "report"),
                              .plan = text_or_null(json, "plan"),
                              .recipe = json_object_get(json, "recipe"),
+                             .queue = text_or_null(json, "queue"),
                              .json = json };
     s->accuracy = json_number_value(json_object_get(json, "accuracy"));
     s->confidence = json_number_value(json_object_get(json, "confidence"));
@@ -299,8 +315,18 @@ static enx_status set_salt(cli_job *job, enx_report *report)
 {
     uint64_t created_us = 0;
     ENX_TRY(enx_store_job_get(job->store, job->id, take_created, &created_us, report));
-    enx_backend_set_salt(job->backend, created_us);
-    return ENX_OK;
+    return enx_backend_set_salt(job->backend, created_us, report);
+}
+
+static void warn(void *user, const char *sentence)
+{
+    (void)user;
+    fprintf(stderr, "enxame: %s\n", sentence);
+}
+
+bool cli_job_is_goal(const cli_job_settings *s, const enx_config *config)
+{
+    return strcmp(s->command, "run") == 0 && !enx_config_has(&config->scout);
 }
 
 static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
@@ -313,6 +339,7 @@ static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                             .goal = s->goal,
                             .items = items,
                             .item_count = item_count,
+                            .is_goal = !job->recipe && cli_job_is_goal(s, job->config),
                             .given = job->recipe ? &job->recipe->task_class : NULL,
                             .caps = s->caps,
                             .target_alpha = s->accuracy > 0 ? 1 - s->accuracy : 0,
@@ -320,6 +347,7 @@ static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                             .audit_labels_max = (uint32_t)s->labels,
                             .gate_items_min = job->config->gate_min_paragraphs,
                             .call_timeout_us = call_timeout_us,
+                            .hedge_share = hedge_share,
                             .seed = s->seed };
     o.caps.usd_nano = (uint64_t)llround(s->budget_usd * 1e9);
     for (int i = 0; i < 3; i++)
@@ -337,7 +365,8 @@ static enx_status open_class(cli_job *job, const cli_job_settings *settings, enx
         cli_recipe_close(&job->recipe);
         return ENX_OK;
     }
-    ENX_TRY(enx_judge_open(&job->judge, &job->recipe->task_class, report));
+    ENX_TRY(enx_judge_open(&job->judges[0], &job->recipe->task_class, report));
+    job->judge_count = 1;
     ENX_TRY(enx_backend_check_class(job->backend, &job->recipe->task_class, report));
     enx_swarm              *tried = NULL;
     const enx_swarm_options options = swarm_options(job, settings, NULL, 0);
@@ -346,24 +375,42 @@ static enx_status open_class(cli_job *job, const cli_job_settings *settings, enx
     return ENX_OK;
 }
 
-enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
-                        const char *key, const cli_job_input *inputs, size_t input_count,
-                        bool is_quiet, enx_report *report)
+/* All but a job in the store. */
+static enx_status open_models(cli_job **out, const cli_job_settings *settings, uint64_t id,
+                              bool is_quiet, enx_report *report)
 {
     cli_job *job = ENX_MEM_NEW(cli_job, 1);
     if (!job) return ENX_FAIL(report, NOMEM, "no memory for a job");
-    *job = (cli_job){ .id = id, .is_resumed = id != 0, .lock_fd = -1, .is_quiet = is_quiet };
+    *job = (cli_job){ .id = id,
+                      .is_resumed = id != 0,
+                      .lock_fd = -1,
+                      .is_quiet = is_quiet,
+                      .asks = settings->asks,
+                      .says_yes = settings->says_yes };
     job->clock_offset_us = enx_clock_wall_us() - enx_clock_monotonic_us();
     const enx_backend_options options = { .local = { .thread_count = (uint32_t)settings->threads,
                                                      .cpu = getenv("ENX_CPU") },
                                           .secret = cli_secret,
-                                          .seed = port_random_u64(job) };
+                                          .seed = port_random_u64(job),
+                                          .queue_url = settings->queue,
+                                          .warn = warn };
     enx_status status = cli_store_open(&job->store, report); /* first: it is quick to fail */
     if (status == ENX_OK) status = enx_config_open(&job->config, settings->swarm, report);
     if (status == ENX_OK) status = enx_backend_open(&job->backend, job->config, &options, report);
     if (status == ENX_OK && settings->recipe) status = open_class(job, settings, report);
-    if (status == ENX_OK && id == 0)
-        status = add_job(job, settings, key, inputs, input_count, report);
+    if (status == ENX_OK) *out = job;
+    else cli_job_close(&job);
+    return status;
+}
+
+enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
+                        const char *key, const cli_job_input *inputs, size_t input_count,
+                        bool is_quiet, enx_report *report)
+{
+    cli_job *job = NULL;
+    ENX_TRY(open_models(&job, settings, id, is_quiet, report));
+    enx_status status = ENX_OK;
+    if (id == 0) status = add_job(job, settings, key, inputs, input_count, report);
     if (status == ENX_OK) status = cli_job_lock(job->id, &job->lock_fd, report);
     if (status == ENX_OK) status = set_salt(job, report);
     if (status == ENX_OK && id != 0) {
@@ -383,9 +430,10 @@ void cli_job_close(cli_job **out)
 {
     cli_job *job = *out;
     if (!job) return;
+    enx_backend_close(&job->backend); /* first: its calls know the classes */
     enx_swarm_close(&job->swarm);
-    enx_backend_close(&job->backend); /* its calls know the class */
-    enx_judge_close(&job->judge);
+    enx_buf_deinit(&job->graph);
+    for (uint32_t i = 0; i < job->judge_count; i++) enx_judge_close(&job->judges[i]);
     cli_recipe_close(&job->recipe);
     enx_sandbox_close(&job->sandbox);
     enx_config_close(&job->config);
@@ -415,19 +463,51 @@ static enx_status port_save(void *self, const enx_record *records, size_t record
         ENX_TRY(enx_store_begin(job->store, report));
         job->is_grouped = true;
     }
+    for (size_t i = 0; i < record_count; i++)
+        if (records[i].kind == ENX_RECORD_LABEL)
+            enx_backend_judge(job->backend, records[i].item, records[i].is_wrong);
     return enx_store_save(job->store, records, record_count, report);
+}
+
+/* The checks of a class, made ready when they are first needed. */
+static enx_status find_judge(cli_job *job, const enx_class *task_class, enx_judge **out,
+                             enx_report *report)
+{
+    uint32_t i = 0;
+    while (i < job->judge_count && enx_judge_class(job->judges[i]) != task_class) i++;
+    if (i == CLI_JOB_JUDGES_MAX) return ENX_FAIL(report, LIMIT, "more than %u classes", i);
+    if (i == job->judge_count) {
+        ENX_TRY(enx_judge_open(&job->judges[i], task_class, report));
+        job->judge_count++;
+    }
+    *out = job->judges[i];
+    return ENX_OK;
+}
+
+/* A class of a plan that may never be used: nothing of it is kept. */
+static enx_status port_admit(void *self, const enx_class *task_class, enx_report *report)
+{
+    enx_judge *judge = NULL;
+    ENX_TRY(enx_judge_open(&judge, task_class, report));
+    enx_judge_close(&judge);
+    return enx_backend_check_class(((cli_job *)self)->backend, task_class, report);
 }
 
 static bool port_check(void *self, const enx_check *check, const enx_call *call, const char *answer,
                        size_t answer_bytes, char *reason, size_t reason_bytes)
 {
     cli_job       *job = self;
+    enx_judge     *judge = NULL;
     const enx_span text = { answer, answer_bytes };
     if (check->kind == ENX_CHECK_ROUND_TRIP)
         return enx_local_round_trip(call, answer, answer_bytes, reason, reason_bytes);
     if (check->kind == ENX_CHECK_COMMAND)
         return cli_check_command(&job->sandbox, check->text, text, reason, reason_bytes);
-    return enx_judge_passes(job->judge, check, (enx_span){ call->input, call->input_bytes }, text,
+    if (find_judge(job, call->task_class, &judge, NULL) != ENX_OK) {
+        snprintf(reason, reason_bytes, "the check cannot be made");
+        return false;
+    }
+    return enx_judge_passes(judge, check, (enx_span){ call->input, call->input_bytes }, text,
                             reason, reason_bytes);
 }
 
@@ -436,6 +516,25 @@ static void port_relate(void *self, const enx_check *check, const enx_span *answ
 {
     (void)self;
     enx_judge_relate(check, answers, count, is_bad);
+}
+
+/* The plan and its price on stderr; the answer from the terminal, or known before. */
+static bool port_approve(void *self, const char *plan, uint32_t task_count, uint64_t usd_nano)
+{
+    char           money[CLI_MONEY_BYTES], answer[16] = "";
+    const cli_job *job = self;
+    if (!job->asks) return true;
+    if (*plan) fprintf(stderr, "plan        %s\n", plan);
+    fprintf(stderr, "worst case  %u tasks, %s, each call made once\n", task_count,
+            cli_money(money, usd_nano));
+    if (job->says_yes) return true;
+    FILE *terminal = fopen("/dev/tty", "re");
+    fprintf(stderr,
+            terminal ? "go on? [y/N] " : "no terminal to ask on; --yes says yes beforehand\n");
+    fflush(stderr);
+    if (terminal && !fgets(answer, sizeof answer, terminal)) answer[0] = '\0';
+    if (terminal) fclose(terminal);
+    return answer[0] == 'y' || answer[0] == 'Y';
 }
 
 static void port_measure(void *self, enx_call *call)
@@ -514,6 +613,14 @@ static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *repor
     return status;
 }
 
+/* JSON, or the content of the file that is named. */
+static enx_status read_text(const char *plan, enx_buf *out, enx_report *report)
+{
+    if (plan[0] != '{') return cli_read(out, plan, report);
+    if (enx_buf_append_text(out, plan) == ENX_OK) return ENX_OK;
+    return ENX_FAIL(report, LIMIT, "--plan: more than %zu bytes", out->max_bytes);
+}
+
 /* Read the plan that was given; *has tells if one was. */
 static enx_status read_plan(const cli_job_settings *s, enx_plan *plan, bool *has,
                             enx_report *report)
@@ -522,10 +629,7 @@ static enx_status read_plan(const cli_job_settings *s, enx_plan *plan, bool *has
     *has = s->plan != NULL;
     if (!s->plan) return ENX_OK;
     enx_buf_init(&text, ENX_PLAN_BYTES_MAX);
-    enx_status status = ENX_OK;
-    if (s->plan[0] != '{') status = cli_read(&text, s->plan, report);
-    else if (enx_buf_append_text(&text, s->plan) != ENX_OK)
-        status = ENX_FAIL(report, LIMIT, "--plan: more than %d bytes", ENX_PLAN_BYTES_MAX);
+    enx_status status = read_text(s->plan, &text, report);
     if (status == ENX_OK)
         status = enx_plan_parse(plan, enx_buf_text(&text), text.size_bytes, report);
     enx_buf_deinit(&text);
@@ -542,6 +646,8 @@ enx_status cli_job_run(cli_job *job, const cli_job_settings *settings, const enx
                               .save = port_save,
                               .check = port_check,
                               .relate = port_relate,
+                              .admit = port_admit,
+                              .approve = port_approve,
                               .measure = port_measure,
                               .now_us = port_now_us,
                               .random_u64 = port_random_u64 };
@@ -549,8 +655,13 @@ enx_status cli_job_run(cli_job *job, const cli_job_settings *settings, const enx
     enx_swarm_options options = swarm_options(job, settings, items, item_count);
     enx_plan          plan;
     bool              has_plan = false;
-    ENX_TRY(read_plan(settings, &plan, &has_plan, report));
+    enx_buf           graph;
+    enx_buf_init(&graph, ENX_GRAPH_BYTES_MAX);
+    if (options.is_goal && settings->plan) ENX_TRY(read_text(settings->plan, &graph, report));
+    else ENX_TRY(read_plan(settings, &plan, &has_plan, report));
     if (has_plan) options.plan = &plan;
+    if (graph.size_bytes) options.graph = enx_buf_text(&graph);
+    job->graph = graph; /* the swarm borrows it */
     ENX_TRY(enx_swarm_open(&job->swarm, &options, report));
     if (job->is_resumed) {
         enx_status status = enx_store_replay(job->store, job->id, replay_record, job, report);
@@ -563,6 +674,70 @@ enx_status cli_job_run(cli_job *job, const cli_job_settings *settings, const enx
     if (status != ENX_OK)
         enx_report_wrap(report, "job %llu stopped; nothing that was saved is lost",
                         (unsigned long long)job->id);
+    return status;
+}
+
+/* What tasks of the same name took in jobs that were done before. */
+typedef struct experience {
+    const char *goal;
+    uint64_t    tasks, cost_usd_nano, wall_us;
+} experience;
+
+static enx_status add_experience(void *user, const enx_store_job *row, enx_report *report)
+{
+    experience *e = user;
+    (void)report;
+    if (strcmp(row->state, "done") != 0 || strcmp(row->goal, e->goal) != 0 || !row->finished)
+        return ENX_OK;
+    e->tasks += row->finished;
+    e->cost_usd_nano += row->cost_usd_nano;
+    e->wall_us += row->finished_us - row->created_us;
+    return ENX_OK;
+}
+
+static enx_status show_forecast(cli_job *job, const cli_job_settings *s, bool is_json,
+                                enx_report *report)
+{
+    char                     money[CLI_MONEY_BYTES], more[CLI_MONEY_BYTES];
+    const enx_swarm_forecast f = enx_swarm_forecast_get(job->swarm);
+    experience               e = { .goal = s->goal };
+    ENX_TRY(enx_store_jobs_each(job->store, add_experience, &e, report));
+    const double   share = e.tasks ? (double)f.tasks / (double)e.tasks : 0;
+    const double   seconds = (double)e.wall_us * 1e-6 * share;
+    const uint64_t likely = (uint64_t)((double)e.cost_usd_nano * share);
+    if (is_json) {
+        cli_print_json(
+            json_pack("{s:i, s:{s:I, s:o}, s:{s:I, s:o}, s:{s:I, s:o, s:f}}", "tasks", (int)f.tasks,
+                      "workers", "calls", (json_int_t)f.calls, "usd_most", cli_json_usd(f.usd_nano),
+                      "most", "calls", (json_int_t)f.calls_most, "usd_most",
+                      cli_json_usd(f.usd_nano_most), "as_before", "tasks", (json_int_t)e.tasks,
+                      "usd", cli_json_usd(likely), "seconds", seconds));
+        return ENX_OK;
+    }
+    fprintf(stderr, "tasks       %u\nworkers     %llu calls, at most %s\n", f.tasks,
+            (unsigned long long)f.calls, cli_money(money, f.usd_nano));
+    fprintf(stderr, "worst case  %llu calls, at most %s: every check, and every task goes up\n",
+            (unsigned long long)f.calls_most, cli_money(more, f.usd_nano_most));
+    if (e.tasks)
+        fprintf(stderr, "as before   %s and %.0f s, by %llu tasks of earlier jobs\n",
+                cli_money(money, likely), seconds, (unsigned long long)e.tasks);
+    return ENX_OK;
+}
+
+enx_status cli_job_forecast(const cli_job_settings *settings, const enx_span *items,
+                            uint32_t item_count, bool is_json, enx_report *report)
+{
+    cli_job *job = NULL;
+    ENX_TRY(open_models(&job, settings, 0, true, report));
+    job->ports = (enx_ports){ .self = job, .check = port_check, .measure = port_measure };
+    const enx_swarm_options options = swarm_options(job, settings, items, item_count);
+    enx_status              status =
+        options.is_goal ? ENX_FAIL(report, INVALID,
+                                                "what a goal costs is known when it is planned: --approve shows "
+                                                             "the plan and its worst case first")
+                                     : enx_swarm_open(&job->swarm, &options, report);
+    if (status == ENX_OK) status = show_forecast(job, settings, is_json, report);
+    cli_job_close(&job);
     return status;
 }
 
@@ -593,8 +768,10 @@ json_t *cli_answer_json(const cli_job *job, uint32_t item)
     const enx_swarm_answer   a = enx_swarm_result(job->swarm, item);
     const enx_roster        *roster = enx_backend_roster(job->backend);
     const bool has_model = a.state == ENX_TASK_ACCEPTED && a.model < roster->model_count;
+    bool       is_last;
     return json_pack(
-        "{s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:s, s:f}", "language", a.language, "level",
+        "{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:s, s:f}", "class",
+        enx_swarm_class_of(job->swarm, item, &is_last), "language", a.language, "level",
         (int)a.level, "state", states[a.state], "reason", enx_reason_text(a.reason), "note", a.note,
         "model", has_model ? roster->models[a.model].name : "", "escalated", (int)a.is_escalated,
         "escalate_reason", a.is_escalated ? enx_reason_text(a.escalate_reason) : "", "error_chance",
@@ -605,7 +782,7 @@ static json_t *plan_json(const enx_swarm_summary *s)
 {
     enx_buf text;
     json_t *out = NULL;
-    if (!s->has_plan || s->given) return json_null();
+    if (!s->has_plan || s->given || s->is_goal) return json_null();
     enx_buf_init(&text, ENX_PLAN_BYTES_MAX);
     if (enx_plan_to_json(&s->plan, &text) == ENX_OK) out = json_loads(enx_buf_text(&text), 0, NULL);
     enx_buf_deinit(&text);

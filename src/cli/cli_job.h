@@ -38,11 +38,18 @@ typedef struct cli_job_settings {
     char            in[CLI_PATH_BYTES_MAX]; /* map */
     char            out[CLI_PATH_BYTES_MAX];
     const char     *input_field, *output_field, *report_field;
-    enx_budget_caps caps;   /* beside budget_usd; 0: none */
-    json_t         *recipe; /* what JOB.yaml says (cli_recipe.h); NULL: no such file */
+    bool            is_dry;   /* say what it would cost, and do nothing */
+    bool            asks;     /* before the first call: the plan and what it may cost */
+    bool            says_yes; /* ... and the answer is known */
+    double          seconds;  /* of caps */
+    enx_budget_caps caps;     /* beside budget_usd; 0: none */
+    json_t         *recipe;   /* what JOB.yaml says (cli_recipe.h); NULL: no such file */
+    const char     *queue;    /* URL of a broker, instead of the swarm file's; NULL: that, if any */
     bool            plans_only; /* stop, as by Ctrl-C, when there is a plan; not kept */
-    json_t         *json;   /* owns the texts of a job that was read back; may be NULL */
+    json_t         *json;       /* owns the texts of a job that was read back; may be NULL */
 } cli_job_settings;
+
+enum { CLI_JOB_JUDGES_MAX = 64 };
 
 typedef struct cli_job {
     uint64_t     id;
@@ -52,18 +59,21 @@ typedef struct cli_job {
     enx_backend *backend;
     enx_swarm   *swarm;
     enx_ports    ports;
-    cli_recipe  *recipe; /* of a class; NULL: text is restored */
-    enx_judge   *judge;
+    cli_recipe  *recipe;                     /* of a class; NULL: text is restored */
+    enx_judge   *judges[CLI_JOB_JUDGES_MAX]; /* [judge_count], a class each */
+    uint32_t     judge_count;
+    enx_buf      graph;   /* the plan for a goal that was given */
     enx_sandbox *sandbox; /* opened by the first check that runs a command */
     int          lock_fd; /* -1: none */
     bool         is_grouped;
+    bool         asks, says_yes;  /* of the settings */
     uint64_t     clock_offset_us; /* wall less monotonic */
     bool         is_quiet, plans_only;
     double       seconds;
 } cli_job;
 
 /* Options that `run` and `map` share. */
-enum { CLI_JOB_OPTION_COUNT = 9 };
+enum { CLI_JOB_OPTION_COUNT = 16 };
 void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *settings,
                      const char **swarm_path);
 /* Judge what the user gave and find the swarm. */
@@ -97,12 +107,19 @@ ENX_MUST_USE enx_status cli_job_open(cli_job **out, const cli_job_settings *sett
                                      size_t input_count, bool is_quiet, enx_report *report);
 void                    cli_job_close(cli_job **job);
 
+/* Is it any goal, that the lead plans as it likes?  Swarms with a scout restore text. */
+bool cli_job_is_goal(const cli_job_settings *settings, const enx_config *config);
+
 /* Run to the end of the job.  ENX_OK also for jobs that ended as partial or failed: see
  * cli_job_end. */
 ENX_MUST_USE enx_status cli_job_run(cli_job *job, const cli_job_settings *settings,
                                     const enx_span *items, uint32_t item_count, enx_report *report);
 /* ENX_OK, or why the job did not end well, with how to go on. */
 enx_status              cli_job_end(const cli_job *job, enx_report *report);
+
+/* What the job would cost, without a record of it: to stdout as JSON, or to stderr. */
+ENX_MUST_USE enx_status cli_job_forecast(const cli_job_settings *settings, const enx_span *items,
+                                         uint32_t item_count, bool is_json, enx_report *report);
 
 /* Everything but the answers: job, state, tasks, plan, certificate, bill, seconds. */
 ENX_MUST_USE enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report);

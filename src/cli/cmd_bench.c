@@ -7,6 +7,7 @@ int cmd_bench(int argc, char **argv)
 {
     static const cli_verb items[] = {
         { "certificate", cmd_bench_certificate, "do claims about errors hold, and what they save" },
+        { "swarm", cmd_bench_swarm, "what the swarm adds to its models, and what it saves" },
     };
     static const cli_verbs verbs = {
         "bench",

@@ -3,6 +3,7 @@
 #include "cli/cmd_exam.h"
 
 #include "backend/exam.h"
+#include "cli/cli_ability.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -12,9 +13,13 @@
 
 static const char *const help_text =
     "Usage: enxame exam MODEL ROWS.jsonl [options]\n"
+    "       enxame exam MODEL.gguf... [ROWS.jsonl] [options]\n"
     "\n"
-    "Damage each row's text at three levels (accents; capitals too; punctuation too), let the\n"
-    "model repair it, and grade the answers.  Rows are JSON lines with text, language and domain.\n"
+    "The second form grades models beside one another on small tasks of rising difficulty: the\n"
+    "next word, brackets, copying, arithmetic, and restoring where there are rows for it.\n"
+    "The first: damage each row's text at three levels (accents; capitals too; punctuation\n"
+    "too), let the model repair it, and grade the answers.  Rows are JSON lines with text,\n"
+    "language and domain.\n"
     "\n"
     "      --rows N           at most N rows of each domain\n"
     "      --blind            do not tell the model language and level\n"
@@ -24,22 +29,57 @@ static const char *const help_text =
     "                         count false claims\n"
     "      --threads N        default: one per core\n"
     "      --json             one JSON object on stdout\n"
+    "      --questions N      of each task and level, for several models (default 50)\n"
+    "      --text FILE        where next words are asked from; without it that task is left out\n"
     "\n"
     "Example: enxame exam models/restore-cs.gguf jobs/restore/heldout/cs.jsonl\n";
 
 typedef struct exam_arguments {
-    const char *model, *rows, *calibrated;
-    uint32_t    rows_max, threads, resamplings;
+    const char *model, *rows, *calibrated, *text;
+    const char *models[CLI_ABILITY_MODELS_MAX];
+    uint32_t    model_count; /* 0: one model, restoring only */
+    uint32_t    rows_max, threads, resamplings, questions;
     int         is_blind, is_json;
 } exam_arguments;
 
+static bool is_gguf(const char *path)
+{
+    const size_t length = strlen(path);
+    return length > 5 && strcmp(path + length - 5, ".gguf") == 0;
+}
+
+/* MODEL ROWS, or models by their names and at most one file of rows. */
+static enx_status take_operands(exam_arguments *a, int count, char **operands, enx_report *report)
+{
+    if (count == 2 && !is_gguf(operands[1])) {
+        a->model = operands[0];
+        a->rows = operands[1];
+        return ENX_OK;
+    }
+    for (int i = 0; i < count; i++) {
+        if (is_gguf(operands[i]) && a->model_count < CLI_ABILITY_MODELS_MAX)
+            a->models[a->model_count++] = operands[i];
+        else if (!is_gguf(operands[i]) && !a->rows) a->rows = operands[i];
+        else
+            return ENX_FAIL(report, INVALID, "at most %d models and one file of rows",
+                            CLI_ABILITY_MODELS_MAX);
+    }
+    if (a->model_count == 0)
+        return ENX_FAIL(report, INVALID,
+                        "name a model and a file of rows, or several models; see enxame exam "
+                        "--help");
+    return ENX_OK;
+}
+
 static enx_status parse_arguments(exam_arguments *a, int argc, char **argv, enx_report *report)
 {
-    enum { ROWS = 256, CALIBRATE, RESAMPLE, THREADS };
+    enum { ROWS = 256, CALIBRATE, RESAMPLE, THREADS, QUESTIONS, TEXT };
     const struct option options[] = { { "rows", required_argument, NULL, ROWS },
                                       { "calibrate", required_argument, NULL, CALIBRATE },
                                       { "resample", required_argument, NULL, RESAMPLE },
                                       { "threads", required_argument, NULL, THREADS },
+                                      { "questions", required_argument, NULL, QUESTIONS },
+                                      { "text", required_argument, NULL, TEXT },
                                       { "blind", no_argument, &a->is_blind, 1 },
                                       { "json", no_argument, &a->is_json, 1 },
                                       { 0 } };
@@ -58,16 +98,18 @@ static enx_status parse_arguments(exam_arguments *a, int argc, char **argv, enx_
         case THREADS:
             a->threads = (uint32_t)strtoul(optarg, NULL, 10);
             break;
+        case QUESTIONS:
+            a->questions = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case TEXT:
+            a->text = optarg;
+            break;
         case '?':
             return ENX_FAIL(report, INVALID, "see enxame exam --help");
         default:
             break;
         }
-    if (optind + 2 != argc)
-        return ENX_FAIL(report, INVALID, "name a model and a file of rows; see enxame exam --help");
-    a->model = argv[optind];
-    a->rows = argv[optind + 1];
-    return ENX_OK;
+    return take_operands(a, argc - optind, argv + optind, report);
 }
 
 static void print_table(const enx_exam *exam)
@@ -153,9 +195,22 @@ static enx_status examine(const exam_arguments *a, enx_report *report)
     return status;
 }
 
+static enx_status compare(const exam_arguments *a, enx_report *report)
+{
+    const cli_ability_options options = { .models = a->models,
+                                          .model_count = a->model_count,
+                                          .rows = a->rows,
+                                          .rows_max = a->rows_max,
+                                          .text = a->text,
+                                          .questions = a->questions,
+                                          .threads = a->threads,
+                                          .is_json = a->is_json != 0 };
+    return cli_ability_print(&options, report);
+}
+
 int cmd_exam(int argc, char **argv)
 {
-    exam_arguments a = { 0 };
+    exam_arguments a = { .questions = 50 };
     enx_report     report = { 0 };
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0) {
@@ -163,7 +218,7 @@ int cmd_exam(int argc, char **argv)
             return 0;
         }
     enx_status status = parse_arguments(&a, argc, argv, &report);
-    if (status == ENX_OK) status = examine(&a, &report);
+    if (status == ENX_OK) status = a.model_count ? compare(&a, &report) : examine(&a, &report);
     if (status != ENX_OK) fprintf(stderr, "enxame exam: %s\n", report.text);
     return enx_status_exit_code(status);
 }

@@ -299,6 +299,10 @@ enx_status cli_map_job(const cli_job_settings *settings, uint64_t id, const cli_
                                      settings->out));
         goto done;
     }
+    if (status == ENX_OK && settings->is_dry) {
+        status = cli_job_forecast(settings, s.items.spans, s.items.count, args->is_json, report);
+        goto done;
+    }
     make_key(key, settings);
     if (status == ENX_OK && id == 0) status = find_unfinished(key, settings, &id, report);
     if (status == ENX_OK)

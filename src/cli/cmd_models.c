@@ -3,6 +3,7 @@
 #include "backend/config.h"
 #include "backend/loaded.h"
 #include "cli/cli.h"
+#include "cli/cli_advise.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -151,12 +152,19 @@ static void print_table(const json_t *list)
 
 int cmd_models(int argc, char **argv)
 {
+    const char      *job = NULL, *law = NULL;
+    const cli_option options[] = {
+        { "advise", '\0', CLI_TEXT, (void *)&job, "JOB",
+          "would a bigger worker pay for jobs like this one?" },
+        { "law", '\0', CLI_TEXT, (void *)&law, "FILE",
+          "... by the law that `scale odds --law` wrote" },
+    };
     const cli_spec spec = { "models [MODEL.gguf | swarm.yaml]…",
                             "Say what model files, or the models of a swarm, hold (default: the "
                             "default swarm).",
                             "enxame models models/swarm.yaml",
-                            NULL,
-                            0,
+                            options,
+                            2,
                             0,
                             CLI_LIST_MAX };
     cli_args       args;
@@ -164,6 +172,11 @@ int cmd_models(int argc, char **argv)
     enx_report     report = { 0 };
     enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
     if (status == ENX_OK && args.is_help) return 0;
+    if (status == ENX_OK && (job || law)) {
+        status = job && law ? cli_advise_print(job, law, args.is_json, &report)
+                            : ENX_FAIL(&report, INVALID, "--advise JOB and --law FILE go together");
+        return status == ENX_OK ? 0 : cli_fail("models", &args, status, &report);
+    }
     json_t *list = json_array();
     if (status == ENX_OK && args.operands.count == 0) {
         status = cli_swarm_path(swarm, NULL, &report);

@@ -35,8 +35,15 @@ static enx_status resume_run(const cli_job_settings *settings, uint64_t id, cons
     return status;
 }
 
-static enx_status resume(const cli_args *args, double budget_usd, bool plans_only, const char *out,
-                         enx_report *report)
+/* What resuming may change. */
+typedef struct changes {
+    double      budget_usd;
+    uint64_t    calls;
+    bool        plans_only;
+    const char *out;
+} changes;
+
+static enx_status resume(const cli_args *args, const changes *c, enx_report *report)
 {
     enx_store       *store = NULL;
     cli_job_settings settings = { 0 };
@@ -47,14 +54,15 @@ static enx_status resume(const cli_args *args, double budget_usd, bool plans_onl
     enx_store_close(&store);
     if (status == ENX_OK) {
         const char *state = json_string_value(json_object_get(settings.json, "state"));
-        if (budget_usd > 0) settings.budget_usd = budget_usd;
-        settings.plans_only = plans_only;
+        if (c->budget_usd > 0) settings.budget_usd = c->budget_usd;
+        if (c->calls > 0) settings.caps.calls = c->calls;
+        settings.plans_only = c->plans_only;
         if (strcmp(state, "canceled") == 0)
             status = ENX_FAIL(report, CANCELED, "job %llu was canceled; start a new one",
                               (unsigned long long)id);
         else if (strcmp(settings.command, "map") == 0)
             status = cli_map_job(&settings, id, args, report);
-        else status = resume_run(&settings, id, out, args, report);
+        else status = resume_run(&settings, id, c->out, args, report);
     }
     cli_job_settings_close(&settings);
     return status;
@@ -62,13 +70,14 @@ static enx_status resume(const cli_args *args, double budget_usd, bool plans_onl
 
 int cmd_resume(int argc, char **argv)
 {
-    const char      *out = NULL;
-    double           budget_usd = 0;
-    bool             plans_only = false;
+    changes          c = { 0 };
     const cli_option options[] = {
-        { "output", 'o', CLI_TEXT, &out, "FILE", "where the answer of a `run` goes (stdout)" },
-        { "budget", '\0', CLI_REAL, &budget_usd, "USD", "a new budget for all of the job" },
-        { "plan-only", '\0', CLI_FLAG, &plans_only, NULL,
+        { "output", 'o', CLI_TEXT, (void *)&c.out, "FILE",
+          "where the answer of a `run` goes (stdout)" },
+        { "budget", '\0', CLI_REAL, &c.budget_usd, "USD", "a new budget for all of the job" },
+        { "max-calls", '\0', CLI_UINT, &c.calls, "N",
+          "a new limit on the calls of all of the job" },
+        { "plan-only", '\0', CLI_FLAG, &c.plans_only, NULL,
           "stop when there is a plan; resume again to carry it out" },
     };
     const cli_spec spec = { "resume JOB",
@@ -77,7 +86,7 @@ int cmd_resume(int argc, char **argv)
                             "again, for nothing.",
                             "enxame resume 7",
                             options,
-                            3,
+                            sizeof options / sizeof *options,
                             1,
                             1 };
     cli_args       args;
@@ -85,6 +94,6 @@ int cmd_resume(int argc, char **argv)
     enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
     if (status == ENX_OK && args.is_help) return 0;
     cli_catch_interrupts();
-    if (status == ENX_OK) status = resume(&args, budget_usd, plans_only, out, &report);
+    if (status == ENX_OK) status = resume(&args, &c, &report);
     return status == ENX_OK ? 0 : cli_fail("resume", &args, status, &report);
 }

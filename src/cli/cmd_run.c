@@ -31,8 +31,9 @@ static enx_status deliver(cli_job *job, const cli_items *items, const enx_buf *a
     if ((!args->is_json || out) && !is_failed) ENX_TRY(write_answer(answer, out, report));
     if (args->is_json) {
         ENX_TRY(cli_job_json(job, &json, report));
-        json_t *answers = json_array();
-        for (uint32_t i = 0; i < items->count; i++)
+        json_t        *answers = json_array();
+        const uint32_t count = enx_swarm_summary_get(job->swarm).task_count;
+        for (uint32_t i = 0; i < count; i++)
             json_array_append_new(answers, cli_answer_json(job, i));
         json_object_set_new(json, "paragraphs", json_integer(items->count));
         json_object_set_new(json, "answers", answers);
@@ -57,6 +58,24 @@ static enx_status assemble(const cli_job *job, const cli_items *items, const uin
     return ENX_OK;
 }
 
+/* What a goal came to: the assembly's answer, or those of the last stages, each on its lines. */
+static enx_status assemble_goal(const cli_job *job, enx_buf *answer, enx_report *report)
+{
+    const uint32_t assembly = enx_swarm_assembly(job->swarm);
+    const uint32_t count = enx_swarm_summary_get(job->swarm).task_count;
+    enx_status     status = ENX_OK;
+    for (uint32_t i = 0; status == ENX_OK && i < count; i++) {
+        bool                   is_last;
+        const enx_swarm_answer a = enx_swarm_result(job->swarm, i);
+        enx_swarm_class_of(job->swarm, i, &is_last);
+        const bool is_wanted = assembly == ENX_SWARM_ITEMS_MAX ? is_last : i == assembly;
+        if (!is_wanted || a.state != ENX_TASK_ACCEPTED) continue;
+        status = enx_buf_append(answer, a.answer.text, a.answer.size_bytes);
+        if (status == ENX_OK) status = enx_buf_append_text(answer, "\n");
+    }
+    return status == ENX_OK ? ENX_OK : ENX_FAIL(report, LIMIT, "the answer is too long");
+}
+
 /* A text without paragraphs is its own answer; no model is opened and no job made. */
 static enx_status answer_nothing(const cli_job_input *inputs, size_t input_count, const char *out,
                                  const cli_args *args, enx_report *report)
@@ -74,6 +93,15 @@ static enx_status answer_nothing(const cli_job_input *inputs, size_t input_count
                                  cli_json_text(enx_buf_text(&answer), answer.size_bytes)));
     enx_buf_deinit(&answer);
     return status;
+}
+
+/* A goal is about whole inputs; there is at least one paragraph in all of them, and room for them.
+ */
+static void take_whole(cli_items *items, const cli_job_input *inputs, size_t input_count)
+{
+    items->count = 0;
+    for (size_t i = 0; i < input_count && items->count < items->capacity; i++)
+        if (inputs[i].content.size_bytes) items->spans[items->count++] = inputs[i].content;
 }
 
 enx_status cli_run_job(const cli_job_settings *settings, uint64_t id, const cli_job_input *inputs,
@@ -97,13 +125,20 @@ enx_status cli_run_job(const cli_job_settings *settings, uint64_t id, const cli_
         status = answer_nothing(inputs, input_count, out, args, report);
         goto done;
     }
+    if (status == ENX_OK && settings->is_dry) {
+        status = cli_job_forecast(settings, items.spans, items.count, args->is_json, report);
+        goto done;
+    }
     if (status == ENX_OK)
         status = cli_job_open(&job, settings, id, "", inputs, input_count, args->is_json, report);
+    const bool is_goal = status == ENX_OK && cli_job_is_goal(settings, job->config);
+    if (is_goal) take_whole(&items, inputs, input_count);
     if (status == ENX_OK) status = cli_job_run(job, settings, items.spans, items.count, report);
     if (status != ENX_OK) goto done;
     end = cli_job_end(job, &end_report);
     if (end != ENX_CANCELED) {
-        status = assemble(job, &items, counts, inputs, input_count, &answer, report);
+        status = is_goal ? assemble_goal(job, &answer, report)
+                         : assemble(job, &items, counts, inputs, input_count, &answer, report);
         if (status == ENX_OK) status = deliver(job, &items, &answer, out, args, report);
     }
     if (status == ENX_OK && end != ENX_OK) {
@@ -152,7 +187,9 @@ int cmd_run(int argc, char **argv)
     const cli_spec spec = {
         "run [options] [-i FILE]… \"GOAL\"",
         "Have the swarm do one job: the lead plans, workers do it, every answer "
-        "is checked.\nThe answer goes to stdout; certificate and bill to stderr.",
+        "is checked.\nThe answer goes to stdout; certificate and bill to stderr.  A swarm with a "
+        "scout restores\ntext; any other one does any goal, in stages that its lead plans "
+        "(docs/jobs.md).",
         "enxame run -i letter.txt \"put the accents back\"",
         options,
         CLI_JOB_OPTION_COUNT + 2,

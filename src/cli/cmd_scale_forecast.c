@@ -11,11 +11,12 @@
 
 enum { AHEAD_MAX = 8, CURVE = 80 };
 
-static const double factor_default = 2; /* of compute, without a ladder */
+static const uint64_t ahead_default = 2;
+static const double   factor_default = 2; /* of compute, without a ladder */
 
 typedef struct options {
     uint64_t    ahead;
-    double      factor, level, budget, speed, usd_per_hour;
+    double      factor, at, level, budget, speed, usd_per_hour;
     const char *svg;
 } options;
 
@@ -124,6 +125,13 @@ static enx_status forecast(forecast_state *s, enx_report *report)
     if (s->o.budget > 0 && !s->surface)
         return ENX_FAIL(report, INVALID, "--budget needs a law in N and D: %s", about_surface.text);
     if (!s->ladder) cli_runs_note(&s->runs, "no ladder: %s", about_ladder.text);
+    if (s->o.at > 0) {
+        const double last = exp(s->rungs.rungs[s->rungs.count - 1].log_flops);
+        if (!s->ladder || s->o.at <= last)
+            return ENX_FAIL(report, INVALID, "--at: a ladder is needed, and more compute than %.4g",
+                            last);
+        s->o.factor = s->o.at / last;
+    }
     if (s->o.factor == 0) s->o.factor = s->ladder ? enx_rungs_factor(&s->rungs) : factor_default;
     if (!s->ladder) look_ahead_by_size(s);
     else {
@@ -349,6 +357,10 @@ static enx_status check_options(const options *o, enx_report *report)
 {
     if (o->ahead < 1 || o->ahead > AHEAD_MAX)
         return ENX_FAIL(report, INVALID, "--rungs: from 1 to %d", AHEAD_MAX);
+    if (o->at != 0 && (o->factor != 0 || o->ahead != 1))
+        return ENX_FAIL(report, INVALID, "--at is one rung: leave --factor out, and --rungs 1");
+    if (!(o->at >= 0 && o->at <= 1e40))
+        return ENX_FAIL(report, INVALID, "--at: FLOP, at most 1e40");
     if (o->factor != 0 && !(o->factor > 1 && o->factor <= 1e6))
         return ENX_FAIL(report, INVALID, "--factor: above 1 and at most 1e6");
     if (!(o->level >= 0.1 && o->level <= 0.99))
@@ -364,6 +376,7 @@ static enx_status check_options(const options *o, enx_report *report)
 
 static enx_status run(forecast_state *s, const char *path, enx_report *report)
 {
+    if (s->o.ahead == 0) s->o.ahead = s->o.at > 0 ? 1 : ahead_default;
     ENX_TRY(check_options(&s->o, report));
     ENX_TRY(cli_runs_open(&s->runs, path, report));
     ENX_TRY(forecast(s, report));
@@ -374,12 +387,13 @@ static enx_status run(forecast_state *s, const char *path, enx_report *report)
 int cmd_scale_forecast(int argc, char **argv)
 {
     static forecast_state s;
-    s.o = (options){ .ahead = 2, .level = 0.9 };
+    s.o = (options){ .level = 0.9 };
     const cli_option list[] = {
         CLI_RUNS_OPTIONS(s.runs),
         { "rungs", '\0', CLI_UINT, &s.o.ahead, "N", "how many rungs ahead (default 2)" },
         { "factor", '\0', CLI_REAL, &s.o.factor, "X",
           "compute from rung to rung (default: as it was)" },
+        { "at", '\0', CLI_REAL, &s.o.at, "FLOP", "one rung, of so much compute" },
         { "level", '\0', CLI_REAL, &s.o.level, "P", "of the intervals (default 0.9)" },
         { "budget", '\0', CLI_REAL, &s.o.budget, "FLOP", "the best N and D for so much compute" },
         { "speed", '\0', CLI_REAL, &s.o.speed, "FLOP/S", "of your machine: say how long it takes" },

@@ -32,7 +32,10 @@ static const command commands[] = {
     { "train", cmd_train, "make a model from a recipe" },
 #endif
     { "code", cmd_code, "a program written, run and repaired until it passes" },
+    { "fix", cmd_fix, "source that no longer parses, repaired and proved by its parser" },
     { "sandbox", cmd_sandbox, "run a program that nobody trusts" },
+    { "worker", cmd_worker, "lend this machine to a swarm elsewhere" },
+    { "workers", cmd_workers, "the machines of a swarm, and what waits for them" },
     { "scale", cmd_scale, "the law of loss and compute: fit, forecast, odds" },
     { "market", cmd_market, "who earns from models, and at what price" },
     { "bench", cmd_bench, "what is promised, measured on this machine" },

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* engine.c - continuous batching.
  *
- * A sequence is a list of tokens: prompt, then outputs (forced ones first, then sampled).  Three
+ * A sequence is a list of tokens: prompt, then outputs (forced ones first, then sampled).  Some
  * counters say how far it is:
  *
  *   tokens      P P P P F F S S            count: what is known
+ *   drafted                 D D            behind those, guesses that may be judged
  *   evaluated   ------------>              rows that went through the model
  *   scored              ---->              outputs whose probability is known
  *
@@ -22,7 +23,10 @@
  * (6) A row's numbers depend on the tokens before it alone, so a position that is filled for one
  *     sequence is passed over by all that share its page; one that has to give a hidden state is
  *     evaluated again, but not stored again.
- * (7) Pages for all that a sequence may become are taken when it is submitted, so that a running
+ * (7) A guess is evaluated like any token.  The output at its place is settled first, as if there
+ *     was no guess: if it is the same token, its row is already there; if not, this row and those
+ *     after it count as never evaluated.  So guesses cannot be seen in what comes out.
+ * (8) Pages for all that a sequence may become are taken when it is submitted, so that a running
  *     sequence never waits for memory.
  */
 #include "engine/engine.h"
@@ -30,6 +34,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "engine/draft.h"
 #include "engine/prefix.h"
 #include "engine/sampler.h"
 #include "model/forward.h"
@@ -40,6 +45,7 @@ enum {
     SLOTS_DEFAULT = 16,
     BATCH_DEFAULT = 128,
     PIECE_ROWS = 32,     /* of a prompt, before another job has its turn */
+    DRAFT_ROWS = 32,     /* a pass of so many rows takes little longer than one of few */
     KEPT_ALLOWED = 256,  /* allowed tokens that a slot remembers until its logits are there */
     FULL_HEAD_SHARE = 4, /* above a quarter of the vocabulary all logits are cheaper */
 };
@@ -62,11 +68,14 @@ typedef struct slot {
     enx_finish  finish;
     enx_request request; /* prompt and forced are not valid any more */
     uint32_t    count;
+    uint32_t    drafted; /* guesses, from tokens[count] on */
     uint32_t    evaluated;
     uint32_t    scored;
     uint32_t    quota;                           /* rows in this step */
     uint32_t    evaluated_before, cached_before; /* this step */
     job        *job;
+    uint32_t    proposed, accepted; /* guesses of this step */
+    enx_drafter drafter;
     enx_chain   chain;
     uint32_t    allowed_count;
     enx_usage   usage;
@@ -123,6 +132,27 @@ static bool is_end(const enx_request *r, uint32_t token)
                                enx_tokenizer_is_end(r->tokenizer, token));
 }
 
+/* Forget the guesses that are left, and that they were evaluated. */
+static void drop_drafts(slot *s)
+{
+    s->drafted = s->proposed = s->accepted = 0;
+    if (s->evaluated > s->count) s->evaluated = s->count;
+}
+
+/* A token that was not known before; a guess at its place is right or wrong now.  (7) */
+static void append(slot *s, uint32_t token)
+{
+    const bool is_right = s->drafted > 0 && s->tokens[s->count] == token;
+    if (is_right) {
+        s->drafted--;
+        s->accepted++;
+    } else {
+        s->drafted = 0;
+        if (s->evaluated > s->count) s->evaluated = s->count;
+    }
+    s->tokens[s->count++] = token;
+}
+
 /* Settle output `scored`: remember it, tell the mask and the listener, see whether that was all. */
 static void settle(slot *s, uint32_t token, float logprob, uint32_t best)
 {
@@ -143,7 +173,7 @@ static void settle(slot *s, uint32_t token, float logprob, uint32_t best)
     }
     s->scored++;
     if (is_sampled) {
-        s->tokens[s->count++] = token;
+        append(s, token);
         if (s->request.on_token) s->request.on_token(s->request.user, token, logprob);
     }
     if (s->scored == output_max(s)) finish(s, ENX_FINISH_LENGTH);
@@ -201,7 +231,8 @@ static void advance(enx_engine *e, slot *s)
 static uint32_t pending_count(const slot *s)
 {
     const uint32_t needed = s->request.prompt_count + output_max(s) - 1;
-    return (s->count < needed ? s->count : needed) - s->evaluated;
+    const uint32_t known = s->count + s->drafted;
+    return (known < needed ? known : needed) - s->evaluated;
 }
 
 /* ---- filling the batch ------------------------------------------------- */
@@ -274,6 +305,50 @@ static void share_rows(enx_engine *e)
     }
 }
 
+/* Does the sequence wait for one output alone? */
+static bool is_decoding(const slot *s)
+{
+    return s->quota == 1 && s->evaluated + 1 == s->count && s->drafted == 0;
+}
+
+/* Guesses, as long as the batch is small; each sequence that decodes gets as many. */
+static void add_drafts(enx_engine *e)
+{
+    uint32_t used = 0, count = 0;
+    for (uint32_t i = 0; i < e->options.slot_count; i++) {
+        const slot *s = &e->slots[i];
+        used += s->quota;
+        count += is_decoding(s) && s->request.drafts;
+    }
+    const uint32_t most =
+        e->options.batch_tokens < DRAFT_ROWS ? e->options.batch_tokens : DRAFT_ROWS;
+    if (count == 0 || used >= most) return;
+    const uint32_t share = (most - used) / count;
+    for (uint32_t i = 0; i < e->options.slot_count; i++) {
+        slot *s = &e->slots[i];
+        if (!is_decoding(s) || !s->request.drafts) continue;
+        const uint32_t end = s->request.prompt_count + output_max(s) - 1;
+        uint32_t       room = end - s->count < share ? end - s->count : share;
+        if (room > ENX_DRAFT_MAX) room = ENX_DRAFT_MAX;
+        s->proposed = s->drafted = enx_drafter_propose(
+            &s->drafter, s->tokens, s->request.prompt_count, s->count, s->tokens + s->count, room);
+        s->quota += s->drafted;
+        e->counts.drafted += s->drafted;
+    }
+}
+
+/* What became of the guesses of this step. */
+static void judge_drafts(enx_engine *e)
+{
+    for (uint32_t i = 0; i < e->options.slot_count; i++) {
+        slot *s = &e->slots[i];
+        if (!s->is_used || s->proposed == 0) continue;
+        enx_drafter_learn(&s->drafter, s->proposed, s->accepted);
+        e->counts.accepted += s->accepted;
+        drop_drafts(s);
+    }
+}
+
 /* The row of a sequence's next position. */
 static void add_row(enx_engine *e, slot *s, uint32_t *row_count, uint32_t *want_count)
 {
@@ -336,6 +411,7 @@ static void take_back(enx_engine *e, uint32_t row_count)
         slot *s = &e->slots[i];
         if (!s->quota) continue;
         s->evaluated = s->evaluated_before;
+        s->drafted = s->proposed = 0;
         s->usage.tokens_cached = s->cached_before;
     }
 }
@@ -345,6 +421,7 @@ static void take_back(enx_engine *e, uint32_t row_count)
 /* One output whose logits are computed together with others. */
 typedef struct place {
     slot     *s;
+    uint32_t  output;
     uint32_t  hidden;
     uint32_t *ids; /* allowed tokens; NULL: all */
     uint32_t  count;
@@ -355,7 +432,9 @@ typedef struct place {
 static void set_place(const enx_engine *e, place *p, const want *w, uint32_t index)
 {
     slot *s = &e->slots[w->slot];
-    *p = (place){ .s = s, .hidden = w->hidden, .count = e->vocab_count, .is_full = true };
+    *p = (place){
+        .s = s, .output = w->output, .hidden = w->hidden, .count = e->vocab_count, .is_full = true
+    };
     if (!s->request.mask) return;
     p->ids = e->id_mem + (size_t)index * e->vocab_count;
     if (s->has_allowed) {
@@ -431,6 +510,12 @@ static void settle_place(const enx_engine *e, const place *p)
     settle(s, token, choice.logprob, best);
 }
 
+/* Is the output still to be settled, from a row that counts?  (7) */
+static bool is_open(const slot *s, uint32_t output)
+{
+    return !s->is_done && output >= s->scored && output + s->request.prompt_count <= s->evaluated;
+}
+
 /* Settle the next few wanted outputs; returns the first that is left.  At most one place of a
  * masked sequence at a time: the mask has to move before it says what comes next. */
 static uint32_t settle_some(enx_engine *e, uint32_t next, uint32_t want_count)
@@ -440,14 +525,14 @@ static uint32_t settle_some(enx_engine *e, uint32_t next, uint32_t want_count)
     for (; next < want_count && place_count < ENX_FORWARD_HEAD_ROWS; next++) {
         const want *w = &e->wants[next];
         slot       *s = &e->slots[w->slot];
-        if (s->is_done || w->output < s->scored) continue;
+        if (!is_open(s, w->output)) continue;
         if (s->request.mask && place_count > 0 && places[place_count - 1].s == s) break;
         set_place(e, &places[place_count], w, place_count);
         place_count++;
     }
     compute_logits(e, places, place_count);
     for (uint32_t i = 0; i < place_count; i++)
-        if (!places[i].s->is_done) settle_place(e, &places[i]);
+        if (is_open(places[i].s, places[i].output)) settle_place(e, &places[i]);
     for (uint32_t i = 0; i < place_count; i++)
         if (!places[i].s->is_done) advance(e, places[i].s);
     return next;
@@ -482,6 +567,7 @@ static void run_batch(enx_engine *e)
 {
     uint32_t want_count = 0;
     share_rows(e);
+    add_drafts(e);
     const uint32_t row_count = fill_batch(e, &want_count);
     if (row_count == 0) return; /* all are paused, or canceled */
     const uint32_t hidden_count = enx_forward_run(e->forward, e->rows, row_count);
@@ -492,6 +578,7 @@ static void run_batch(enx_engine *e)
     ENX_CHECK(hidden_count == want_count);
     count_rows(e, row_count);
     for (uint32_t next = 0; next < want_count;) next = settle_some(e, next, want_count);
+    judge_drafts(e);
 }
 
 uint32_t enx_engine_step(enx_engine *e, enx_generation_fn on_done, void *owner)
@@ -557,6 +644,7 @@ static enx_status check_request(const enx_engine *e, const enx_request *r, enx_r
                         (unsigned long long)needed, e->options.context_tokens);
     ENX_TRY(check_tokens(e, "prompt", r->prompt, r->prompt_count, report));
     ENX_TRY(check_tokens(e, "forced output", r->forced, r->forced_count, report));
+    ENX_TRY(check_tokens(e, "guess", r->guess, r->guess_count, report));
     for (uint32_t i = 0; i < r->sampling.bias_count; i++)
         ENX_TRY(check_tokens(e, "logit bias", &r->sampling.biases[i].token, 1, report));
     return ENX_OK;
@@ -623,6 +711,7 @@ enx_status enx_engine_submit(enx_engine *e, const enx_request *request, uint64_t
     }
     ENX_TRY(take_pages(e, s, request, report));
     fill_slot(e, s, request);
+    s->drafter = (enx_drafter){ .guess = request->guess, .guess_count = request->guess_count };
     if (output_max(s) == 0) finish(s, ENX_FINISH_LENGTH);
     if (request->mask) enx_mask_reset(request->mask);
     advance(e, s);

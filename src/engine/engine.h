@@ -130,14 +130,19 @@ typedef struct enx_request {
     enx_sampling         sampling;
     enx_mask            *mask; /* borrowed until finished; NULL: everything goes.  Reset by the
                                   engine; forced tokens are stepped through it too */
-    bool         skips_forced; /* text that the mask leaves no choice about comes without a step, as
+    bool skips_forced;         /* text that the mask leaves no choice about comes without a step, as
                                   the longest tokens of it: its probability is 1, though several
                                   tokens could have begun it; not with biases */
-    enx_likely  *top; /* [max_tokens][top_count], borrowed until finished: the likeliest at each
-                         sampled place, eos included, in falling order; NULL: not wanted */
-    uint32_t     top_count;
-    enx_token_fn on_token; /* may be NULL */
-    void        *user;
+    bool drafts;           /* where rows are to spare, guess at what comes next and judge several
+                              tokens in one pass (draft.h): the same tokens and probabilities */
+    const uint32_t *guess; /* [guess_count], borrowed until finished: what the output may be like,
+                              instead of the prompt, to guess from; may be NULL */
+    uint32_t        guess_count;
+    enx_likely     *top; /* [max_tokens][top_count], borrowed until finished: the likeliest at each
+                            sampled place, eos included, in falling order; NULL: not wanted */
+    uint32_t        top_count;
+    enx_token_fn    on_token; /* may be NULL */
+    void           *user;
 } enx_request;
 
 /* ENX_NOMEM with the size that was needed; ENX_LIMIT. */
@@ -173,6 +178,8 @@ typedef struct enx_engine_counts {
     uint64_t tokens_cached;
     uint64_t tokens_out;
     uint64_t forced;     /* of tokens_out, without logits: the mask left no choice */
+    uint64_t drafted;    /* tokens that were guessed */
+    uint64_t accepted;   /* of these, right */
     uint64_t requests;   /* finished */
     uint64_t canceled;   /* of these */
     uint64_t refused;    /* submissions that were told to come again */

@@ -22,12 +22,13 @@
 #define NONE ENX_PREFIX_NO_PAGE
 
 typedef struct page {
+    bool     is_free;
     uint32_t users;
     uint32_t filled;
     uint32_t token_count; /* 0: not in the tree */
     uint32_t above;
     uint32_t first_child;
-    uint32_t previous, next; /* siblings; free pages are chained by `next` */
+    uint32_t previous, next; /* siblings, or neighbours among the free */
     uint32_t younger, older; /* remembered pages, by the time of their release */
     uint32_t tokens[ENX_KV_PAGE];
 } page;
@@ -132,7 +133,11 @@ static void hold(enx_prefix *p, uint32_t index)
 
 static void free_page(enx_prefix *p, uint32_t index)
 {
-    p->pages[index].next = p->first_free;
+    page *n = &p->pages[index];
+    n->is_free = true;
+    n->previous = NONE;
+    n->next = p->first_free;
+    if (n->next != NONE) p->pages[n->next].previous = index;
     p->first_free = index;
     p->free_count++;
 }
@@ -150,20 +155,30 @@ static void let_go(enx_prefix *p, uint32_t index)
     free_page(p, index);
 }
 
-/* A page for one holder; the caller knows that there is one. */
-static uint32_t take_page(enx_prefix *p)
+/* Forget until `count` pages are free; the caller knows that there are so many. */
+static void forget(enx_prefix *p, uint32_t count)
 {
-    if (p->free_count == 0) {
+    while (p->free_count < count) {
         const uint32_t oldest = p->oldest;
         ENX_CHECK(oldest != NONE);
         recall(p, oldest);
         unlink_page(p, oldest);
         free_page(p, oldest);
     }
-    const uint32_t index = p->first_free;
+}
+
+/* A free page for one holder: the one that lies behind `before`, if it is free, as pages that lie
+ * together are read faster. */
+static uint32_t take_page(enx_prefix *p, uint32_t before)
+{
+    const bool     is_next = before < p->page_count - 1 && p->pages[before + 1].is_free;
+    const uint32_t index = is_next ? before + 1 : p->first_free;
     page          *n = &p->pages[index];
-    p->first_free = n->next;
+    if (n->previous != NONE) p->pages[n->previous].next = n->next;
+    else p->first_free = n->next;
+    if (n->next != NONE) p->pages[n->next].previous = n->previous;
     p->free_count--;
+    n->is_free = false;
     n->users = 1;
     n->filled = 0;
     n->token_count = 0;
@@ -223,8 +238,9 @@ bool enx_prefix_take(enx_prefix *p, const uint32_t *prompt, uint32_t prompt_coun
         chain->copy_from = NONE;
         chain->known_count = 0;
     }
+    forget(p, missing);
     for (uint32_t i = chain->tree_count; i < chain->page_count; i++) {
-        const uint32_t new = chain->pages[i] = take_page(p);
+        const uint32_t new = chain->pages[i] = take_page(p, i > 0 ? chain->pages[i - 1] : NONE);
         if (i >= whole) continue;
         link_page(p, new, at, prompt + i * ENX_KV_PAGE, ENX_KV_PAGE); /* (4) */
         chain->tree_count = i + 1;

@@ -8,6 +8,7 @@
  *   attend_load(at, n)                f32, at most ATTEND_LANES of n, zeros behind them
  *   attend_load_f16(at, n)            the same from f16
  *   attend_store(at, v, n)
+ *   attend_fetch(at)                  have the line at an address brought near
  *
  * A number of keys or values is loaded, and turned into f32, once for all queries of a tile.
  *
@@ -40,8 +41,16 @@ ENX_INLINE attend_vec attend_numbers(const void *numbers, size_t at, size_t n, b
     return attend_load_f16((const uint16_t *)numbers + at, n);
 }
 
+/* Fetch what will be read next, as many bytes as are read now; a line is asked for once. */
+ENX_INLINE void fetch_ahead(const void *ahead, size_t at, bool is_wide)
+{
+    const size_t bytes = at * (is_wide ? sizeof(float) : sizeof(uint16_t));
+    if (bytes % 64 == 0) attend_fetch((const char *)ahead + bytes);
+}
+
 ENX_INLINE void score_tile(float *const *out, const float *const *q, size_t q_count, const void *k,
-                           size_t head_width, size_t first, size_t block_count, bool is_wide)
+                           size_t head_width, size_t first, size_t block_count, const void *ahead,
+                           bool is_wide)
 {
     attend_vec   sum[ATTEND_QUERIES][ATTEND_BLOCKS][ATTEND_PARTS];
     const size_t block = head_width * ATTEND_KEYS, start = first / ATTEND_KEYS * block;
@@ -56,6 +65,7 @@ ENX_INLINE void score_tile(float *const *out, const float *const *q, size_t q_co
             for (size_t part = 0; part < ATTEND_PARTS; part++) {
                 const size_t     at = start + b * block + d * ATTEND_KEYS + part * ATTEND_LANES;
                 const attend_vec key = attend_numbers(k, at, ATTEND_LANES, is_wide);
+                fetch_ahead(ahead, at, is_wide);
                 ENX_UNROLL
                 for (size_t i = 0; i < q_count; i++)
                     sum[i][b][part] = attend_fma(attend_all(q[i][d]), key, sum[i][b][part]);
@@ -71,43 +81,44 @@ ENX_INLINE void score_tile(float *const *out, const float *const *q, size_t q_co
 }
 
 ENX_INLINE void score_queries(float *const *out, const float *const *q, size_t q_count,
-                              const void *k, size_t head_width, size_t count, bool is_wide)
+                              const void *k, size_t head_width, size_t count, const void *ahead,
+                              bool is_wide)
 {
     const size_t abreast = ATTEND_BLOCKS / q_count > 1 ? ATTEND_BLOCKS / q_count : 1;
     size_t       first = 0;
     for (; first + abreast * ATTEND_KEYS <= count; first += abreast * ATTEND_KEYS)
-        score_tile(out, q, q_count, k, head_width, first, abreast, is_wide);
+        score_tile(out, q, q_count, k, head_width, first, abreast, ahead, is_wide);
     for (; first < count; first += ATTEND_KEYS)
-        score_tile(out, q, q_count, k, head_width, first, 1, is_wide);
+        score_tile(out, q, q_count, k, head_width, first, 1, ahead, is_wide);
 }
 
 ENX_INLINE void score_all(float *const *out, const float *const *q, size_t q_count, const void *k,
-                          size_t head_width, size_t count, bool is_wide)
+                          size_t head_width, size_t count, const void *ahead, bool is_wide)
 {
     for (; q_count >= ATTEND_QUERIES;
          q_count -= ATTEND_QUERIES, q += ATTEND_QUERIES, out += ATTEND_QUERIES)
-        score_queries(out, q, ATTEND_QUERIES, k, head_width, count, is_wide);
-    if (q_count == 3) score_queries(out, q, 3, k, head_width, count, is_wide);
-    if (q_count == 2) score_queries(out, q, 2, k, head_width, count, is_wide);
-    if (q_count == 1) score_queries(out, q, 1, k, head_width, count, is_wide);
+        score_queries(out, q, ATTEND_QUERIES, k, head_width, count, ahead, is_wide);
+    if (q_count == 3) score_queries(out, q, 3, k, head_width, count, ahead, is_wide);
+    if (q_count == 2) score_queries(out, q, 2, k, head_width, count, ahead, is_wide);
+    if (q_count == 1) score_queries(out, q, 1, k, head_width, count, ahead, is_wide);
 }
 
 static void attend_scores(float *const *out, const float *const *q, size_t q_count,
-                          const uint16_t *k, size_t head_width, size_t count)
+                          const uint16_t *k, size_t head_width, size_t count, const void *ahead)
 {
-    score_all(out, q, q_count, k, head_width, count, false);
+    score_all(out, q, q_count, k, head_width, count, ahead, false);
 }
 
 static void attend_scores_f32(float *const *out, const float *const *q, size_t q_count,
-                              const float *k, size_t head_width, size_t count)
+                              const float *k, size_t head_width, size_t count, const void *ahead)
 {
-    score_all(out, q, q_count, k, head_width, count, true);
+    score_all(out, q, q_count, k, head_width, count, ahead, true);
 }
 
 /* `n` numbers from column `first` on, at most `columns` registers of them. */
 ENX_INLINE void mix_tile(float *const *out, const float *const *weights, size_t q_count,
                          const void *v, size_t head_width, size_t count, size_t first, size_t n,
-                         size_t columns, bool is_wide)
+                         size_t columns, const void *ahead, bool is_wide)
 {
     attend_vec sum[ATTEND_QUERIES][ATTEND_COLUMNS];
     ENX_UNROLL
@@ -119,6 +130,7 @@ ENX_INLINE void mix_tile(float *const *out, const float *const *weights, size_t 
         for (size_t c = 0; c < columns; c++) {
             const size_t     at = p * head_width + first + c * ATTEND_LANES;
             const attend_vec value = attend_numbers(v, at, n, is_wide);
+            fetch_ahead(ahead, at, is_wide);
             ENX_UNROLL
             for (size_t i = 0; i < q_count; i++)
                 sum[i][c] = attend_fma(attend_all(weights[i][p]), value, sum[i][c]);
@@ -130,40 +142,54 @@ ENX_INLINE void mix_tile(float *const *out, const float *const *weights, size_t 
         attend_store(out[i] + first + c * ATTEND_LANES, sum[i][c], n);
 }
 
-ENX_INLINE void mix_queries(float *const *out, const float *const *weights, size_t q_count,
-                            const void *v, size_t head_width, size_t count, bool is_wide)
+/* As many columns as there are, `columns` registers at a time; returns where the rest begins. */
+ENX_INLINE size_t mix_columns(float *const *out, const float *const *weights, size_t q_count,
+                              const void *v, size_t head_width, size_t count, size_t first,
+                              size_t columns, const void *ahead, bool is_wide)
 {
-    const size_t columns = ATTEND_COLUMNS / q_count, abreast = columns * ATTEND_LANES;
-    size_t       first = 0;
-    for (; first + abreast <= head_width; first += abreast)
-        mix_tile(out, weights, q_count, v, head_width, count, first, ATTEND_LANES, columns,
+    for (; first + columns * ATTEND_LANES <= head_width; first += columns * ATTEND_LANES)
+        mix_tile(out, weights, q_count, v, head_width, count, first, ATTEND_LANES, columns, ahead,
                  is_wide);
+    return first;
+}
+
+ENX_INLINE void mix_queries(float *const *out, const float *const *weights, size_t q_count,
+                            const void *v, size_t head_width, size_t count, const void *ahead,
+                            bool is_wide)
+{
+    size_t first = 0;
+    if (q_count == 1)
+        first = mix_columns(out, weights, q_count, v, head_width, count, first, 8, ahead, is_wide);
+    if (q_count <= 2)
+        first = mix_columns(out, weights, q_count, v, head_width, count, first, 4, ahead, is_wide);
+    first = mix_columns(out, weights, q_count, v, head_width, count, first, 2, ahead, is_wide);
     for (; first < head_width; first += ATTEND_LANES)
-        mix_tile(out, weights, q_count, v, head_width, count, first, head_width - first, 1,
+        mix_tile(out, weights, q_count, v, head_width, count, first, head_width - first, 1, ahead,
                  is_wide);
 }
 
 ENX_INLINE void mix_all(float *const *out, const float *const *weights, size_t q_count,
-                        const void *v, size_t head_width, size_t count, bool is_wide)
+                        const void *v, size_t head_width, size_t count, const void *ahead,
+                        bool is_wide)
 {
     for (; q_count >= ATTEND_QUERIES;
          q_count -= ATTEND_QUERIES, weights += ATTEND_QUERIES, out += ATTEND_QUERIES)
-        mix_queries(out, weights, ATTEND_QUERIES, v, head_width, count, is_wide);
-    if (q_count == 3) mix_queries(out, weights, 3, v, head_width, count, is_wide);
-    if (q_count == 2) mix_queries(out, weights, 2, v, head_width, count, is_wide);
-    if (q_count == 1) mix_queries(out, weights, 1, v, head_width, count, is_wide);
+        mix_queries(out, weights, ATTEND_QUERIES, v, head_width, count, ahead, is_wide);
+    if (q_count == 3) mix_queries(out, weights, 3, v, head_width, count, ahead, is_wide);
+    if (q_count == 2) mix_queries(out, weights, 2, v, head_width, count, ahead, is_wide);
+    if (q_count == 1) mix_queries(out, weights, 1, v, head_width, count, ahead, is_wide);
 }
 
 static void attend_mix(float *const *out, const float *const *weights, size_t q_count,
-                       const uint16_t *v, size_t head_width, size_t count)
+                       const uint16_t *v, size_t head_width, size_t count, const void *ahead)
 {
-    mix_all(out, weights, q_count, v, head_width, count, false);
+    mix_all(out, weights, q_count, v, head_width, count, ahead, false);
 }
 
 static void attend_mix_f32(float *const *out, const float *const *weights, size_t q_count,
-                           const float *v, size_t head_width, size_t count)
+                           const float *v, size_t head_width, size_t count, const void *ahead)
 {
-    mix_all(out, weights, q_count, v, head_width, count, true);
+    mix_all(out, weights, q_count, v, head_width, count, ahead, true);
 }
 
 #endif /* ENX_KERNELS_ATTEND_BODY_H */

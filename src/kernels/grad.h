@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 enum {
-    ENX_GRAD_HEAD_MAX = 128,     /* d at most, a multiple of 32 */
+    ENX_GRAD_HEAD_MAX = 128,     /* d at most, a multiple of 16 */
     ENX_GRAD_SEGMENT_MAX = 1024, /* tokens of one example at most */
 };
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* grad_body.h - the trainer's loops, written once over 16 lanes.
  *
- * Private to grad_*.c: each includes this file under its own -m flags with GRAD_LEVEL, GRAD_BIND
- * and GRAD_BLOCK_ROWS defined.  The lanes are a compiler vector; a level without 512-bit registers
- * gets them as two or four narrower ones.  Sums always run over 16 lanes and then pairwise, so that
- * the order is the same for every length and thread.
+ * Private to grad_*.c: each includes this file under its own -m flags with GRAD_LEVEL, GRAD_BIND,
+ * GRAD_STRIP and GRAD_BLOCK_ROWS defined.  The lanes are a compiler vector; a level without 512-bit
+ * registers gets them as two or four narrower ones.  Sums always run over 16 lanes and then
+ * pairwise, so that the order is the same for every length and thread.
  *
  * Layer: kernels.  Thread-safety: no shared state.
  */
@@ -23,18 +23,34 @@ typedef uint16_t halves __attribute__((vector_size(32)));
 typedef uint32_t ulanes __attribute__((vector_size(64)));
 enum { LANES = 16 };
 
-static inline lanes load(const float *p)
+/* Lanes that cross a call go through memory. */
+#define LANES_INLINE static inline __attribute__((always_inline))
+
+/* Half a head may be 8 wide. */
+typedef float eight __attribute__((vector_size(32)));
+enum { EIGHT = 8 };
+
+static inline eight load_eight(const float *p)
+{
+    eight v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void store_eight(float *p, eight v) { memcpy(p, &v, sizeof v); }
+
+LANES_INLINE lanes load(const float *p)
 {
     lanes v;
     memcpy(&v, p, sizeof v);
     return v;
 }
 
-static inline void store(float *p, lanes v) { memcpy(p, &v, sizeof v); }
+LANES_INLINE void store(float *p, lanes v) { memcpy(p, &v, sizeof v); }
 
-static inline lanes splat(float x) { return (lanes){ 0 } + x; }
+LANES_INLINE lanes splat(float x) { return (lanes){ 0 } + x; }
 
-static inline float lanes_sum(lanes v)
+LANES_INLINE float lanes_sum(lanes v)
 {
     float a[LANES];
     store(a, v);
@@ -43,13 +59,13 @@ static inline float lanes_sum(lanes v)
     return a[0];
 }
 
-static inline lanes lanes_max(lanes a, lanes b)
+LANES_INLINE lanes lanes_max(lanes a, lanes b)
 {
     const ilanes more = a > b;
     return (lanes)(((ilanes)a & more) | ((ilanes)b & ~more));
 }
 
-static float row_max(const float *x, size_t n)
+LANES_INLINE float row_max(const float *x, size_t n)
 {
     lanes top = load(x);
     for (size_t i = LANES; i < n; i += LANES) top = lanes_max(load(x + i), top);
@@ -61,7 +77,7 @@ static float row_max(const float *x, size_t n)
 }
 
 /* e^x for x <= 88; below -87 it is 0.  Relative error < 2e-7: 2^n * p(r), r in [-ln2/2, ln2/2]. */
-static inline lanes lanes_exp(lanes x)
+LANES_INLINE lanes lanes_exp(lanes x)
 {
     const lanes  low = splat(-87.0f);
     const ilanes keep = x > low;
@@ -153,11 +169,12 @@ static void head_rope(float *y, float *rstd, const float *x, size_t stride, cons
             float       *out = y + (row * head_count + head) * d;
             const float  r = 1.0f / sqrtf(row_dot(in, in, d) / (float)d + epsilon);
             rstd[row * head_count + head] = r;
-            for (size_t i = 0; i < half; i += LANES) {
-                const lanes a = load(in + i) * r * load(gain + i);
-                const lanes b = load(in + half + i) * r * load(gain + half + i);
-                store(out + i, a * load(cosine + i) - b * load(sine + i));
-                store(out + half + i, b * load(cosine + i) + a * load(sine + i));
+            for (size_t i = 0; i < half; i += EIGHT) {
+                const eight a = load_eight(in + i) * r * load_eight(gain + i);
+                const eight b = load_eight(in + half + i) * r * load_eight(gain + half + i);
+                const eight cos_i = load_eight(cosine + i), sin_i = load_eight(sine + i);
+                store_eight(out + i, a * cos_i - b * sin_i);
+                store_eight(out + half + i, b * cos_i + a * sin_i);
             }
         }
     }
@@ -174,10 +191,11 @@ static void head_rope_back(float *dx, float *dgain, float *dy, const float *x, s
                     *sine = sines + positions[row] * half;
         for (size_t head = 0; head < head_count; head++) {
             float *dout = dy + (row * head_count + head) * d;
-            for (size_t i = 0; i < half; i += LANES) {
-                const lanes da = load(dout + i), db = load(dout + half + i);
-                store(dout + i, da * load(cosine + i) + db * load(sine + i));
-                store(dout + half + i, db * load(cosine + i) - da * load(sine + i));
+            for (size_t i = 0; i < half; i += EIGHT) {
+                const eight da = load_eight(dout + i), db = load_eight(dout + half + i);
+                const eight cos_i = load_eight(cosine + i), sin_i = load_eight(sine + i);
+                store_eight(dout + i, da * cos_i + db * sin_i);
+                store_eight(dout + half + i, db * cos_i - da * sin_i);
             }
             float *din = dx + row * stride + head * d;
             memset(din, 0, d * sizeof *din);
@@ -188,7 +206,7 @@ static void head_rope_back(float *dx, float *dgain, float *dy, const float *x, s
 }
 
 /* Below -80 the result is as good as 0, and e^-x would leave the range of f32. */
-static inline lanes sigmoid(lanes x)
+LANES_INLINE lanes sigmoid(lanes x)
 {
     return 1.0f / (1.0f + lanes_exp(-lanes_max(x, splat(-80.0f))));
 }
@@ -217,19 +235,30 @@ static void silu_mul_back(float *dgate_up, const float *ds, const float *gate_up
 /* ---- Small products for attention -------------------------------------------------------
  *
  * c[m][n] = sum_k a(m, k) b[k][n], a(m, k) = a[m * a_row + k * a_column], over blocks of rows
- * and 32 columns held in registers (GRAD_BLOCK_ROWS: as many as the level has registers for, a
- * divisor of 32).  `triangle` skips what causality makes zero: LOWER sums k < m + the block's rows,
- * UPPER sums k >= m. */
-enum { BLOCK_ROWS = GRAD_BLOCK_ROWS, BLOCK_COLUMNS = 2 * LANES };
+ * and two strips of columns held in registers: GRAD_STRIP is the level's register, and
+ * GRAD_BLOCK_ROWS, a divisor of 32, as many rows as fit.  Each number of c is one sum over rising
+ * k, so the shape of the blocks changes no bit.  `triangle` skips what causality makes zero: LOWER
+ * sums k < m + the block's rows, UPPER sums k >= m. */
+enum { STRIP = GRAD_STRIP, BLOCK_ROWS = GRAD_BLOCK_ROWS, BLOCK_COLUMNS = 2 * STRIP };
+typedef float strip __attribute__((vector_size(4 * GRAD_STRIP)));
 typedef enum triangle { WHOLE, LOWER, UPPER } triangle;
+
+static inline strip load_strip(const float *p)
+{
+    strip v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void store_strip(float *p, strip v) { memcpy(p, &v, sizeof v); }
 
 static inline void block_product(float *c, size_t c_stride, const float *a, size_t a_row,
                                  size_t a_column, const float *b, size_t b_stride, size_t k_first,
                                  size_t k_end)
 {
-    lanes sum[BLOCK_ROWS][2] = { { { 0 } } };
+    strip sum[BLOCK_ROWS][2] = { { { 0 } } };
     for (size_t k = k_first; k < k_end; k++) {
-        const lanes b0 = load(b + k * b_stride), b1 = load(b + k * b_stride + LANES);
+        const strip b0 = load_strip(b + k * b_stride), b1 = load_strip(b + k * b_stride + STRIP);
         for (size_t r = 0; r < BLOCK_ROWS; r++) {
             const float x = a[r * a_row + k * a_column];
             sum[r][0] += x * b0;
@@ -237,12 +266,25 @@ static inline void block_product(float *c, size_t c_stride, const float *a, size
         }
     }
     for (size_t r = 0; r < BLOCK_ROWS; r++) {
-        store(c + r * c_stride, sum[r][0]);
-        store(c + r * c_stride + LANES, sum[r][1]);
+        store_strip(c + r * c_stride, sum[r][0]);
+        store_strip(c + r * c_stride + STRIP, sum[r][1]);
     }
 }
 
-/* c [rows][columns], columns a multiple of 32, rows of 4; inner = length of the sum. */
+/* The same for one strip: a narrow head where registers are wide. */
+static inline void half_block_product(float *c, size_t c_stride, const float *a, size_t a_row,
+                                      size_t a_column, const float *b, size_t b_stride,
+                                      size_t k_first, size_t k_end)
+{
+    strip sum[BLOCK_ROWS] = { { 0 } };
+    for (size_t k = k_first; k < k_end; k++) {
+        const strip b_k = load_strip(b + k * b_stride);
+        for (size_t r = 0; r < BLOCK_ROWS; r++) sum[r] += a[r * a_row + k * a_column] * b_k;
+    }
+    for (size_t r = 0; r < BLOCK_ROWS; r++) store_strip(c + r * c_stride, sum[r]);
+}
+
+/* c [rows][columns], columns a multiple of 16, rows of 32; inner = length of the sum. */
 static void product(float *c, size_t c_stride, const float *a, size_t a_row, size_t a_column,
                     const float *b, size_t b_stride, size_t rows, size_t columns, size_t inner,
                     triangle part)
@@ -250,13 +292,18 @@ static void product(float *c, size_t c_stride, const float *a, size_t a_row, siz
     for (size_t m = 0; m < rows; m += BLOCK_ROWS) {
         const size_t k_first = part == UPPER ? m : 0;
         const size_t k_end = part == LOWER && m + BLOCK_ROWS < inner ? m + BLOCK_ROWS : inner;
-        for (size_t n = 0; n < columns; n += BLOCK_COLUMNS)
-            block_product(c + m * c_stride + n, c_stride, a + m * a_row, a_row, a_column, b + n,
-                          b_stride, k_first, k_end);
+        const float *a_m = a + m * a_row;
+        size_t       n = 0;
+        for (; n + BLOCK_COLUMNS <= columns; n += BLOCK_COLUMNS)
+            block_product(c + m * c_stride + n, c_stride, a_m, a_row, a_column, b + n, b_stride,
+                          k_first, k_end);
+        if (n < columns)
+            half_block_product(c + m * c_stride + n, c_stride, a_m, a_row, a_column, b + n,
+                               b_stride, k_first, k_end);
     }
 }
 
-/* scores[m][n] for n <= m (and the rest of the 32-column blocks that hold them). */
+/* scores[m][n] for n <= m, and the rest of the 16 columns that hold the last one. */
 static void lower_scores(float *scores, const float *a, const float *b_t, size_t padded, size_t d)
 {
     for (size_t m = 0; m < padded; m += BLOCK_ROWS)
@@ -264,10 +311,9 @@ static void lower_scores(float *scores, const float *a, const float *b_t, size_t
             block_product(scores + m * padded + n, padded, a + m * d, d, 1, b_t + n, padded, 0, d);
 }
 
-static size_t padded_count(size_t n)
-{
-    return (n + BLOCK_COLUMNS - 1) & ~(size_t)(BLOCK_COLUMNS - 1);
-}
+enum { PADDING = 2 * LANES }; /* of a segment's tokens */
+
+static size_t padded_count(size_t n) { return (n + PADDING - 1) & ~(size_t)(PADDING - 1); }
 
 /* Copy [n][d] at `stride` into a dense, zero-padded [padded][d]. */
 static void gather(float *out, const float *in, size_t stride, size_t n, size_t padded, size_t d)

@@ -96,19 +96,20 @@ typedef struct enx_kernels {
 
     /* Scores of several queries of one head: out[i][p] = q[i] . key p.  Keys lie in blocks of 16
      * positions, transposed: k [ceil(count / 16)][head_width][16] f16, so that no sum crosses
-     * lanes.  out[i] [count rounded up to 16]; what is behind `count` is unspecified. */
+     * lanes.  out[i] [count rounded up to 16]; what is behind `count` is unspecified.
+     * `ahead` is what the next call will read, of k's size: it may be fetched meanwhile. */
     void (*attend_scores)(float *const *out, const float *const *q, size_t q_count,
-                          const uint16_t *k, size_t head_width, size_t count);
+                          const uint16_t *k, size_t head_width, size_t count, const void *ahead);
     /* out[i][d] += sum over p of weights[i][p] * v[p][d]; v [count][head_width] f16,
      * out[i] [head_width].  Calls for one stretch of positions after the other give the very
      * numbers of one call for all. */
     void (*attend_mix)(float *const *out, const float *const *weights, size_t q_count,
-                       const uint16_t *v, size_t head_width, size_t count);
+                       const uint16_t *v, size_t head_width, size_t count, const void *ahead);
     /* The same with keys and values in f32, in the same order. */
     void (*attend_scores_f32)(float *const *out, const float *const *q, size_t q_count,
-                              const float *k, size_t head_width, size_t count);
+                              const float *k, size_t head_width, size_t count, const void *ahead);
     void (*attend_mix_f32)(float *const *out, const float *const *weights, size_t q_count,
-                           const float *v, size_t head_width, size_t count);
+                           const float *v, size_t head_width, size_t count, const void *ahead);
 
     /* ---- logits ---- */
 

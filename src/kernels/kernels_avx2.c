@@ -315,6 +315,9 @@ static void softmax(float *x, size_t n)
 
 /* ---- attention --------------------------------------------------------- */
 
+/* Keys and values are seldom in a near cache. */
+ENX_INLINE void attend_fetch(const char *at) { _mm_prefetch(at, _MM_HINT_T1); }
+
 #define attend_vec      __m256
 #define ATTEND_LANES    LANES
 #define attend_zero     _mm256_setzero_ps

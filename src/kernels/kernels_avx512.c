@@ -240,6 +240,9 @@ ENX_INLINE void attend_store(float *at, __m512 v, size_t n)
     _mm512_mask_storeu_ps(at, lanes_of(n), v);
 }
 
+/* Keys and values are seldom in a near cache. */
+ENX_INLINE void attend_fetch(const char *at) { _mm_prefetch(at, _MM_HINT_T1); }
+
 #define attend_vec   __m512
 #define ATTEND_LANES LANES
 #define attend_zero  _mm512_setzero_ps

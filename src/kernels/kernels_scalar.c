@@ -152,6 +152,8 @@ ENX_INLINE void attend_store(float *at, float v, size_t n)
     *at = v;
 }
 
+ENX_INLINE void attend_fetch(const char *at) { (void)at; }
+
 #define attend_vec    float
 #define ATTEND_LANES  1
 #define attend_zero() 0.0f

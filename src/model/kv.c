@@ -285,7 +285,7 @@ static span view_of(const enx_row *row, const enx_kv_layer *layer)
     return (span){ window && end > window ? end - window : 0, end };
 }
 
-/* What all rows of a tile see in whole pages, maybe nothing. */
+/* What all rows of a tile see in whole pages, maybe nothing; a row alone has all for its own. */
 static span shared_view(const enx_kv *kv, const tile *t, const enx_kv_layer *layer)
 {
     span shared = { 0, t->shared * ENX_KV_PAGE };
@@ -293,6 +293,7 @@ static span shared_view(const enx_kv *kv, const tile *t, const enx_kv_layer *lay
         const uint32_t first = view_of(&kv->rows[kv->order[t->first + i]], layer).first;
         if (first > shared.first) shared.first = first;
     }
+    if (t->count == 1) return (span){ shared.first, shared.first };
     shared.first = (shared.first + ENX_KV_PAGE - 1) / ENX_KV_PAGE * ENX_KV_PAGE;
     if (shared.end < shared.first) shared.end = shared.first;
     return shared;
@@ -340,11 +341,13 @@ static void score_span(const group *g, span p)
     for (uint32_t at = p.first / ENX_KV_PAGE * ENX_KV_PAGE; at < p.end;) {
         const uint32_t stop = next_stretch(g->table, at, p.end);
         const uint32_t page = g->table[at / ENX_KV_PAGE];
-        const void *k = number_at(g->kv, g->kv->keys, page_at(g->kv, g->layer, g->kv_head, page));
+        const size_t   first = page_at(g->kv, g->layer, g->kv_head, page);
+        const void    *k = number_at(g->kv, g->kv->keys, first);
+        const void    *ahead = number_at(g->kv, g->kv->values, first);
         for (uint32_t i = 0; i < g->count; i++) g->moved[i] = g->scores[i] + at;
         if (g->kv->options.has_wide_numbers)
-            kernels->attend_scores_f32(g->moved, g->q, g->count, k, d, stop - at);
-        else kernels->attend_scores(g->moved, g->q, g->count, k, d, stop - at);
+            kernels->attend_scores_f32(g->moved, g->q, g->count, k, d, stop - at, ahead);
+        else kernels->attend_scores(g->moved, g->q, g->count, k, d, stop - at, ahead);
         at = stop;
     }
 }
@@ -352,6 +355,8 @@ static void score_span(const group *g, span p)
 /* Add what the weights of a span of positions gather. */
 static void mix_span(const group *g, span p)
 {
+    const uint32_t     heads = g->kv->options.hparams->kv_head_count;
+    const uint32_t     next_head = g->kv_head + 1 < heads ? g->kv_head + 1 : 0;
     const enx_kernels *kernels = g->kv->options.kernels;
     const size_t       d = g->kv->options.hparams->head_width;
     for (uint32_t at = p.first; at < p.end;) {
@@ -359,11 +364,13 @@ static void mix_span(const group *g, span p)
         const uint32_t page = g->table[at / ENX_KV_PAGE];
         const size_t   first = page_at(g->kv, g->layer, g->kv_head, page) + at % ENX_KV_PAGE * d;
         const void    *v = number_at(g->kv, g->kv->values, first);
+        const void    *ahead =
+            number_at(g->kv, g->kv->keys, page_at(g->kv, g->layer, next_head, page));
         for (uint32_t i = 0; i < g->count; i++) g->moved[i] = g->scores[i] + at;
         const float *const *weights = (const float *const *)g->moved;
         if (g->kv->options.has_wide_numbers)
-            kernels->attend_mix_f32(g->out, weights, g->count, v, d, stop - at);
-        else kernels->attend_mix(g->out, weights, g->count, v, d, stop - at);
+            kernels->attend_mix_f32(g->out, weights, g->count, v, d, stop - at, ahead);
+        else kernels->attend_mix(g->out, weights, g->count, v, d, stop - at, ahead);
         at = stop;
     }
 }

@@ -214,11 +214,11 @@ static enx_status check_columns(const reader *r, enx_report *report)
     if (c[ENX_COLUMN_LOSS] == ABSENT)
         return ENX_FAIL(report, INVALID,
                         "no column is called loss or bits_per_byte; say which one is by "
-                        "loss=COLUMN in the map");
+                        "--map loss=COLUMN");
     if (c[ENX_COLUMN_FLOPS] == ABSENT && known < 2)
         return ENX_FAIL(report, INVALID,
                         "neither compute C nor both parameters N and tokens D are known; say which "
-                        "columns they are by N=COLUMN,D=COLUMN,C=COLUMN in the map");
+                        "columns they are by --map N=COLUMN,D=COLUMN,C=COLUMN");
     return ENX_OK;
 }
 

@@ -168,7 +168,10 @@ static void set_fields(json_t *out, const enx_record *r, const enx_event_names *
         set_routed(out, r, names);
         break;
     case ENX_RECORD_TASK_ACCEPTED:
-        set_accepted(out, r, names); /* fall through */
+        set_accepted(out, r, names);
+        set_task(out, r);
+        set_reason(out, r);
+        break;
     case ENX_RECORD_TASK_ESCALATED:
     case ENX_RECORD_TASK_ABSTAINED:
     case ENX_RECORD_TASK_FAILED:

@@ -24,7 +24,8 @@ enum {
     CONTEXT_DEFAULT = 8192,
     SLOTS_DEFAULT = 4,
     PROMPT_TOKENS_MAX = 1 << 20,
-    NAP_MS = 20, /* while every sequence is paused */
+    WATCH_US = 5000, /* clients that wait are looked for no oftener: each is a system call */
+    NAP_MS = 20,     /* while every sequence is paused */
     US_PER_S = 1000000,
     NANO_PER_MS = 1000000,
 };
@@ -67,6 +68,7 @@ struct enx_host {
     enx_pool        *pool;
     enx_engine      *engine;
     host_turn       *turns;         /* in the order in which they came */
+    uint64_t         watched_us;    /* when it last looked for clients that have gone */
     uint32_t         turns_running; /* sequences in the engine, as of the last look */
 };
 
@@ -318,10 +320,10 @@ static void cancel(const enx_host *host, host_turn *h)
     h->started = h->turn->answer_count;
 }
 
-static void watch(const enx_host *host, host_turn *h)
+static void watch(const enx_host *host, host_turn *h, bool is_due)
 {
     const enx_turn *t = h->turn;
-    if (enx_reply_is_gone(t->reply)) {
+    if (is_due && enx_reply_is_gone(t->reply)) {
         if (!t->is_failed) fail(h, ENX_CANCELED, "the client is gone");
         cancel(host, h);
     } else if (host->options.time_us_max &&
@@ -388,12 +390,15 @@ static void take_figures(enx_host *host, const host_turn *h)
 /* Turns that wait are prepared only when there is room for them: their prompts take memory. */
 static uint32_t serve_turns(enx_host *host, uint32_t *running, uint32_t *paused)
 {
-    host_turn **at = &host->turns;
-    uint32_t    count = 0;
+    host_turn    **at = &host->turns;
+    uint32_t       count = 0;
+    const uint64_t now_us = enx_clock_monotonic_us();
+    const bool     is_watch_due = now_us - host->watched_us >= WATCH_US;
+    if (is_watch_due) host->watched_us = now_us;
     *running = *paused = 0;
     while (*at) {
         host_turn *h = *at;
-        watch(host, h);
+        watch(host, h, is_watch_due);
         const bool has_room = !host->engine || enx_engine_free_slots(host->engine) > 0;
         const bool is_idle = h->running == 0 && h->turn->is_failed;
         const bool is_due = h->has_prompt || has_room || h->turn->question->is_count;

@@ -3,7 +3,7 @@
  *
  * Turns wait in a bounded queue until a slot is free; each of their answers is a sequence of the
  * engine, all in one batch.  Whoever reads slowly pauses only their own sequence; whoever leaves is
- * found out before the next step, and their sequence ends with it.
+ * found out before the next step, or the next 5 ms, and their sequence ends with it.
  *
  * Layer: serve.  Thread-safety: internally locked.
  */

@@ -6,6 +6,8 @@
 
 #include <inttypes.h>
 
+enum { TIGHT_SHARE = 5 }; /* a fifth of the cap is left */
+
 void enx_budget_init(enx_budget *budget, const enx_budget_caps *caps)
 {
     *budget = (enx_budget){ .caps = *caps };
@@ -53,6 +55,20 @@ enx_status enx_budget_fits(const enx_budget *budget, const enx_reservation *rese
         return ENX_FAIL(report, BUDGET, "all %" PRIu64 " calls are used; raise the call limit",
                         budget->caps.calls);
     return ENX_OK;
+}
+
+static bool is_nearly(uint64_t cap, uint64_t spent, uint64_t reserved, uint64_t unknown)
+{
+    return cap && left_of(cap, spent, reserved, unknown) <= cap / TIGHT_SHARE;
+}
+
+bool enx_budget_is_tight(const enx_budget *b)
+{
+    return is_nearly(b->caps.usd_nano, b->total.cost_usd_nano, b->reserved.usd_nano,
+                     b->unknown.usd_nano) ||
+           is_nearly(b->caps.tokens, enx_usage_tokens(&b->total.usage), b->reserved.tokens,
+                     b->unknown.tokens) ||
+           is_nearly(b->caps.calls, b->total.calls, b->reserved.calls, b->unknown.calls);
 }
 
 static void hold(enx_budget_hold *at, const enx_reservation *reservation)

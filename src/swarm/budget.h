@@ -65,6 +65,10 @@ void enx_budget_init(enx_budget *budget, const enx_budget_caps *caps);
 ENX_MUST_USE enx_status enx_budget_fits(const enx_budget      *budget,
                                         const enx_reservation *reservation, enx_report *report);
 
+/* Is a cap used to 80 % or more, what is reserved and unknown included?  Then the swarm goes on
+ * without what it could do without: second calls for late tasks and opinions of other models. */
+bool enx_budget_is_tight(const enx_budget *budget);
+
 /* Hold the reservation.  The caller asked enx_budget_fits, or replays what it once allowed. */
 void enx_budget_reserve(enx_budget *budget, const enx_reservation *reservation);
 

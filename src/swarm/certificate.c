@@ -101,8 +101,8 @@ static void fill_defaults(enx_certificate_options *o)
     if (o->delta == 0) o->delta = .05;
     /* A remainder of a few labels would cost a round of calls of its own. */
     if (o->block == 0)
-        o->block = o->labels_max > 0 && o->labels_max < 2 * BLOCK_DEFAULT ? o->labels_max
-                                                                           : BLOCK_DEFAULT;
+        o->block =
+            o->labels_max > 0 && o->labels_max < 2 * BLOCK_DEFAULT ? o->labels_max : BLOCK_DEFAULT;
     if (o->history == 0) o->history = .45;
     if (o->price == 0) o->price = 1;
 }

@@ -84,8 +84,7 @@ static enx_status parse_names(const json_t *array, const char *key, const char *
     uint32_t bits = 0;
     size_t   index;
     json_t  *value;
-    json_array_foreach(array, index, value)
-    {
+    json_array_foreach (array, index, value) {
         const char *word = json_string_value(value);
         size_t      n = 0;
         if (!word) return ENX_FAIL(report, FORMAT, "plan: \"%s\" must hold strings", key);
@@ -110,8 +109,7 @@ static enx_status parse_languages(enx_plan *plan, const json_t *array, enx_repor
                         ENX_PLAN_LANGUAGES_MAX);
     size_t  index;
     json_t *value;
-    json_array_foreach(array, index, value)
-    {
+    json_array_foreach (array, index, value) {
         const char *tag = json_string_value(value);
         if (!tag || !*tag || strlen(tag) >= ENX_LANGUAGE_BYTES_MAX)
             return ENX_FAIL(report, FORMAT, "plan: a language must be a tag such as \"pt_BR\"");

@@ -82,6 +82,8 @@ typedef struct enx_roster_model {
     uint32_t           slots;         /* calls in flight at most, >= 1 */
     uint32_t           prompt_tokens; /* what the prompt template adds to goal and input, at most */
     uint32_t           thinking_tokens; /* what it may write before an answer, at most */
+    bool               is_elsewhere; /* a second call takes nothing from the first: late ones may be
+                                        hedged */
 } enx_roster_model;
 
 typedef struct enx_roster {
@@ -99,7 +101,7 @@ typedef struct enx_call {
     uint32_t         attempt; /* from 1, counted per role */
     enx_role         role;
     uint32_t         model;      /* index into the roster */
-    const char      *what;       /* name of the class */
+    const char      *what;       /* name of the class; PLAN: "plan" of restoring, or "goal" */
     const enx_class *task_class; /* of the task; outlives the call.  NULL: PLAN */
     const char      *goal;  /* the user's words; for PLAN with the last refusal's reason appended */
     const char      *input; /* [input_bytes], not zero-terminated; "" for PLAN */
@@ -171,9 +173,10 @@ typedef struct enx_call_report {
  *
  *   JOB_OPENED      text = goal, items, seed, fingerprint (of goal, items and mode)
  *   GATED           reason = why single or swarm, single
- *   PLAN_ACCEPTED   text = plan JSON ("" when a single job goes on without one), call_id
+ *   PLAN_ACCEPTED   text = plan JSON ("" when a single job goes on without one), call_id; of a
+ *                   goal also that it is delivered
  *   PLAN_REFUSED    text = validator's reason, call_id
- *   TASK_CREATED    task_id, item
+ *   TASK_CREATED    task_id, item, text = its input where that is made of answers
  *   CALL_INTENT     call fields, reserved_usd_nano, reserved_tokens; saved before generate()
  *   CALL_RESULT     call fields, report (all of it), cost_usd_nano, fixed_usd_nano
  *   CALL_LOST       call fields, text = why, "" when the deadline passed; its reserve is now
@@ -237,6 +240,8 @@ typedef enum enx_record_kind {
     X(REFUSED, "the model refused") \
     X(CALL_FAILED, "the call failed") \
     X(TIMED_OUT, "the call timed out") \
+    X(CHEAP, "the budget is nearly spent; no other model was asked") \
+    X(HEDGED, "another call for the task was faster") \
     X(TOO_LONG, "the text is longer than a task may be") \
     X(FEW_ITEMS, "too few tasks for a swarm") \
     X(UNCHECKABLE, "no deterministic check") \
@@ -325,6 +330,13 @@ typedef struct enx_ports {
      * [reason_bytes].  NULL: this job has no such checks. */
     bool (*check)(void *self, const enx_check *check, const enx_call *call, const char *answer,
                   size_t answer_bytes, char *reason, size_t reason_bytes);
+
+    /* Can tasks of a class that a plan brings be done and checked here?  NULL: all can. */
+    enx_status (*admit)(void *self, const enx_class *task_class, enx_report *report);
+
+    /* May the job begin with this plan (JSON; "" where the class is given), which costs at most so
+     * much while each task is tried once?  NULL: yes. */
+    bool (*approve)(void *self, const char *plan, uint32_t task_count, uint64_t usd_nano);
 
     /* A check of kin CROSS over all accepted answers of a class: set is_bad [count] for those that
      * break it.  NULL: this job has no such checks. */

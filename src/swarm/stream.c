@@ -44,9 +44,9 @@ enum {
     BETS = 7,
     BINS = 32,
     CUT_OFFERS = 128,   /* the first ones, whose scores tell where bins begin */
-    REVIEW_OFFERS = 32, /* between two looks at what was learnt, and steps of x */
+    REVIEW_OFFERS = 64, /* between two looks at what was learnt, and steps of x */
     RELEARN_OFFERS = 150,
-    SEARCH_STEPS = 16,
+    SEARCH_STEPS = 12,
     WINDOW_ERRORS = 400,
 };
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CALL_TIMEOUT_US = 120000000, ATTEMPTS = 3 };
+enum { CALL_TIMEOUT_US = 120000000, ATTEMPTS = 3, DIGEST_BYTES = 1 << 15 };
 
 /* ---- open ---------------------------------------------------------------------------------- */
 
@@ -49,6 +49,18 @@ static enx_status judge_given(const enx_swarm_options *o, const uint32_t counts[
     return ENX_OK;
 }
 
+static enx_status judge_goal(const enx_swarm_options *o, const uint32_t counts[ENX_DUTY_COUNT],
+                             enx_report *report)
+{
+    if (counts[ENX_DUTY_WORKER] == 0)
+        return ENX_FAIL(report, INVALID, "the swarm has no workers, expected at least one");
+    if (o->target_alpha > 0 || o->audit_labels_max > 0)
+        return ENX_FAIL(report, INVALID,
+                        "a certificate is about tasks of one kind, and those of a goal are of "
+                        "several; give the work as a job of `enxame map`");
+    return ENX_OK;
+}
+
 static enx_status judge_roster(const enx_swarm_options *o, enx_report *report)
 {
     const enx_roster *roster = o->roster;
@@ -63,12 +75,14 @@ static enx_status judge_roster(const enx_swarm_options *o, enx_report *report)
             return ENX_FAIL(report, INVALID, "model %s has no slots, expected at least one",
                             roster->models[m].name);
     }
-    const bool needs_lead = o->mode == ENX_SWARM_MODE_LEAD || (!o->given && !o->plan) ||
+    const bool needs_lead = o->mode == ENX_SWARM_MODE_LEAD ||
+                            (!o->given && !o->plan && !o->graph) ||
                             (!o->given && o->mode == ENX_SWARM_MODE_SWARM);
     if (counts[ENX_DUTY_LEAD] > 1 || (needs_lead && counts[ENX_DUTY_LEAD] == 0))
         return ENX_FAIL(report, INVALID, "the swarm has %u leads, expected one",
                         counts[ENX_DUTY_LEAD]);
     if (o->mode == ENX_SWARM_MODE_LEAD) return ENX_OK;
+    if (o->is_goal) return judge_goal(o, counts, report);
     if (o->given) return judge_given(o, counts, report);
     if (counts[ENX_DUTY_SCOUT] != 1)
         return ENX_FAIL(report, INVALID, "the swarm has %u scouts, expected one",
@@ -96,6 +110,9 @@ static enx_status judge_options(const enx_swarm_options *o, enx_report *report)
         return ENX_FAIL(report, INVALID,
                         "target error %g with delta %g, expected both from 0 to below 1",
                         o->target_alpha, o->delta);
+    if (!(o->hedge_share >= 0 && o->hedge_share <= ENX_SWARM_HEDGE_SHARE_MAX))
+        return ENX_FAIL(report, INVALID, "a share of %g calls made twice, expected 0 to %g",
+                        o->hedge_share, ENX_SWARM_HEDGE_SHARE_MAX);
     if (o->attempts_max > ENX_SWARM_ATTEMPTS_MAX)
         return ENX_FAIL(report, LIMIT, "%u attempts, at most %d", o->attempts_max,
                         ENX_SWARM_ATTEMPTS_MAX);
@@ -135,11 +152,12 @@ static uint64_t fingerprint(const enx_swarm_options *o)
 
 static void init_items(enx_swarm *s)
 {
-    s->item_count = s->options.item_count;
+    s->item_count = s->options.is_goal ? 0 : s->options.item_count;
     for (uint32_t i = 0; i <= s->item_count; i++) {
         swarm_item *at = &s->items[i];
+        at->stage = SWARM_NONE;
         at->input = i < s->item_count ? s->options.items[i] : (enx_span){ "", 0 };
-        at->prev = at->next = at->call = at->candidate = at->rank = SWARM_NONE;
+        at->hedge = at->prev = at->next = at->call = at->candidate = at->rank = SWARM_NONE;
         at->level = ENX_LEVEL_UNKNOWN;
         at->kinds = ENX_KINDS_ALL;
     }
@@ -173,7 +191,7 @@ enx_status enx_swarm_open(enx_swarm **out, const enx_swarm_options *options, enx
     s->options = *options;
     s->ports = *options->ports;
     fill_defaults(&s->options);
-    enx_buf_init(&s->plan_goal, strlen(options->goal) + 2 * ENX_REPORT_TEXT_MAX);
+    enx_buf_init(&s->plan_goal, strlen(options->goal) + 2 * ENX_REPORT_TEXT_MAX + DIGEST_BYTES);
     enx_budget_init(&s->budget, &options->caps);
     init_items(s);
     init_models(s);
@@ -189,6 +207,7 @@ void enx_swarm_close(enx_swarm **swarm)
     if (!s) return;
     enx_certificate_close(&s->certificate);
     enx_buf_deinit(&s->plan_goal);
+    for (uint32_t i = 0; i < ENX_SWARM_ROUNDS_MAX; i++) enx_graph_close(&s->graphs[i]);
     enx_mem_free(s->ranks);
     enx_mem_free(s->texts);
     enx_mem_free(s->calls);
@@ -210,18 +229,28 @@ static void open_job(enx_swarm *s)
         .kind = ENX_RECORD_JOB_OPENED,
         .text = s->options.goal,
         .text_bytes = strlen(s->options.goal),
-        .items = s->item_count,
+        .items = s->options.item_count,
         .seed = s->options.seed ? s->options.seed : s->ports.random_u64(s->ports.self),
         .fingerprint = s->fingerprint,
     };
     swarm_emit(s, record);
 }
 
+/* Of a goal the tasks are not known yet, but what they would be about. */
+static bool is_small(const enx_swarm *s)
+{
+    uint64_t bytes = 0;
+    if (!s->options.is_goal) return s->item_count < s->options.gate_items_min;
+    for (uint32_t i = 0; i < s->options.item_count; i++) bytes += s->options.items[i].size_bytes;
+    return s->options.gate_items_min > 1 && !s->options.graph &&
+           bytes < (uint64_t)s->options.gate_items_min * ENX_SWARM_GATE_BYTES;
+}
+
 /* Nothing would tell a good answer from a bad one. */
 static bool is_uncheckable(const enx_swarm *s)
 {
     const enx_swarm_options *o = &s->options;
-    if (!o->given) return !s->ports.check;
+    if (!o->given) return !o->is_goal && !s->ports.check;
     return o->given->check_count == 0 && o->target_alpha == 0 && o->audit_labels_max == 0;
 }
 
@@ -231,7 +260,7 @@ static void gate(enx_swarm *s)
     enx_record record = { .kind = ENX_RECORD_GATED, .reason = ENX_REASON_WIDE };
     if (s->options.mode != ENX_SWARM_MODE_SWARM) {
         record.reason = ENX_REASON_ASKED;
-    } else if (s->item_count < s->options.gate_items_min) {
+    } else if (is_small(s)) {
         record.reason = ENX_REASON_FEW_ITEMS;
         record.is_single = true;
     } else if (is_uncheckable(s)) {
@@ -269,13 +298,37 @@ static void settle_reported(enx_swarm *s)
     for (uint32_t i = 0; i <= s->item_count && !swarm_is_over(s); i++) swarm_decide(s, i);
 }
 
+/* The user's plan is judged as the lead's is. */
+static void take_graph(enx_swarm *s)
+{
+    enx_graph *graph = NULL;
+    enx_report report = { 0 };
+    enx_status status = enx_graph_open(&graph, s->options.graph, strlen(s->options.graph), &report);
+    uint32_t   task_count = 0;
+    uint64_t   usd_nano = 0;
+    if (status == ENX_OK) status = swarm_judge_graph(s, graph, &task_count, &usd_nano, &report);
+    enx_graph_close(&graph);
+    if (status != ENX_OK) swarm_fail(s, ENX_REASON_PLAN_REFUSED, report.text);
+    else if (swarm_is_approved(s, s->options.graph, task_count, usd_nano))
+        swarm_take_plan(s, s->options.graph, false);
+}
+
 /* A plan call that was under way before a replay needs its goal again, another one a new start. */
 static void start_plan(enx_swarm *s)
 {
+    const bool is_alone = s->is_single || s->options.mode == ENX_SWARM_MODE_LEAD;
     if (s->items[s->item_count].work != WORK_NONE) swarm_write_plan_goal(s);
+    else if (s->options.is_goal && is_alone) swarm_take_plan(s, "", true);
+    else if (s->options.graph) take_graph(s);
     else if (s->options.given) swarm_take_given(s);
     else if (s->options.plan) swarm_accept_plan(s, s->options.plan);
     else swarm_ask_plan(s);
+}
+
+enx_swarm_forecast enx_swarm_forecast_get(const enx_swarm *s)
+{
+    ENX_CHECK(!s->is_started && !s->options.is_goal);
+    return swarm_forecast(s);
 }
 
 void enx_swarm_start(enx_swarm *s)
@@ -286,8 +339,10 @@ void enx_swarm_start(enx_swarm *s)
     if (swarm_is_over(s)) return;
     if (!s->is_opened) open_job(s);
     if (!s->is_gated) gate(s);
-    if (s->has_plan) swarm_create_tasks(s);
-    else if (s->item_count > 0 && !s->is_stopped) start_plan(s);
+    if (s->has_plan) {
+        if (s->items[s->item_count].work != WORK_NONE) swarm_write_plan_goal(s);
+        swarm_create_tasks(s);
+    } else if (s->options.item_count > 0 && !s->is_stopped) start_plan(s);
     swarm_flush(s);
     if (!swarm_is_over(s)) reissue(s);
     settle_reported(s);
@@ -347,6 +402,7 @@ static void settle(enx_swarm *s, uint32_t call, const enx_call_report *report)
                .report = *report,
     };
     if ((unsigned)report->status >= ENX_CALL_LOST) record.report.status = ENX_CALL_ERROR;
+    if (entry->state == CALL_OPEN && report->status == ENX_CALL_OK) swarm_time_call(s, call);
     if (!report->answer) record.report.answer_bytes = 0;
     swarm_emit(s, record);
     swarm_decide(s, item);
@@ -382,6 +438,8 @@ uint64_t enx_swarm_wake_us(const enx_swarm *s)
     uint64_t wake_us = UINT64_MAX;
     if (swarm_is_over(s) || !s->is_started) return wake_us;
     if (s->open_first != SWARM_NONE) wake_us = s->calls[s->open_first].deadline_us;
+    const uint64_t hedge_us = swarm_hedge_us(s);
+    if (hedge_us < wake_us) wake_us = hedge_us;
     const uint64_t end_us =
         s->options.caps.time_us ? s->start_us + s->options.caps.time_us : UINT64_MAX;
     return end_us < wake_us ? end_us : wake_us;
@@ -404,13 +462,28 @@ enx_status enx_swarm_error(const enx_swarm *s, enx_report *report)
     return s->error;
 }
 
+uint32_t enx_swarm_assembly(const enx_swarm *s)
+{
+    const bool has = s->is_delivering && s->stage_count > 0 &&
+                     s->stages[s->stage_count - 1].plan == &s->last_stage;
+    return has ? s->stages[s->stage_count - 1].first : ENX_SWARM_ITEMS_MAX;
+}
+
+const char *enx_swarm_class_of(const enx_swarm *s, uint32_t item, bool *is_last)
+{
+    ENX_CHECK(item < s->item_count);
+    const swarm_item *at = &s->items[item];
+    *is_last = at->stage == SWARM_NONE || s->stages[at->stage].plan->is_last;
+    return at->task_class ? at->task_class->name : "";
+}
+
 enx_swarm_answer enx_swarm_result(const enx_swarm *s, uint32_t item)
 {
     ENX_CHECK(item < s->item_count);
     const swarm_item *at = &s->items[item];
     enx_swarm_answer  answer = {
          .state = at->state,
-         .answer = at->input,
+         .answer = swarm_input(s, at),
          .reason = at->reason,
          .note = swarm_text_get(s, at->note),
          .model = at->answer_model,
@@ -449,6 +522,9 @@ enx_swarm_summary enx_swarm_summary_get(const enx_swarm *s)
         .has_plan = s->has_plan,
         .plan = s->plan,
         .given = s->options.given,
+        .is_goal = s->options.is_goal,
+        .round = s->round,
+        .task_count = s->item_count,
         .escalated = s->escalated,
         .has_certificate = s->is_certified,
         .certificate = s->claim,

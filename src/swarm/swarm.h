@@ -22,6 +22,7 @@
 
 #include "swarm/assemble.h"
 #include "swarm/budget.h"
+#include "swarm/graph.h"
 #include "swarm/plan.h"
 #include "swarm/ports.h"
 
@@ -29,8 +30,12 @@ enum {
     ENX_SWARM_ATTEMPTS_MAX = 16,
     ENX_SWARM_PLAN_TRIES = 3,
     ENX_SWARM_GATE_ITEMS = 4,
+    ENX_SWARM_GATE_BYTES = 2048, /* of inputs of a goal, for one such item */
+    ENX_SWARM_ROUNDS_MAX = 3,    /* plans for a goal */
     ENX_SWARM_ITEM_BYTES = 1 << 20,
 };
+
+#define ENX_SWARM_HEDGE_SHARE_MAX 0.5
 
 typedef enum enx_swarm_mode {
     ENX_SWARM_MODE_SWARM,
@@ -45,7 +50,9 @@ typedef struct enx_swarm_options {
     enx_swarm_mode    mode;
     const enx_roster *roster; /* exactly one lead, one scout at most; see enx_swarm_open */
     const enx_ports  *ports;
-    const char       *goal;  /* the user's words */
+    const char       *goal;    /* the user's words */
+    bool              is_goal; /* items are inputs of a goal, whose plan says what the tasks are */
+    const char       *graph;   /* of a goal: its plan as JSON; NULL: the lead writes one */
     const enx_class  *given; /* class of all items; NULL: the lead's plan says what is to be done */
     const enx_span   *items; /* [item_count] */
     uint32_t          item_count;
@@ -60,6 +67,8 @@ typedef struct enx_swarm_options {
     uint32_t gate_items_min;     /* 0: ENX_SWARM_GATE_ITEMS; 1: never single for that reason */
     uint32_t attempts_max;       /* calls for one role of one task; 0: 3 */
     uint64_t call_timeout_us;    /* 0: 120 s */
+    double   hedge_share;        /* of all calls that may be second ones for late tasks of models
+                                    that are elsewhere; 0: none */
     size_t   item_bytes_max;     /* longer texts are returned; 0: ENX_SWARM_ITEM_BYTES */
     uint64_t seed;               /* of the audits' permutation; 0: ports->random_u64 */
     bool     refuse_over_budget; /* a plan whose worst case is above caps.usd_nano */
@@ -85,6 +94,18 @@ void                    enx_swarm_close(enx_swarm **swarm);
  * ENX_NOMEM. */
 ENX_MUST_USE enx_status enx_swarm_replay(enx_swarm *swarm, const enx_record *record,
                                          enx_report *report);
+
+/* What a job of a given class, or of restoring, will cost before anything of it is done. */
+typedef struct enx_swarm_forecast {
+    uint32_t tasks;
+    uint64_t calls;         /* one a task */
+    uint64_t usd_nano;      /* of these, at most */
+    uint64_t calls_most;    /* with every check that asks a model, and every task going up */
+    uint64_t usd_nano_most; /* of these; failed calls that are tried again come on top */
+} enx_swarm_forecast;
+
+/* Before the start.  The bounds are those that calls would reserve. */
+enx_swarm_forecast enx_swarm_forecast_get(const enx_swarm *swarm);
 
 /* Once, after open and replay. */
 void enx_swarm_start(enx_swarm *swarm);
@@ -136,6 +157,12 @@ typedef struct enx_swarm_answer {
     bool           was_wrong;   /* by that audit; the answer is then the lead's */
 } enx_swarm_answer;
 
+/* The task that makes the answer to a goal; ENX_SWARM_ITEMS_MAX: there is none, the answers of the
+ * last stages are put one after the other. */
+uint32_t    enx_swarm_assembly(const enx_swarm *swarm);
+/* The class of a task; is its answer of a last stage? */
+const char *enx_swarm_class_of(const enx_swarm *swarm, uint32_t item, bool *is_last);
+
 enx_swarm_answer enx_swarm_result(const enx_swarm *swarm, uint32_t item);
 
 /* Counters of one model, kept up to date: O(1). */
@@ -167,6 +194,9 @@ typedef struct enx_swarm_summary {
     bool                  has_plan;
     enx_plan              plan;  /* of a job without `given` */
     const enx_class      *given; /* of the options */
+    bool                  is_goal;
+    uint32_t              round; /* of a goal: plans accepted so far */
+    uint32_t              task_count;
     uint32_t              tasks[ENX_TASK_STATE_COUNT];
     uint32_t              escalated;
     bool                  has_certificate;

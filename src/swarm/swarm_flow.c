@@ -44,8 +44,8 @@ static void put_text(enx_record *record, const char *text, size_t size_bytes)
     record->text_bytes = size_bytes;
 }
 
-static void emit_note(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_reason reason,
-                      const char *note)
+void swarm_emit_note(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_reason reason,
+                     const char *note)
 {
     enx_record record = record_of(s, item, kind);
     record.reason = reason;
@@ -77,6 +77,11 @@ static void end_job(enx_swarm *s, enx_record_kind kind, enx_reason reason, const
     emit_job(s, kind, reason, note);
     if (s->is_stopped) return;
     s->end_us = s->ports.now_us(s->ports.self);
+}
+
+void swarm_fail(enx_swarm *s, enx_reason reason, const char *note)
+{
+    end_job(s, ENX_RECORD_JOB_FAILED, reason, note);
 }
 
 /* A task of a class that must not fail did. */
@@ -172,13 +177,13 @@ static void route(enx_swarm *s, uint32_t item, const swarm_call *entry)
         record.model = s->lead;
     if (!enx_plan_wants_language(&s->plan, entry->language)) {
         snprintf(note, sizeof note, "the plan leaves out %s", entry->language);
-        emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NOT_ASKED, note);
+        swarm_emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NOT_ASKED, note);
     } else if (record.model == SWARM_NONE) {
         snprintf(note, sizeof note, "no worker knows %s", entry->language);
-        emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NO_WORKER, note);
+        swarm_emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NO_WORKER, note);
     } else if (record.kinds == 0) {
-        accept_text(s, item, ENX_REASON_UNDAMAGED, s->items[item].input.text,
-                    s->items[item].input.size_bytes);
+        accept_text(s, item, ENX_REASON_UNDAMAGED, swarm_input(s, &s->items[item]).text,
+                    swarm_input(s, &s->items[item]).size_bytes);
     } else {
         swarm_emit(s, record);
     }
@@ -246,7 +251,7 @@ static void fall_back(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_rea
                       const char *note)
 {
     if (s->items[item].has_kept) accept_kept(s, item, ENX_REASON_KEPT_WORKER);
-    else emit_note(s, item, kind, reason, note);
+    else swarm_emit_note(s, item, kind, reason, note);
 }
 
 /* Of two answers that passed their checks, the one that is less likely wrong.  Where a certificate
@@ -310,40 +315,77 @@ static bool is_blank(const enx_span *span)
     return true;
 }
 
+/* Created, and over at once where there is nothing to do, or too much. */
+void swarm_emit_created(enx_swarm *s, uint32_t item, const char *text, size_t size_bytes)
+{
+    char       note[NOTE_BYTES];
+    enx_record record = record_of(s, item, ENX_RECORD_TASK_CREATED);
+    put_text(&record, text, size_bytes);
+    swarm_emit(s, record);
+    const swarm_item *at = &s->items[item];
+    const enx_span    input = swarm_input(s, at);
+    if (s->is_stopped || at->state != ENX_TASK_OPEN) return;
+    if (is_blank(&input) && (at->task_class->schema || s->options.is_goal)) {
+        swarm_emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_BLANK, "");
+    } else if (is_blank(&input)) {
+        accept_text(s, item, ENX_REASON_BLANK, input.text, input.size_bytes);
+    } else if (input.size_bytes > s->options.item_bytes_max) {
+        snprintf(note, sizeof note, "%zu bytes, at most %zu", input.size_bytes,
+                 s->options.item_bytes_max);
+        swarm_emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_TOO_LONG, note);
+    }
+}
+
 void swarm_create_tasks(enx_swarm *s)
 {
+    if (s->options.is_goal) {
+        swarm_create_stages(s);
+        return;
+    }
     for (uint32_t i = 0; i < s->item_count && !s->is_stopped; i++) {
         const swarm_item *at = &s->items[i];
-        if (!at->is_created) swarm_emit(s, record_of(s, i, ENX_RECORD_TASK_CREATED));
-        if (at->state != ENX_TASK_OPEN || at->call != SWARM_NONE) continue;
-        if (is_blank(&at->input) && at->task_class->schema) {
-            emit_note(s, i, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_BLANK, "");
-        } else if (is_blank(&at->input)) {
-            accept_text(s, i, ENX_REASON_BLANK, at->input.text, at->input.size_bytes);
-        } else if (at->input.size_bytes > s->options.item_bytes_max) {
-            char note[NOTE_BYTES];
-            snprintf(note, sizeof note, "%zu bytes, at most %zu", at->input.size_bytes,
-                     s->options.item_bytes_max);
-            emit_note(s, i, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_TOO_LONG, note);
-        }
+        if (!at->is_created) swarm_emit_created(s, i, "", 0);
     }
 }
 
 /* What one call for a task may cost. */
+static uint64_t price_of(const enx_swarm *s, const enx_class *c, enx_role role, uint32_t model,
+                         size_t input_bytes, const char *input)
+{
+    enx_call        call = { .role = role,
+                             .model = model,
+                             .goal = s->options.goal,
+                             .what = c->name,
+                             .task_class = c,
+                             .input = input,
+                             .input_bytes = input_bytes };
+    enx_reservation bound;
+    swarm_bound_call(s, &call, &bound);
+    return bound.usd_nano;
+}
+
 static uint64_t price_of_call(const enx_swarm *s, uint32_t item, enx_role role, uint32_t model)
 {
     static const enx_class restore = { .name = "restore", .is_scouted = true };
     const enx_class       *c = s->options.given ? s->options.given : &restore;
-    enx_call               call = { .role = role,
-                                    .model = model,
-                                    .goal = s->options.goal,
-                                    .what = c->name,
-                                    .task_class = c,
-                                    .input = s->items[item].input.text,
-                                    .input_bytes = s->items[item].input.size_bytes };
-    enx_reservation        bound;
-    swarm_bound_call(s, &call, &bound);
-    return bound.usd_nano;
+    const enx_span         input = swarm_input(s, &s->items[item]);
+    return price_of(s, c, role, model, input.size_bytes, input.text);
+}
+
+/* Without the text only its length can be gone by: a token a byte. */
+uint64_t swarm_price_of_class(enx_swarm *s, const enx_class *c, size_t input_bytes)
+{
+    uint64_t dearest = 0;
+    void (*const measure)(void *, enx_call *) = s->ports.measure;
+    s->ports.measure = NULL;
+    for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
+        const enx_duty duty = s->options.roster->models[m].duty;
+        if (duty != (c->is_leads ? ENX_DUTY_LEAD : ENX_DUTY_WORKER)) continue;
+        const uint64_t price = price_of(s, c, ENX_ROLE_WORK, m, input_bytes, "");
+        if (price > dearest) dearest = price;
+    }
+    s->ports.measure = measure;
+    return dearest;
 }
 
 static uint64_t add_saturating(uint64_t a, uint64_t b)
@@ -368,6 +410,54 @@ static uint64_t worst_case(const enx_swarm *s)
         sum = add_saturating(sum, dearest);
     }
     return sum;
+}
+
+/* Paid checks of a task, each once. */
+static void add_checks(const enx_swarm *s, uint32_t item, const enx_class *c, uint32_t worker,
+                       enx_swarm_forecast *f)
+{
+    for (uint32_t i = 0; i < c->check_count; i++) {
+        const enx_check_kind kind = c->checks[i].kind;
+        if (enx_check_kind_kin(kind) != ENX_CHECK_KIN_CALL) continue;
+        const uint32_t model = kind == ENX_CHECK_SECOND     ? worker
+                               : kind == ENX_CHECK_VERIFIER ? s->verifier
+                                                            : s->lead;
+        const uint32_t votes = c->checks[i].max ? c->checks[i].max : ENX_VOTES_MAX;
+        const uint32_t calls = kind == ENX_CHECK_SECOND ? votes - 1 : 1;
+        const enx_role role = kind == ENX_CHECK_SECOND ? ENX_ROLE_SECOND : ENX_ROLE_VERIFY;
+        f->calls_most += calls;
+        f->usd_nano_most += calls * price_of_call(s, item, role, model);
+    }
+}
+
+enx_swarm_forecast swarm_forecast(const enx_swarm *s)
+{
+    enx_swarm_forecast f = { .tasks = s->item_count };
+    const enx_class   *c = s->options.given;
+    for (uint32_t i = 0; i < s->item_count; i++) {
+        const uint32_t worker = swarm_worker_for(s, c ? c->specialty : NULL, i);
+        const bool     is_leads = s->options.mode == ENX_SWARM_MODE_LEAD || worker == SWARM_NONE;
+        const uint64_t first = price_of_call(s, i, is_leads ? ENX_ROLE_LEAD : ENX_ROLE_WORK,
+                                             is_leads ? s->lead : worker);
+        f.calls++;
+        f.usd_nano += first;
+        f.calls_most++;
+        f.usd_nano_most += first;
+        if (is_leads) continue;
+        if (c) add_checks(s, i, c, worker, &f);
+        if (s->lead == SWARM_NONE || s->options.mode != ENX_SWARM_MODE_SWARM) continue;
+        f.calls_most++;
+        f.usd_nano_most += price_of_call(s, i, ENX_ROLE_LEAD, s->lead);
+    }
+    return f;
+}
+
+bool swarm_is_approved(enx_swarm *s, const char *plan, uint32_t task_count, uint64_t usd_nano)
+{
+    if (!s->ports.approve || s->ports.approve(s->ports.self, plan, task_count, usd_nano))
+        return true;
+    swarm_end_partial(s, ENX_REASON_CANCELED, "the plan was not approved");
+    return false;
 }
 
 /* Money is all that speaks for one model where both could do the work. */
@@ -399,23 +489,29 @@ static enx_status judge_plan(const enx_swarm *s, const enx_plan *plan, enx_repor
     return enx_plan_validate(&judged, &limits, report);
 }
 
+void swarm_give_up_call(enx_swarm *s, uint32_t call, enx_reason reason)
+{
+    const swarm_call *entry = &s->calls[call];
+    swarm_emit(s, (enx_record){
+                      .kind = ENX_RECORD_CALL_LOST,
+                      .call_id = swarm_call_id(s, call),
+                      .task_id = swarm_task_id(s, entry->item),
+                      .role = entry->reserved.role,
+                      .model = entry->reserved.model,
+                      .attempt = entry->attempt,
+                      .reason = reason,
+                  });
+}
+
 void swarm_end_partial(enx_swarm *s, enx_reason reason, const char *note)
 {
     while (s->open_first != SWARM_NONE && !s->is_stopped)
-        swarm_emit(s, (enx_record){
-                          .kind = ENX_RECORD_CALL_LOST,
-                          .call_id = swarm_call_id(s, s->open_first),
-                          .task_id = swarm_task_id(s, s->calls[s->open_first].item),
-                          .role = s->calls[s->open_first].reserved.role,
-                          .model = s->calls[s->open_first].reserved.model,
-                          .attempt = s->calls[s->open_first].attempt,
-                          .reason = reason,
-                      });
+        swarm_give_up_call(s, s->open_first, reason);
     end_job(s, ENX_RECORD_JOB_PARTIAL, reason, note);
 }
 
 /* The plan is good: record it, leave single-mode decisions to it, create its tasks. */
-static void take_plan(enx_swarm *s, const char *json, bool is_single)
+void swarm_take_plan(enx_swarm *s, const char *json, bool is_single)
 {
     if (is_single && !s->is_single && s->options.mode == ENX_SWARM_MODE_SWARM)
         swarm_emit(s, (enx_record){ .kind = ENX_RECORD_GATED,
@@ -435,17 +531,22 @@ void swarm_accept_plan(enx_swarm *s, const enx_plan *plan)
     enx_status status = judge_plan(s, plan, &report);
     if (status != ENX_OK) end_job(s, ENX_RECORD_JOB_FAILED, ENX_REASON_PLAN_REFUSED, report.text);
     else if ((status = enx_plan_to_json(plan, &json)) != ENX_OK) swarm_stop(s, status, &report);
-    else take_plan(s, enx_buf_text(&json), plan->is_single);
+    else swarm_take_plan(s, enx_buf_text(&json), plan->is_single);
     enx_buf_deinit(&json);
 }
 
-void swarm_take_given(enx_swarm *s) { take_plan(s, "", false); }
+void swarm_take_given(enx_swarm *s)
+{
+    const enx_swarm_forecast f = swarm_forecast(s);
+    if (swarm_is_approved(s, "", f.tasks, f.usd_nano_most)) swarm_take_plan(s, "", false);
+}
 
 void swarm_write_plan_goal(enx_swarm *s)
 {
     const char *refusal = swarm_text_get(s, s->plan_refusal);
     enx_buf_clear(&s->plan_goal);
     enx_status status = enx_buf_append_text(&s->plan_goal, s->options.goal);
+    if (status == ENX_OK && s->options.is_goal) status = swarm_append_digest(s, &s->plan_goal);
     if (status == ENX_OK && *refusal)
         status = enx_buf_printf(&s->plan_goal, "\nThe last plan was refused: %s", refusal);
     if (status == ENX_OK) return;
@@ -458,12 +559,41 @@ void swarm_ask_plan(enx_swarm *s)
 {
     const char *refusal = swarm_text_get(s, s->plan_refusal);
     if (s->plan_tries >= ENX_SWARM_PLAN_TRIES) {
-        if (s->is_single) take_plan(s, "", true);
+        if (s->options.is_goal)
+            swarm_take_plan(s, s->round ? "{\"mode\":\"deliver\"}" : "", !s->round);
+        else if (s->is_single) swarm_take_plan(s, "", true);
         else end_job(s, ENX_RECORD_JOB_FAILED, ENX_REASON_PLAN_REFUSED, refusal);
         return;
     }
     swarm_write_plan_goal(s);
     if (!s->is_stopped) swarm_enqueue(s, s->item_count, ENX_ROLE_PLAN, s->lead);
+}
+
+/* A plan for a goal; a refusal goes back to the lead. */
+static void decide_graph(enx_swarm *s)
+{
+    const swarm_call *entry = &s->calls[s->items[s->item_count].call];
+    const char       *text = swarm_text_get(s, entry->answer);
+    enx_report        report = { 0 };
+    enx_graph        *graph = NULL;
+    enx_status        status = ENX_AGAIN;
+    if (entry->status != ENX_CALL_OK)
+        enx_report_set(&report, ENX_AGAIN, __FILE__, __LINE__, "plan: the call was %s: %s",
+                       enx_call_status_text(entry->status), swarm_text_get(s, entry->error));
+    else status = enx_graph_open(&graph, text, entry->answer.size_bytes, &report);
+    uint32_t task_count = 0;
+    uint64_t usd_nano = 0;
+    if (status == ENX_OK) status = swarm_judge_graph(s, graph, &task_count, &usd_nano, &report);
+    if (status != ENX_OK) {
+        swarm_emit_note(s, s->item_count, ENX_RECORD_PLAN_REFUSED, ENX_REASON_PLAN_REFUSED,
+                        report.text);
+        if (!swarm_is_over(s)) swarm_ask_plan(s);
+    } else if (enx_graph_mode_get(graph) == ENX_GRAPH_ASK_USER) {
+        swarm_end_partial(s, ENX_REASON_ASKS, enx_graph_why(graph));
+    } else if (swarm_is_approved(s, text, task_count, usd_nano)) {
+        swarm_take_plan(s, text, enx_graph_mode_get(graph) == ENX_GRAPH_SINGLE);
+    }
+    enx_graph_close(&graph);
 }
 
 static void decide_plan(enx_swarm *s)
@@ -479,10 +609,11 @@ static void decide_plan(enx_swarm *s)
     else status = enx_plan_parse(&plan, text, entry->answer.size_bytes, &report);
     if (status == ENX_OK) status = judge_plan(s, &plan, &report);
     if (status == ENX_OK) {
-        take_plan(s, text, plan.is_single);
+        swarm_take_plan(s, text, plan.is_single);
         return;
     }
-    emit_note(s, s->item_count, ENX_RECORD_PLAN_REFUSED, ENX_REASON_PLAN_REFUSED, report.text);
+    swarm_emit_note(s, s->item_count, ENX_RECORD_PLAN_REFUSED, ENX_REASON_PLAN_REFUSED,
+                    report.text);
     if (!swarm_is_over(s)) swarm_ask_plan(s);
 }
 
@@ -490,10 +621,12 @@ void swarm_decide(enx_swarm *s, uint32_t item)
 {
     const swarm_item *at = &s->items[item];
     if (at->work != WORK_REPORTED || swarm_is_over(s)) return;
+    if (at->hedge != SWARM_NONE) swarm_give_up_call(s, at->hedge, ENX_REASON_HEDGED);
     switch (at->role) {
     case ENX_ROLE_PLAN:
-        decide_plan(s);
-        break;
+        if (s->options.is_goal) decide_graph(s);
+        else decide_plan(s);
+        return;
     case ENX_ROLE_SCOUT:
         decide_scout(s, item);
         break;
@@ -515,6 +648,7 @@ void swarm_decide(enx_swarm *s, uint32_t item)
     case ENX_ROLE_COUNT:
         break;
     }
+    if (!swarm_is_over(s) && s->items[item].state != ENX_TASK_OPEN) swarm_unlock(s, item);
 }
 
 /* ---- dispatch ------------------------------------------------------------------------------ */
@@ -532,7 +666,8 @@ void swarm_bound_call(const enx_swarm *s, enx_call *call, enx_reservation *reser
     const uint64_t goal_bytes =
         strlen(call->goal) + (c ? enx_class_words_bytes(c) : 0) + call->answer_bytes;
     uint64_t out = ANSWER_TOKENS_PER_BYTE * (uint64_t)call->input_bytes + ANSWER_TOKENS_MORE;
-    if (call->role == ENX_ROLE_PLAN) out = ENX_PLAN_TOKENS_MAX;
+    if (call->role == ENX_ROLE_PLAN)
+        out = s->options.is_goal ? ENX_GRAPH_TOKENS_MAX : ENX_PLAN_TOKENS_MAX;
     if (call->role == ENX_ROLE_SCOUT) out = SCOUT_TOKENS_OUT;
     if (c) out = call->role == ENX_ROLE_VERIFY ? VERIFY_TOKENS_OUT : enx_class_answer_tokens(c);
     out += model->thinking_tokens;
@@ -556,12 +691,12 @@ void swarm_bound_call(const enx_swarm *s, enx_call *call, enx_reservation *reser
     call->reserved_usd_nano = reservation->usd_nano;
 }
 
-/* Record the intent for the head of a queue; false: the budget does not allow it now. */
-static bool issue(enx_swarm *s, uint32_t item)
+bool swarm_issue(enx_swarm *s, uint32_t item)
 {
     const swarm_item *at = &s->items[item];
+    const bool        is_hedge = at->work == WORK_CALLED;
     swarm_call        entry = { .item = item,
-                                .attempt = at->attempt + 1,
+                                .attempt = at->attempt + !is_hedge,
                                 .reserved = { .model = at->model, .role = at->role },
                                 .deadline_us =
                                     s->ports.now_us(s->ports.self) + s->options.call_timeout_us };
@@ -593,9 +728,10 @@ static void issue_all(enx_swarm *s)
 {
     for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
         const swarm_model *model = &s->models[m];
+        if (s->options.hedge_share > 0) swarm_hedge(s, m);
         while (model->queue.count && model->in_flight < s->options.roster->models[m].slots &&
                !s->is_stopped)
-            if (!issue(s, model->queue.first)) break;
+            if (!swarm_issue(s, model->queue.first)) break;
     }
 }
 
@@ -615,7 +751,10 @@ static void give_up_one(enx_swarm *s, uint32_t item)
     }
     swarm_dequeue(s, item);
     if (at->role == ENX_ROLE_AUDIT) s->is_audit_stopped = true;
-    else swarm_set_state(s, item, ENX_TASK_RETURNED);
+    else {
+        swarm_set_state(s, item, ENX_TASK_RETURNED);
+        swarm_unlock(s, item);
+    }
 }
 
 static bool give_up_heads(enx_swarm *s)
@@ -843,7 +982,7 @@ void swarm_pump(enx_swarm *s)
         if (s->open_count > 0) break; /* a report, or the clock, goes on from here */
         if (give_up_heads(s)) continue;
         if (s->tasks[ENX_TASK_OPEN] > 0) break;
-        if (!relate(s) && !certify(s)) finish(s);
+        if (!relate(s) && !swarm_next_round(s) && !certify(s)) finish(s);
     }
     swarm_flush(s);
 }

@@ -35,6 +35,30 @@ void swarm_escalate_or(enx_swarm *s, uint32_t item, enx_record_kind otherwise, e
 void swarm_accept_call(enx_swarm *s, uint32_t item, enx_reason reason, uint32_t call,
                        double error_chance);
 
+/* A record about a task, with a sentence. */
+void swarm_emit_note(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_reason reason,
+                     const char *note);
+/* Created, with an input that is made of answers, or "". */
+void swarm_emit_created(enx_swarm *s, uint32_t item, const char *text, size_t size_bytes);
+/* Record a plan, leave single-mode decisions to it, create its tasks. */
+void swarm_take_plan(enx_swarm *s, const char *json, bool is_single);
+
+/* A task of a goal has ended: create those that waited for it. */
+void                    swarm_unlock(enx_swarm *s, uint32_t item);
+/* Create all that wait for nothing any more. */
+void                    swarm_create_stages(enx_swarm *s);
+/* What the lead is told beside the goal: numbers, and words of ours. */
+ENX_MUST_USE enx_status swarm_append_digest(const enx_swarm *s, enx_buf *out);
+/* Can the plan be done here, within the budget?  Its tasks, and what one call for each costs at
+ * most. ENX_INVALID, ENX_LIMIT, ENX_BUDGET, or what the port `admit` says. */
+ENX_MUST_USE enx_status swarm_judge_graph(enx_swarm *s, const enx_graph *graph,
+                                          uint32_t *task_count, uint64_t *usd_nano,
+                                          enx_report *report);
+/* What a task of a class may cost at the dearest that may do it. */
+uint64_t                swarm_price_of_class(enx_swarm *s, const enx_class *c, size_t input_bytes);
+/* All tasks of a goal have ended: ask for more, or deliver.  True: there is more work to do. */
+bool                    swarm_next_round(enx_swarm *s);
+
 /* Create the tasks that the accepted plan has and that are not created yet. */
 void swarm_create_tasks(enx_swarm *s);
 
@@ -47,14 +71,33 @@ void swarm_write_plan_goal(enx_swarm *s);
 /* The class is given: nothing is to be planned. */
 void swarm_take_given(enx_swarm *s);
 
+/* Does the user want it?  If not, the job ends. */
+bool swarm_is_approved(enx_swarm *s, const char *plan, uint32_t task_count, uint64_t usd_nano);
+enx_swarm_forecast swarm_forecast(const enx_swarm *s);
+
 /* Would the workers cost as much as the lead alone, one call a task? */
 bool swarm_is_dear(const enx_swarm *s);
 
 /* Judge and record a plan that is given. */
 void swarm_accept_plan(enx_swarm *s, const enx_plan *plan);
 
+/* Record the intent of a call for a task: queued work, or a second call for work that is late.
+ * False: the budget does not allow it now. */
+bool     swarm_issue(enx_swarm *s, uint32_t item);
+/* Wait for an open call no longer. */
+void     swarm_give_up_call(enx_swarm *s, uint32_t call, enx_reason reason);
+/* Learn from an open call that is answered now how long a model takes. */
+void     swarm_time_call(enx_swarm *s, uint32_t call);
+/* Make second calls for the late ones of a model, as far as slots, budget and their share allow. */
+void     swarm_hedge(enx_swarm *s, uint32_t model);
+/* When the next call will be late; UINT64_MAX: none that could be hedged. */
+uint64_t swarm_hedge_us(const enx_swarm *s);
+
 /* Start every call that slots and budget allow; certify and end the job when all is done. */
 void swarm_pump(enx_swarm *s);
+
+/* End for good. */
+void swarm_fail(enx_swarm *s, enx_reason reason, const char *note);
 
 /* End as partial: give up what runs, return what is not finished. */
 void swarm_end_partial(enx_swarm *s, enx_reason reason, const char *note);

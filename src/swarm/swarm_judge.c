@@ -40,7 +40,7 @@ static enx_reason judge_flags(const enx_swarm *s, uint32_t item, uint32_t call,
 {
     const swarm_call *entry = &s->calls[call];
     uint32_t          flags = entry->flags & ENX_FLAGS_RED;
-    if (entry->answer.size_bytes == 0 && s->items[item].input.size_bytes > 0)
+    if (entry->answer.size_bytes == 0 && swarm_input(s, &s->items[item]).size_bytes > 0)
         flags |= ENX_FLAG_EMPTY;
     note[0] = '\0';
     if (flags) describe_flags(flags, note);
@@ -179,7 +179,9 @@ static void judge_candidate(enx_swarm *s, uint32_t item, uint32_t first, double 
     for (uint32_t i = first; failed == ENX_REASON_NONE && i < c->check_count; i++) {
         const enx_check    *check = &c->checks[i];
         const enx_check_kin kin = enx_check_kind_kin(check->kind);
-        if (kin == ENX_CHECK_KIN_CALL && ask_opinion(s, item, check->kind)) return;
+        const bool is_cheap = kin == ENX_CHECK_KIN_CALL && enx_budget_is_tight(&s->budget);
+        if (is_cheap) accepted = ENX_REASON_CHEAP;
+        else if (kin == ENX_CHECK_KIN_CALL && ask_opinion(s, item, check->kind)) return;
         if (kin == ENX_CHECK_KIN_SCORE && error_chance > doubt_above(s, &s->items[item], check)) {
             snprintf(note, sizeof note, "error chance %.3f", error_chance);
             accepted = ENX_REASON_LOW_CONFIDENCE;

@@ -30,7 +30,8 @@
  *
  * (1) tasks[state] counts the tasks in each state.
  * (2) A task is in the queue of exactly one model when its work is QUEUED, else in none.
- * (3) A task has at most one open call, and then its work is CALLED; call ids never repeat.
+ * (3) A task has at most one open call, and one more that hedges it; then its work is CALLED.  Call
+ *     ids never repeat.
  * (4) in_flight of a model = its open calls <= its slots.
  * (5) reserved and unknown of the ledger are the sums over calls without result, and no cap is
  *     passed while calls keep to what they reserved.
@@ -94,6 +95,12 @@ static enx_status intern(enx_swarm *s, uint32_t item, const char *bytes, size_t 
     return ENX_OK;
 }
 
+enx_span swarm_input(const enx_swarm *s, const swarm_item *at)
+{
+    if (!at->is_made) return at->input;
+    return (enx_span){ swarm_text_get(s, at->made), at->made.size_bytes };
+}
+
 /* ---- queues and lists ---------------------------------------------------------------------- */
 
 void swarm_enqueue(enx_swarm *s, uint32_t item, enx_role role, uint32_t model)
@@ -152,6 +159,9 @@ static void unlink_open(enx_swarm *s, uint32_t call)
 
 void swarm_set_state(enx_swarm *s, uint32_t item, enx_task_state state)
 {
+    const bool was_open = s->items[item].state == ENX_TASK_OPEN;
+    if (s->items[item].stage != SWARM_NONE)
+        s->stages[s->items[item].stage].open += (state == ENX_TASK_OPEN) - was_open;
     if (item != s->item_count) {
         s->tasks[s->items[item].state]--;
         s->tasks[state]++;
@@ -207,7 +217,9 @@ static enx_status apply_intent(enx_swarm *s, uint32_t item, const enx_record *re
     swarm_item *at = &s->items[item];
     uint32_t    lead;
     double      chance;
-    if (record->call_id != swarm_call_id(s, s->call_count) || at->work == WORK_CALLED)
+    const bool  is_hedge = at->work == WORK_CALLED;
+    if (record->call_id != swarm_call_id(s, s->call_count) ||
+        (is_hedge && (at->hedge != SWARM_NONE || at->role != record->role)))
         return ENX_FAIL(report, FORMAT,
                         "record %" PRIu64 ": intent of call %" PRIu64 " cannot follow", record->seq,
                         record->call_id);
@@ -226,11 +238,16 @@ static enx_status apply_intent(enx_swarm *s, uint32_t item, const enx_record *re
         .reserved = { record->reserved_usd_nano, record->reserved_tokens, record->model,
                       record->role },
     };
-    at->work = WORK_CALLED;
-    at->role = record->role;
-    at->model = record->model;
-    at->attempt = record->attempt;
-    at->call = s->call_count;
+    if (is_hedge) {
+        at->hedge = s->call_count;
+    } else {
+        at->work = WORK_CALLED;
+        at->role = record->role;
+        at->model = record->model;
+        at->attempt = record->attempt;
+        at->call = s->call_count;
+    }
+    if (item == s->item_count) at->state = ENX_TASK_OPEN;
     if (record->role == ENX_ROLE_VERIFY && at->vote_count > 0)
         at->candidate = swarm_count_votes(s, at, &lead, &chance);
     enx_budget_reserve(&s->budget, &s->calls[s->call_count].reserved);
@@ -276,6 +293,24 @@ static void take_vote(const enx_swarm *s, swarm_item *at, uint32_t call)
     if (at->vote_count < ENX_VOTES_MAX) at->votes[at->vote_count++] = call;
 }
 
+/* An open call of a task has ended.  The first answer counts, an end without one only when no other
+ * call is left. */
+static void end_call(enx_swarm *s, uint32_t call, bool is_answer)
+{
+    swarm_item    *at = &s->items[s->calls[call].item];
+    const uint32_t other = call == at->hedge ? at->call : at->hedge;
+    if (at->work != WORK_CALLED) {
+        if (call == at->hedge) at->hedge = SWARM_NONE;
+    } else if (other == SWARM_NONE || is_answer) {
+        at->call = call;
+        at->hedge = other;
+        at->work = WORK_REPORTED;
+    } else {
+        at->call = other;
+        at->hedge = SWARM_NONE;
+    }
+}
+
 static enx_status apply_result(enx_swarm *s, const enx_record *record, swarm_texts *texts,
                                enx_report *report)
 {
@@ -299,9 +334,8 @@ static enx_status apply_result(enx_swarm *s, const enx_record *record, swarm_tex
     entry->state = CALL_SETTLED;
     if (!was_open) return ENX_OK; /* late: it settles the bill and nothing else */
     take_report(entry, got, texts);
-    swarm_item *at = &s->items[item];
-    take_vote(s, at, call);
-    if (at->call == call && at->work == WORK_CALLED) at->work = WORK_REPORTED;
+    take_vote(s, &s->items[item], call);
+    end_call(s, call, got->status != ENX_CALL_ERROR);
     return ENX_OK;
 }
 
@@ -320,20 +354,23 @@ static enx_status apply_lost(enx_swarm *s, const enx_record *record, swarm_text 
     entry->state = CALL_GIVEN_UP;
     entry->status = ENX_CALL_LOST;
     entry->error = why;
-    swarm_item *at = &s->items[entry->item];
-    if (at->call == call && at->work == WORK_CALLED) at->work = WORK_REPORTED;
+    end_call(s, call, false);
     return ENX_OK;
 }
 
 /* ---- records of tasks ---------------------------------------------------------------------- */
 
 /* The first call of a task: of the scout, a worker of its specialty, or else the lead. */
-static void apply_created(enx_swarm *s, uint32_t item)
+static void apply_created(enx_swarm *s, uint32_t item, swarm_text text)
 {
     swarm_item *at = &s->items[item];
     at->is_created = true;
     at->kinds = s->plan.kinds;
-    at->task_class = s->options.given ? s->options.given : &s->restore;
+    if (text.size_bytes) {
+        at->made = text;
+        at->is_made = true;
+    }
+    if (!at->task_class) at->task_class = s->options.given ? s->options.given : &s->restore;
     const uint32_t worker = swarm_worker_for(s, at->task_class->specialty, item);
     if (at->task_class->is_scouted && s->scout != SWARM_NONE)
         swarm_enqueue(s, item, ENX_ROLE_SCOUT, s->scout);
@@ -461,7 +498,7 @@ static enx_status apply_task(enx_swarm *s, uint32_t item, const enx_record *reco
     if (s->items[item].is_created == (record->kind == ENX_RECORD_TASK_CREATED))
         return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": task %u is created %s", record->seq,
                         record->task_id, s->items[item].is_created ? "twice" : "too late");
-    if (record->kind == ENX_RECORD_TASK_CREATED) apply_created(s, item);
+    if (record->kind == ENX_RECORD_TASK_CREATED) apply_created(s, item, text);
     else if (record->kind == ENX_RECORD_TASK_ROUTED) {
         if (s->items[item].work == WORK_CALLED || s->items[item].state != ENX_TASK_OPEN)
             return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": task %u cannot be routed",
@@ -478,11 +515,11 @@ static enx_status apply_task(enx_swarm *s, uint32_t item, const enx_record *reco
 
 static enx_status apply_opened(enx_swarm *s, const enx_record *record, enx_report *report)
 {
-    if (record->fingerprint != s->fingerprint || record->items != s->item_count)
+    if (record->fingerprint != s->fingerprint || record->items != s->options.item_count)
         return ENX_FAIL(report, INVALID,
                         "job %" PRIu64 " was opened with other input (%u tasks, "
                         "now %u), another goal or mode",
-                        record->job_id, record->items, s->item_count);
+                        record->job_id, record->items, s->options.item_count);
     s->is_opened = true;
     s->seed = record->seed;
     return ENX_OK;
@@ -507,6 +544,7 @@ static void make_restore(enx_swarm *s)
 
 static enx_status apply_plan(enx_swarm *s, const enx_record *record, enx_report *report)
 {
+    if (s->options.is_goal) return swarm_apply_graph(s, record, report);
     if (s->options.given) {
         s->plan = (enx_plan){ .kinds = ENX_KINDS_ALL, .escalate = true };
     } else if (record->text_bytes) {
@@ -667,6 +705,7 @@ enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t cal
 {
     const swarm_item *at = &s->items[entry->item];
     const bool        is_plan = entry->item == s->item_count;
+    const enx_span    input = swarm_input(s, at);
     const swarm_text  answer = judged_answer(s, at, entry->reserved.role);
     enx_call          call = {
                  .call_id = call_id,
@@ -675,11 +714,11 @@ enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t cal
                  .attempt = entry->attempt,
                  .role = entry->reserved.role,
                  .model = entry->reserved.model,
-                 .what = at->task_class ? at->task_class->name : enx_role_text(ENX_ROLE_PLAN),
+                 .what = at->task_class ? at->task_class->name : (s->options.is_goal ? "goal" : "plan"),
                  .task_class = at->task_class,
                  .goal = is_plan ? enx_buf_text(&s->plan_goal) : s->options.goal,
-                 .input = at->input.text,
-                 .input_bytes = at->input.size_bytes,
+                 .input = input.text,
+                 .input_bytes = input.size_bytes,
                  .answer = swarm_text_get(s, answer),
                  .answer_bytes = answer.size_bytes,
                  .level = at->level,

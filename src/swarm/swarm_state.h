@@ -10,7 +10,7 @@
 #include "swarm/swarm.h"
 
 #define SWARM_NONE UINT32_MAX
-enum { SWARM_BATCH = 64 };
+enum { SWARM_LATENCIES = 256, SWARM_BATCH = 64 };
 
 /* A zero-terminated text in the pool; offset 0 is the empty text. */
 typedef struct swarm_text {
@@ -25,7 +25,10 @@ typedef enum swarm_label { LABEL_NONE, LABEL_RIGHT, LABEL_WRONG } swarm_label;
 /* One task; the plan is a pseudo-task at index item_count. */
 typedef struct swarm_item {
     const enx_class *task_class; /* NULL: the plan */
+    uint32_t         stage;      /* of a goal, SWARM_NONE without */
     enx_span         input;
+    swarm_text       made; /* the input, where it is made of answers */
+    bool             is_made;
     enx_task_state   state;
     bool             is_created;
     swarm_work       work;
@@ -33,6 +36,7 @@ typedef struct swarm_item {
     uint32_t         model;
     uint32_t         attempt;   /* calls made in this role */
     uint32_t         call;      /* the latest, SWARM_NONE before */
+    uint32_t         hedge;     /* a second open call for the same work, or SWARM_NONE */
     uint32_t         candidate; /* the call whose answer is judged now, SWARM_NONE before */
     uint32_t         votes[ENX_VOTES_MAX]; /* [vote_count] calls that answered the task */
     uint32_t         vote_count;
@@ -88,11 +92,31 @@ typedef struct swarm_queue {
     uint32_t count;
 } swarm_queue;
 
+/* How long a model's calls take, to tell which are late. */
+typedef struct swarm_pace {
+    uint64_t latencies_us[SWARM_LATENCIES];
+    uint32_t count;   /* seen so far */
+    uint64_t late_us; /* nearly all are faster; 0: not known yet */
+    uint32_t next;    /* call that has not been looked at */
+} swarm_pace;
+
 typedef struct swarm_model {
     swarm_queue        queue;
     uint32_t           in_flight;
+    swarm_pace         pace;
     enx_swarm_progress counts; /* queued, running and line are filled on demand */
 } swarm_model;
+
+/* A stage of a goal and its tasks, which stand together. */
+typedef struct swarm_stage {
+    const enx_stage *plan;
+    uint32_t         first;
+    uint32_t         count;
+    uint32_t         open; /* not finished */
+    uint32_t         base; /* of the plan's stages: its needs count from here */
+} swarm_stage;
+
+enum { SWARM_STAGES_MAX = ENX_SWARM_ROUNDS_MAX * ENX_GRAPH_STAGES_MAX + 1 };
 
 /* A place in the certificate's population. */
 typedef struct swarm_rank {
@@ -121,6 +145,7 @@ struct enx_swarm {
     uint32_t              open_first;
     uint32_t              open_last;
     uint32_t              open_count;
+    uint32_t              hedges; /* made in this run */
     char                 *texts; /* the pool */
     size_t                texts_bytes;
     size_t                texts_capacity;
@@ -138,7 +163,13 @@ struct enx_swarm {
     enx_reason            gate_reason;
     bool                  has_plan;
     enx_plan              plan;
-    enx_class             restore; /* of the plan */
+    enx_graph            *graphs[ENX_SWARM_ROUNDS_MAX]; /* of a goal, [round] */
+    uint32_t              round;
+    swarm_stage           stages[SWARM_STAGES_MAX];
+    uint32_t              stage_count;
+    enx_stage             last_stage;    /* the assembly, or the lead's only task */
+    bool                  is_delivering; /* no stage comes any more */
+    enx_class             restore;       /* of the plan */
     enx_check             restore_checks[2];
     uint32_t              plan_tries; /* refused so far */
     swarm_text            plan_refusal;
@@ -185,6 +216,12 @@ void swarm_set_state(enx_swarm *s, uint32_t item, enx_task_state state);
 void     swarm_generate(enx_swarm *s, uint32_t call);
 /* The call of an entry, as ports see it; pointers live until the next change of the state. */
 enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t call_id);
+
+/* What a task works on; valid until the next change of the state. */
+enx_span                swarm_input(const enx_swarm *s, const swarm_item *at);
+/* A plan for a goal becomes stages and tasks.  ENX_FORMAT, ENX_LIMIT, ENX_NOMEM. */
+ENX_MUST_USE enx_status swarm_apply_graph(enx_swarm *s, const enx_record *record,
+                                          enx_report *report);
 
 /* The lead answers every task of the class itself. */
 bool     swarm_is_leads(const enx_swarm *s, const enx_class *task_class);

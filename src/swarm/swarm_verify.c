@@ -59,7 +59,9 @@ static enx_status verify_calls(const enx_swarm *s, enx_report *report)
         if (entry->state == CALL_OPEN) {
             open++;
             in_flight[entry->reserved.model]++;
-            HOLDS(3, s->items[entry->item].call == c && s->items[entry->item].work == WORK_CALLED);
+            const swarm_item *at = &s->items[entry->item];
+            HOLDS(3, at->call == c || at->hedge == c);
+            HOLDS(3, s->is_stopped || at->work == WORK_CALLED);
         }
         if (entry->state == CALL_SETTLED) continue;
         enx_budget_hold *hold = entry->is_unknown ? &unknown : &reserved;

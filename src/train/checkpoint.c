@@ -39,7 +39,7 @@ uint64_t trainer_recipe_hash(const enx_trainer *t)
 
 static void add_totals(enx_gguf_writer *w, const enx_trainer *t)
 {
-    const trainer_totals now = trainer_totals_now(t);
+    const enx_trainer_totals now = enx_trainer_totals_now(t);
     enx_gguf_add_u64(w, KEY("tokens"), now.tokens);
     enx_gguf_add_u64(w, KEY("targets"), now.targets);
     enx_gguf_add_u64(w, KEY("text_bytes"), now.text_bytes);
@@ -141,14 +141,14 @@ static enx_status load_all(enx_trainer *t, const enx_gguf *gguf, enx_report *rep
     return load_tensor(gguf, "checkpoint.moment2", t->moment2, count, report);
 }
 
-enx_status trainer_checkpoint_load(enx_trainer *trainer, enx_report *report)
+enx_status trainer_checkpoint_load(enx_trainer *trainer, const char *path, enx_report *report)
 {
     enx_file   file = { 0 };
     enx_gguf  *gguf = NULL;
-    enx_status status = enx_file_map(&file, trainer->checkpoint, report);
+    enx_status status = enx_file_map(&file, path, report);
     if (status == ENX_OK) status = enx_gguf_open(&gguf, file.bytes, file.size_bytes, report);
     if (status == ENX_OK) status = load_all(trainer, gguf, report);
-    if (status != ENX_OK) enx_report_wrap(report, "%s", trainer->checkpoint);
+    if (status != ENX_OK) enx_report_wrap(report, "%s", path);
     enx_gguf_close(&gguf);
     enx_file_unmap(&file);
     return status;

@@ -8,6 +8,7 @@
 #include "plat/file.h"
 #include "text/damage.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ enum {
     EXAMPLE_TOKENS_MAX = 1 << 16,
     FILL_TRIES = 2, /* examples that do not fit before a batch counts as full */
     LANGUAGE_BYTES_MAX = 24,
+    CHARACTER_BYTES_MAX = 4,
     RATIO_LINES = 2000,
 };
 
@@ -30,10 +32,13 @@ static const char *const fixed_controls[] = { "<|end|>",  "<|out|>",  "<|restore
 typedef struct source {
     const enx_recipe_source *recipe;
     enx_buf                  text;
-    uint32_t *starts; /* [line_count + 1], each line ends one before the next start */
+    double                   weight;
+    uint32_t *starts; /* [line_count + 1], each line ends `gap` before the next start */
     uint32_t  line_count;
-    uint32_t  language; /* control id, or ENX_TOKEN_NONE */
-    unsigned  lexicon;  /* index, when there are lexicons */
+    uint32_t  used_count; /* of the lines, in the order of the first round */
+    uint32_t  gap;        /* bytes between lines: a line break, or none between windows */
+    uint32_t  language;   /* control id, or ENX_TOKEN_NONE */
+    unsigned  lexicon;    /* index, when there are lexicons */
 } source;
 
 typedef struct language_lexicon {
@@ -46,6 +51,7 @@ typedef struct workbench {
     enx_buf    damaged, drafted, target;
     enx_tokens tokens;
     uint32_t   prompt_count; /* tokens before the first target */
+    bool       is_plain;     /* may be cut anywhere */
 } workbench;
 
 struct enx_dataset {
@@ -66,8 +72,28 @@ struct enx_dataset {
 
 /* ---- Opening -------------------------------------------------------------------------------- */
 
+/* Windows of running text: `window` bytes and a few more or less, never inside a character. */
+static enx_status index_windows(source *s, uint32_t window, enx_report *report)
+{
+    const size_t size_bytes = s->text.size_bytes;
+    if (size_bytes == 0) return ENX_FAIL(report, FORMAT, "%s: no text", s->recipe->file);
+    s->line_count = (uint32_t)((size_bytes + window - 1) / window);
+    s->starts = ENX_MEM_NEW(uint32_t, (size_t)s->line_count + 1);
+    if (!s->starts) return ENX_FAIL(report, NOMEM, "no memory to index %s", s->recipe->file);
+    for (uint32_t i = 1; i < s->line_count; i++) {
+        size_t at = (size_t)i * window;
+        for (int k = 0; k < CHARACTER_BYTES_MAX - 1 && ((uint8_t)s->text.data[at] & 0xC0) == 0x80;
+             k++)
+            at--;
+        s->starts[i] = (uint32_t)at;
+    }
+    s->starts[s->line_count] = (uint32_t)size_bytes;
+    return ENX_OK;
+}
+
 static enx_status index_lines(source *s, enx_report *report)
 {
+    s->gap = 1;
     uint32_t lines = 0;
     for (size_t i = 0; i < s->text.size_bytes; i++) lines += s->text.data[i] == '\n';
     if (lines == 0) return ENX_FAIL(report, FORMAT, "%s: no line of text", s->recipe->file);
@@ -76,6 +102,11 @@ static enx_status index_lines(source *s, enx_report *report)
     for (size_t i = 0; i < s->text.size_bytes; i++)
         if (s->text.data[i] == '\n') s->starts[++s->line_count] = (uint32_t)i + 1;
     return ENX_OK;
+}
+
+static size_t line_bytes(const source *s, uint32_t line)
+{
+    return s->starts[line + 1] - s->starts[line] - s->gap;
 }
 
 static uint64_t fnv1a(uint64_t hash, const char *bytes, size_t size_bytes)
@@ -92,16 +123,36 @@ static enx_status open_source(enx_dataset *d, source *s, const char *folder, enx
         return ENX_FAIL(report, LIMIT, "path too long: %s/%s", folder, s->recipe->file);
     enx_buf_init(&s->text, ENX_DATASET_BYTES_MAX);
     ENX_TRY(enx_file_read(&s->text, path, report));
-    ENX_TRY(index_lines(s, report));
+    /* A window's tokens are at most its bytes: with the three that a character may add they, and
+     * the word before them, fit the context. */
+    const uint32_t window = d->recipe->model.context - CHARACTER_BYTES_MAX;
+    ENX_TRY(s->recipe->kind == ENX_SOURCE_PLAIN ? index_windows(s, window, report)
+                                                : index_lines(s, report));
+    s->used_count = s->line_count;
+    s->weight = s->recipe->weight > 0 ? s->recipe->weight : (double)s->text.size_bytes;
     d->hash = fnv1a(d->hash, s->text.data, s->text.size_bytes);
     d->bytes += s->text.size_bytes;
-    d->weight_sum += s->recipe->weight;
+    d->weight_sum += s->weight;
     s->language = ENX_TOKEN_NONE;
     for (uint32_t i = LANGUAGES; s->recipe->language && i < d->control_count; i++)
         if (strncmp(d->names[i] + 2, s->recipe->language, strlen(s->recipe->language)) == 0 &&
             strlen(d->names[i]) == strlen(s->recipe->language) + 4)
             s->language = i;
     return ENX_OK;
+}
+
+/* Of all plain text only so many bytes, from each source in proportion. */
+static void limit_plain(enx_dataset *d, double unique_bytes)
+{
+    double plain_bytes = 0;
+    for (unsigned i = 0; i < d->recipe->sources_count; i++)
+        if (d->sources[i].recipe->kind == ENX_SOURCE_PLAIN)
+            plain_bytes += (double)d->sources[i].text.size_bytes;
+    for (unsigned i = 0; i < d->recipe->sources_count && unique_bytes < plain_bytes; i++) {
+        source *s = &d->sources[i];
+        if (s->recipe->kind == ENX_SOURCE_PLAIN)
+            s->used_count = (uint32_t)fmax(1, round(s->line_count * unique_bytes / plain_bytes));
+    }
 }
 
 static bool is_same_tag(const char *a, const char *b)
@@ -191,6 +242,7 @@ enx_status enx_dataset_open(enx_dataset **out, const enx_recipe *recipe, const c
         d->sources[i].recipe = &recipe->sources[i];
         status = open_source(d, &d->sources[i], folder, report);
     }
+    if (status == ENX_OK && recipe->unique_bytes > 0) limit_plain(d, recipe->unique_bytes);
     if (status == ENX_OK && recipe->restore.draft > 0) status = make_lexicons(d, report);
     d->state = ENX_MEM_NEW(uint64_t, (size_t)recipe->train.shards * (1 + recipe->sources_count));
     if (status == ENX_OK && !d->state)
@@ -242,6 +294,13 @@ enx_status enx_dataset_set_tokenizer(enx_dataset *dataset, const enx_tokenizer *
     return ENX_OK;
 }
 
+void enx_dataset_rewind(enx_dataset *dataset)
+{
+    size_t    count;
+    uint64_t *state = enx_dataset_state(dataset, &count);
+    memset(state, 0, count * sizeof *state);
+}
+
 uint64_t *enx_dataset_state(enx_dataset *dataset, size_t *count)
 {
     *count = (size_t)dataset->recipe->train.shards * (1 + dataset->recipe->sources_count);
@@ -251,6 +310,16 @@ uint64_t *enx_dataset_state(enx_dataset *dataset, size_t *count)
 uint64_t enx_dataset_hash(const enx_dataset *dataset) { return dataset->hash; }
 
 uint64_t enx_dataset_bytes(const enx_dataset *dataset) { return dataset->bytes; }
+
+uint64_t enx_dataset_used_bytes(const enx_dataset *dataset)
+{
+    double used = 0;
+    for (unsigned i = 0; i < dataset->recipe->sources_count; i++) {
+        const source *s = &dataset->sources[i];
+        used += (double)s->text.size_bytes * s->used_count / s->line_count;
+    }
+    return (uint64_t)used;
+}
 
 enx_status enx_dataset_damage_ratio(const enx_dataset *dataset, double *ratio, enx_report *report)
 {
@@ -263,7 +332,7 @@ enx_status enx_dataset_damage_ratio(const enx_dataset *dataset, double *ratio, e
         double        whole_bytes = 0, damaged_bytes = 0;
         if (s->recipe->kind != ENX_SOURCE_RESTORE) continue;
         for (uint32_t line = 0; line < s->line_count && line < RATIO_LINES; line++) {
-            const size_t size_bytes = s->starts[line + 1] - s->starts[line] - 1;
+            const size_t size_bytes = line_bytes(s, line);
             if (size_bytes > EXAMPLE_BYTES_MAX) continue;
             enx_buf_clear(&damaged);
             status = enx_damage(&damaged, s->text.data + s->starts[line], size_bytes,
@@ -305,7 +374,7 @@ static const source *draw_source(const enx_dataset *d, enx_rng *rng, unsigned *i
 {
     double at = enx_rng_unit(rng) * d->weight_sum;
     for (*index = 0; *index + 1 < d->recipe->sources_count; ++*index) {
-        at -= d->sources[*index].recipe->weight;
+        at -= d->sources[*index].weight;
         if (at < 0) break;
     }
     return &d->sources[*index];
@@ -441,6 +510,17 @@ static enx_status make_text(enx_dataset *d, workbench *w, span text, enx_report 
     return push_text(d, w, text.text, text.size_bytes, report);
 }
 
+/* A piece of running text: <|end|> stands before it, as before a text, and none behind it. */
+static enx_status make_plain(enx_dataset *d, workbench *w, span text, enx_report *report)
+{
+    w->is_plain = true;
+    w->prompt_count = 1;
+    ENX_TRY(push_control(d, w, END));
+    enx_buf_clear(&w->target);
+    ENX_TRY(enx_buf_append(&w->target, text.text, text.size_bytes));
+    return push_text(d, w, text.text, text.size_bytes, report);
+}
+
 /* The shard's next example into its workbench. */
 static enx_status draw_example(enx_dataset *d, uint32_t shard, enx_report *report)
 {
@@ -451,10 +531,11 @@ static enx_status draw_example(enx_dataset *d, uint32_t shard, enx_report *repor
     unsigned       index;
     const source  *s = draw_source(d, &rng, &index);
     const uint64_t draw = state[1 + index]++ * d->recipe->train.shards + shard;
-    const uint32_t line = line_of_draw(draw, s->line_count, d->recipe->seed ^ index);
-    const span text = { s->text.data + s->starts[line], s->starts[line + 1] - s->starts[line] - 1,
-                        false, false };
+    const uint32_t line = line_of_draw(s->used_count < s->line_count ? draw % s->used_count : draw,
+                                       s->line_count, d->recipe->seed ^ index);
+    const span text = { s->text.data + s->starts[line], line_bytes(s, line), false, false };
     w->tokens.count = 0;
+    w->is_plain = false;
     enx_status status = ENX_OK;
     switch (s->recipe->kind) {
     case ENX_SOURCE_TEXT:
@@ -469,6 +550,8 @@ static enx_status draw_example(enx_dataset *d, uint32_t shard, enx_report *repor
     case ENX_SOURCE_PAIRS:
         status = make_pair(d, w, s, text, report);
         break;
+    case ENX_SOURCE_PLAIN:
+        return make_plain(d, w, text, report);
     }
     if (status == ENX_OK) status = push_control(d, w, END);
     return status;
@@ -502,6 +585,16 @@ static void pad_segment(const enx_dataset *d, enx_batch *b, uint32_t at)
     }
 }
 
+/* What does not fit of running text is left out, and so are its bytes. */
+static void cut_plain(const enx_dataset *d, workbench *w, uint32_t room)
+{
+    if (!w->is_plain || w->tokens.count - 1 <= room) return;
+    w->tokens.count = (size_t)room + 1;
+    w->target.size_bytes = 0;
+    for (size_t i = 1; i < w->tokens.count; i++)
+        w->target.size_bytes += enx_tokenizer_bytes(d->tokenizer, w->tokens.ids[i]).size_bytes;
+}
+
 enx_status enx_dataset_fill(enx_dataset *dataset, uint32_t shard, enx_batch *batch,
                             uint32_t max_segment, enx_report *report)
 {
@@ -510,8 +603,9 @@ enx_status enx_dataset_fill(enx_dataset *dataset, uint32_t shard, enx_batch *bat
     uint32_t   used = 0;
     batch->segment_count = batch->target_count = 0;
     batch->text_bytes = 0;
-    for (int misses = 0; misses < FILL_TRIES;) {
+    for (int misses = 0; misses < FILL_TRIES && used < batch->token_count;) {
         ENX_TRY(draw_example(dataset, shard, report));
+        cut_plain(dataset, w, batch->token_count - used);
         const size_t need = w->tokens.count - 1;
         if (need > max_segment || w->tokens.count <= w->prompt_count + 1 ||
             used + need > batch->token_count) {
@@ -537,11 +631,11 @@ enx_status enx_dataset_feed(enx_dataset *dataset, enx_dataset_feed_fn feed, void
     workbench   *w = &dataset->benches[0];
     for (unsigned i = 0; i < dataset->recipe->sources_count; i++) {
         const source *s = &dataset->sources[i];
-        const double  share = budget * s->recipe->weight / dataset->weight_sum;
+        const double  share = budget * s->weight / dataset->weight_sum;
         double        fed = 0;
         for (uint32_t line = 0; line < s->line_count && fed < share; line++) {
             const char  *text = s->text.data + s->starts[line];
-            const size_t size_bytes = s->starts[line + 1] - s->starts[line] - 1;
+            const size_t size_bytes = line_bytes(s, line);
             const int    level = line % 2 ? 3 : 1; /* damaged and whole, as the model meets them */
             ENX_TRY(feed(user, text, size_bytes));
             fed += (double)size_bytes;

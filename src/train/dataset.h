@@ -11,6 +11,10 @@
  *     <|restore|> <|pt_BR|> <|L3|> e a herdeira <|out|> É a herdeira. <|end|>
  *
  * with <|more|> after the tags when text was cut off before it, <|cut|> at the end when after it.
+ * Running text (kind `plain`) comes in windows of whole characters, a byte or more a token, so that
+ * each fits the context: <|end|> and then its tokens, all of them targets.  The last one of a batch
+ * is cut to the room that is left.
+ *
  * Where the recipe asks for drafts, the text of the prompt is spelt by the language's lexicon
  * (text/lexicon.h) as if the paragraph had not been counted; without a language tag it is left
  * as it is, unless there is one lexicon only.
@@ -56,11 +60,16 @@ ENX_MUST_USE enx_status enx_dataset_set_tokenizer(enx_dataset         *dataset,
 ENX_MUST_USE enx_status enx_dataset_fill(enx_dataset *dataset, uint32_t shard, enx_batch *batch,
                                          uint32_t max_segment, enx_report *report);
 
+/* Draw everything again from the start, by the recipe as it is now. */
+void enx_dataset_rewind(enx_dataset *dataset);
+
 /* The draw counts of all shards and sources, [count] u64: what a checkpoint needs. */
 uint64_t *enx_dataset_state(enx_dataset *dataset, size_t *count);
 /* FNV-1a over every byte of every source: which data made this model. */
 uint64_t  enx_dataset_hash(const enx_dataset *dataset);
 uint64_t  enx_dataset_bytes(const enx_dataset *dataset);
+/* Those of the windows and lines that are drawn at all. */
+uint64_t  enx_dataset_used_bytes(const enx_dataset *dataset);
 
 /* Bytes of damaged text for each byte of whole text, of the restore source where damage takes most
  * (0.74 in Vietnamese); 1 without such a source.  ENX_NOMEM. */

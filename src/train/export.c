@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Electric power of one busy core, for the estimate of energy: a server core's share. */
-static const double watts_per_core = 10.0;
+/* A server core's share. */
+const double enx_trainer_watts_per_core = 10.0;
 
 enum {
     TENSORS_MAX = 16 * ENX_NET_LAYERS_MAX,
@@ -193,9 +193,9 @@ static json_t *curve_json(const enx_trainer *t)
 
 static json_t *record_json(const enx_trainer *t)
 {
-    const trainer_totals now = trainer_totals_now(t);
-    const double         flops_per_token = enx_net_flops_per_token(&t->layout, MEAN_SEGMENT);
-    char                 data_hash[20];
+    const enx_trainer_totals now = enx_trainer_totals_now(t);
+    const double             flops_per_token = enx_net_flops_per_token(&t->layout, MEAN_SEGMENT);
+    char                     data_hash[20];
     snprintf(data_hash, sizeof data_hash, "%016llx",
              (unsigned long long)enx_dataset_hash(t->dataset));
     json_t *root = json_object();
@@ -207,13 +207,14 @@ static json_t *record_json(const enx_trainer *t)
     json_object_set_new(root, "flops", json_real(flops_per_token * (double)now.tokens));
     json_object_set_new(root, "wall_seconds", json_real(now.wall_s));
     json_object_set_new(root, "cpu_seconds", json_real(now.cpu_s));
-    json_object_set_new(root, "energy_wh_estimate", json_real(now.cpu_s * watts_per_core / 3600));
+    json_object_set_new(root, "energy_wh_estimate",
+                        json_real(now.cpu_s * enx_trainer_watts_per_core / 3600));
     json_object_set_new(root, "loss", json_real(t->loss_smooth));
     json_object_set_new(root, "bits_per_byte", json_real(t->bytes_smooth));
     json_object_set_new(root, "data_hash", json_string(data_hash));
     json_object_set_new(root, "data_bytes",
                         json_integer((json_int_t)enx_dataset_bytes(t->dataset)));
-    json_object_set_new(root, "products", json_string(t->is_bf16 ? "bf16" : "f32"));
+    json_object_set_new(root, "products", json_string(enx_trainer_products(t)));
     json_object_set_new(root, "commit", json_string(t->commit));
     json_object_set_new(root, "curve", curve_json(t));
     return root;
@@ -242,8 +243,8 @@ enx_status enx_trainer_record(const enx_trainer *t, char **out, enx_report *repo
 
 static enx_status add_record(enx_gguf_writer *w, const enx_trainer *t, enx_report *report)
 {
-    const trainer_totals now = trainer_totals_now(t);
-    char                *record = NULL;
+    const enx_trainer_totals now = enx_trainer_totals_now(t);
+    char                    *record = NULL;
     ENX_TRY(enx_trainer_record(t, &record, report));
     enx_gguf_add_str(w, "enxame.train.record", record);
     enx_gguf_add_f64(w, "enxame.train.cpu_seconds", now.cpu_s);
@@ -274,6 +275,10 @@ enx_status enx_trainer_export(enx_trainer *trainer, const char *path, enx_tensor
 {
     exporter e = { .type = type, .params = trainer->params };
     enx_buf  bytes;
+    if (type == ENX_TENSOR_Q8_0 && trainer->layout.sizes.width % 32)
+        return ENX_FAIL(report, INVALID,
+                        "a width of %u is no multiple of 32, as q8_0 needs; use --type f16",
+                        trainer->layout.sizes.width);
     enx_buf_init(&bytes, (size_t)1 << 36);
     enx_status status = enx_gguf_writer_open(&e.writer, report);
     if (status == ENX_OK) status = write_model(&e, trainer, &bytes, report);

@@ -14,18 +14,18 @@ static enx_status check_sizes(const enx_net_sizes *s, enx_report *report)
     if (s->layers == 0 || s->layers > ENX_NET_LAYERS_MAX)
         return ENX_FAIL(report, INVALID, "layers: %u is not in 1..%d", s->layers,
                         ENX_NET_LAYERS_MAX);
-    if (s->width == 0 || s->width % 32 || s->width > ENX_NET_WIDTH_MAX)
-        return ENX_FAIL(report, INVALID, "width: %u is not a multiple of 32 up to %d", s->width,
+    if (s->width == 0 || s->width % 16 || s->width > ENX_NET_WIDTH_MAX)
+        return ENX_FAIL(report, INVALID, "width: %u is not a multiple of 16 up to %d", s->width,
                         ENX_NET_WIDTH_MAX);
     if (s->ffn == 0 || s->ffn % 32 || s->ffn > 8 * ENX_NET_WIDTH_MAX)
         return ENX_FAIL(report, INVALID, "ffn: %u is not a multiple of 32", s->ffn);
     if (s->vocab < 272 || s->vocab % 16 || s->vocab > ENX_NET_VOCAB_MAX)
         return ENX_FAIL(report, INVALID, "vocab: %u is not a multiple of 16 in 272..%d", s->vocab,
                         ENX_NET_VOCAB_MAX);
-    if ((s->head_width != 32 && s->head_width != 64 && s->head_width != 128) ||
-        s->width % s->head_width)
-        return ENX_FAIL(report, INVALID, "head_width: %u is not 32, 64 or 128 that divides width",
-                        s->head_width);
+    const uint32_t d = s->head_width;
+    if ((d != 16 && d != 32 && d != 64 && d != 128) || s->width % d)
+        return ENX_FAIL(report, INVALID,
+                        "head_width: %u is not 16, 32, 64 or 128 that divides width", d);
     return ENX_OK;
 }
 

@@ -29,7 +29,7 @@ enum {
 #define ENX_TARGET_NONE UINT32_MAX
 enum { ENX_NET_HEAD_ROWS = 512 }; /* rows of logits at a time */
 
-/* width, ffn: multiples of 32; vocab: of 16; head_width 32, 64 or 128 and a divisor of width. */
+/* width, vocab: multiples of 16; ffn: of 32; head_width 16, 32, 64 or 128, a divisor of width. */
 typedef struct enx_net_sizes {
     uint32_t vocab, width, layers, head_width, ffn;
 } enx_net_sizes;

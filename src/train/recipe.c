@@ -3,23 +3,20 @@
 #include "train/recipe.h"
 
 #include "train/dataset.h"
+#include "train/recipe_yaml.h"
 
-#include <cyaml/cyaml.h>
-#include <stdio.h>
 #include <string.h>
 
 static const cyaml_strval_t source_kinds[] = {
-    { "text", ENX_SOURCE_TEXT },
-    { "restore", ENX_SOURCE_RESTORE },
-    { "scout", ENX_SOURCE_SCOUT },
-    { "pairs", ENX_SOURCE_PAIRS },
+    { "text", ENX_SOURCE_TEXT },   { "restore", ENX_SOURCE_RESTORE }, { "scout", ENX_SOURCE_SCOUT },
+    { "pairs", ENX_SOURCE_PAIRS }, { "plain", ENX_SOURCE_PLAIN },
 };
 
 enum { OPTIONAL_TEXT = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL };
 
 /* clang-format off */
 static const cyaml_schema_field_t source_fields[] = {
-    CYAML_FIELD_ENUM("kind", CYAML_FLAG_STRICT, enx_recipe_source, kind, source_kinds, 4),
+    CYAML_FIELD_ENUM("kind", CYAML_FLAG_STRICT, enx_recipe_source, kind, source_kinds, 5),
     CYAML_FIELD_STRING_PTR("file", CYAML_FLAG_POINTER, enx_recipe_source, file, 1, 4096),
     CYAML_FIELD_STRING_PTR("language", OPTIONAL_TEXT, enx_recipe_source, language, 1, 24),
     CYAML_FIELD_STRING_PTR("class", OPTIONAL_TEXT, enx_recipe_source, task, 1, 32),
@@ -31,12 +28,6 @@ static const cyaml_schema_value_t source_schema = {
 };
 static const cyaml_schema_value_t language_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 24),
-};
-static const cyaml_schema_field_t tokenizer_fields[] = {
-    CYAML_FIELD_UINT("vocab", CYAML_FLAG_DEFAULT, enx_recipe_tokenizer, vocab),
-    CYAML_FIELD_STRING_PTR("pre", CYAML_FLAG_POINTER, enx_recipe_tokenizer, pre, 1, 32),
-    CYAML_FIELD_FLOAT("feed_mb", CYAML_FLAG_DEFAULT, enx_recipe_tokenizer, feed_mb),
-    CYAML_FIELD_END
 };
 static const cyaml_schema_field_t model_fields[] = {
     CYAML_FIELD_UINT("width", CYAML_FLAG_DEFAULT, enx_recipe_model, width),
@@ -74,7 +65,8 @@ static const cyaml_schema_field_t recipe_fields[] = {
     CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, enx_recipe, name, 1, 128),
     CYAML_FIELD_STRING_PTR("about", CYAML_FLAG_POINTER, enx_recipe, about, 1, 1024),
     CYAML_FIELD_UINT("seed", CYAML_FLAG_DEFAULT, enx_recipe, seed),
-    CYAML_FIELD_MAPPING("tokenizer", CYAML_FLAG_DEFAULT, enx_recipe, tokenizer, tokenizer_fields),
+    CYAML_FIELD_MAPPING("tokenizer", CYAML_FLAG_DEFAULT, enx_recipe, tokenizer,
+                        enx_recipe_tokenizer_fields),
     CYAML_FIELD_MAPPING("model", CYAML_FLAG_DEFAULT, enx_recipe, model, model_fields),
     CYAML_FIELD_MAPPING("train", CYAML_FLAG_DEFAULT, enx_recipe, train, train_fields),
     CYAML_FIELD_MAPPING("restore", CYAML_FLAG_OPTIONAL, enx_recipe, restore, restore_fields),
@@ -89,24 +81,6 @@ static const cyaml_schema_field_t recipe_fields[] = {
 static const cyaml_schema_value_t recipe_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, enx_recipe, recipe_fields),
 };
-
-/* libcyaml says what is wrong and where in several lines; keep them in order. */
-static void collect_log(cyaml_log_t level, void *user, const char *format, va_list arguments)
-{
-    (void)level;
-    enx_report  *report = user;
-    const size_t used = strlen(report->text);
-    vsnprintf(report->text + used, sizeof report->text - used, format, arguments);
-    for (char *p = report->text + used; *p; p++)
-        if (*p == '\n') *p = ' ';
-}
-
-static cyaml_config_t loader_config(enx_report *log)
-{
-    return (cyaml_config_t){
-        .log_fn = collect_log, .log_ctx = log, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR
-    };
-}
 
 static const char class_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
 
@@ -147,15 +121,8 @@ static enx_status check_recipe(const enx_recipe *r, enx_report *report)
 
 enx_status enx_recipe_open(enx_recipe **out, const char *path, enx_report *report)
 {
-    enx_report        log = { 0 };
-    cyaml_config_t    config = loader_config(&log);
-    enx_recipe       *recipe = NULL;
-    const cyaml_err_t error =
-        cyaml_load_file(path, &config, &recipe_schema, (cyaml_data_t **)&recipe, NULL);
-    if (error == CYAML_ERR_FILE_OPEN)
-        return ENX_FAIL(report, NOTFOUND, "%s: cannot be opened; name a recipe", path);
-    if (error != CYAML_OK)
-        return ENX_FAIL(report, FORMAT, "%s: %s (%s)", path, cyaml_strerror(error), log.text);
+    enx_recipe *recipe = NULL;
+    ENX_TRY(enx_recipe_yaml_load((void **)&recipe, &recipe_schema, path, "recipe", report));
     const enx_status status = check_recipe(recipe, report);
     if (status != ENX_OK) {
         enx_report_wrap(report, "%s", path);
@@ -168,8 +135,6 @@ enx_status enx_recipe_open(enx_recipe **out, const char *path, enx_report *repor
 
 void enx_recipe_close(enx_recipe **recipe)
 {
-    enx_report     log = { 0 };
-    cyaml_config_t config = loader_config(&log);
-    if (*recipe) cyaml_free(&config, &recipe_schema, *recipe, 0);
+    enx_recipe_yaml_free(&recipe_schema, *recipe);
     *recipe = NULL;
 }

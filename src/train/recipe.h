@@ -17,6 +17,7 @@ typedef enum enx_source_kind {
     ENX_SOURCE_RESTORE, /* a paragraph a line; damaged by chance, the repair is the target */
     ENX_SOURCE_SCOUT,   /* a paragraph a line; damaged by chance, "language level" is the target */
     ENX_SOURCE_PAIRS,   /* prompt TAB answer a line; the answer is the target */
+    ENX_SOURCE_PLAIN,   /* running text in windows of the context; every token is a target */
 } enx_source_kind;
 
 typedef struct enx_recipe_source {
@@ -24,7 +25,7 @@ typedef struct enx_recipe_source {
     char           *file;     /* relative to the data folder */
     char           *language; /* tag, may be NULL */
     char           *task;     /* of PAIRS: the class of tasks that the prompts are of; NULL: plan */
-    double          weight;   /* share of examples, relative to the other sources */
+    double          weight;   /* share of examples, relative to the other sources; 0: its bytes */
 } enx_recipe_source;
 
 typedef struct enx_recipe_tokenizer {
@@ -70,6 +71,7 @@ typedef struct enx_recipe {
     unsigned             languages_count;
     enx_recipe_source   *sources;
     unsigned             sources_count;
+    double unique_bytes; /* of plain text that are read at all, over and over; 0: all */
 } enx_recipe;
 
 /* ENX_NOTFOUND, ENX_FORMAT (names file, line and the unknown or missing key), ENX_INVALID (a value

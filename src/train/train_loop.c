@@ -28,7 +28,14 @@ static enx_status feed_bpe(void *user, const char *text, size_t size_bytes)
     return enx_bpe_feed(user, text, size_bytes, NULL);
 }
 
-/* Learn the vocabulary and keep it beside the checkpoint. */
+static bool reads_plain(const enx_recipe *r)
+{
+    for (unsigned i = 0; i < r->sources_count; i++)
+        if (r->sources[i].kind == ENX_SOURCE_PLAIN) return true;
+    return false;
+}
+
+/* Learn the vocabulary and keep it in its file. */
 static enx_status make_vocab(enx_trainer *t, enx_report *report)
 {
     uint32_t              control_count;
@@ -46,7 +53,13 @@ static enx_status make_vocab(enx_trainer *t, enx_report *report)
     if (status == ENX_OK) status = enx_dataset_feed(t->dataset, feed_bpe, bpe, report);
     if (status == ENX_OK) status = enx_bpe_run(bpe, report);
     if (status == ENX_OK) status = enx_gguf_writer_open(&writer, report);
-    if (status == ENX_OK) status = enx_vocab_write(writer, enx_bpe_vocab(bpe), report);
+    if (status == ENX_OK) {
+        /* Running text is learnt behind <|end|>, so a prompt begins with it, too. */
+        enx_vocab vocab = *enx_bpe_vocab(bpe);
+        vocab.has_bos = reads_plain(t->recipe);
+        vocab.bos = vocab.eos;
+        status = enx_vocab_write(writer, &vocab, report);
+    }
     if (status == ENX_OK) status = enx_gguf_writer_finish(writer, &bytes, report);
     if (status == ENX_OK)
         status = enx_file_write(t->vocab_path, bytes.data, bytes.size_bytes, report);
@@ -154,12 +167,15 @@ static enx_status open_all(enx_trainer *t, const enx_trainer_options *o, enx_rep
 {
     if (snprintf(t->checkpoint, sizeof t->checkpoint, "%s", o->checkpoint) >= TRAINER_PATH_MAX - 8)
         return ENX_FAIL(report, LIMIT, "checkpoint path is too long");
-    snprintf(t->vocab_path, sizeof t->vocab_path, "%.4080s.vocab", o->checkpoint);
+    snprintf(t->vocab_path, sizeof t->vocab_path, "%.4080s%s", o->vocab ? o->vocab : o->checkpoint,
+             o->vocab ? "" : ".vocab");
     snprintf(t->commit, sizeof t->commit, "%s", o->commit ? o->commit : "unknown");
-    ENX_TRY(enx_dataset_open(&t->dataset, t->recipe, o->data_folder, report));
+    if (o->dataset) enx_dataset_rewind(t->dataset = o->dataset);
+    else ENX_TRY(enx_dataset_open(&t->dataset, t->recipe, o->data_folder, report));
     ENX_TRY(open_vocab(t, o->init, report));
     ENX_TRY(open_net(t, o->cpu_flags, report));
-    if (enx_file_exists(t->checkpoint)) ENX_TRY(trainer_checkpoint_load(t, report));
+    if (enx_file_exists(t->checkpoint)) ENX_TRY(trainer_checkpoint_load(t, t->checkpoint, report));
+    else if (o->fork) ENX_TRY(trainer_checkpoint_load(t, o->fork, report));
     else if (o->init) ENX_TRY(trainer_init_params(t, o->init, report));
     else enx_net_start(&t->layout, t->params, t->recipe->seed);
     return fill_operands(t, report);
@@ -172,6 +188,7 @@ enx_status enx_trainer_open(enx_trainer **out, const enx_trainer_options *option
     if (!t) return ENX_FAIL(report, NOMEM, "no memory for a trainer");
     t->recipe = options->recipe;
     t->pool = options->pool;
+    t->has_own_dataset = !options->dataset;
     t->is_bf16 = !options->is_f32 && enx_gemm_has_bf16();
     enx_grad_kernels_init(&t->grad, options->cpu_flags);
     const enx_status status = open_all(t, options, report);
@@ -199,7 +216,7 @@ void enx_trainer_close(enx_trainer **trainer)
     enx_tokenizer_close(&t->tokenizer);
     enx_gguf_close(&t->vocab_gguf);
     enx_file_unmap(&t->vocab_file);
-    enx_dataset_close(&t->dataset);
+    if (t->has_own_dataset) enx_dataset_close(&t->dataset);
     enx_mem_free(t);
     *trainer = NULL;
 }
@@ -211,9 +228,27 @@ bool enx_trainer_is_done(const enx_trainer *trainer)
 
 uint64_t enx_trainer_param_count(const enx_trainer *trainer) { return trainer->layout.count; }
 
-trainer_totals trainer_totals_now(const enx_trainer *t)
+double enx_trainer_bits_per_byte(const enx_trainer *trainer) { return trainer->bytes_smooth; }
+
+const char *enx_trainer_products(const enx_trainer *t) { return t->is_bf16 ? "bf16" : "f32"; }
+
+uint64_t enx_trainer_hash(const enx_trainer *trainer)
 {
-    trainer_totals now = t->totals;
+    const uint8_t *bytes = (const uint8_t *)trainer->params;
+    uint64_t       hash = UINT64_C(0xCBF29CE484222325);
+    for (size_t i = 0; i < trainer->layout.count * sizeof(float); i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001B3);
+    return hash;
+}
+
+const enx_tokenizer *enx_trainer_tokenizer(const enx_trainer *trainer)
+{
+    return trainer->tokenizer;
+}
+
+enx_trainer_totals enx_trainer_totals_now(const enx_trainer *t)
+{
+    enx_trainer_totals now = t->totals;
     now.wall_s += (double)(enx_clock_monotonic_us() - t->started_us) * 1e-6;
     now.cpu_s += (double)(enx_clock_cpu_us() - t->started_cpu_us) * 1e-6;
     return now;
@@ -370,6 +405,48 @@ enx_status enx_trainer_step(enx_trainer *t, enx_train_progress *progress, enx_re
     progress->gradient_norm = norm;
     progress->learning_rate = (double)update.learning_rate;
     fill_progress(t, progress);
+    return ENX_OK;
+}
+
+/* ---- Held-out text ------------------------------------------------------------------------ */
+
+typedef struct measure_work {
+    enx_trainer    *t;
+    const enx_held *held;
+    bool            has_batch[ENX_DATASET_SHARDS_MAX];
+    double          loss[ENX_DATASET_SHARDS_MAX];
+    enx_status      status[ENX_DATASET_SHARDS_MAX];
+    enx_report      report[ENX_DATASET_SHARDS_MAX];
+} measure_work;
+
+static void measure_shard(void *user, uint32_t part, uint32_t part_count)
+{
+    (void)part_count;
+    measure_work *w = user;
+    if (w->has_batch[part])
+        w->status[part] = enx_shard_run(w->t->shards[part], w->t->params, w->t->operands, false,
+                                        1.0f, &w->loss[part], &w->report[part]);
+}
+
+enx_status enx_trainer_measure(enx_trainer *t, const enx_held *held, double *bits_per_byte,
+                               enx_report *report)
+{
+    double   sum = 0;
+    uint32_t next = 0;
+    while (next < enx_held_window_count(held)) {
+        measure_work w = { .t = t, .held = held };
+        for (uint32_t s = 0; s < t->recipe->train.shards; s++)
+            w.has_batch[s] = enx_held_fill(held, &next, enx_shard_batch(t->shards[s]));
+        enx_pool_run(t->pool, measure_shard, &w, t->recipe->train.shards);
+        for (uint32_t s = 0; s < t->recipe->train.shards; s++) {
+            if (w.status[s] != ENX_OK) {
+                if (report) *report = w.report[s];
+                return w.status[s];
+            }
+            sum += w.loss[s];
+        }
+    }
+    *bits_per_byte = sum / log(2.0) / (double)enx_held_bytes(held);
     return ENX_OK;
 }
 

@@ -17,6 +17,8 @@
 #include "base/status.h"
 #include "gguf/gguf.h"
 #include "plat/pool.h"
+#include "train/dataset.h"
+#include "train/held.h"
 #include "train/recipe.h"
 
 #include <stdbool.h>
@@ -24,12 +26,20 @@
 
 typedef struct enx_trainer enx_trainer;
 
+/* Electric power of one busy core, for estimates of energy. */
+extern const double enx_trainer_watts_per_core;
+
 typedef struct enx_trainer_options {
     const enx_recipe *recipe;      /* borrowed */
     const char       *data_folder; /* borrowed during open */
     const char       *checkpoint;  /* path; an existing one is resumed */
     const char       *init;        /* a model file to start from; NULL: from chance.  Its tokenizer
                                       and sizes must be the recipe's; ignored on resume */
+    enx_dataset      *dataset;     /* borrowed, of this recipe; NULL: read from data_folder */
+    const char       *vocab;       /* file of the vocabulary, made where there is none; NULL: beside
+                                      the checkpoint */
+    const char       *fork;        /* a checkpoint to go on from where `checkpoint` is not there,
+                                      and to leave as it is; NULL: none */
     const char       *commit;      /* version of the program, for the record; may be NULL */
     enx_pool         *pool;        /* borrowed */
     unsigned          cpu_flags;   /* cpu.h */
@@ -59,6 +69,10 @@ bool enx_trainer_is_done(const enx_trainer *trainer);
 ENX_MUST_USE enx_status enx_trainer_step(enx_trainer *trainer, enx_train_progress *progress,
                                          enx_report *report);
 
+/* Mean bits a byte on held-out text, of the model as it is.  The same for any number of threads. */
+ENX_MUST_USE enx_status enx_trainer_measure(enx_trainer *trainer, const enx_held *held,
+                                            double *bits_per_byte, enx_report *report);
+
 ENX_MUST_USE enx_status enx_trainer_save(enx_trainer *trainer, enx_report *report);
 bool                    enx_trainer_wants_save(const enx_trainer *trainer);
 
@@ -74,5 +88,19 @@ ENX_MUST_USE enx_status enx_trainer_record(const enx_trainer *trainer, char **ou
                                            enx_report *report);
 
 uint64_t enx_trainer_param_count(const enx_trainer *trainer);
+
+/* Counted over all processes that worked on the run. */
+typedef struct enx_trainer_totals {
+    uint64_t tokens, targets, text_bytes;
+    double   wall_s, cpu_s;
+} enx_trainer_totals;
+enx_trainer_totals   enx_trainer_totals_now(const enx_trainer *trainer);
+/* Bits a byte of the text that was trained on, smooth over about 50 steps. */
+double               enx_trainer_bits_per_byte(const enx_trainer *trainer);
+/* "bf16" or "f32": what the matrix products take. */
+const char          *enx_trainer_products(const enx_trainer *trainer);
+/* FNV-1a over the parameters' bytes. */
+uint64_t             enx_trainer_hash(const enx_trainer *trainer);
+const enx_tokenizer *enx_trainer_tokenizer(const enx_trainer *trainer);
 
 #endif /* ENX_TRAIN_TRAIN_LOOP_H */

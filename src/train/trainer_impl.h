@@ -27,12 +27,6 @@ typedef struct trainer_span {
     bool   is_decayed;
 } trainer_span;
 
-/* Counted over all processes that worked on the run. */
-typedef struct trainer_totals {
-    uint64_t tokens, targets, text_bytes;
-    double   wall_s, cpu_s;
-} trainer_totals;
-
 struct enx_trainer {
     const enx_recipe *recipe;
     enx_pool         *pool;
@@ -43,6 +37,7 @@ struct enx_trainer {
     char              commit[64];
 
     enx_dataset   *dataset;
+    bool           has_own_dataset;
     enx_file       vocab_file; /* GGUF that holds the tokenizer's keys only */
     enx_gguf      *vocab_gguf;
     enx_tokenizer *tokenizer;
@@ -56,11 +51,11 @@ struct enx_trainer {
     double       span_squares[TRAINER_SPANS_MAX];
     uint32_t     span_count;
 
-    uint32_t       step;
-    double         loss_smooth, bytes_smooth; /* nats a target; bits a byte */
-    trainer_totals totals;
-    float          curve[TRAINER_CURVE_MAX][2]; /* step, smooth loss */
-    uint32_t       curve_count;
+    uint32_t           step;
+    double             loss_smooth, bytes_smooth; /* nats a target; bits a byte */
+    enx_trainer_totals totals;
+    float              curve[TRAINER_CURVE_MAX][2]; /* step, smooth loss */
+    uint32_t           curve_count;
 
     uint64_t started_us, started_cpu_us, saved_us;
     uint64_t started_tokens;
@@ -68,14 +63,11 @@ struct enx_trainer {
 };
 
 /* checkpoint.c */
-enx_status trainer_checkpoint_load(enx_trainer *trainer, enx_report *report);
+enx_status trainer_checkpoint_load(enx_trainer *trainer, const char *path, enx_report *report);
 uint64_t   trainer_recipe_hash(const enx_trainer *trainer);
 
 /* init.c: the parameters, tokenizer and spent effort of an earlier model. */
 enx_status trainer_init_vocab(const char *model_path, const char *vocab_path, enx_report *report);
 enx_status trainer_init_params(enx_trainer *trainer, const char *model_path, enx_report *report);
-
-/* train_loop.c: totals up to now. */
-trainer_totals trainer_totals_now(const enx_trainer *trainer);
 
 #endif /* ENX_TRAIN_TRAINER_IMPL_H */

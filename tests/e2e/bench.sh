@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# bench.sh ENXAME - what is promised about errors holds in every world, and threads change nothing.
+# bench.sh ENXAME - what is promised about errors holds in every world, and threads change nothing;
+# what the swarm adds to its models is measured.
 set -uo pipefail
 enxame=$(realpath "$1")
 work=$(mktemp -d /tmp/enxame-bench-XXXXXX)
@@ -35,6 +36,14 @@ done
 cmp -s "$work/threads1" "$work/threads3" || fail "threads change the result"
 certificate 0 --trials 2 --regime "easy"
 grep -q "easy" "$work/out" || fail "no table"
+
+# a job over HTTP and a store; and one with calls that hang, on a virtual clock
+expect 0 "$enxame" bench swarm --tasks 500 --slots 16 --json
+json 'd["dispatch_per_s"] > 50 and d["rss_mb"] < 100 and d["p99_ms"] >= d["p50_ms"] > 0'
+json '0 < d["makespan_ratio"] <= .2 and 0 < d["extra_calls"] <= .07'
+expect 0 "$enxame" bench swarm --tasks 20
+grep -q "in waves" "$work/out" || fail "no report"
+expect 64 "$enxame" bench swarm --tasks 0
 
 # bad asking
 certificate 66 --regime nothing

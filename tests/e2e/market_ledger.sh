@@ -67,6 +67,31 @@ assert abs(first["price"] - first["margin"] - cost) <= 1e-9 * cost, (first, cost
 assert abs(solved["products"][1]["price"] - solved["products"][1]["margin"] - 0.931) < 1e-9
 END
 
+# would a bigger worker pay?
+echo '{"format": 1, "form": "ladder", "exponent": 0.2, "exponent_se": 0.01, "odds": {"holds": 0.8,
+"slowed": 0.05, "stopped": 0.1, "reversed": 0.02, "faster": 0.02, "bad_run": 0.01}}' > "$work/law"
+expect 0 "$enxame" models --advise 1 --law "$work/law"
+grep -q 'went up' "$work/out" || fail "no advice"
+expect 0 "$enxame" models --advise 1 --law "$work/law" --json
+python3 - "$work/bill.json" "$work/out" <<'END' || fail "the advice is wrong"
+import json, sys
+bill, advice = (json.load(open(path)) for path in sys.argv[1:])
+receipts, tasks = bill["receipts"], bill["tasks"]
+def of(*roles): return [r for r in receipts if r["role"] in roles]
+small = sum(r["cost_usd"] for r in of("scout", "work")) / tasks
+lead = sum(r["cost_usd"] for r in of("lead", "audit")) / len(of("lead", "audit"))
+escalated, audited = (len({r["task"] for r in of(role)}) / tasks for role in ("lead", "audit"))
+for worker in advice["workers"]:
+    up = escalated * (0.83 * worker["size"] ** -0.4 + 0.17)
+    cost = worker["size"] * small + (up + audited) * lead
+    assert abs(worker["task_usd"] - cost) < 1e-9 * cost, (worker, cost)
+    assert abs(worker["saved_usd_per_million"] / 1e6 - (advice["task_usd"] - cost)) < 1e-12
+END
+expect 64 "$enxame" models --advise 1
+says "go together"
+expect 66 "$enxame" models --advise 1 --law "$work/none"
+expect 66 "$enxame" models --advise 99 --law "$work/law"
+
 # what cannot be had
 expect 64 "$enxame" market buy "$work/buy.yaml"
 says "job.tokens_in: is missing"

@@ -2,6 +2,8 @@
 /* swarm_sim.c - whole jobs in a virtual world: one seed is one history.
  *
  *     swarm_sim --seed=1 --count=200        (first seed, number of seeds; --verbose)
+ *     swarm_sim --seed=1 --count=5 --every-save     die at each save of a job in turn, all three
+ * ways
  *
  * The world has a virtual clock, models of known skill with prices and slots, and a store that
  * keeps records.  By seed, reports are late, lost, doubled, strays, or say that nobody knows, calls
@@ -18,7 +20,7 @@
  *   [f] replaying the records gives the same answers and starts nothing
  *   [g] the same seed gives the same history, byte for byte
  *   [h] without faults and caps, answers and bill do not depend on the order of reports, nor do
- *       the answers on crashes
+ *       the answers on crashes and on second calls for late tasks
  */
 #include "base/check.h"
 #include "base/rng.h"
@@ -38,6 +40,7 @@ enum {
     WORKERS_MAX = 4,
     STEPS_MAX = 20000,
     JOB_ID = 7,
+    SALT_HEDGED = 4,
 };
 
 typedef struct event {
@@ -66,6 +69,7 @@ typedef struct story {
     uint32_t        worker_count;
     double          fault; /* chance per call of each kind of fault */
     bool            tells_losses;
+    double          hedge_share;
     uint32_t        crashes;
     bool            is_capped;
     uint32_t        bad_plans;  /* of the lead, before a good one */
@@ -81,8 +85,10 @@ typedef struct world {
     enx_rng          rng;
     story            told;
     enx_swarm       *swarm;
-    bool             is_dead;  /* the process died in this event */
-    uint32_t         crash_at; /* number of saves; 0: never */
+    bool             is_dead;   /* the process died in this event */
+    uint32_t         crash_at;  /* number of saves; 0: never */
+    int              crash_how; /* before, after, or torn; -1: by chance */
+    uint64_t         hedges;
     uint32_t         saves;
     uint64_t         spent_usd_nano, spent_tokens, spent_calls;
     uint64_t         trace;
@@ -110,6 +116,8 @@ typedef struct outcome {
     uint64_t answers;
     uint64_t cost_usd_nano;
     uint64_t calls;
+    uint64_t hedges; /* calls that another one was faster than */
+    uint32_t saves;
 } outcome;
 
 static world the_world; /* a few megabytes: not for the stack */
@@ -284,6 +292,7 @@ static void store(world *w, const enx_record *record)
         record->kind == ENX_RECORD_TASK_FAILED)
         w->is_finished[record->task_id] = true;
     if (record->kind == ENX_RECORD_TASK_ESCALATED) w->is_finished[record->task_id] = false;
+    w->hedges += record->reason == ENX_REASON_HEDGED;
     trace(w, (uint64_t)record->kind << 32 | record->task_id);
     w->trace = hash(w->trace, record->text, record->text_bytes);
 }
@@ -296,7 +305,7 @@ static enx_status port_save(void *self, const enx_record *records, size_t record
     size_t kept = record_count;
     if (w->crash_at && w->saves >= w->crash_at) {
         w->is_dead = true;
-        const uint64_t how = enx_rng_below(&w->rng, 3); /* before, after, or torn */
+        const uint64_t how = w->crash_how >= 0 ? (uint64_t)w->crash_how : enx_rng_below(&w->rng, 3);
         kept = how == 0 ? 0 : how == 1 ? record_count : enx_rng_below(&w->rng, record_count + 1);
     }
     for (size_t i = 0; i < kept; i++) store(w, &records[i]);
@@ -343,6 +352,7 @@ static void tell_story(world *w, bool is_calm)
     if (enx_rng_below(&rng, 4) == 0) t->target_alpha = .05 + .3 * enx_rng_unit(&rng);
     t->fault = enx_rng_below(&rng, 3) ? .15 * enx_rng_unit(&rng) : 0;
     t->tells_losses = w->seed % 4 == 1;
+    t->hedge_share = w->seed % 3 == 2 ? .3 : 0;
     t->crashes = enx_rng_below(&rng, 2) ? (uint32_t)enx_rng_below(&rng, 4) : 0;
     t->is_capped = enx_rng_below(&rng, 2) == 0;
     const uint64_t cap = enx_rng_below(&rng, 4);
@@ -350,6 +360,7 @@ static void tell_story(world *w, bool is_calm)
     if (is_calm) {
         t->fault = 0;
         t->crashes = 0;
+        t->hedge_share = 0;
         t->is_capped = false;
     }
     if (!t->is_capped) return;
@@ -381,6 +392,7 @@ static void make_world(world *w)
                        .fixed = enx_rng_below(&rng, 1000000) },
             .slots = 1 + (uint32_t)enx_rng_below(&rng, 6),
             .prompt_tokens = 8,
+            .is_elsewhere = true,
         };
     }
     w->roster = (enx_roster){ w->models, w->told.worker_count + 2 };
@@ -423,6 +435,7 @@ static bool open_swarm(world *w, enx_swarm **out)
         .plan = w->told.is_planned ? &plan : NULL,
         .caps = w->told.caps,
         .call_timeout_us = 10000000,
+        .hedge_share = w->told.hedge_share,
         .escalate_above = w->told.target_alpha > 0 ? 1 : .3,
         .target_alpha = w->told.target_alpha,
         .audit_labels_max = w->told.audit_labels_max,
@@ -588,7 +601,9 @@ static bool live(world *w)
     return true;
 }
 
-static outcome run(uint64_t seed, uint64_t salt, bool is_calm, uint32_t crashes)
+/* `crash_at`: one death at that save, in the way of `how`; 0: as the story goes. */
+static outcome run(uint64_t seed, uint64_t salt, bool is_calm, uint32_t crashes, uint32_t crash_at,
+                   int how)
 {
     world  *w = &the_world;
     outcome out = { 0 };
@@ -600,8 +615,11 @@ static outcome run(uint64_t seed, uint64_t salt, bool is_calm, uint32_t crashes)
     w->rng = enx_rng_open(seed, 1000 + salt);
     tell_story(w, is_calm);
     if (is_calm) w->told.crashes = crashes;
+    if (salt == SALT_HEDGED) w->told.hedge_share = .3;
     make_world(w);
     if (w->told.crashes) w->crash_at = 1 + (uint32_t)enx_rng_below(&w->rng, 100);
+    w->crash_how = crash_at ? how : -1;
+    if (crash_at) w->crash_at = crash_at;
     out.is_ok = live(w);
     if (out.is_ok && !w->is_dead) {
         out.answers = hash_answers(w, w->swarm);
@@ -610,6 +628,8 @@ static outcome run(uint64_t seed, uint64_t salt, bool is_calm, uint32_t crashes)
     out.trace = w->trace;
     out.cost_usd_nano = w->spent_usd_nano;
     out.calls = w->spent_calls;
+    out.hedges = w->hedges;
+    out.saves = w->saves;
     if (!out.is_ok)
         printf("not ok - seed %llu salt %llu step %llu: %s\n", (unsigned long long)seed,
                (unsigned long long)salt, (unsigned long long)w->step, w->failure);
@@ -619,46 +639,72 @@ static outcome run(uint64_t seed, uint64_t salt, bool is_calm, uint32_t crashes)
 
 static bool run_seed(uint64_t seed, outcome *first)
 {
-    *first = run(seed, 0, false, 0);
-    const outcome again = run(seed, 0, false, 0);
+    *first = run(seed, 0, false, 0, 0, 0);
+    const outcome again = run(seed, 0, false, 0, 0, 0);
     if (!first->is_ok || !again.is_ok) return false;
     if (first->trace != again.trace || first->answers != again.answers) {
         printf("not ok - seed %llu: [g] two histories\n", (unsigned long long)seed);
         return false;
     }
-    const outcome calm = run(seed, 1, true, 0), other = run(seed, 2, true, 0);
-    const outcome crashed = run(seed, 3, true, 3);
-    if (!calm.is_ok || !other.is_ok || !crashed.is_ok) return false;
+    const outcome calm = run(seed, 1, true, 0, 0, 0), other = run(seed, 2, true, 0, 0, 0);
+    const outcome crashed = run(seed, 3, true, 3, 0, 0);
+    const outcome hedged = run(seed, SALT_HEDGED, true, 0, 0, 0);
+    first->hedges += hedged.hedges;
+    if (!calm.is_ok || !other.is_ok || !crashed.is_ok || !hedged.is_ok) return false;
     if (calm.answers != other.answers || calm.cost_usd_nano != other.cost_usd_nano ||
-        calm.calls != other.calls || calm.answers != crashed.answers) {
-        printf("not ok - seed %llu: [h] the order of reports or a crash changed the result\n",
+        calm.calls != other.calls || calm.answers != crashed.answers ||
+        calm.answers != hedged.answers) {
+        printf("not ok - seed %llu: [h] order of reports, crash or hedge changed the result\n",
                (unsigned long long)seed);
         return false;
     }
     return true;
 }
 
+/* The process dies at each save of the job in turn: the same answers, no finished task again. */
+static bool run_every_save(uint64_t seed, outcome *first)
+{
+    *first = run(seed, 1, true, 0, 0, 0);
+    for (uint32_t save = 1; first->is_ok && save <= first->saves; save++)
+        for (int how = 0; how < 3; how++) {
+            const outcome crashed = run(seed, 1, true, 1, save, how);
+            first->calls += crashed.calls;
+            if (crashed.is_ok && crashed.answers == first->answers) continue;
+            printf("not ok - seed %llu: death %d at save %u changed the result\n",
+                   (unsigned long long)seed, how, save);
+            return false;
+        }
+    return first->is_ok;
+}
+
 int main(int argc, char **argv)
 {
-    unsigned long long first = 1, count = 200, bad = 0, calls = 0;
-    bool               is_verbose = false;
+    unsigned long long first = 1, count = 200, bad = 0, calls = 0, hedges = 0;
+    bool               is_verbose = false, is_every_save = false;
     for (int i = 1; i < argc; i++) {
         if (sscanf(argv[i], "--seed=%llu", &first) == 1) continue;
         if (sscanf(argv[i], "--count=%llu", &count) == 1) continue;
         is_verbose |= strcmp(argv[i], "--verbose") == 0;
+        is_every_save |= strcmp(argv[i], "--every-save") == 0;
     }
     for (unsigned long long seed = first; seed < first + count && bad < 5; seed++) {
         outcome    outcome_first;
-        const bool is_ok = run_seed(seed, &outcome_first);
+        const bool is_ok =
+            is_every_save ? run_every_save(seed, &outcome_first) : run_seed(seed, &outcome_first);
         bad += !is_ok;
         calls += outcome_first.calls;
+        hedges += outcome_first.hedges;
         if (is_verbose)
             printf("seed %llu: trace %016llx, %llu calls\n", seed,
                    (unsigned long long)outcome_first.trace,
                    (unsigned long long)outcome_first.calls);
         if (!is_ok) printf("# again: swarm_sim --seed=%llu --count=1\n", seed);
     }
-    printf("%s - swarm simulation, seeds %llu..%llu, %llu calls\n", bad ? "not ok" : "ok", first,
-           first + count - 1, calls);
+    if (!is_every_save && count >= 100 && hedges == 0) {
+        printf("not ok - no call was ever hedged\n");
+        bad++;
+    }
+    printf("%s - swarm simulation, seeds %llu..%llu, %llu calls, %llu slower than a second one\n",
+           bad ? "not ok" : "ok", first, first + count - 1, calls, hedges);
     return bad ? EXIT_FAILURE : EXIT_SUCCESS;
 }

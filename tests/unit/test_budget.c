@@ -49,6 +49,26 @@ static void each_cap_refuses_with_its_name_and_numbers(void **state)
     assert_non_null(strstr(report.text, "calls"));
 }
 
+static void a_budget_is_tight_when_a_fifth_of_any_cap_is_left(void **state)
+{
+    (void)state;
+    static const enx_budget_caps caps[] = { { .usd_nano = 500 }, { .tokens = 50 }, { .calls = 5 } };
+    const enx_reservation        want = { .usd_nano = 100, .tokens = 10, .role = ENX_ROLE_WORK };
+    for (size_t i = 0; i < sizeof caps / sizeof *caps; i++) {
+        enx_budget budget;
+        enx_budget_init(&budget, &caps[i]);
+        for (int k = 0; k < 5; k++) {
+            assert_int_equal(enx_budget_is_tight(&budget), k >= 4);
+            enx_budget_reserve(&budget, &want);
+            if (k == 1) enx_budget_lose(&budget, &want);
+        }
+    }
+    enx_budget free_of_caps;
+    enx_budget_init(&free_of_caps, &(enx_budget_caps){ 0 });
+    enx_budget_reserve(&free_of_caps, &want);
+    assert_false(enx_budget_is_tight(&free_of_caps));
+}
+
 static void no_caps_take_everything_but_an_overflow(void **state)
 {
     (void)state;
@@ -163,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cost_is_rounded_up_and_saturates),
         cmocka_unit_test(each_cap_refuses_with_its_name_and_numbers),
+        cmocka_unit_test(a_budget_is_tight_when_a_fifth_of_any_cap_is_left),
         cmocka_unit_test(no_caps_take_everything_but_an_overflow),
         cmocka_unit_test(a_lost_call_stays_spoken_for_until_it_is_settled),
         cmocka_unit_test(use_above_the_reserve_is_billed_and_counted),

@@ -19,6 +19,10 @@
 static const enx_net_sizes small = {
     .vocab = 272, .width = 64, .layers = 2, .head_width = 32, .ffn = 96
 };
+/* Heads of 16 and an odd number of them. */
+static const enx_net_sizes narrow = {
+    .vocab = 272, .width = 48, .layers = 1, .head_width = 16, .ffn = 128
+};
 enum { TOKENS = 128 };
 
 /* Segments of 5, 40, 33, 50 tokens; targets in the second half of each. */
@@ -50,9 +54,9 @@ typedef struct fixture {
     float           *params, *moved, *direction;
 } fixture;
 
-static void open_fixture(fixture *f, unsigned cpu_flags)
+static void open_fixture(fixture *f, const enx_net_sizes *sizes, unsigned cpu_flags)
 {
-    assert_int_equal(enx_net_layout_init(&f->layout, &small, NULL), ENX_OK);
+    assert_int_equal(enx_net_layout_init(&f->layout, sizes, NULL), ENX_OK);
     enx_grad_kernels_init(&f->grad, cpu_flags);
     assert_int_equal(enx_shard_open(&f->shard, &f->layout, TOKENS, false, &f->grad, NULL), ENX_OK);
     assert_int_equal(enx_operands_open(&f->operands, &f->layout, TOKENS, false, &f->grad, NULL),
@@ -102,17 +106,16 @@ static void check_direction(fixture *f, size_t at, size_t count, double size, co
     if (error > 0.02) fail_msg("%s: measured %.6f, gradient says %.6f", name, measured, along);
 }
 
-static void gradients_are_those_of_the_loss(void **state)
+static void check_gradients(const enx_net_sizes *sizes)
 {
-    (void)state;
     fixture      f = { 0 };
-    const size_t c = small.width, ffn = small.ffn, d = small.head_width;
-    open_fixture(&f, enx_cpu_detect(NULL));
+    const size_t c = sizes->width, ffn = sizes->ffn, d = sizes->head_width;
+    open_fixture(&f, sizes, enx_cpu_detect(NULL));
     fill_batch(enx_shard_batch(f.shard), 11);
     loss_at(&f, f.params, true);
-    check_direction(&f, f.layout.embed, small.vocab * c, 3e-4, "embedding");
+    check_direction(&f, f.layout.embed, sizes->vocab * c, 3e-4, "embedding");
     check_direction(&f, f.layout.out_norm, c, 3e-3, "out_norm");
-    for (uint32_t i = 0; i < small.layers; i++) {
+    for (uint32_t i = 0; i < sizes->layers; i++) {
         const enx_net_layer_at *at = &f.layout.layers[i];
         check_direction(&f, at->attn_norm, c, 1e-2, "attn_norm");
         check_direction(&f, at->qkv, c * c, 1e-3, "q");
@@ -128,12 +131,18 @@ static void gradients_are_those_of_the_loss(void **state)
     close_fixture(&f);
 }
 
-static void levels_agree(void **state)
+static void gradients_are_those_of_the_loss(void **state)
 {
     (void)state;
+    check_gradients(&small);
+    check_gradients(&narrow);
+}
+
+static void check_levels(const enx_net_sizes *sizes)
+{
     fixture slow = { 0 }, fast = { 0 };
-    open_fixture(&slow, ENX_CPU_SCALAR);
-    open_fixture(&fast, enx_cpu_detect(NULL));
+    open_fixture(&slow, sizes, ENX_CPU_SCALAR);
+    open_fixture(&fast, sizes, enx_cpu_detect(NULL));
     fill_batch(enx_shard_batch(slow.shard), 5);
     fill_batch(enx_shard_batch(fast.shard), 5);
     const double a = loss_at(&slow, slow.params, true), b = loss_at(&fast, fast.params, true);
@@ -149,11 +158,18 @@ static void levels_agree(void **state)
     close_fixture(&fast);
 }
 
+static void levels_agree(void **state)
+{
+    (void)state;
+    check_levels(&small);
+    check_levels(&narrow);
+}
+
 static void a_segment_does_not_see_its_neighbours(void **state)
 {
     (void)state;
     fixture f = { 0 };
-    open_fixture(&f, enx_cpu_detect(NULL));
+    open_fixture(&f, &small, enx_cpu_detect(NULL));
     enx_batch *b = enx_shard_batch(f.shard);
     fill_batch(b, 9);
     for (uint32_t i = 5; i < TOKENS; i++) b->targets[i] = ENX_TARGET_NONE;
@@ -167,7 +183,7 @@ static void the_first_loss_is_that_of_guessing(void **state)
 {
     (void)state;
     fixture f = { 0 };
-    open_fixture(&f, enx_cpu_detect(NULL));
+    open_fixture(&f, &small, enx_cpu_detect(NULL));
     fill_batch(enx_shard_batch(f.shard), 1);
     const double loss = loss_at(&f, f.params, false) / enx_shard_batch(f.shard)->target_count;
     assert_true(fabs(loss - log(small.vocab)) < 0.2);

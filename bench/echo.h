@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* echo.h - an endpoint of this process on 127.0.0.1 that answers every request at once, as a
+ * streaming chat completion of two tokens.
+ *
+ * Layer: bench.  Thread-safety: open once; it has a thread of its own, to the end of the process.
+ */
+#ifndef ENX_BENCH_ECHO_H
+#define ENX_BENCH_ECHO_H
+
+#include <stdint.h>
+
+/* Returns the port. */
+uint16_t echo_open(void);
+
+#endif /* ENX_BENCH_ECHO_H */

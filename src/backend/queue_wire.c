@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* queue_wire.c - calls and reports as bytes. */
+#include "backend/queue_wire.h"
+
+#include "backend/api_json.h"
+#include "base/mem.h"
+
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 17 digits name every double. */
+enum { DOUBLE_DIGITS = 17, HEX_BYTES = 17 };
+
+/* ---- Writing -------------------------------------------------------------------------------- */
+
+static int append_dump(const char *bytes, size_t size_bytes, void *user)
+{
+    return enx_buf_append(user, bytes, size_bytes) == ENX_OK ? 0 : -1;
+}
+
+/* The head's line; takes `json`. */
+static enx_status write_head(enx_buf *out, json_t *json)
+{
+    if (!json) return ENX_NOMEM;
+    const int failed = json_dump_callback(json, append_dump, out,
+                                          JSON_COMPACT | JSON_REAL_PRECISION(DOUBLE_DIGITS));
+    json_decref(json);
+    if (failed) return ENX_LIMIT;
+    return enx_buf_append(out, "\n", 1);
+}
+
+/* JSON has no infinity. */
+static double finite_of(double x) { return isfinite(x) ? x : x > 0 ? DBL_MAX : -DBL_MAX; }
+
+static const char *hex_of(char text[HEX_BYTES], uint64_t number)
+{
+    snprintf(text, HEX_BYTES, "%016" PRIx64, number);
+    return text;
+}
+
+enx_status enx_wire_call_write(enx_buf *out, const enx_wire_call *w)
+{
+    const enx_call *c = &w->call;
+    const size_t    goal_bytes = strlen(c->goal);
+    char            salt[HEX_BYTES];
+    json_t         *head = json_pack(
+                "{s:i, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:s, s:i, s:I, s:I, s:I, s:I, "
+                        "s:I, s:I}",
+                "version", ENX_WIRE_VERSION, "salt", hex_of(salt, w->salt), "call", (json_int_t)c->call_id,
+                "model", w->model, "what", c->what, "class", w->task_class, "within_us",
+                (json_int_t)w->within_us, "task", (json_int_t)c->task_id, "item", (json_int_t)c->item,
+                "attempt", (json_int_t)c->attempt, "role", (int)c->role, "language", c->language, "level",
+                (int)c->level, "kinds", (json_int_t)c->kinds, "tokens_in_max", (json_int_t)c->max_tokens_in,
+                "tokens_out_max", (json_int_t)c->max_tokens_out, "goal_bytes", (json_int_t)goal_bytes,
+                "input_bytes", (json_int_t)c->input_bytes, "answer_bytes", (json_int_t)c->answer_bytes);
+    ENX_TRY(write_head(out, head));
+    ENX_TRY(enx_buf_append(out, c->goal, goal_bytes));
+    ENX_TRY(enx_buf_append(out, c->input, c->input_bytes));
+    return c->answer_bytes ? enx_buf_append(out, c->answer, c->answer_bytes) : ENX_OK;
+}
+
+enx_status enx_wire_report_write(enx_buf *out, const enx_wire_report *w)
+{
+    const enx_call_report *r = &w->report;
+    const char            *error = r->error ? r->error : "";
+    size_t                 error_bytes = strlen(error);
+    char                   salt[HEX_BYTES];
+    if (error_bytes > ENX_WIRE_ERROR_BYTES_MAX) error_bytes = ENX_WIRE_ERROR_BYTES_MAX;
+    ENX_TRY(write_head(
+        out,
+        json_pack("{s:i, s:s, s:I, s:s, s:s, s:i, s:s, s:i, s:f, s:f, s:f, s:I, s:f, s:I, s:I, "
+                  "s:I, s:I, s:I, s:I, s:I, s:I}",
+                  "version", ENX_WIRE_VERSION, "salt", hex_of(salt, w->salt), "call",
+                  (json_int_t)r->call_id, "model", w->model, "worker", w->worker, "status",
+                  (int)r->status, "language", r->language, "level", (int)r->level, "confidence",
+                  r->confidence, "sum_logprob", finite_of(r->sum_logprob), "min_logprob",
+                  finite_of(r->min_logprob), "tokens", (json_int_t)r->token_count, "error_chance",
+                  r->error_chance, "flags", (json_int_t)r->flags, "tokens_in",
+                  (json_int_t)r->usage.tokens_in, "tokens_cached",
+                  (json_int_t)r->usage.tokens_cached, "tokens_out", (json_int_t)r->usage.tokens_out,
+                  "tokens_reasoning", (json_int_t)r->tokens_reasoning, "latency_us",
+                  (json_int_t)r->latency_us, "answer_bytes", (json_int_t)r->answer_bytes,
+                  "error_bytes", (json_int_t)error_bytes)));
+    if (r->answer_bytes) ENX_TRY(enx_buf_append(out, r->answer, r->answer_bytes));
+    return enx_buf_append(out, error, error_bytes);
+}
+
+/* ---- Reading -------------------------------------------------------------------------------- */
+
+/* What is left of a head, key by key: the first fault stays. */
+typedef struct head {
+    json_t     *json;
+    size_t      taken;
+    enx_status  status;
+    enx_report *report;
+} head;
+
+static json_t *take(head *h, const char *key)
+{
+    json_t *value = json_object_get(h->json, key);
+    if (value) h->taken++;
+    else if (h->status == ENX_OK)
+        h->status = ENX_FAIL(h->report, FORMAT, "the message has no \"%s\"", key);
+    return value;
+}
+
+static void spoil(head *h, const char *key)
+{
+    if (h->status == ENX_OK)
+        h->status = ENX_FAIL(h->report, FORMAT, "\"%s\" is nothing that it can be", key);
+}
+
+/* A whole number from `low` to `high`. */
+static int64_t take_integer(head *h, const char *key, int64_t low, int64_t high)
+{
+    const json_t *value = take(h, key);
+    if (!value) return low;
+    const int64_t number = json_integer_value(value);
+    if (json_is_integer(value) && number >= low && number <= high) return number;
+    spoil(h, key);
+    return low;
+}
+
+static double take_real(head *h, const char *key)
+{
+    const json_t *value = take(h, key);
+    if (!value) return 0;
+    if (!json_is_number(value) || !isfinite(json_number_value(value))) spoil(h, key);
+    return json_number_value(value);
+}
+
+static double take_chance(head *h, const char *key)
+{
+    const double chance = take_real(h, key);
+    if (!(chance >= 0 && chance <= 1)) spoil(h, key);
+    return chance;
+}
+
+static void take_text(head *h, const char *key, char *out, size_t size)
+{
+    const json_t *value = take(h, key);
+    out[0] = '\0';
+    if (!value) return;
+    if (json_is_string(value) && json_string_length(value) < size &&
+        strlen(json_string_value(value)) == json_string_length(value))
+        memcpy(out, json_string_value(value), json_string_length(value) + 1);
+    else spoil(h, key);
+}
+
+static void take_digest(head *h, const char *key, char out[ENX_DIGEST_TEXT])
+{
+    take_text(h, key, out, ENX_DIGEST_TEXT);
+    if (!enx_wire_is_digest(out)) spoil(h, key);
+}
+
+static uint64_t take_salt(head *h)
+{
+    char  text[HEX_BYTES];
+    char *end;
+    take_text(h, "salt", text, sizeof text);
+    if (strlen(text) != HEX_BYTES - 1 || strspn(text, "0123456789abcdef") != HEX_BYTES - 1)
+        spoil(h, "salt");
+    return strtoull(text, &end, 16);
+}
+
+/* Cut the line off; *tail is what follows. */
+static enx_status open_head(head *h, const char *bytes, size_t size_bytes, const char **tail,
+                            enx_report *report)
+{
+    const size_t room = size_bytes < ENX_WIRE_HEAD_BYTES_MAX ? size_bytes : ENX_WIRE_HEAD_BYTES_MAX;
+    const char  *end = room ? memchr(bytes, '\n', room) : NULL;
+    *h = (head){ .report = report };
+    if (!end)
+        return ENX_FAIL(report, FORMAT, "the message has no first line of at most %d bytes",
+                        ENX_WIRE_HEAD_BYTES_MAX);
+    ENX_TRY(enx_api_json_load(&h->json, bytes, (size_t)(end - bytes), report));
+    *tail = end + 1;
+    if (take_integer(h, "version", 0, INT32_MAX) == ENX_WIRE_VERSION || h->status != ENX_OK)
+        return ENX_OK;
+    h->status = ENX_FAIL(report, UNSUPPORTED,
+                         "the message is of another version than %d; all "
+                         "machines need the same enxame",
+                         ENX_WIRE_VERSION);
+    return ENX_OK;
+}
+
+static enx_status close_head(head *h)
+{
+    if (h->status == ENX_OK && h->taken != json_object_size(h->json))
+        h->status = ENX_FAIL(h->report, FORMAT, "the message has a key that it cannot have");
+    json_decref(h->json);
+    return h->status;
+}
+
+static enx_status check_tail(size_t left, size_t first, size_t second, enx_report *report)
+{
+    if (first + second == left) return ENX_OK;
+    return ENX_FAIL(report, FORMAT, "%zu bytes of text are announced, %zu came", first + second,
+                    left);
+}
+
+enx_status enx_wire_call_read(enx_wire_call *out, enx_buf *texts, const char *bytes,
+                              size_t size_bytes, enx_report *report)
+{
+    head        h;
+    const char *tail = NULL;
+    enx_call   *c = &out->call;
+    *out = (enx_wire_call){ 0 };
+    ENX_TRY(open_head(&h, bytes, size_bytes, &tail, report));
+    out->salt = take_salt(&h);
+    c->call_id = (uint64_t)take_integer(&h, "call", 0, INT64_MAX);
+    take_digest(&h, "model", out->model);
+    take_text(&h, "what", out->what, sizeof out->what);
+    take_text(&h, "class", out->task_class, sizeof out->task_class);
+    if (out->task_class[0] && !enx_wire_is_digest(out->task_class)) spoil(&h, "class");
+    out->within_us = (uint64_t)take_integer(&h, "within_us", 0, INT64_MAX);
+    c->task_id = (uint32_t)take_integer(&h, "task", 0, UINT32_MAX);
+    c->item = (uint32_t)take_integer(&h, "item", 0, UINT32_MAX);
+    c->attempt = (uint32_t)take_integer(&h, "attempt", 0, UINT32_MAX);
+    c->role = (enx_role)take_integer(&h, "role", 0, ENX_ROLE_COUNT - 1);
+    take_text(&h, "language", c->language, sizeof c->language);
+    c->level = (int32_t)take_integer(&h, "level", ENX_LEVEL_UNKNOWN, 3);
+    c->kinds = (uint32_t)take_integer(&h, "kinds", 0, ENX_KINDS_ALL);
+    c->max_tokens_in = (uint32_t)take_integer(&h, "tokens_in_max", 0, UINT32_MAX);
+    c->max_tokens_out = (uint32_t)take_integer(&h, "tokens_out_max", 0, UINT32_MAX);
+    const size_t goal_bytes = (size_t)take_integer(&h, "goal_bytes", 0, ENX_WIRE_TEXT_BYTES_MAX);
+    c->input_bytes = (size_t)take_integer(&h, "input_bytes", 0, ENX_WIRE_TEXT_BYTES_MAX);
+    c->answer_bytes = (size_t)take_integer(&h, "answer_bytes", 0, ENX_WIRE_TEXT_BYTES_MAX);
+    ENX_TRY(close_head(&h));
+    ENX_TRY(check_tail(size_bytes - (size_t)(tail - bytes), goal_bytes,
+                       c->input_bytes + c->answer_bytes, report));
+    enx_buf_clear(texts);
+    if (enx_buf_append(texts, tail, goal_bytes) != ENX_OK)
+        return ENX_FAIL(report, NOMEM, "no memory for a goal of %zu bytes", goal_bytes);
+    c->what = out->what;
+    c->goal = enx_buf_text(texts);
+    c->input = tail + goal_bytes;
+    c->answer = c->input + c->input_bytes;
+    return ENX_OK;
+}
+
+static void take_usage(head *h, enx_call_report *r)
+{
+    r->usage.tokens_in = (uint64_t)take_integer(h, "tokens_in", 0, INT64_MAX);
+    r->usage.tokens_cached = (uint64_t)take_integer(h, "tokens_cached", 0, INT64_MAX);
+    r->usage.tokens_out = (uint64_t)take_integer(h, "tokens_out", 0, INT64_MAX);
+    r->tokens_reasoning = (uint64_t)take_integer(h, "tokens_reasoning", 0, INT64_MAX);
+}
+
+enx_status enx_wire_report_read(enx_wire_report *out, enx_buf *texts, const char *bytes,
+                                size_t size_bytes, enx_report *report)
+{
+    head             h;
+    const char      *tail = NULL;
+    enx_call_report *r = &out->report;
+    *out = (enx_wire_report){ 0 };
+    ENX_TRY(open_head(&h, bytes, size_bytes, &tail, report));
+    out->salt = take_salt(&h);
+    r->call_id = (uint64_t)take_integer(&h, "call", 0, INT64_MAX);
+    take_digest(&h, "model", out->model);
+    take_text(&h, "worker", out->worker, sizeof out->worker);
+    if (!enx_wire_is_name(out->worker)) spoil(&h, "worker");
+    r->status = (enx_call_status)take_integer(&h, "status", 0, ENX_CALL_STATUS_COUNT - 1);
+    take_text(&h, "language", r->language, sizeof r->language);
+    r->level = (int32_t)take_integer(&h, "level", ENX_LEVEL_UNKNOWN, 3);
+    r->confidence = take_chance(&h, "confidence");
+    r->sum_logprob = take_real(&h, "sum_logprob");
+    r->min_logprob = take_real(&h, "min_logprob");
+    r->token_count = (uint32_t)take_integer(&h, "tokens", 0, UINT32_MAX);
+    r->error_chance = take_chance(&h, "error_chance");
+    r->flags = (uint32_t)take_integer(&h, "flags", 0, ENX_FLAGS_RED | ENX_FLAG_USAGE);
+    take_usage(&h, r);
+    r->latency_us = (uint64_t)take_integer(&h, "latency_us", 0, INT64_MAX);
+    r->answer_bytes = (size_t)take_integer(&h, "answer_bytes", 0, ENX_WIRE_TEXT_BYTES_MAX);
+    const size_t error_bytes = (size_t)take_integer(&h, "error_bytes", 0, ENX_WIRE_ERROR_BYTES_MAX);
+    ENX_TRY(close_head(&h));
+    ENX_TRY(check_tail(size_bytes - (size_t)(tail - bytes), r->answer_bytes, error_bytes, report));
+    enx_buf_clear(texts);
+    if (enx_buf_append(texts, tail + r->answer_bytes, error_bytes) != ENX_OK)
+        return ENX_FAIL(report, NOMEM, "no memory for a report");
+    r->answer = tail;
+    r->error = error_bytes ? enx_buf_text(texts) : NULL;
+    return ENX_OK;
+}
+
+/* ---- Classes -------------------------------------------------------------------------------- */
+
+typedef struct class_owner {
+    json_t     *json;
+    enx_example examples[ENX_CLASS_EXAMPLES_MAX];
+} class_owner;
+
+static json_t *examples_json(const enx_class *c)
+{
+    json_t *out = json_array();
+    for (uint32_t i = 0; i < c->example_count; i++)
+        json_array_append_new(out,
+                              json_pack("[s, s]", c->examples[i].input, c->examples[i].answer));
+    return out;
+}
+
+enx_status enx_wire_class_write(enx_buf *out, const enx_class *c)
+{
+    json_t *json =
+        json_pack("{s:s, s:s?, s:s?, s:o, s:s?, s:s?, s:b, s:b, s:I}", "name", c->name,
+                  "instruction", c->instruction, "advice", c->advice, "examples", examples_json(c),
+                  "schema", c->schema, "specialty", c->specialty, "scouted", (int)c->is_scouted,
+                  "leads", (int)c->is_leads, "answer_tokens_max", (json_int_t)c->answer_tokens_max);
+    return enx_api_json_append(out, json, NULL);
+}
+
+static enx_status take_examples(enx_class *c, class_owner *owner, const json_t *examples,
+                                enx_report *report)
+{
+    const size_t count = json_array_size(examples);
+    if (count > ENX_CLASS_EXAMPLES_MAX)
+        return ENX_FAIL(report, FORMAT, "a class of %zu examples, at most %d can be", count,
+                        ENX_CLASS_EXAMPLES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *pair = json_array_get(examples, i);
+        owner->examples[i].input = json_string_value(json_array_get(pair, 0));
+        owner->examples[i].answer = json_string_value(json_array_get(pair, 1));
+        if (!owner->examples[i].input || !owner->examples[i].answer)
+            return ENX_FAIL(report, FORMAT, "example %zu of a class is no pair of texts", i);
+    }
+    c->examples = owner->examples;
+    c->example_count = (uint32_t)count;
+    return ENX_OK;
+}
+
+static enx_status take_class(enx_class *c, class_owner *owner, enx_report *report)
+{
+    json_error_t error;
+    json_t      *examples = NULL;
+    int          is_scouted = 0, is_leads = 0;
+    json_int_t   tokens = 0;
+    if (json_unpack_ex(owner->json, &error, JSON_STRICT,
+                       "{s:s, s:s?, s:s?, s:o, s:s?, s:s?, s:b, s:b, s:I}", "name", &c->name,
+                       "instruction", &c->instruction, "advice", &c->advice, "examples", &examples,
+                       "schema", &c->schema, "specialty", &c->specialty, "scouted", &is_scouted,
+                       "leads", &is_leads, "answer_tokens_max", &tokens) != 0)
+        return ENX_FAIL(report, FORMAT, "a class of tasks: %s", error.text);
+    if (tokens < 0 || tokens > ENX_CLASS_ANSWER_TOKENS_MAX)
+        return ENX_FAIL(report, FORMAT, "a class with answers of %lld tokens", (long long)tokens);
+    c->is_scouted = is_scouted;
+    c->is_leads = is_leads;
+    c->answer_tokens_max = (uint32_t)tokens;
+    return take_examples(c, owner, examples, report);
+}
+
+enx_status enx_wire_class_read(enx_wire_class *out, const char *bytes, size_t size_bytes,
+                               enx_report *report)
+{
+    class_owner *owner = ENX_MEM_NEW(class_owner, 1);
+    *out = (enx_wire_class){ .owner = owner };
+    if (!owner) return ENX_FAIL(report, NOMEM, "no memory for a class of tasks");
+    enx_status status = enx_api_json_load(&owner->json, bytes, size_bytes, report);
+    if (status == ENX_OK) status = take_class(&out->value, owner, report);
+    if (status != ENX_OK) enx_wire_class_close(out);
+    return status;
+}
+
+void enx_wire_class_close(enx_wire_class *task_class)
+{
+    class_owner *owner = task_class->owner;
+    if (owner) json_decref(owner->json);
+    enx_mem_free(owner);
+    *task_class = (enx_wire_class){ 0 };
+}
+
+/* ---- Names ---------------------------------------------------------------------------------- */
+
+bool enx_wire_is_digest(const char *text)
+{
+    return strlen(text) == ENX_DIGEST_TEXT - 1 &&
+           strspn(text, "0123456789abcdef") == ENX_DIGEST_TEXT - 1;
+}
+
+bool enx_wire_is_name(const char *text)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    const size_t size = strlen(text);
+    return size > 0 && size < ENX_WIRE_NAME_BYTES && strspn(text, allowed) == size;
+}

@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# goal.sh - a goal as stages of tasks: dependencies, plans that are not sound, kill -9 on the way.
+. "$(dirname "$0")/common.sh"
+sed '/^scout/d' "$swarm" > "$work/models/goal.yaml"
+swarm=$work/models/goal.yaml
+seq 100 115 > "$work/in.txt"
+stage() { # stage ID EACH NEEDS OUTPUT
+    printf '{"id":"%s","for_each":"%s","needs":[%s],"instruction":"do","output":[%s],"checks":[],
+        "on_fail":"escalate"}' "$@"
+}
+plan() { # plan STAGES KIND
+    printf '{"mode":"swarm","why":"","advice":"","stages":[%s],
+        "assembly":{"kind":"%s","instruction":"put it together"},"done_when":""}' "$1" "$2"
+}
+run() { "$enxame" run -s "$swarm" -i "$work/in.txt" "count the numbers" "$@"; }
+number='{"name":"n","type":"integer"}'
+flag='{"name":"is_even","type":"boolean"}'
+two="$(stage again answer '"reading"' "$flag"),$(stage reading line '' "$number")"
+
+# a task for each line, then one for each answer: the last stage's answers, in order
+expect 0 run --plan "$(plan "$two" join)" --json
+json "$work/out" 'd["state"] == "done" and d["tasks"]["accepted"] == 32 == len(d["answers"])'
+json "$work/out" '[a["class"] for a in d["answers"]] == ["reading"] * 16 + ["again"] * 16'
+json "$work/out" 'd["answer"].count("is_even") == 16 and "\"n\"" not in d["answer"]'
+expect 0 run --plan "$(plan "$two" join)"
+cp "$work/out" "$work/first"
+expect 0 run --plan "$(plan "$two" join)" --threads 3
+cmp -s "$work/out" "$work/first" || fail "the answer depends on threads"
+
+# all answers of a stage together
+expect 0 run --plan "$(plan "$two,$(stage gather once '"again"' "$number")" join)" --json
+json "$work/out" 'len(d["answers"]) == 33 and d["answer"].startswith("{\"n\":")'
+
+# killed at random moments, it goes on where it was: the same answer, nothing paid twice
+RANDOM=3
+for ((round = 0; round < 4; round++)); do
+    run --plan "$(plan "$two" join)" --threads 1 > "$work/out" 2> "$work/err" &
+    pid=$!
+    sleep "0.$((RANDOM % 7 + 2))"
+    kill -9 $pid 2> /dev/null
+    wait $pid 2> /dev/null
+    id=$("$enxame" jobs --json | python3 -c 'import json, sys
+print(json.load(sys.stdin)["jobs"][0]["job"])')
+    expect 0 "$enxame" resume "$id"
+    cmp -s "$work/out" "$work/first" || fail "round $round: another answer after kill -9"
+    expect 0 "$enxame" bill "$id" --json --calls
+    json "$work/out" 'len({(r["task"], r["role"]) for r in d["receipts"]}) == len(d["receipts"])'
+done
+
+# a budget that ends on the way: what waits is left as it is, and goes on later
+expect 73 run --plan "$(plan "$two" join)" --max-calls 20
+says "resume"
+id=$("$enxame" jobs --json | python3 -c 'import json, sys
+print(json.load(sys.stdin)["jobs"][0]["job"])')
+expect 0 "$enxame" resume "$id" --max-calls 1000
+cmp -s "$work/out" "$work/first" || fail "another answer after a pause"
+
+# plans that are not sound: told why, nothing paid
+bad() { # bad TEXT PLAN
+    expect 69 run --plan "$2"
+    says "$1"
+    expect 0 "$enxame" bill --json
+    json "$work/out" 'd["bill"]["calls"] == 0'
+}
+bad "can never begin" "$(plan "$(stage reading answer '"again"' "$flag"),$(stage again answer \
+    '"reading"' "$flag")" join)"
+bad "there is no such stage" "$(plan "$(stage reading answer '"nobody"' "$flag")" join)"
+bad "two stages are called reading" "$(plan "$(stage reading line '' ''),$(stage reading line '' \
+    '')" join)"
+bad "parts of the inputs none" "$(plan "$(stage reading line '' ''),$(stage again line \
+    '"reading"' '')" join)"
+bad "cannot do tasks of class cooking" "$(plan "$(stage cooking line '' '')" join)"
+bad "nothing has been done yet" '{"mode":"deliver"}'
+bad "not JSON" '{"mode":'
+expect 69 run --plan "$(plan "$two" join)" --budget 0.000000001
+says "worst case"
