@@ -44,20 +44,29 @@ static const char *hex_of(char text[HEX_BYTES], uint64_t number)
 
 enx_status enx_wire_call_write(enx_buf *out, const enx_wire_call *w)
 {
-    const enx_call   *c = &w->call;
-    const size_t      goal_bytes = strlen(c->goal);
-    char              salt[HEX_BYTES];
-    static const char form[] = "{s:i, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:s, s:i, "
-                               "s:I, s:I, s:I, s:I, s:I, s:I}";
-    json_t           *head = json_pack(
-                  form, "version", ENX_WIRE_VERSION, "salt", hex_of(salt, w->salt), "call",
-                  (json_int_t)c->call_id, "model", w->model, "what", c->what, "class", w->task_class,
-                  "within_us", (json_int_t)w->within_us, "task", (json_int_t)c->task_id, "item",
-                  (json_int_t)c->item, "attempt", (json_int_t)c->attempt, "role", (int)c->role, "language",
-                  c->language, "level", (int)c->level, "kinds", (json_int_t)c->kinds, "tokens_in_max",
-                  (json_int_t)c->max_tokens_in, "tokens_out_max", (json_int_t)c->max_tokens_out, "goal_bytes",
-                  (json_int_t)goal_bytes, "input_bytes", (json_int_t)c->input_bytes, "answer_bytes",
-                  (json_int_t)c->answer_bytes);
+    const enx_call *c = &w->call;
+    const size_t    goal_bytes = strlen(c->goal);
+    char            salt[HEX_BYTES];
+    json_t         *head =
+        json_pack("{s:i, s:s, s:I, s:s, s:s, s:s, s:I}", "version", ENX_WIRE_VERSION, "salt",
+                  hex_of(salt, w->salt), "call", (json_int_t)c->call_id, "model", w->model, "what",
+                  c->what, "class", w->task_class, "within_us", (json_int_t)w->within_us);
+    json_t *task =
+        json_pack("{s:I, s:I, s:I, s:i, s:s, s:i, s:I}", "task", (json_int_t)c->task_id, "item",
+                  (json_int_t)c->item, "attempt", (json_int_t)c->attempt, "role", (int)c->role,
+                  "language", c->language, "level", (int)c->level, "kinds", (json_int_t)c->kinds);
+    json_t *sizes = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I}", "tokens_in_max", (json_int_t)c->max_tokens_in,
+        "tokens_out_max", (json_int_t)c->max_tokens_out, "goal_bytes", (json_int_t)goal_bytes,
+        "input_bytes", (json_int_t)c->input_bytes, "answer_bytes", (json_int_t)c->answer_bytes);
+    const bool is_whole = head && task && sizes && json_object_update(head, task) == 0 &&
+                          json_object_update(head, sizes) == 0;
+    json_decref(task);
+    json_decref(sizes);
+    if (!is_whole) {
+        json_decref(head);
+        return ENX_NOMEM;
+    }
     ENX_TRY(write_head(out, head));
     ENX_TRY(enx_buf_append(out, c->goal, goal_bytes));
     ENX_TRY(enx_buf_append(out, c->input, c->input_bytes));

@@ -731,11 +731,12 @@ enx_status cli_job_forecast(const cli_job_settings *settings, const enx_span *it
     ENX_TRY(open_models(&job, settings, 0, true, report));
     job->ports = (enx_ports){ .self = job, .check = port_check, .measure = port_measure };
     const enx_swarm_options options = swarm_options(job, settings, items, item_count);
-    enx_status              status =
-        options.is_goal ? ENX_FAIL(report, INVALID,
-                                                "what a goal costs is known when it is planned: --approve shows "
-                                                             "the plan and its worst case first")
-                                     : enx_swarm_open(&job->swarm, &options, report);
+    enx_status              status = ENX_OK;
+    if (options.is_goal)
+        status = ENX_FAIL(report, INVALID,
+                          "what a goal costs is known when it is planned: --approve shows the plan "
+                          "and its worst case first");
+    if (status == ENX_OK) status = enx_swarm_open(&job->swarm, &options, report);
     if (status == ENX_OK) status = show_forecast(job, settings, is_json, report);
     cli_job_close(&job);
     return status;

@@ -714,7 +714,9 @@ enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t cal
                  .attempt = entry->attempt,
                  .role = entry->reserved.role,
                  .model = entry->reserved.model,
-                 .what = at->task_class ? at->task_class->name : (s->options.is_goal ? "goal" : "plan"),
+                 .what = at->task_class       ? at->task_class->name
+                         : s->options.is_goal ? "goal"
+                                              : "plan",
                  .task_class = at->task_class,
                  .goal = is_plan ? enx_buf_text(&s->plan_goal) : s->options.goal,
                  .input = input.text,

@@ -3,8 +3,8 @@
 # hosts.sh ENXAME MAKE_TINY_MODELS RELAY ROUNDS - four hosts in network namespaces, one job.
 #
 # A host for broker and lead, three for workers, each with an address of its own on a bridge.  The
-# answers and the bill are those of one machine: with whole links, with 5 % of the packets lost, with
-# 200 ms on the way, and when a host is cut off in the middle and comes back.
+# answers and the bill are those of one machine: with whole links, with 5 % of the packets lost,
+# with 200 ms on the way, and when a host is cut off in the middle and comes back.
 . "$(dirname "$0")/common.sh"
 relay=$3
 rounds=$4
