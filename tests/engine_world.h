@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* engine_world.h - a small model, requests of every kind, and what came of them, for the engine's
- * tests. */
+ * tests.
+ *
+ * Layer: tests.  Thread-safety: one owner thread; not shared.
+ */
 #ifndef ENX_TESTS_ENGINE_WORLD_H
 #define ENX_TESTS_ENGINE_WORLD_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tiny_swarm.h - a whole swarm of random models, so that jobs can be tested in seconds.
  *
- * lead.gguf, scout.gguf, es.gguf, pt_BR.gguf and swarm.yaml.  All but the scout also do
- * tasks of the classes "reading", "again" and "gather".  The vocabulary is every byte and the control words; the weights
- * are random but fixed.  Masks make the answers well formed, so plans are plans and repairs reduce
+ * lead.gguf, scout.gguf, es.gguf, pt_BR.gguf and swarm.yaml.  All but the scout also do tasks of the
+ * classes "reading", "again" and "gather".  The vocabulary is every byte and the control words; the
+ * weights are random but fixed.  Masks make the answers well formed, so plans are plans and repairs reduce
  * to their inputs; they are just no good.
  *
  * Layer: tests.  Thread-safety: no shared state.

@@ -57,7 +57,7 @@ HEADER_ROOMS = {
 }
 
 # rooms that are pure functions of their inputs, and what brings the world in
-PURE_ROOMS = {"base", "kernels", "gguf", "text", "repair", "scale", "market", "swarm", "check"}
+PURE_ROOMS = {"base", "kernels", "gguf", "text", "scale", "market", "repair", "swarm", "check"}
 WORLD_HEADERS = {
     "time.h", "pthread.h", "threads.h", "unistd.h", "fcntl.h", "signal.h", "poll.h", "netdb.h",
     "dirent.h", "sys/", "netinet/", "arpa/",

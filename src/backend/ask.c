@@ -648,8 +648,8 @@ static enx_status take_window(enx_ask *a, const enx_generation *g, enx_report *r
 void enx_ask_take(enx_ask *a, const enx_generation *g)
 {
     enx_report report = { 0 };
-    a->usage.tokens_in += g->usage.tokens_in;
-    a->usage.tokens_cached += g->usage.tokens_cached;
+    /* What the engine still held depends on who came before; the bill of a job must not. */
+    a->usage.tokens_in += g->usage.tokens_in + g->usage.tokens_cached;
     a->usage.tokens_out += g->usage.tokens_out;
     if (g->finish == ENX_FINISH_CANCELED) {
         enx_ask_fail(a, ENX_CALL_ERROR, 0, "canceled");

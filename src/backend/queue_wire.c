@@ -44,19 +44,20 @@ static const char *hex_of(char text[HEX_BYTES], uint64_t number)
 
 enx_status enx_wire_call_write(enx_buf *out, const enx_wire_call *w)
 {
-    const enx_call *c = &w->call;
-    const size_t    goal_bytes = strlen(c->goal);
-    char            salt[HEX_BYTES];
-    json_t         *head = json_pack(
-                "{s:i, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:s, s:i, s:I, s:I, s:I, s:I, "
-                        "s:I, s:I}",
-                "version", ENX_WIRE_VERSION, "salt", hex_of(salt, w->salt), "call", (json_int_t)c->call_id,
-                "model", w->model, "what", c->what, "class", w->task_class, "within_us",
-                (json_int_t)w->within_us, "task", (json_int_t)c->task_id, "item", (json_int_t)c->item,
-                "attempt", (json_int_t)c->attempt, "role", (int)c->role, "language", c->language, "level",
-                (int)c->level, "kinds", (json_int_t)c->kinds, "tokens_in_max", (json_int_t)c->max_tokens_in,
-                "tokens_out_max", (json_int_t)c->max_tokens_out, "goal_bytes", (json_int_t)goal_bytes,
-                "input_bytes", (json_int_t)c->input_bytes, "answer_bytes", (json_int_t)c->answer_bytes);
+    const enx_call   *c = &w->call;
+    const size_t      goal_bytes = strlen(c->goal);
+    char              salt[HEX_BYTES];
+    static const char form[] = "{s:i, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:s, s:i, "
+                               "s:I, s:I, s:I, s:I, s:I, s:I}";
+    json_t           *head = json_pack(
+                  form, "version", ENX_WIRE_VERSION, "salt", hex_of(salt, w->salt), "call",
+                  (json_int_t)c->call_id, "model", w->model, "what", c->what, "class", w->task_class,
+                  "within_us", (json_int_t)w->within_us, "task", (json_int_t)c->task_id, "item",
+                  (json_int_t)c->item, "attempt", (json_int_t)c->attempt, "role", (int)c->role, "language",
+                  c->language, "level", (int)c->level, "kinds", (json_int_t)c->kinds, "tokens_in_max",
+                  (json_int_t)c->max_tokens_in, "tokens_out_max", (json_int_t)c->max_tokens_out, "goal_bytes",
+                  (json_int_t)goal_bytes, "input_bytes", (json_int_t)c->input_bytes, "answer_bytes",
+                  (json_int_t)c->answer_bytes);
     ENX_TRY(write_head(out, head));
     ENX_TRY(enx_buf_append(out, c->goal, goal_bytes));
     ENX_TRY(enx_buf_append(out, c->input, c->input_bytes));
@@ -306,7 +307,7 @@ static json_t *examples_json(const enx_class *c)
 enx_status enx_wire_class_write(enx_buf *out, const enx_class *c)
 {
     json_t *json =
-        json_pack("{s:s, s:s?, s:s?, s:o, s:s?, s:s?, s:b, s:b, s:I}", "name", c->name,
+        json_pack("{s:s, s:s*, s:s*, s:o, s:s*, s:s*, s:b, s:b, s:I}", "name", c->name,
                   "instruction", c->instruction, "advice", c->advice, "examples", examples_json(c),
                   "schema", c->schema, "specialty", c->specialty, "scouted", (int)c->is_scouted,
                   "leads", (int)c->is_leads, "answer_tokens_max", (json_int_t)c->answer_tokens_max);
@@ -339,7 +340,7 @@ static enx_status take_class(enx_class *c, class_owner *owner, enx_report *repor
     int          is_scouted = 0, is_leads = 0;
     json_int_t   tokens = 0;
     if (json_unpack_ex(owner->json, &error, JSON_STRICT,
-                       "{s:s, s:s?, s:s?, s:o, s:s?, s:s?, s:b, s:b, s:I}", "name", &c->name,
+                       "{s:s, s?s, s?s, s:o, s?s, s?s, s:b, s:b, s:I}", "name", &c->name,
                        "instruction", &c->instruction, "advice", &c->advice, "examples", &examples,
                        "schema", &c->schema, "specialty", &c->specialty, "scouted", &is_scouted,
                        "leads", &is_leads, "answer_tokens_max", &tokens) != 0)

@@ -2,7 +2,7 @@
 /* relate.c - what the answers of a class must have in common, or not. */
 #include "base/mem.h"
 #include "check/field.h"
-#include "check/judge.h"
+#include "check/judging.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -129,6 +129,7 @@ bool cli_is_ending(void);
 /* The commands, one a file. */
 int cmd_bench(int argc, char **argv);
 int cmd_bench_certificate(int argc, char **argv);
+int cmd_bench_engine(int argc, char **argv);
 int cmd_bench_swarm(int argc, char **argv);
 int cmd_bill(int argc, char **argv);
 int cmd_cancel(int argc, char **argv);

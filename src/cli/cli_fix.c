@@ -29,11 +29,11 @@ typedef struct candidate {
 
 /* A text on the way. */
 typedef struct draft {
-    enx_buf      text;
-    cli_fix_edit edits[CLI_FIX_EDITS_MAX];
-    uint32_t     edit_count;
-    double       score;
-    enx_verdict  verdict;
+    enx_buf            text;
+    cli_fix_edit       edits[CLI_FIX_EDITS_MAX];
+    uint32_t           edit_count;
+    double             score;
+    enx_parser_verdict verdict;
 } draft;
 
 typedef struct fixer {
@@ -44,7 +44,7 @@ typedef struct fixer {
     enx_edit            *edits;      /* [EDITS_MAX] */
     candidate           *candidates; /* [CANDIDATES_MAX] of one draft */
     candidate           *best;       /* [BEAM][width], judged */
-    enx_verdict         *verdicts;   /* [BEAM][width] */
+    enx_parser_verdict  *verdicts;   /* [BEAM][width] */
     uint32_t             counts[BEAM];
     uint32_t             width;
     enx_scan             scan;
@@ -145,34 +145,33 @@ static void rank_draft(fixer *f, uint32_t index)
 
 static enx_status judge_draft(fixer *f, uint32_t index, enx_report *report)
 {
-    const draft     *d = &f->drafts[index];
-    const uint32_t   count = f->counts[index];
-    const candidate *best = f->best + index * f->width;
-    enx_change      *changes = ENX_MEM_NEW(enx_change, count + 1);
+    const draft       *d = &f->drafts[index];
+    const uint32_t     count = f->counts[index];
+    const candidate   *best = f->best + index * f->width;
+    enx_parser_change *changes = ENX_MEM_NEW(enx_parser_change, count + 1);
     char(*inserts)[ENX_EDIT_INSERT_MAX + 1] = enx_mem_new(count + 1, sizeof *inserts);
     enx_status status = ENX_OK;
     if (!changes || !inserts) status = ENX_FAIL(report, NOMEM, "no memory for %u edits", count);
     for (uint32_t i = 0; status == ENX_OK && i < count; i++) {
         memcpy(inserts[i], best[i].edit.insert, best[i].edit.insert_bytes);
-        changes[i] = (enx_change){ .at = best[i].shift + best[i].edit.at,
-                                   .remove = best[i].edit.remove,
-                                   .insert = inserts[i] };
+        changes[i] = (enx_parser_change){ .at = best[i].shift + best[i].edit.at,
+                                          .remove = best[i].edit.remove,
+                                          .insert = inserts[i] };
     }
     if (status == ENX_OK && count > 0)
-        status =
-            enx_judge_changes(f->verdicts + index * f->width, f->tools->sandbox, names[f->code],
-                              d->text.data, d->text.size_bytes, changes, count, report);
+        status = enx_parser_ask(f->verdicts + index * f->width, f->tools->sandbox, names[f->code],
+                                d->text.data, d->text.size_bytes, changes, count, report);
     f->judged += count;
     enx_mem_free(changes);
     enx_mem_free(inserts);
     return status;
 }
 
-static enx_status judge_text(fixer *f, draft *d, enx_report *report)
+static enx_status parser_ask(fixer *f, draft *d, enx_report *report)
 {
-    const enx_change none = { .insert = "" };
-    return enx_judge_changes(&d->verdict, f->tools->sandbox, names[f->code], d->text.data,
-                             d->text.size_bytes, &none, 1, report);
+    const enx_parser_change none = { .insert = "" };
+    return enx_parser_ask(&d->verdict, f->tools->sandbox, names[f->code], d->text.data,
+                          d->text.size_bytes, &none, 1, report);
 }
 
 /* ---- Rounds --------------------------------------------------------------------------------- */
@@ -206,7 +205,7 @@ static enx_status make_draft(const fixer *f, draft *to, const pick *p, enx_repor
     *e = (cli_fix_edit){ .at = at, .remove = c->edit.remove };
     memcpy(e->insert, c->edit.insert, c->edit.insert_bytes);
     place_of(e, from->text.data);
-    enx_buf_init(&to->text, ENX_JUDGE_TEXT_BYTES_MAX);
+    enx_buf_init(&to->text, ENX_PARSER_TEXT_BYTES_MAX);
     if (enx_buf_append(&to->text, from->text.data, at) != ENX_OK ||
         enx_buf_append(&to->text, e->insert, c->edit.insert_bytes) != ENX_OK ||
         enx_buf_append(&to->text, from->text.data + after, from->text.size_bytes - after) != ENX_OK)
@@ -233,7 +232,7 @@ static bool pick_accepted(const fixer *f, pick *out, double *chance)
     return is_found;
 }
 
-static bool is_further(const enx_verdict *after, const enx_verdict *before)
+static bool is_further(const enx_parser_verdict *after, const enx_parser_verdict *before)
 {
     return after->line > before->line ||
            (after->line == before->line && after->column > before->column + 1);
@@ -316,23 +315,23 @@ static enx_status begin(fixer *f, cli_fix *out, const char *text, size_t size_by
                         enx_report *report)
 {
     draft *first = &f->drafts[0];
-    enx_buf_init(&first->text, ENX_JUDGE_TEXT_BYTES_MAX);
+    enx_buf_init(&first->text, ENX_PARSER_TEXT_BYTES_MAX);
     f->draft_count = 1;
-    if (size_bytes >= ENX_JUDGE_TEXT_BYTES_MAX)
+    if (size_bytes >= ENX_PARSER_TEXT_BYTES_MAX)
         return ENX_FAIL(report, LIMIT, "%zu bytes; at most %d", size_bytes,
-                        ENX_JUDGE_TEXT_BYTES_MAX);
+                        ENX_PARSER_TEXT_BYTES_MAX);
     if (memchr(text, '\0', size_bytes))
         return ENX_FAIL(report, FORMAT, "a zero byte: this is not source text");
     f->edits = ENX_MEM_NEW(enx_edit, EDITS_MAX);
     f->candidates = ENX_MEM_NEW(candidate, CANDIDATES_MAX);
     f->best = ENX_MEM_NEW(candidate, BEAM * f->width);
-    f->verdicts = ENX_MEM_NEW(enx_verdict, BEAM * f->width);
+    f->verdicts = ENX_MEM_NEW(enx_parser_verdict, BEAM * f->width);
     if (!f->edits || !f->candidates || !f->best || !f->verdicts ||
         enx_buf_append(&first->text, text, size_bytes) != ENX_OK ||
         enx_buf_append(&out->text, text, size_bytes) != ENX_OK)
         return ENX_FAIL(report, NOMEM, "no memory to repair %zu bytes", size_bytes);
-    ENX_TRY(judge_text(f, first, report));
-    const enx_verdict *v = &first->verdict;
+    ENX_TRY(parser_ask(f, first, report));
+    const enx_parser_verdict *v = &first->verdict;
     out->is_accepted = v->is_accepted;
     if (v->is_accepted) out->chance = 1;
     else
@@ -344,7 +343,7 @@ enx_status cli_fix_text(cli_fix *out, const cli_fix_tools *tools, enx_code code,
                         size_t size_bytes, enx_report *report)
 {
     *out = (cli_fix){ .rounds = 0 };
-    enx_buf_init(&out->text, ENX_JUDGE_TEXT_BYTES_MAX);
+    enx_buf_init(&out->text, ENX_PARSER_TEXT_BYTES_MAX);
     fixer *f = ENX_MEM_NEW(fixer, 1);
     if (!f) return ENX_FAIL(report, NOMEM, "no memory to repair %zu bytes", size_bytes);
     f->tools = tools;

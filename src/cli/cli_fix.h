@@ -14,7 +14,7 @@
 
 #include "base/buf.h"
 #include "repair/rank.h"
-#include "sandbox/judge.h"
+#include "sandbox/parser.h"
 
 enum { CLI_FIX_EDITS_MAX = 8 };
 
@@ -32,7 +32,7 @@ typedef struct cli_fix {
     uint32_t     edit_count;
     uint64_t     ranked, judged; /* edits */
     enx_buf      text;           /* repaired; as it came where nothing was accepted */
-    char         log[ENX_JUDGE_WORDS_BYTES + 64]; /* what the parser said of it as it came */
+    char         log[ENX_PARSER_WORDS_BYTES + 64]; /* what the parser said of it as it came */
 } cli_fix;
 
 typedef struct cli_fix_tools {
@@ -47,7 +47,7 @@ bool        cli_fix_language(enx_code *out, const char *name, const char *path);
 const char *cli_fix_language_name(enx_code code);
 
 /* Repair; *out is to be released by cli_fix_deinit also when this fails.  Errors are those of
- * enx_judge_changes: a text that cannot be repaired is ENX_OK without is_accepted. */
+ * enx_parser_ask: a text that cannot be repaired is ENX_OK without is_accepted. */
 ENX_MUST_USE enx_status cli_fix_text(cli_fix *out, const cli_fix_tools *tools, enx_code code,
                                      const char *text, size_t size_bytes, enx_report *report);
 void                    cli_fix_deinit(cli_fix *fix);

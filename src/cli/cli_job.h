@@ -15,7 +15,7 @@
 #define ENX_CLI_CLI_JOB_H
 
 #include "backend/backend.h"
-#include "check/judge.h"
+#include "check/judging.h"
 #include "cli/cli.h"
 #include "cli/cli_recipe.h"
 #include "sandbox/sandbox.h"

@@ -6,6 +6,7 @@
 int cmd_bench(int argc, char **argv)
 {
     static const cli_verb items[] = {
+        { "engine", cmd_bench_engine, "a model's speed, beside what the machine can" },
         { "certificate", cmd_bench_certificate, "do claims about errors hold, and what they save" },
         { "swarm", cmd_bench_swarm, "what the swarm adds to its models, and what it saves" },
     };

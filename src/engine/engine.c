@@ -731,6 +731,11 @@ void enx_engine_pause(enx_engine *e, uint64_t id, bool is_paused)
         if (e->slots[i].is_used && e->slots[i].id == id) e->slots[i].is_paused = is_paused;
 }
 
+void enx_engine_cancel_all(enx_engine *e)
+{
+    for (uint32_t i = 0; i < e->options.slot_count; i++) e->slots[i].is_canceled = true;
+}
+
 void enx_engine_interrupt(enx_engine *e) { enx_forward_interrupt(e->forward); }
 
 enx_engine_counts enx_engine_count(const enx_engine *e)
@@ -752,6 +757,8 @@ uint32_t enx_engine_free_slots(const enx_engine *e)
 }
 
 uint32_t enx_engine_context_tokens(const enx_engine *e) { return e->options.context_tokens; }
+
+uint64_t enx_engine_page_bytes(const enx_engine *e) { return enx_kv_page_bytes(e->kv); }
 
 uint64_t enx_engine_memory_bytes(const enx_engine *e) { return e->memory_bytes; }
 

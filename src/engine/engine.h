@@ -158,6 +158,7 @@ ENX_MUST_USE enx_status enx_engine_submit(enx_engine *engine, const enx_request 
                                           uint64_t *id, enx_report *report);
 /* The sequence finishes as CANCELED at the next step; unknown ids are ignored. */
 void                    enx_engine_cancel(enx_engine *engine, uint64_t id);
+void                    enx_engine_cancel_all(enx_engine *engine);
 /* From any thread: a step that is under way ends after the layer that it is in, without result, and
  * what it was to evaluate comes again in the next one. */
 void                    enx_engine_interrupt(enx_engine *engine);
@@ -195,6 +196,8 @@ enx_engine_counts enx_engine_count(const enx_engine *engine);
 
 uint32_t enx_engine_free_slots(const enx_engine *engine);
 uint32_t enx_engine_context_tokens(const enx_engine *engine);
+/* Of the keys and values of 16 positions. */
+uint64_t enx_engine_page_bytes(const enx_engine *engine);
 /* Bytes taken at open: KV pages, activations, lists. */
 uint64_t enx_engine_memory_bytes(const enx_engine *engine);
 

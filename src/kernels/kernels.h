@@ -111,6 +111,12 @@ typedef struct enx_kernels {
     void (*attend_mix_f32)(float *const *out, const float *const *weights, size_t q_count,
                            const float *v, size_t head_width, size_t count, const void *ahead);
 
+    /* ---- what the processor can ---- */
+
+    /* Multiply bytes and add, in registers alone, `rounds` times: returns how many operations that
+     * was, a product and its addition counting as two.  *sink: so that it is not left out. */
+    uint64_t (*peak_int8)(uint64_t rounds, int32_t *sink);
+
     /* ---- logits ---- */
 
     /* The first index of the largest value, n >= 1; exact.  A NaN is never larger. */

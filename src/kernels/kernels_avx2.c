@@ -328,6 +328,30 @@ ENX_INLINE void attend_fetch(const char *at) { _mm_prefetch(at, _MM_HINT_T1); }
 #define attend_store    store_f32
 #include "kernels/attend_body.h"
 
+/* ---- what the processor can -------------------------------------------- */
+
+enum { PEAK_CHAINS = 8 }; /* sums that do not wait for each other */
+
+static uint64_t peak_int8(uint64_t rounds, int32_t *sink)
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i       sum[PEAK_CHAINS], w[PEAK_CHAINS], total = _mm256_setzero_si256();
+    for (int i = 0; i < PEAK_CHAINS; i++) {
+        sum[i] = _mm256_setzero_si256();
+        w[i] = _mm256_set1_epi8((char)(*sink + i));
+    }
+    for (uint64_t round = 0; round < rounds; round++) {
+        ENX_UNROLL
+        for (int i = 0; i < PEAK_CHAINS; i++) {
+            const __m256i pairs = _mm256_maddubs_epi16(w[i], sum[i]);
+            sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(pairs, ones));
+        }
+    }
+    for (int i = 0; i < PEAK_CHAINS; i++) total = _mm256_add_epi32(total, sum[i]);
+    *sink += reduce_add_i32(total);
+    return rounds * PEAK_CHAINS * sizeof total * 2;
+}
+
 /* ---- logits ------------------------------------------------------------ */
 
 static size_t argmax(const float *x, size_t n)
@@ -368,6 +392,7 @@ void enx_kernels_bind_avx2(enx_kernels *table)
     table->attend_mix = attend_mix;
     table->attend_scores_f32 = attend_scores_f32;
     table->attend_mix_f32 = attend_mix_f32;
+    table->peak_int8 = peak_int8;
     table->argmax = argmax;
     table->log_sum_exp = log_sum_exp;
     bind_floats(table);

@@ -250,6 +250,24 @@ ENX_INLINE void attend_fetch(const char *at) { _mm_prefetch(at, _MM_HINT_T1); }
 #define attend_fma   _mm512_fmadd_ps
 #include "kernels/attend_body.h"
 
+/* ---- what the processor can -------------------------------------------- */
+
+enum { PEAK_CHAINS = 12 }; /* sums that do not wait for each other */
+
+static uint64_t peak_int8(uint64_t rounds, int32_t *sink)
+{
+    const __m512i w = _mm512_set1_epi8((char)(*sink + 1));
+    __m512i       sum[PEAK_CHAINS], total = _mm512_setzero_si512();
+    for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
+    for (uint64_t round = 0; round < rounds; round++) {
+        ENX_UNROLL
+        for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = _mm512_dpbusd_epi32(sum[i], w, w);
+    }
+    for (int i = 0; i < PEAK_CHAINS; i++) total = _mm512_add_epi32(total, sum[i]);
+    *sink += _mm512_reduce_add_epi32(total);
+    return rounds * PEAK_CHAINS * sizeof total * 2;
+}
+
 /* ---- logits ------------------------------------------------------------ */
 
 static size_t argmax(const float *x, size_t n)
@@ -295,6 +313,7 @@ void enx_kernels_bind_avx512(enx_kernels *table)
     table->attend_mix = attend_mix;
     table->attend_scores_f32 = attend_scores_f32;
     table->attend_mix_f32 = attend_mix_f32;
+    table->peak_int8 = peak_int8;
     table->argmax = argmax;
     table->log_sum_exp = log_sum_exp;
 }

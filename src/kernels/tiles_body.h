@@ -80,17 +80,38 @@ ENX_INLINE void fetch_bytes(const uint8_t *at, size_t size_bytes)
 
 /* ---- tiles of 32 columns ----------------------------------------------- */
 
-/* Nibbles, through a table unless it is NULL. */
+/* What may be done to nibbles: NULL, or a table of what they stand for, or a fifth bit for each. */
+typedef struct nibble_more {
+    const __m256i *table, *fifth;
+} nibble_more;
+
+/* Bits 4k to 4k + 3 of each lane as bytes of 16. */
+ENX_INLINE __m256i spread_bits(__m256i v, unsigned k)
+{
+    const __m256i lanes = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0C0C0C0C, 0, 0x04040404,
+                                            0x08080808, 0x0C0C0C0C);
+    const __m256i byte = _mm256_add_epi8(lanes, bytes_of((int)k / 2));
+    const __m256i bits = _mm256_set1_epi32(k % 2 ? (int)0x80402010u : 0x08040201);
+    const __m256i is_set =
+        _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(v, byte), bits), bits);
+    return _mm256_and_si256(is_set, bytes_of(16));
+}
+
+ENX_INLINE __m256i finish_nibbles(__m256i v, unsigned k, nibble_more more)
+{
+    if (more.table) return _mm256_shuffle_epi8(*more.table, v);
+    return more.fifth ? _mm256_or_si256(v, spread_bits(*more.fifth, k)) : v;
+}
+
 ENX_INLINE void open_halves(uint8_t (*q)[TILE_ROWS][4], size_t lane,
-                            const uint8_t *const rows[ROW_LANES], size_t at, const __m256i *table)
+                            const uint8_t *const rows[ROW_LANES], size_t at, nibble_more more)
 {
     __m256i v[4];
     gather_16(v, rows, at);
     ENX_UNROLL
-    for (size_t k = 0; k < 4; k++) {
-        const __m256i low = low_nibbles(v[k]), high = high_nibbles(v[k]);
-        store_lanes(q[k][lane], table ? _mm256_shuffle_epi8(*table, low) : low);
-        store_lanes(q[k + 4][lane], table ? _mm256_shuffle_epi8(*table, high) : high);
+    for (unsigned k = 0; k < 4; k++) {
+        store_lanes(q[k][lane], finish_nibbles(low_nibbles(v[k]), k, more));
+        store_lanes(q[k + 4][lane], finish_nibbles(high_nibbles(v[k]), k + 4, more));
     }
 }
 
@@ -100,7 +121,50 @@ static void open_q4_0(void *out, const uint8_t *const rows[TILE_ROWS], size_t bl
     const size_t at = block * sizeof(enx_block_q4_0);
     for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
         _mm256_store_ps(tile->d + lane, gather_f16(rows + lane, at));
-        open_halves(tile->q, lane, rows + lane, at + 2, NULL);
+        open_halves(tile->q, lane, rows + lane, at + 2, (nibble_more){ 0 });
+    }
+}
+
+static void open_q4_1(void *out, const uint8_t *const rows[TILE_ROWS], size_t block)
+{
+    tile_32     *tile = out;
+    const size_t at = block * sizeof(enx_block_q4_1);
+    for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
+        _mm256_store_ps(tile->d + lane, gather_f16(rows + lane, at));
+        _mm256_store_ps(tile->m + lane, gather_f16(rows + lane, at + 2));
+        open_halves(tile->q, lane, rows + lane, at + 4, (nibble_more){ 0 });
+    }
+}
+
+/* Thirty-two bits at `at` of each row. */
+ENX_INLINE __m256i gather_4(const uint8_t *const rows[ROW_LANES], size_t at)
+{
+    int bits[ROW_LANES];
+    for (size_t r = 0; r < ROW_LANES; r++) memcpy(&bits[r], rows[r] + at, sizeof bits[r]);
+    return _mm256_setr_epi32(bits[0], bits[1], bits[2], bits[3], bits[4], bits[5], bits[6],
+                             bits[7]);
+}
+
+static void open_q5_0(void *out, const uint8_t *const rows[TILE_ROWS], size_t block)
+{
+    tile_32     *tile = out;
+    const size_t at = block * sizeof(enx_block_q5_0);
+    for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
+        const __m256i fifth = gather_4(rows + lane, at + 2);
+        _mm256_store_ps(tile->d + lane, gather_f16(rows + lane, at));
+        open_halves(tile->q, lane, rows + lane, at + 6, (nibble_more){ .fifth = &fifth });
+    }
+}
+
+static void open_q5_1(void *out, const uint8_t *const rows[TILE_ROWS], size_t block)
+{
+    tile_32     *tile = out;
+    const size_t at = block * sizeof(enx_block_q5_1);
+    for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
+        const __m256i fifth = gather_4(rows + lane, at + 4);
+        _mm256_store_ps(tile->d + lane, gather_f16(rows + lane, at));
+        _mm256_store_ps(tile->m + lane, gather_f16(rows + lane, at + 2));
+        open_halves(tile->q, lane, rows + lane, at + 8, (nibble_more){ .fifth = &fifth });
     }
 }
 
@@ -130,7 +194,7 @@ static void open_iq4_nl(void *out, const uint8_t *const rows[TILE_ROWS], size_t 
     const __m256i table = table_of(uneven_levels, 0);
     for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
         _mm256_store_ps(tile->d + lane, gather_f16(rows + lane, at));
-        open_halves(tile->q, lane, rows + lane, at + 2, &table);
+        open_halves(tile->q, lane, rows + lane, at + 2, (nibble_more){ .table = &table });
     }
 }
 
@@ -141,28 +205,7 @@ static void open_mxfp4(void *out, const uint8_t *const rows[TILE_ROWS], size_t b
     const __m256i table = table_of(doubled_levels, 16);
     for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
         for (size_t r = lane; r < lane + ROW_LANES; r++) tile->d[r] = mxfp4_scale(rows[r][at]);
-        open_halves(tile->q, lane, rows + lane, at + 1, &table);
-    }
-}
-
-/* What no function above makes: plain blocks of sixteen rows, transposed. */
-ENX_INLINE void open_plain_32(void *out, const uint8_t *const rows[TILE_ROWS], size_t block,
-                              const struct plain_kind *kind, int zero)
-{
-    tile_32       *tile = out;
-    enx_plain_32   plain[TILE_ROWS];
-    const uint8_t *numbers[TILE_ROWS];
-    for (size_t r = 0; r < TILE_ROWS; r++) {
-        kind->open(&plain[r], rows[r] + block * kind->block_bytes, ENX_SMALL_BLOCK);
-        tile->d[r] = plain[r].d;
-        tile->m[r] = plain[r].m;
-        numbers[r] = (const uint8_t *)plain[r].q;
-    }
-    for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
-        __m256i v[TILE_QUADS];
-        gather_32(v, numbers + lane, 0);
-        for (size_t k = 0; k < TILE_QUADS; k++)
-            store_lanes(tile->q[k][lane], _mm256_add_epi8(v[k], bytes_of(zero)));
+        open_halves(tile->q, lane, rows + lane, at + 1, (nibble_more){ .table = &table });
     }
 }
 
@@ -312,9 +355,11 @@ static void open_iq4_xs(void *out, const uint8_t *const rows[TILE_ROWS], size_t 
         open_iq4_xs_scales(tile, r, (const void *)(rows[r] + at));
     for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES)
         for (size_t part = 0; part < TILE_PAIRS; part++)
-            open_halves(tile->q + part * 8, lane, rows + lane, at + 8 + part * 16, &table);
+            open_halves(tile->q + part * 8, lane, rows + lane, at + 8 + part * 16,
+                        (nibble_more){ .table = &table });
 }
 
+/* What no function above makes: plain blocks of sixteen rows, transposed. */
 ENX_INLINE void open_plain_k(void *out, const uint8_t *const rows[TILE_ROWS], size_t block,
                              const struct plain_kind *kind, int zero)
 {
@@ -341,16 +386,15 @@ ENX_INLINE void open_plain_k(void *out, const uint8_t *const rows[TILE_ROWS], si
     }
 }
 
-#define DEFINE_OPEN(name, size, quant, zero)                                               \
-    static void open_##name(void *out, const uint8_t *const rows[TILE_ROWS], size_t block) \
-    {                                                                                      \
-        open_plain_##size(out, rows, block, &plain_kinds[ENX_QUANT_##quant], zero);        \
-    }
-DEFINE_OPEN(q4_1, 32, Q4_1, 0)
-DEFINE_OPEN(q5_0, 32, Q5_0, 16)
-DEFINE_OPEN(q5_1, 32, Q5_1, 0)
-DEFINE_OPEN(q2_k, k, Q2_K, 0)
-DEFINE_OPEN(q3_k, k, Q3_K, 4)
+static void open_q2_k(void *out, const uint8_t *const rows[TILE_ROWS], size_t block)
+{
+    open_plain_k(out, rows, block, &plain_kinds[ENX_QUANT_Q2_K], 0);
+}
+
+static void open_q3_k(void *out, const uint8_t *const rows[TILE_ROWS], size_t block)
+{
+    open_plain_k(out, rows, block, &plain_kinds[ENX_QUANT_Q3_K], 4);
+}
 
 /* ---- without tiles ----------------------------------------------------- */
 

@@ -58,23 +58,11 @@ struct enx_batches {
 
 /* ---- Answers -------------------------------------------------------------------------------- */
 
-static void answer_json(enx_exchange *x, json_t *json)
-{
-    enx_buf body;
-    enx_buf_init(&body, ENX_REPLY_BYTES_MAX);
-    if (enx_voice_json(&body, json) == ENX_OK)
-        enx_exchange_answer(x, 200, "application/json", enx_buf_text(&body), body.size_bytes);
-    else enx_exchange_answer(x, 503, NULL, "", 0);
-    enx_buf_deinit(&body);
-}
+static void answer_json(enx_exchange *x, json_t *json) { enx_voice_answer(x->reply, 200, json); }
 
 static void answer_error(enx_exchange *x, int http_status, const char *text)
 {
-    enx_buf body;
-    enx_buf_init(&body, ENX_REPLY_HEADER_BYTES_MAX);
-    (void)!enx_voice_openai_error(http_status, text, false, &body);
-    enx_exchange_answer(x, http_status, "application/json", enx_buf_text(&body), body.size_bytes);
-    enx_buf_deinit(&body);
+    enx_voice_refuse(&enx_voice_chat, x->reply, http_status, text);
 }
 
 /* ---- On the disk ---------------------------------------------------------------------------- */

@@ -81,26 +81,9 @@ struct enx_jobs {
 
 /* ---- Small things --------------------------------------------------------------------------- */
 
-static void answer(enx_reply *reply, int http_status, json_t *json)
-{
-    enx_buf body;
-    enx_buf_init(&body, ENX_REPLY_BYTES_MAX);
-    const bool is_sound = enx_voice_json(&body, json) == ENX_OK;
-    enx_reply_begin(reply, is_sound ? http_status : 503, "application/json", false);
-    if (is_sound) (void)enx_reply_push(reply, enx_buf_text(&body), body.size_bytes);
-    enx_reply_end(reply);
-    enx_buf_deinit(&body);
-}
-
 static void answer_error(enx_reply *reply, int http_status, const char *message)
 {
-    enx_buf body;
-    enx_buf_init(&body, ENX_REPLY_BYTES_MAX);
-    (void)!enx_voice_openai_error(http_status, message, false, &body);
-    enx_reply_begin(reply, http_status, "application/json", false);
-    (void)enx_reply_push(reply, enx_buf_text(&body), body.size_bytes);
-    enx_reply_end(reply);
-    enx_buf_deinit(&body);
+    enx_voice_refuse(&enx_voice_chat, reply, http_status, message);
 }
 
 static void answer_report(enx_reply *reply, const enx_report *report)
@@ -372,7 +355,7 @@ static void handle_add(enx_jobs *jobs, const enx_jobs_request *r)
     enx_report report = { 0 };
     uint64_t   id = 0;
     if (add_job(jobs, r->body, &id, &report) == ENX_OK)
-        answer(r->reply, 201, json_pack("{s:I}", "id", (json_int_t)id));
+        enx_voice_answer(r->reply, 201, json_pack("{s:I}", "id", (json_int_t)id));
     else answer_report(r->reply, &report);
 }
 
@@ -418,7 +401,7 @@ static void handle_get(enx_jobs *jobs, const enx_jobs_request *r)
     json_object_set_new(job, "result", result_json(printed));
     json_object_set_new(job, "error", error ? json_incref(error) : json_null());
     json_decref(printed);
-    answer(r->reply, 200, job);
+    enx_voice_answer(r->reply, 200, job);
 }
 
 static void handle_list(enx_jobs *jobs, const enx_jobs_request *r)
@@ -427,7 +410,7 @@ static void handle_list(enx_jobs *jobs, const enx_jobs_request *r)
     json_t        *list = NULL;
     const uint64_t limit = r->limit && r->limit < ENX_JOBS_LIST_MAX ? r->limit : ENX_JOBS_LIST_MAX;
     if (enx_job_view_list(jobs->store, r->from, limit, shown_state, jobs, &list, &report) == ENX_OK)
-        answer(r->reply, 200, list);
+        enx_voice_answer(r->reply, 200, list);
     else answer_report(r->reply, &report);
 }
 
@@ -459,8 +442,8 @@ static void handle_cancel(enx_jobs *jobs, const enx_jobs_request *r)
     } else is_canceled = cancel_elsewhere(jobs, r->id);
     set_waiting(jobs, r->id, false);
     if (is_canceled)
-        answer(r->reply, 200,
-               json_pack("{s:I, s:s}", "id", (json_int_t)r->id, "state", "canceled"));
+        enx_voice_answer(r->reply, 200,
+                         json_pack("{s:I, s:s}", "id", (json_int_t)r->id, "state", "canceled"));
     else answer_error(r->reply, 409, "the job has ended, or another process works on it");
 }
 
@@ -485,7 +468,8 @@ static void handle_approve(enx_jobs *jobs, const enx_jobs_request *r)
     }
     child->budget_usd = budget_usd;
     set_waiting(jobs, r->id, false);
-    answer(r->reply, 202, json_pack("{s:I, s:s}", "id", (json_int_t)r->id, "state", "running"));
+    enx_voice_answer(r->reply, 202,
+                     json_pack("{s:I, s:s}", "id", (json_int_t)r->id, "state", "running"));
 }
 
 /* ---- Watchers ------------------------------------------------------------------------------- */

@@ -71,11 +71,7 @@ static const enx_voice *voice_of(const char *path)
 
 static void answer_error(enx_exchange *x, int http_status, const char *message)
 {
-    enx_buf body;
-    enx_buf_init(&body, 2 * LINE_BYTES_MAX);
-    (void)!voice_of(x->path)->error(http_status, message, false, &body);
-    enx_exchange_answer(x, http_status, json_media, enx_buf_text(&body), body.size_bytes);
-    enx_buf_deinit(&body);
+    enx_voice_refuse(voice_of(x->path), x->reply, http_status, message);
 }
 
 static void answer_report(enx_exchange *x, const enx_report *report)
@@ -84,15 +80,7 @@ static void answer_report(enx_exchange *x, const enx_report *report)
 }
 
 /* Takes the reference. */
-static void answer_json(enx_exchange *x, json_t *json)
-{
-    enx_buf body;
-    enx_buf_init(&body, ENX_REPLY_BYTES_MAX);
-    if (enx_voice_json(&body, json) == ENX_OK)
-        enx_exchange_answer(x, 200, json_media, enx_buf_text(&body), body.size_bytes);
-    else answer_error(x, 503, "no memory for the answer");
-    enx_buf_deinit(&body);
-}
+static void answer_json(enx_exchange *x, json_t *json) { enx_voice_answer(x->reply, 200, json); }
 
 /* ---- Turns ---------------------------------------------------------------------------------- */
 
@@ -188,14 +176,7 @@ typedef struct ask {
 
 static void refuse(const ask *a, const enx_report *report)
 {
-    enx_buf   body;
-    const int http_status = enx_status_http(report->status);
-    enx_buf_init(&body, 2 * LINE_BYTES_MAX);
-    (void)!a->voice->error(http_status, report->text, false, &body);
-    enx_reply_begin(a->reply, http_status, json_media, false);
-    (void)enx_reply_push(a->reply, enx_buf_text(&body), body.size_bytes);
-    enx_reply_end(a->reply);
-    enx_buf_deinit(&body);
+    enx_voice_refuse(a->voice, a->reply, enx_status_http(report->status), report->text);
 }
 
 /* Takes the question. */

@@ -89,6 +89,32 @@ enx_status enx_voice_event(enx_buf *out, const char *name, json_t *json)
     return enx_buf_append(out, "\n\n", 2);
 }
 
+static void answer_bytes(enx_reply *reply, int http_status, const enx_buf *body)
+{
+    enx_reply_begin(reply, http_status, "application/json", false);
+    (void)enx_reply_push(reply, enx_buf_text(body), body->size_bytes);
+    enx_reply_end(reply);
+}
+
+void enx_voice_refuse(const enx_voice *voice, enx_reply *reply, int http_status,
+                      const char *message)
+{
+    enx_buf body;
+    enx_buf_init(&body, ENX_REPLY_BYTES_MAX);
+    (void)!voice->error(http_status, message, false, &body); /* without memory: an empty body */
+    answer_bytes(reply, http_status, &body);
+    enx_buf_deinit(&body);
+}
+
+void enx_voice_answer(enx_reply *reply, int http_status, json_t *json)
+{
+    enx_buf body;
+    enx_buf_init(&body, ENX_REPLY_BYTES_MAX);
+    if (enx_voice_json(&body, json) == ENX_OK) answer_bytes(reply, http_status, &body);
+    else enx_voice_refuse(&enx_voice_chat, reply, 503, "no memory for the answer");
+    enx_buf_deinit(&body);
+}
+
 static enx_status append_part(enx_buf *text, const json_t *part, const char *place,
                               enx_report *report)
 {

@@ -52,6 +52,11 @@ json_t                 *enx_voice_text(const char *text, size_t size_bytes);
 /* Append "event: NAME\ndata: JSON\n\n"; releases the JSON. */
 ENX_MUST_USE enx_status enx_voice_event(enx_buf *out, const char *name, json_t *json);
 
+/* Answer with an error in the voice's shape, all of it; with JSON, which is released. */
+void enx_voice_refuse(const enx_voice *voice, enx_reply *reply, int http_status,
+                      const char *message);
+void enx_voice_answer(enx_reply *reply, int http_status, json_t *json);
+
 /* Texts of OpenAI's content: a text, or an array of {type: "text", text}.  ENX_UNSUPPORTED: images
  * and the like, by name. */
 ENX_MUST_USE enx_status enx_voice_content(const json_t *content, const char *place, json_t **out,

@@ -38,8 +38,8 @@ static enx_status grow_items(enx_swarm *s, uint32_t more, enx_report *report)
     s->items[count] = s->items[old];
     for (uint32_t i = old; i < count; i++) {
         s->items[i] = (swarm_item){ .level = ENX_LEVEL_UNKNOWN, .kinds = ENX_KINDS_ALL };
-        s->items[i].prev = s->items[i].next = s->items[i].call = s->items[i].candidate =
-            s->items[i].rank = SWARM_NONE;
+        s->items[i].hedge = s->items[i].prev = s->items[i].next = s->items[i].call =
+            s->items[i].candidate = s->items[i].rank = SWARM_NONE;
     }
     for (uint32_t c = 0; c < s->call_count; c++)
         if (s->calls[c].item == old) s->calls[c].item = count;

@@ -2,7 +2,7 @@
 /* test_check.c - expressions, fields, and the checks that are functions of an answer. */
 #include "base/mem.h"
 #include "check/expression.h"
-#include "check/judge.h"
+#include "check/judging.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -17,11 +17,12 @@ static enx_ranker  *ranker;
 
 /* ---- The judge ------------------------------------------------------------------------------ */
 
-static bool judge(enx_verdict *out, const char *language, const char *text, enx_change change)
+static bool judge(enx_parser_verdict *out, const char *language, const char *text,
+                  enx_parser_change change)
 {
     enx_report       report = { 0 };
     const enx_status status =
-        enx_judge_changes(out, sandbox, language, text, strlen(text), &change, 1, &report);
+        enx_parser_ask(out, sandbox, language, text, strlen(text), &change, 1, &report);
     if (status == ENX_NOTFOUND) return false; /* no such toolchain here */
     if (status != ENX_OK) fail_msg("%s", report.text);
     return true;
@@ -31,9 +32,9 @@ static void each_parser_accepts_and_refuses(void **state)
 {
     (void)state;
     static const struct {
-        const char *language, *text;
-        enx_change  change; /* mends it */
-        uint32_t    line;
+        const char       *language, *text;
+        enx_parser_change change; /* mends it */
+        uint32_t          line;
     } rows[] = {
         { "python", "x = 1\ny = (2\n", { 12, 0, ")" }, 2 },
         { "json", "{\"a\" 1}", { 4, 0, ":" }, 1 },
@@ -43,8 +44,9 @@ static void each_parser_accepts_and_refuses(void **state)
     };
     if (!sandbox) skip();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        enx_verdict v;
-        if (!judge(&v, rows[i].language, rows[i].text, (enx_change){ .insert = "" })) continue;
+        enx_parser_verdict v;
+        if (!judge(&v, rows[i].language, rows[i].text, (enx_parser_change){ .insert = "" }))
+            continue;
         assert_true(v.is_judged && !v.is_accepted && v.words[0]);
         assert_int_equal(v.line, rows[i].line);
         assert_true(judge(&v, rows[i].language, rows[i].text, rows[i].change));
@@ -55,26 +57,27 @@ static void each_parser_accepts_and_refuses(void **state)
 static void nothing_of_a_text_is_executed(void **state)
 {
     (void)state;
-    enx_verdict v;
+    enx_parser_verdict v;
     if (!sandbox) skip();
-    assert_true(judge(&v, "python", "while True: pass\n", (enx_change){ .insert = "" }));
+    assert_true(judge(&v, "python", "while True: pass\n", (enx_parser_change){ .insert = "" }));
     assert_true(v.is_accepted);
-    if (judge(&v, "js", "for (;;);\n", (enx_change){ .insert = "" })) assert_true(v.is_accepted);
+    if (judge(&v, "js", "for (;;);\n", (enx_parser_change){ .insert = "" }))
+        assert_true(v.is_accepted);
 }
 
 static void what_cannot_be_judged_is_refused(void **state)
 {
     (void)state;
-    enx_verdict      v[2];
-    enx_report       report = { 0 };
-    const enx_change none = { .insert = "" };
+    enx_parser_verdict      v[2];
+    enx_report              report = { 0 };
+    const enx_parser_change none = { .insert = "" };
     if (!sandbox) skip();
-    assert_int_equal(enx_judge_changes(v, sandbox, "cobol", "", 0, &none, 1, &report), ENX_INVALID);
-    assert_int_equal(enx_judge_changes(v, sandbox, "python", "", ENX_JUDGE_TEXT_BYTES_MAX + 1,
-                                       &none, 1, &report),
-                     ENX_LIMIT);
+    assert_int_equal(enx_parser_ask(v, sandbox, "cobol", "", 0, &none, 1, &report), ENX_INVALID);
     assert_int_equal(
-        enx_judge_changes(v, sandbox, "python", "", 0, &none, ENX_JUDGE_CHANGES_MAX + 1, &report),
+        enx_parser_ask(v, sandbox, "python", "", ENX_PARSER_TEXT_BYTES_MAX + 1, &none, 1, &report),
+        ENX_LIMIT);
+    assert_int_equal(
+        enx_parser_ask(v, sandbox, "python", "", 0, &none, ENX_PARSER_CHANGES_MAX + 1, &report),
         ENX_LIMIT);
 }
 

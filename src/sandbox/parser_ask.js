@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of many changed texts is JavaScript?  Runs in the sandbox; as judge_text.py.  A text that
+// Which of many changed texts is JavaScript?  Runs in the sandbox; as parser_ask.py.  A text that
 // imports or exports is a module, any other a script; V8 does not
 // tell places in modules.
 const fs = require('fs');

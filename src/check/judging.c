@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* judge.c - schema, citation, regex, compute. */
-#include "check/judge.h"
+/* judging.c - schema, citation, regex, compute. */
+#include "check/judging.h"
 
 #include "base/buf.h"
 #include "base/check.h"

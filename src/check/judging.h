@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* judge.h - the checks of a class that are functions of the answer, ready to be made.
+/* judging.h - the checks of a class that are functions of the answer, ready to be made.
  *
  *     enx_judge_open(&judge, &task_class, report);          // expressions, patterns, grammar: once
  *     enx_judge_passes(judge, check, input, answer, reason, sizeof reason);
@@ -16,8 +16,8 @@
  *
  * Layer: check.  Thread-safety: one owner thread; not shared.
  */
-#ifndef ENX_CHECK_JUDGE_H
-#define ENX_CHECK_JUDGE_H
+#ifndef ENX_CHECK_JUDGING_H
+#define ENX_CHECK_JUDGING_H
 
 #include "base/span.h"
 #include "base/status.h"
@@ -49,4 +49,4 @@ bool enx_judge_passes(enx_judge *judge, const enx_check *check, enx_span input, 
 void enx_judge_relate(const enx_check *check, const enx_span *answers, uint32_t count,
                       bool *is_bad);
 
-#endif /* ENX_CHECK_JUDGE_H */
+#endif /* ENX_CHECK_JUDGING_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* judge.c - the programs that ask a parser, and their answers. */
-#include "sandbox/judge.h"
+/* parser.c - the programs that ask a parser, and their answers. */
+#include "sandbox/parser.h"
 
 #include "base/mem.h"
 
@@ -11,14 +11,14 @@
 
 enum {
     NAME_BYTES = 16,
-    FILES_MAX = ENX_JUDGE_C_CHANGES_MAX,
+    FILES_MAX = ENX_PARSER_C_CHANGES_MAX,
     ANSWER_BYTES_MAX = 4 << 20,
 };
 
-extern const char          enx_judge_text_py[];
-extern const unsigned long enx_judge_text_py_bytes;
-extern const char          enx_judge_text_js[];
-extern const unsigned long enx_judge_text_js_bytes;
+extern const char          enx_parser_program_py[];
+extern const unsigned long enx_parser_program_py_bytes;
+extern const char          enx_parser_program_js[];
+extern const unsigned long enx_parser_program_js_bytes;
 
 static enx_sandbox_limits judge_limits(void)
 {
@@ -29,7 +29,7 @@ static enx_sandbox_limits judge_limits(void)
     return limits;
 }
 
-static void set_words(enx_verdict *v, const char *words, size_t size)
+static void set_words(enx_parser_verdict *v, const char *words, size_t size)
 {
     if (size >= sizeof v->words) size = sizeof v->words - 1;
     memcpy(v->words, words, size);
@@ -43,7 +43,7 @@ static int append_text(const char *text, size_t size, void *out)
     return enx_buf_append(out, text, size) == ENX_OK ? 0 : -1;
 }
 
-static enx_status append_changes(enx_buf *out, const enx_change *changes, size_t count,
+static enx_status append_changes(enx_buf *out, const enx_parser_change *changes, size_t count,
                                  enx_report *report)
 {
     json_t *all = json_array();
@@ -57,12 +57,12 @@ static enx_status append_changes(enx_buf *out, const enx_change *changes, size_t
     return failed == 0 ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for %zu changes", count);
 }
 
-static enx_status read_answer(enx_verdict *v, const char *line, enx_report *report)
+static enx_status read_answer(enx_parser_verdict *v, const char *line, enx_report *report)
 {
     json_t     *answer = json_loads(line, JSON_DECODE_ANY, NULL);
     json_int_t  row = 0, column = 0;
     const char *words = "";
-    *v = (enx_verdict){ .is_judged = json_is_array(answer) };
+    *v = (enx_parser_verdict){ .is_judged = json_is_array(answer) };
     v->is_accepted = v->is_judged && json_array_size(answer) == 0;
     const bool is_good = json_is_null(answer) || v->is_accepted ||
                          json_unpack(answer, "[I, I, s]", &row, &column, &words) == 0;
@@ -73,7 +73,7 @@ static enx_status read_answer(enx_verdict *v, const char *line, enx_report *repo
     return is_good ? ENX_OK : ENX_FAIL(report, IO, "the judge said what it cannot: %.80s", line);
 }
 
-static enx_status read_answers(enx_verdict *verdicts, size_t count, enx_sandbox_result *r,
+static enx_status read_answers(enx_parser_verdict *verdicts, size_t count, enx_sandbox_result *r,
                                enx_report *report)
 {
     char *line = r->out.data;
@@ -90,19 +90,19 @@ static enx_status read_answers(enx_verdict *verdicts, size_t count, enx_sandbox_
     return ENX_OK;
 }
 
-static enx_status judge_in_one(enx_verdict *verdicts, const enx_sandbox *sandbox,
+static enx_status judge_in_one(enx_parser_verdict *verdicts, const enx_sandbox *sandbox,
                                const char *language, const char *text, size_t size_bytes,
-                               const enx_change *changes, size_t count, enx_report *report)
+                               const enx_parser_change *changes, size_t count, enx_report *report)
 {
     const bool  is_js = strcmp(language, "js") == 0;
-    const char *program = is_js ? "judge.js" : "judge.py";
+    const char *program = is_js ? "ask.js" : "ask.py";
     enx_buf     json;
     enx_buf_init(&json, ANSWER_BYTES_MAX);
     enx_status             status = append_changes(&json, changes, count, report);
     const enx_sandbox_file files[] = {
         { .name = program,
-          .bytes = is_js ? enx_judge_text_js : enx_judge_text_py,
-          .size_bytes = is_js ? enx_judge_text_js_bytes : enx_judge_text_py_bytes },
+          .bytes = is_js ? enx_parser_program_js : enx_parser_program_py,
+          .size_bytes = is_js ? enx_parser_program_js_bytes : enx_parser_program_py_bytes },
         { .name = "text.txt", .bytes = text, .size_bytes = size_bytes },
         { .name = "changes.json", .bytes = enx_buf_text(&json), .size_bytes = json.size_bytes },
     };
@@ -126,7 +126,7 @@ static enx_status judge_in_one(enx_verdict *verdicts, const enx_sandbox *sandbox
 /* ---- C: a file for each change -------------------------------------------------------------- */
 
 /* "c00012.c:3:7: error: words": the first of each file counts. */
-static void read_errors(enx_verdict *verdicts, size_t count, const char *text)
+static void read_errors(enx_parser_verdict *verdicts, size_t count, const char *text)
 {
     for (const char *line = text; *line;) {
         const size_t size = strcspn(line, "\n");
@@ -135,7 +135,8 @@ static void read_errors(enx_verdict *verdicts, size_t count, const char *text)
         if (at && at < line + size && sscanf(line, "c%5u.c:%u:%u:", &index, &row, &column) == 3 &&
             index < count && verdicts[index].is_accepted) {
             at += sizeof "error: " - 1;
-            verdicts[index] = (enx_verdict){ .is_judged = true, .line = row, .column = column };
+            verdicts[index] =
+                (enx_parser_verdict){ .is_judged = true, .line = row, .column = column };
             set_words(&verdicts[index], at, (size_t)(line + size - at));
         }
         line += size + (line[size] == '\n');
@@ -144,13 +145,13 @@ static void read_errors(enx_verdict *verdicts, size_t count, const char *text)
 
 /* texts[count]: owned by the caller from then on. */
 static enx_status make_files(enx_sandbox_file *files, char **texts, char (*names)[NAME_BYTES],
-                             const char *text, size_t size_bytes, const enx_change *changes,
+                             const char *text, size_t size_bytes, const enx_parser_change *changes,
                              size_t count, enx_report *report)
 {
     for (size_t i = 0; i < count; i++) {
-        const enx_change *c = &changes[i];
-        const size_t      more = strlen(c->insert), after = c->at + c->remove;
-        char             *changed = enx_mem_new(size_bytes + more + 1, 1);
+        const enx_parser_change *c = &changes[i];
+        const size_t             more = strlen(c->insert), after = c->at + c->remove;
+        char                    *changed = enx_mem_new(size_bytes + more + 1, 1);
         if (!changed) return ENX_FAIL(report, NOMEM, "no memory for %zu changes", count);
         texts[i] = changed;
         memcpy(changed, text, c->at);
@@ -165,9 +166,9 @@ static enx_status make_files(enx_sandbox_file *files, char **texts, char (*names
 }
 
 /* The driver goes on to the next file after one that fails. */
-static enx_status judge_c(enx_verdict *verdicts, const enx_sandbox *sandbox, const char *text,
-                          size_t size_bytes, const enx_change *changes, size_t count,
-                          enx_report *report)
+static enx_status judge_c(enx_parser_verdict *verdicts, const enx_sandbox *sandbox,
+                          const char *text, size_t size_bytes, const enx_parser_change *changes,
+                          size_t count, enx_report *report)
 {
     static const char command[] =
         "LC_ALL=C /usr/bin/gcc -fsyntax-only -w -std=gnu17 -fmax-errors=1 "
@@ -186,8 +187,8 @@ static enx_status judge_c(enx_verdict *verdicts, const enx_sandbox *sandbox, con
     if (status == ENX_OK) status = enx_sandbox_run(sandbox, &task, &result, report);
     if (status == ENX_OK) {
         for (size_t i = 0; i < count; i++)
-            verdicts[i] =
-                (enx_verdict){ .is_judged = !result.is_stopped, .is_accepted = !result.is_stopped };
+            verdicts[i] = (enx_parser_verdict){ .is_judged = !result.is_stopped,
+                                                .is_accepted = !result.is_stopped };
         read_errors(verdicts, count, enx_buf_text(&result.err));
         enx_sandbox_result_deinit(&result);
     }
@@ -212,14 +213,14 @@ static enx_status check_tool(const char *language, enx_report *report)
     return ENX_FAIL(report, INVALID, "no judge for %s; there are c, js, json and python", language);
 }
 
-enx_status enx_judge_changes(enx_verdict *verdicts, const enx_sandbox *sandbox,
-                             const char *language, const char *text, size_t size_bytes,
-                             const enx_change *changes, size_t count, enx_report *report)
+enx_status enx_parser_ask(enx_parser_verdict *verdicts, const enx_sandbox *sandbox,
+                          const char *language, const char *text, size_t size_bytes,
+                          const enx_parser_change *changes, size_t count, enx_report *report)
 {
     ENX_TRY(check_tool(language, report));
-    if (size_bytes > ENX_JUDGE_TEXT_BYTES_MAX || count > ENX_JUDGE_CHANGES_MAX)
+    if (size_bytes > ENX_PARSER_TEXT_BYTES_MAX || count > ENX_PARSER_CHANGES_MAX)
         return ENX_FAIL(report, LIMIT, "%zu bytes, %zu changes; at most %d and %d", size_bytes,
-                        count, ENX_JUDGE_TEXT_BYTES_MAX, ENX_JUDGE_CHANGES_MAX);
+                        count, ENX_PARSER_TEXT_BYTES_MAX, ENX_PARSER_CHANGES_MAX);
     if (strcmp(language, "c") == 0)
         return judge_c(verdicts, sandbox, text, size_bytes, changes, count, report);
     return judge_in_one(verdicts, sandbox, language, text, size_bytes, changes, count, report);
