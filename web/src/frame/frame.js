@@ -173,9 +173,9 @@ function watchWrites() {
   }
 }
 
-// A frame in the frame would be a fresh window with all that giveBack() took away, and WebRTC asks no
-// policy before it sends.  So frames are taken out of markup here, and by trusted types (where the
-// browser has them) out of all markup that the artifact makes, srcdoc included.
+// A frame in the frame would be a fresh window with all that giveBack() took away, and WebRTC asks
+// no policy before it sends.  So frames are taken out of markup here, and by trusted types (where
+// the browser has them) out of all markup that the artifact makes, srcdoc included.
 const FRAMES = /<(?=(i?frame|frameset|object|embed|fencedframe|portal)\b)/gi;
 const POLICY =
   '<!doctype html><meta http-equiv="Content-Security-Policy" ' +
