@@ -178,8 +178,8 @@ function watchWrites() {
 // the browser has them) out of all markup that the artifact makes, srcdoc included.
 const FRAMES = /<(?=(i?frame|frameset|object|embed|fencedframe|portal)\b)/gi;
 const POLICY =
-  '<!doctype html><meta http-equiv="Content-Security-Policy" content="require-trusted-types-for ' +
-  "'script'; trusted-types default\">";
+  '<!doctype html><meta http-equiv="Content-Security-Policy" ' +
+  "content=\"require-trusted-types-for 'script'; trusted-types default\">";
 
 function withoutFrames(html) {
   return html.replace(FRAMES, "<no-");
