@@ -32,7 +32,7 @@ static void write_reason(char *reason, size_t reason_bytes, const enx_sandbox_re
     size_t      size;
     const char *line = last_line(&r->err, &size);
     if (size == 0) line = last_line(&r->out, &size);
-    if (r->limit != ENX_SANDBOX_LIMIT_NONE && r->is_stopped)
+    if (r->limit != ENX_SANDBOX_LIMIT_NONE && (r->is_stopped || r->signal))
         snprintf(reason, reason_bytes, "the check came to its limit of %s",
                  enx_sandbox_limit_text(r->limit));
     else if (step == ENX_PROGRAM_COMPILE)
