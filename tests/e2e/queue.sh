@@ -85,6 +85,13 @@ start_worker own "${models[@]}"
 until_said "$work/own.log" ready
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url
 same "one worker"
+{ cat "$swarm"; echo "queue: {url: '$url', slots: 64, hedge: true}"; } > "$work/models/queued.yaml"
+expect 0 "${map[@]}" -s "$work/models/queued.yaml" -o "$work/part.jsonl"
+cmp -s "$work/whole.jsonl" "$work/part.jsonl" || fail "queue in the swarm file: another output"
+rm -f "$work/part.jsonl"
+echo "queue: {url: '$url', user: somebody}" | cat "$swarm" - > "$work/models/queued.yaml"
+expect 64 "${map[@]}" -s "$work/models/queued.yaml" -o "$work/part.jsonl"
+says "user and password go together"
 start_worker fetched --folder "$work/fetched"
 until_said "$work/fetched.log" ready
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 8 --labels 0
