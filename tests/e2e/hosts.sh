@@ -27,7 +27,8 @@ trap end EXIT
 
 # The bridge is inside host 0, so nothing of the machine's own network changes.
 net=10.213.77
-on() { ip netns exec "$tag-$1" "${@:2}"; } # not for what runs on: its process would be the shell's
+# Not for what runs on: that process would be the shell's.
+on() { ip netns exec "$tag-$1" "${@:2}"; }
 for i in 1 2 3; do ip netns add $tag-$i || fail "no namespace $i"; done
 on 0 ip link add $bridge type bridge || skip "no bridges in this kernel"
 on 0 ip addr add $net.10/24 dev $bridge
