@@ -231,6 +231,7 @@ static enx_status open_queue(enx_backend *b, const enx_config *config,
         models[count] = (enx_queue_model){ file->parts[0].bytes, file->parts[0].size_bytes,
                                            row->name, row->languages, row->language_count };
         b->queued[m] = count++;
+        row->is_elsewhere = config->queue && config->queue->hedge;
         row->slots =
             config->queue && config->queue->slots ? config->queue->slots : ENX_CONFIG_QUEUE_SLOTS;
     }

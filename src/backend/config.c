@@ -127,6 +127,7 @@ static const cyaml_schema_field_t queue_fields[] = {
     CYAML_FIELD_STRING_PTR("tls_key", TEXT | MAYBE, enx_config_queue, tls_key, 1, 4095),
     CYAML_FIELD_FLOAT("lease_s", MAYBE, enx_config_queue, lease_s),
     CYAML_FIELD_UINT("slots", MAYBE, enx_config_queue, slots),
+    CYAML_FIELD_BOOL("hedge", MAYBE, enx_config_queue, hedge),
     CYAML_FIELD_END
 };
 #define CONFIG_FIELDS(escalate_fields) { \
@@ -159,6 +160,7 @@ static const char *const known_keys[] = {
     "remote", "api", "url", "key", "connect_s", "first_byte_s", "idle_s",
     "total_s", "attempts", "requests_per_min", "tokens_per_min", "thinking_tokens", "error_chance",
     "queue", "swarm", "user", "password", "credentials", "tls_ca", "tls_cert", "tls_key", "lease_s",
+    "hedge",
 };
 /* clang-format on */
 

@@ -27,6 +27,7 @@ trap end EXIT
 
 # The bridge is inside host 0, so nothing of the machine's own network changes.
 net=10.213.77
+# Not for what runs on: that process would be the shell's.
 on() { ip netns exec "$tag-$1" "${@:2}"; }
 for i in 1 2 3; do ip netns add $tag-$i || fail "no namespace $i"; done
 on 0 ip link add $bridge type bridge || skip "no bridges in this kernel"
@@ -41,10 +42,10 @@ for i in 1 2 3; do
     on $i ip link set lo up
 done
 url=nats://$net.10:4222
-on 0 nats-server -js -sd "$work/js" -a 0.0.0.0 -p 4222 > "$work/broker.log" 2>&1 &
+ip netns exec $tag-0 nats-server -js -sd "$work/js" -a 0.0.0.0 -p 4222 > "$work/broker.log" 2>&1 &
 pids+=($!)
 start_worker() { # HOST URL
-    ENXAME_HOME=$work/home$1 on "$1" "$enxame" worker --join "$2" --name "host$1" --lease 2 \
+    ENXAME_HOME=$work/home$1 ip netns exec "$tag-$1" "$enxame" worker --join "$2" --name "host$1" --lease 2 \
         -m "$work/models/scout.gguf" -m "$work/models/es.gguf" -m "$work/models/pt_BR.gguf" \
         > /dev/null 2>> "$work/host$1.log" &
     pids+=($!)
@@ -87,7 +88,7 @@ until_open() { # HOST ADDRESS PORT, seen from the host
 }
 until_open 1 $net.10 4222
 for i in 1 2; do start_worker $i $url; done
-on 3 python3 "$relay" 127.0.0.1:4333 $net.10:4222 200 > "$work/relay.log" 2>&1 &
+ip netns exec $tag-3 python3 "$relay" 127.0.0.1:4333 $net.10:4222 200 > "$work/relay.log" 2>&1 &
 pids+=($!)
 until_open 3 127.0.0.1 4333
 start_worker 3 nats://127.0.0.1:4333

@@ -82,9 +82,17 @@ start_broker
 expect 66 "$enxame" worker --join $url --name early
 says "wants no models yet"
 start_worker own "${models[@]}"
+own=$worker
 until_said "$work/own.log" ready
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url
 same "one worker"
+{ cat "$swarm"; echo "queue: {url: '$url', slots: 64, hedge: true}"; } > "$work/models/queued.yaml"
+expect 0 "${map[@]}" -s "$work/models/queued.yaml" -o "$work/part.jsonl"
+cmp -s "$work/whole.jsonl" "$work/part.jsonl" || fail "queue in the swarm file: another output"
+rm -f "$work/part.jsonl"
+echo "queue: {url: '$url', user: somebody}" | cat "$swarm" - > "$work/models/queued.yaml"
+expect 64 "${map[@]}" -s "$work/models/queued.yaml" -o "$work/part.jsonl"
+says "user and password go together"
 start_worker fetched --folder "$work/fetched"
 until_said "$work/fetched.log" ready
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 8 --labels 0
@@ -99,12 +107,60 @@ expect 65 "$enxame" worker --join $url --folder "$work/fetched"
 says "is not the file that it should be"
 rm -f "$work/part.jsonl"
 
-# ---- Strangers: malformed, foreign, replayed
-salt=00000000000000aa
-for k in {1..5}; do echo "noise $k" | python3 "$say" $port "enx.enxame.done.liar.$salt.$k"; done
+# ---- Strangers: malformed, too long, of another model, for more than was reserved, again
 digest=$(sha256sum "$work/models/es.gguf" | cut -d' ' -f1)
 echo '{"version":1}' | python3 "$say" $port "enx.enxame.work.$digest.1"
 until_said "$work/own.log" "a call is dead"
+kill $own
+wait $own 2> /dev/null # no worker is left: the job waits
+"${map[@]}" -o "$work/part.jsonl" --queue $url --seed 9 > "$work/out" 2> "$work/err" &
+lead=$!
+salt=
+for _ in {1..100}; do
+    salt=$(sqlite3 "$ENXAME_HOME/enxame.db" \
+        "select printf('%016x', created_us) from jobs where state = 'running'" 2> /dev/null)
+    [ -n "$salt" ] && break
+    sleep 0.1
+done
+[ -n "$salt" ] || fail "no job is running"
+until_waiting() {
+    for _ in {1..100}; do
+        "$enxame" workers --join $url --json > "$work/workers.json" 2> /dev/null &&
+            python3 -c 'import json, sys
+sys.exit(sum(m["waiting"] for m in json.load(open(sys.argv[1]))["models"]) == 0)' \
+                "$work/workers.json" && return
+        sleep 0.1
+    done
+    fail "nothing waits in the queue"
+}
+until_waiting
+job=$(sqlite3 "$ENXAME_HOME/enxame.db" "select max(id) from jobs")
+python3 - "$salt" "$job" "$digest" "$work" <<'END'
+import json, sys
+salt, job, digest, folder = sys.argv[1:]
+head = dict(version=1, salt=salt, call=(int(job) << 32) + 1, model=digest, worker="liar", status=0,
+            language="es", level=1, confidence=1, sum_logprob=-1, min_logprob=-1, tokens=1,
+            error_chance=0, flags=0, tokens_in=1, tokens_cached=0, tokens_out=1,
+            tokens_reasoning=0, latency_us=1, answer_bytes=4, error_bytes=0)
+def write(name, **changes):
+    with open(f"{folder}/{name}", "w") as out:
+        out.write(json.dumps({**head, **changes}) + "\n" + "lies")
+write("short", answer_bytes=400)
+write("other", worker="somebody")
+write("greedy", model="0" * 64)
+write("foreign", salt="0" * 16)
+END
+head -c 600000 /dev/zero | tr '\0' x > "$work/long"
+call=$(((job << 32) + 1))
+for lie in short other greedy foreign long; do
+    python3 "$say" $port "enx.enxame.done.liar.$salt.$call" "$work/$lie"
+done
+start_worker honest "${models[@]}"
+wait $lead || fail "strangers ended the job"
+for word in "liar" "bytes of text" "somebody else's" "no first line"; do says "$word"; done
+same "strangers"
+expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 10
+same "after strangers"
 
 # ---- Rounds of faults
 rm -f "$work/whole.jsonl"
@@ -133,3 +189,17 @@ for ((round = 0; round < rounds; round++)); do
     kill -9 $worker 2> /dev/null
 done
 echo "$rounds rounds"
+
+# ---- A broker that knows its users
+kill -9 $broker
+wait $broker 2> /dev/null
+cat > "$work/users.conf" <<'END'
+authorization { users: [ { user: lead, password: "se cret" } ] }
+END
+start_broker -c "$work/users.conf"
+expect 64 "$enxame" worker --join $url "${models[@]}"
+says "refuses"
+export QUEUE_PASSWORD="se cret"
+expect 66 "$enxame" workers --join $url --user lead --password QUEUE_PASSWORT
+says "the environment has no QUEUE_PASSWORT"
+expect 0 "$enxame" workers --join $url --user lead --password QUEUE_PASSWORD
