@@ -563,6 +563,7 @@ bool enx_ask_next(enx_ask *a, enx_request *request)
                        .eos = enx_tokenizer_eos(a->skill->loaded.tokenizer),
                        .tokenizer = enx_form_is(&a->call) ? a->skill->loaded.tokenizer : NULL,
                        .mask = a->mask,
+                       .drafts = true, /* an answer repeats much of its prompt */
                        .user = a };
     return true;
 }

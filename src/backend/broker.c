@@ -33,6 +33,8 @@ enum {
     RECONNECT_BUFFER_BYTES = 64 << 20,
     PENDING_MESSAGES = 1 << 20,
     LIST_BYTES = 200,
+    OBJECT_NAME_BYTES = 140,
+    OBJECT_TRIES_MAX = 8, /* of a call whose object cannot be had */
     NS_PER_US = 1000,
 };
 
@@ -173,6 +175,10 @@ static void on_work(natsConnection *connection, natsSubscription *subscription, 
     else if (w->pending > 0) w->pending--;
     pthread_mutex_unlock(&w->broker->lock);
     if (status) {
+        natsMsg_Destroy(message);
+        return;
+    }
+    if (!natsMsg_GetReply(message)) { /* not from a stream: nobody waits for an answer */
         natsMsg_Destroy(message);
         return;
     }
@@ -439,6 +445,7 @@ static bool fetch_content(enx_broker *b, const node *n, enx_buf *object, enx_bro
     event->handle = natsMsg_GetReply(n->message);
     if (natsMsgHeader_Get(n->message, object_header, &name) != NATS_OK || !name) return true;
     enx_buf_clear(object);
+    if (strlen(name) >= OBJECT_NAME_BYTES) return false; /* the sender's word */
     if (enx_broker_get_object(b, name, object, NULL) != ENX_OK) return false;
     event->bytes = enx_buf_text(object);
     event->size_bytes = object->size_bytes;
@@ -453,11 +460,14 @@ static void hand_over(enx_broker *b, const node *n, enx_buf *object, enx_broker_
                                .want = n->want,
                                .bytes = n->text,
                                .size_bytes = strlen(n->text) };
-    if (n->message && !fetch_content(b, n, object, &event)) {
-        if (n->kind == ENX_BROKER_WORK) enx_broker_settle(b, event.handle, ENX_BROKER_BACK);
+    const bool       is_whole = !n->message || fetch_content(b, n, object, &event);
+    if (n->kind == ENX_BROKER_WORK) event.deliveries = deliveries_of(event.handle);
+    if (!is_whole) {
+        const bool is_hopeless = event.deliveries > OBJECT_TRIES_MAX;
+        if (n->kind == ENX_BROKER_WORK)
+            enx_broker_settle(b, event.handle, is_hopeless ? ENX_BROKER_DROP : ENX_BROKER_BACK);
         return;
     }
-    if (n->kind == ENX_BROKER_WORK) event.deliveries = deliveries_of(event.handle);
     fn(user, &event);
 }
 
@@ -562,7 +572,9 @@ enx_status enx_broker_want(enx_broker *b, const char *model, uint32_t priority, 
     ENX_TRY(add_consumer(b, model, priority, report));
     want *w = &b->wants[b->want_count];
     name_consumer(name, model, priority);
+    pthread_mutex_lock(&b->lock); /* on_found looks at all of them */
     *w = (want){ .broker = b, .index = b->want_count };
+    pthread_mutex_unlock(&b->lock);
     snprintf(w->next, sizeof w->next, "$JS.API.CONSUMER.MSG.NEXT.ENX-%s-work.%.100s", b->swarm,
              name);
     natsStatus s = natsInbox_Create(&w->inbox);
@@ -758,7 +770,7 @@ static enx_status describe_digest(char out[64], const void *bytes, size_t size_b
 static void name_object(const enx_broker *b, char out[ENX_BROKER_SUBJECT_BYTES], const char *name)
 {
     char encoded[200];
-    ENX_CHECK(strlen(name) < 140);
+    ENX_CHECK(strlen(name) < OBJECT_NAME_BYTES);
     encode64(encoded, (const unsigned char *)name, strlen(name));
     snprintf(out, ENX_BROKER_SUBJECT_BYTES, "$O.ENX-%s.M.%.180s", b->swarm, encoded);
 }
@@ -822,8 +834,7 @@ enx_status enx_broker_put_object(enx_broker *b, const char *name, const void *by
     enx_buf_init(&text, ENX_BROKER_WORD_BYTES_MAX);
     const enx_status status = enx_api_json_append(&text, meta, report);
     name_object(b, subject, name);
-    const natsStatus s =
-        status == ENX_OK ? publish_meta(b, subject, enx_buf_text(&text)) : NATS_OK;
+    const natsStatus s = status == ENX_OK ? publish_meta(b, subject, enx_buf_text(&text)) : NATS_OK;
     enx_buf_deinit(&text);
     if (s != NATS_OK) return fail_api(s, "storing an object", report);
     return status;

@@ -361,7 +361,8 @@ static void put_report(enx_lend *l, task *t)
     (void)!enx_broker_put(l->broker, subject, id, t->own_id, t->bytes, t->size_bytes, NULL);
 }
 
-/* Write the report down and send it; without memory the lease ends and another machine answers. */
+/* Write the report down and send it.  One that cannot be written gives the call back, or its lease
+ * would be renewed for good. */
 static void tell(enx_lend *l, task *t, const enx_call_report *report)
 {
     enx_buf         bytes;
@@ -375,6 +376,7 @@ static void tell(enx_lend *l, task *t, const enx_call_report *report)
     }
     enx_buf_deinit(&bytes);
     if (t->bytes) put_report(l, t);
+    else end_task(l, t, ENX_BROKER_BACK);
 }
 
 static void tell_failure(enx_lend *l, task *t, const char *error)

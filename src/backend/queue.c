@@ -469,7 +469,6 @@ static void keep_early(enx_queue *q, uint64_t id, const enx_broker_event *event)
     const size_t subject_bytes = strlen(event->subject) + 1;
     queue_call  *c = add_call(q, id, CALL_EARLY);
     if (!c) return;
-    if (!c) return;
     c->early = ENX_MEM_NEW(char, subject_bytes + event->size_bytes + 1);
     if (!c->early) return;
     c->early_bytes = subject_bytes + event->size_bytes;

@@ -359,7 +359,8 @@ static enx_status take_class(enx_class *c, class_owner *owner, enx_report *repor
     c->is_scouted = is_scouted;
     c->is_leads = is_leads;
     c->answer_tokens_max = (uint32_t)tokens;
-    return take_examples(c, owner, examples, report);
+    ENX_TRY(take_examples(c, owner, examples, report));
+    return enx_class_validate(c, report);
 }
 
 enx_status enx_wire_class_read(enx_wire_class *out, const char *bytes, size_t size_bytes,

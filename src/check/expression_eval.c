@@ -226,7 +226,8 @@ static json_t *member_of(const json_t *of, const json_t *name)
 static json_t *element_of(const json_t *of, const json_t *at)
 {
     const double index = json_is_number(at) ? json_number_value(at) : -1;
-    json_t      *found = index >= 0 ? json_array_get(of, (size_t)index) : NULL;
+    const bool   is_there = index >= 0 && index < (double)json_array_size(of);
+    json_t      *found = is_there ? json_array_get(of, (size_t)index) : NULL;
     return found ? json_incref(found) : json_null();
 }
 

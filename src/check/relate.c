@@ -98,7 +98,8 @@ void enx_judge_relate(const enx_check *check, const enx_span *answers, uint32_t 
     /* Without memory for all values nothing can be said of any. */
     if (is_read && check->kind == ENX_CHECK_UNIQUE) mark_repeated(&v, is_bad);
     else if (is_read && check->kind == ENX_CHECK_EQUAL) mark_different(&v, is_bad);
-    else if (is_read && fabs(v.sum - check->total) > sum_tolerance * fmax(1, fabs(check->total)))
+    else if (is_read &&
+             !(fabs(v.sum - check->total) <= sum_tolerance * fmax(1, fabs(check->total))))
         for (uint32_t i = 0; i < count; i++) is_bad[i] = true;
     for (size_t i = 0; i < v.count; i++) enx_mem_free(v.rows[i].text);
     enx_mem_free(v.rows);

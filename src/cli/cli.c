@@ -192,6 +192,19 @@ int cli_fail(const char *command, const cli_args *args, enx_status status, const
     return enx_status_exit_code(status);
 }
 
+int cli_run(const cli_spec *spec, const cli_steps *steps, void *state, int argc, char **argv)
+{
+    cli_args   args;
+    enx_report report = { 0 };
+    enx_status status = cli_parse(spec, &args, argc, argv, &report);
+    if (status == ENX_OK && args.is_help) return 0;
+    if (status == ENX_OK) status = steps->run(state, &args, &report);
+    if (status == ENX_OK && args.is_json) steps->print_json(state);
+    else if (status == ENX_OK) steps->print_text(state);
+    if (steps->close) steps->close(state);
+    return status == ENX_OK ? 0 : cli_fail(steps->name, &args, status, &report);
+}
+
 static void print_json_digits(json_t *json, size_t digits)
 {
     json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(digits) | JSON_ENCODE_ANY);

@@ -74,6 +74,18 @@ ENX_MUST_USE enx_status cli_set_number(const cli_option *options, size_t count, 
 int cli_fail(const char *command, const cli_args *args, enx_status status,
              const enx_report *report);
 
+/* A command that prints one result; `state` is what its options read into, and its result. */
+typedef struct cli_steps {
+    const char *name; /* "scale fit" */
+    enx_status (*run)(void *state, const cli_args *args, enx_report *report);
+    void (*print_json)(const void *state);
+    void (*print_text)(const void *state);
+    void (*close)(void *state); /* however far run came, if at all; NULL: nothing to close */
+} cli_steps;
+
+/* Read the command line, run, print, close, tell what failed; returns the exit code. */
+int cli_run(const cli_spec *spec, const cli_steps *steps, void *state, int argc, char **argv);
+
 /* Print on stdout and take the reference away. */
 void                    cli_print_json(json_t *json);
 /* ... with every digit that a double has. */

@@ -107,9 +107,11 @@ static enx_status plan_cells(bench *b, enx_report *report)
     return ENX_OK;
 }
 
-static enx_status run(bench *b, enx_report *report)
+static enx_status run(void *user, const cli_args *args, enx_report *report)
 {
+    bench    *b = user;
     enx_pool *pool = NULL;
+    (void)args;
     ENX_TRY(plan_cells(b, report));
     b->trials = enx_mem_new(b->o.trials, sizeof *b->trials);
     if (!b->trials) return ENX_FAIL(report, NOMEM, "no memory for the trials");
@@ -163,10 +165,11 @@ static json_t *json_of_cell(const bench *b, const cell *at)
     return out;
 }
 
-static void print_json(const bench *b)
+static void print_json(const void *user)
 {
-    json_t *regimes = json_array();
-    double  ratio, worst;
+    const bench *b = user;
+    json_t      *regimes = json_array();
+    double       ratio, worst;
     for (uint32_t i = 0; i < b->cell_count; i++)
         json_array_append_new(regimes, json_of_cell(b, &b->cells[i]));
     compare(b, &ratio, &worst);
@@ -179,9 +182,10 @@ static void print_json(const bench *b)
     cli_print_json(out);
 }
 
-static void print_table(const bench *b)
+static void print_table(const void *user)
 {
-    double ratio, worst;
+    const bench *b = user;
+    double       ratio, worst;
     printf("%-18s %4s %5s  %-20s %-20s %6s %8s  %s\n", "regime", "T", "delta", "false (99 % low)",
            "last window", "lead", "BARGAIN", "drift found in 1000");
     for (uint32_t i = 0; i < b->cell_count; i++) {
@@ -203,6 +207,8 @@ static void print_table(const bench *b)
             ratio, worst);
 }
 
+static const cli_steps steps = { "bench certificate", run, print_json, print_table, NULL };
+
 int cmd_bench_certificate(int argc, char **argv)
 {
     static bench b;
@@ -222,12 +228,5 @@ int cmd_bench_certificate(int argc, char **argv)
                             sizeof list / sizeof *list,
                             0,
                             0 };
-    cli_args       args;
-    enx_report     report = { 0 };
-    enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
-    if (status == ENX_OK && args.is_help) return 0;
-    if (status == ENX_OK) status = run(&b, &report);
-    if (status == ENX_OK && args.is_json) print_json(&b);
-    else if (status == ENX_OK) print_table(&b);
-    return status == ENX_OK ? 0 : cli_fail("bench certificate", &args, status, &report);
+    return cli_run(&spec, &steps, &b, argc, argv);
 }

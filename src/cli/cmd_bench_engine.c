@@ -236,8 +236,12 @@ static enx_status open_all(bench *b, enx_report *report)
     return enx_engine_open(&b->engine, &engine, report);
 }
 
-static enx_status run(bench *b, enx_report *report)
+static enx_status run(void *user, const cli_args *args, enx_report *report)
 {
+    bench *b = user;
+    (void)args;
+    if (!b->o.model) return ENX_FAIL(report, INVALID, "-m MODEL is missing");
+    b->rng = enx_rng_open(b->o.seed, 0);
     ENX_TRY(open_all(b, report));
     ENX_TRY(measure_machine(b, report));
     ENX_TRY(measure_prefill(b, report));
@@ -262,8 +266,9 @@ static double read_share(const bench *b)
            b->read_gbps;
 }
 
-static void print_json(const bench *b)
+static void print_json(const void *user)
 {
+    const bench  *b = user;
     const double *t = b->batched_tps;
     cli_print_json(json_pack(
         "{s:s, s:I, s:I, s:f, s:f, s:{s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:{s:f, s:f}, s:I}",
@@ -274,8 +279,9 @@ static void print_json(const bench *b)
         "idle", b->idle_ms, "busy", b->busy_ms, "kv_bytes", (json_int_t)b->kv_bytes));
 }
 
-static void print_table(const bench *b)
+static void print_table(const void *user)
 {
+    const bench *b = user;
     printf("machine       %.1f GB/s read, %.2f int8 tera-operations/s (%s, %u threads)\n",
            b->read_gbps, b->int8_tops, b->table.name, enx_pool_thread_count(b->pool));
     printf("prefill       %.0f tokens/s, %.0f %% of int8\n", b->prefill_tps, 100 * int8_share(b));
@@ -287,6 +293,18 @@ static void print_table(const bench *b)
     printf("first token   %.0f ms, with 64 sequences decoding %.0f ms\n", b->idle_ms, b->busy_ms);
     printf("keys, values  %.1f MiB for 64 sequences\n", (double)b->kv_bytes / (1 << 20));
 }
+
+static void close_all(void *user)
+{
+    bench *b = user;
+    enx_engine_close(&b->engine);
+    enx_pool_close(&b->pool);
+    enx_mem_free(b->prompt);
+    enx_mem_free(b->memory);
+    enx_loaded_close(&b->loaded);
+}
+
+static const cli_steps steps = { "bench engine", run, print_json, print_table, close_all };
 
 int cmd_bench_engine(int argc, char **argv)
 {
@@ -308,19 +326,5 @@ int cmd_bench_engine(int argc, char **argv)
                             sizeof list / sizeof *list,
                             0,
                             0 };
-    cli_args       args;
-    enx_report     report = { 0 };
-    enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
-    if (status == ENX_OK && args.is_help) return 0;
-    if (status == ENX_OK && !b.o.model) status = ENX_FAIL(&report, INVALID, "-m MODEL is missing");
-    b.rng = enx_rng_open(b.o.seed, 0);
-    if (status == ENX_OK) status = run(&b, &report);
-    if (status == ENX_OK && args.is_json) print_json(&b);
-    else if (status == ENX_OK) print_table(&b);
-    enx_engine_close(&b.engine);
-    enx_pool_close(&b.pool);
-    enx_mem_free(b.prompt);
-    enx_mem_free(b.memory);
-    enx_loaded_close(&b.loaded);
-    return status == ENX_OK ? 0 : cli_fail("bench engine", &args, status, &report);
+    return cli_run(&spec, &steps, &b, argc, argv);
 }

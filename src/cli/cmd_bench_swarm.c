@@ -48,8 +48,10 @@ static enx_status measure_span(bench *b, enx_report *report)
     return ENX_OK;
 }
 
-static enx_status run(bench *b, enx_report *report)
+static enx_status run(void *user, const cli_args *args, enx_report *report)
 {
+    bench *b = user;
+    (void)args;
     if (b->o.tasks == 0 || b->o.tasks > TASKS_MAX || b->o.slots == 0 || b->o.slots > SLOTS_MAX)
         return ENX_FAIL(report, INVALID, "%llu tasks by %llu slots, expected 1 to %d and 1 to %d",
                         (unsigned long long)b->o.tasks, (unsigned long long)b->o.slots, TASKS_MAX,
@@ -64,8 +66,9 @@ static enx_status run(bench *b, enx_report *report)
 
 static double rate_of(const bench *b) { return (double)b->o.tasks / b->rush.seconds; }
 
-static void print_json(const bench *b)
+static void print_json(const void *user)
 {
+    const bench *b = user;
     cli_print_json(json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "dispatch_per_s",
                              rate_of(b), "p99_ms", b->calm.p99_ms, "rss_mb", b->rush.rss_mb,
                              "makespan_ratio", b->swarm_s / b->waves_s, "extra_calls", b->extra,
@@ -73,8 +76,9 @@ static void print_json(const bench *b)
                              b->swarm_s));
 }
 
-static void print_text(const bench *b)
+static void print_text(const void *user)
 {
+    const bench *b = user;
     printf("dispatch  %.0f tasks/s: %llu tasks, %llu calls in flight, each over HTTP and in the "
            "store\n          %.0f us of CPU a task with the endpoint's share, %.0f MB at most\n",
            rate_of(b), (unsigned long long)b->o.tasks, (unsigned long long)b->o.slots,
@@ -85,6 +89,8 @@ static void print_text(const bench *b)
            "clock, %g %% of calls hang\n",
            b->swarm_s, b->waves_s, b->swarm_s / b->waves_s, 100 * b->extra, 100 * span_hang);
 }
+
+static const cli_steps steps = { "bench swarm", run, print_json, print_text, NULL };
 
 int cmd_bench_swarm(int argc, char **argv)
 {
@@ -103,12 +109,5 @@ int cmd_bench_swarm(int argc, char **argv)
                             sizeof list / sizeof *list,
                             0,
                             0 };
-    cli_args       args;
-    enx_report     report = { 0 };
-    enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
-    if (status == ENX_OK && args.is_help) return 0;
-    if (status == ENX_OK) status = run(&b, &report);
-    if (status == ENX_OK && args.is_json) print_json(&b);
-    else if (status == ENX_OK) print_text(&b);
-    return status == ENX_OK ? 0 : cli_fail("bench swarm", &args, status, &report);
+    return cli_run(&spec, &steps, &b, argc, argv);
 }

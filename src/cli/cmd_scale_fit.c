@@ -218,9 +218,10 @@ static json_t *json_voices(const enx_surface *surface)
     return out;
 }
 
-static void print_json(const fit_state *s)
+static void print_json(const void *user)
 {
-    json_t *out = json_params(s, natural(s));
+    const fit_state *s = user;
+    json_t          *out = json_params(s, natural(s));
     json_object_set_new(out, "form", json_string(form_names[s->form]));
     json_object_set_new(out, "exponent", cli_json_number(compute_exponent(s->form, natural(s))));
     json_object_set_new(out, "size_exponent", cli_json_number(size_exponent(s)));
@@ -329,8 +330,9 @@ static void print_checklist(const fit_state *s)
     if (!runs->has_seed) printf("  seeds      no column says; repeats cannot be told\n");
 }
 
-static void print_text(const fit_state *s)
+static void print_text(const void *user)
 {
+    const fit_state     *s = user;
     const enx_form_info *info = &enx_form_infos[s->form == BAYES ? ENX_FORM_CHINCHILLA : s->form];
     printf("%s: %s\n\n", form_names[s->form], info->formula);
     print_params(s);
@@ -549,19 +551,34 @@ static enx_status check_options(fit_state *s, enx_report *report)
     return ENX_OK;
 }
 
-static enx_status run(fit_state *s, const char *path, enx_report *report)
+static enx_status run(void *user, const cli_args *args, enx_report *report)
 {
+    fit_state *s = user;
     ENX_TRY(check_options(s, report));
-    ENX_TRY(cli_runs_open(&s->runs, path, report));
+    ENX_TRY(cli_runs_open(&s->runs, args->operands.items[0], report));
     const enx_status status = fit(s, report);
     if (status != ENX_OK) {
-        enx_report_wrap(report, "%s", path);
+        enx_report_wrap(report, "%s", s->runs.path);
         return status;
     }
     if (s->o.svg) ENX_TRY(draw(s, report));
     if (s->o.law) ENX_TRY(write_law(s, report));
     return ENX_OK;
 }
+
+static void close_all(void *user)
+{
+    fit_state *s = user;
+    enx_fit_close(&s->fit);
+    enx_surface_close(&s->surface);
+    enx_mem_free(s->points);
+    enx_mem_free(s->sorted);
+    enx_mem_free(s->rows);
+    enx_mem_free(s->weights);
+    cli_runs_close(&s->runs);
+}
+
+static const cli_steps steps = { "scale fit", run, print_json, print_text, close_all };
 
 int cmd_scale_fit(int argc, char **argv)
 {
@@ -590,19 +607,5 @@ int cmd_scale_fit(int argc, char **argv)
                             sizeof list / sizeof *list,
                             1,
                             1 };
-    cli_args       args;
-    enx_report     report = { 0 };
-    enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
-    if (status == ENX_OK && args.is_help) return 0;
-    if (status == ENX_OK) status = run(&s, args.operands.items[0], &report);
-    if (status == ENX_OK && args.is_json) print_json(&s);
-    else if (status == ENX_OK) print_text(&s);
-    enx_fit_close(&s.fit);
-    enx_surface_close(&s.surface);
-    enx_mem_free(s.points);
-    enx_mem_free(s.sorted);
-    enx_mem_free(s.rows);
-    enx_mem_free(s.weights);
-    cli_runs_close(&s.runs);
-    return status == ENX_OK ? 0 : cli_fail("scale fit", &args, status, &report);
+    return cli_run(&spec, &steps, &s, argc, argv);
 }

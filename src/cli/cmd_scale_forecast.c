@@ -174,9 +174,10 @@ static json_t *json_step(const forecast_state *s, const step *t)
     return out;
 }
 
-static void print_json(const forecast_state *s)
+static void print_json(const void *user)
 {
-    json_t *out = json_object(), *next = json_array();
+    const forecast_state *s = user;
+    json_t               *out = json_object(), *next = json_array();
     for (uint64_t i = 0; i < s->o.ahead; i++)
         json_array_append_new(next, json_step(s, &s->steps[i]));
     json_object_set_new(out, "next", next);
@@ -232,8 +233,9 @@ static void print_steps(const forecast_state *s)
     }
 }
 
-static void print_text(const forecast_state *s)
+static void print_text(const void *user)
 {
+    const forecast_state *s = user;
     if (s->ladder) {
         const uint32_t last = s->rungs.count - 1;
         printf("%s: %u rungs, compute %.3g to %.3g, loss %.4f to %.4f; next ones ×%.3g\n\n",
@@ -374,15 +376,26 @@ static enx_status check_options(const options *o, enx_report *report)
     return ENX_OK;
 }
 
-static enx_status run(forecast_state *s, const char *path, enx_report *report)
+static enx_status run(void *user, const cli_args *args, enx_report *report)
 {
+    forecast_state *s = user;
     if (s->o.ahead == 0) s->o.ahead = s->o.at > 0 ? 1 : ahead_default;
     ENX_TRY(check_options(&s->o, report));
-    ENX_TRY(cli_runs_open(&s->runs, path, report));
+    ENX_TRY(cli_runs_open(&s->runs, args->operands.items[0], report));
     ENX_TRY(forecast(s, report));
     if (s->o.budget > 0) find_best(s);
     return s->o.svg ? draw(s, report) : ENX_OK;
 }
+
+static void close_all(void *user)
+{
+    forecast_state *s = user;
+    enx_ladder_close(&s->ladder);
+    enx_surface_close(&s->surface);
+    cli_runs_close(&s->runs);
+}
+
+static const cli_steps steps = { "scale forecast", run, print_json, print_text, close_all };
 
 int cmd_scale_forecast(int argc, char **argv)
 {
@@ -408,15 +421,5 @@ int cmd_scale_forecast(int argc, char **argv)
                             sizeof list / sizeof *list,
                             1,
                             1 };
-    cli_args       args;
-    enx_report     report = { 0 };
-    enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
-    if (status == ENX_OK && args.is_help) return 0;
-    if (status == ENX_OK) status = run(&s, args.operands.items[0], &report);
-    if (status == ENX_OK && args.is_json) print_json(&s);
-    else if (status == ENX_OK) print_text(&s);
-    enx_ladder_close(&s.ladder);
-    enx_surface_close(&s.surface);
-    cli_runs_close(&s.runs);
-    return status == ENX_OK ? 0 : cli_fail("scale forecast", &args, status, &report);
+    return cli_run(&spec, &steps, &s, argc, argv);
 }

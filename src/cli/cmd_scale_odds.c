@@ -275,9 +275,10 @@ static json_t *json_history(const odds_state *s)
     return out;
 }
 
-static void print_json(const odds_state *s)
+static void print_json(const void *user)
 {
-    json_t *out = json_odds(s), *plans = json_array();
+    const odds_state *s = user;
+    json_t           *out = json_odds(s), *plans = json_array();
     for (int i = 0; i < PLANS; i++)
         json_array_append_new(plans, json_pack("{s:s, s:f, s:o}", "run", s->plans[i].name,
                                                "compute", s->plans[i].flops, "bits",
@@ -332,9 +333,10 @@ static void print_next(const odds_state *s)
                s->plans[i].bits, &s->plans[i] == best_plan(s) ? ", most for its compute" : "");
 }
 
-static void print_text(const odds_state *s)
+static void print_text(const void *user)
 {
-    const uint32_t count = s->rungs.count;
+    const odds_state *s = user;
+    const uint32_t    count = s->rungs.count;
     printf("%s: %u rungs, compute %.3g to %.3g\n\n  the law holds: ", s->runs.path, count,
            exp(s->rungs.rungs[0].log_flops), exp(s->rungs.rungs[count - 1].log_flops));
     print_pair(s->odds[ENX_OUTCOME_HOLDS]);
@@ -463,18 +465,29 @@ static enx_status write_law(const odds_state *s, enx_report *report)
     return cli_law_write(s->o.law, &law, &s->runs, report);
 }
 
-static enx_status run(odds_state *s, const char *path, enx_report *report)
+static enx_status run(void *user, const cli_args *args, enx_report *report)
 {
+    odds_state *s = user;
     if (!(s->o.level >= 0.1 && s->o.level <= 0.99))
         return ENX_FAIL(report, INVALID, "--level: from 0.1 to 0.99");
     if (!(s->o.broken > 0 && s->o.broken <= 0.9) || !(s->o.bad_run >= 0 && s->o.bad_run <= 0.9))
         return ENX_FAIL(report, INVALID,
                         "--broken and --bad-run are chances, above 0 and at most 0.9");
-    ENX_TRY(cli_runs_open(&s->runs, path, report));
+    ENX_TRY(cli_runs_open(&s->runs, args->operands.items[0], report));
     ENX_TRY(weigh(s, report));
     if (s->o.svg) ENX_TRY(draw(s, report));
     return s->o.law ? write_law(s, report) : ENX_OK;
 }
+
+static void close_all(void *user)
+{
+    odds_state *s = user;
+    enx_ladder_close(&s->ladder);
+    enx_ladder_close(&s->forecaster);
+    cli_runs_close(&s->runs);
+}
+
+static const cli_steps steps = { "scale odds", run, print_json, print_text, close_all };
 
 int cmd_scale_odds(int argc, char **argv)
 {
@@ -499,15 +512,5 @@ int cmd_scale_odds(int argc, char **argv)
                             sizeof list / sizeof *list,
                             1,
                             1 };
-    cli_args       args;
-    enx_report     report = { 0 };
-    enx_status     status = cli_parse(&spec, &args, argc, argv, &report);
-    if (status == ENX_OK && args.is_help) return 0;
-    if (status == ENX_OK) status = run(&s, args.operands.items[0], &report);
-    if (status == ENX_OK && args.is_json) print_json(&s);
-    else if (status == ENX_OK) print_text(&s);
-    enx_ladder_close(&s.ladder);
-    enx_ladder_close(&s.forecaster);
-    cli_runs_close(&s.runs);
-    return status == ENX_OK ? 0 : cli_fail("scale odds", &args, status, &report);
+    return cli_run(&spec, &steps, &s, argc, argv);
 }

@@ -180,9 +180,9 @@ static void take_answer(enx_batches *b, batch *own, batch_line *slot)
                                  "custom_id", id, "response", "status_code", code, "request_id",
                                  text_of(body, "id"), "body", body ? body : json_null(), "error");
     enx_mem_free(bytes);
-    (void)!append_line(b, text_of(own->object, "id"), code == 200 ? ".out" : ".bad",
-                       line); /* (2) */
-    count(b, own, code == 200 ? "completed" : "failed");
+    const bool is_kept = append_line(b, text_of(own->object, "id"), code == 200 ? ".out" : ".bad",
+                                     line) == ENX_OK; /* (2) */
+    count(b, own, code == 200 && is_kept ? "completed" : "failed");
     json_decref(slot->line);
     enx_reply_leave(slot->reply);
     enx_reply_drop(&slot->reply);
@@ -662,7 +662,9 @@ static void load_all(enx_batches *b)
         load_object(b, entry->d_name);
     closedir(folder);
     json_object_foreach (b->all, id, object)
-        if (strcmp(text_of(object, "status"), "in_progress") == 0) resume(b, object);
+        if (strcmp(text_of(object, "status"), "in_progress") == 0 ||
+            strcmp(text_of(object, "status"), "cancelling") == 0)
+            resume(b, object);
 }
 
 enx_status enx_batches_open(enx_batches **out, const enx_batches_options *options,
@@ -701,6 +703,11 @@ void enx_batches_close(enx_batches **out)
     pthread_cond_signal(&b->news);
     pthread_mutex_unlock(&b->lock);
     if (b->is_started) pthread_join(b->thread, NULL);
+    while (b->added) { /* the thread ended before it saw them */
+        batch *own = b->added;
+        b->added = own->next;
+        close_batch(own);
+    }
     json_decref(b->files);
     json_decref(b->all);
     pthread_cond_destroy(&b->news);

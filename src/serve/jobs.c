@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -26,6 +27,8 @@
 #include <unistd.h>
 
 extern char **environ;
+
+static const double nano_per_usd = 1e9;
 
 enum {
     TURN_MS = 50, /* between two looks at the store while somebody watches or works */
@@ -199,6 +202,8 @@ static void finish_turn(enx_jobs *jobs, jobs_child *child)
                            (uint64_t)json_integer_value(json_object_get(bill, "tokens_out")) };
     t->prompt_tokens = t->answers[0].usage.tokens_in + t->answers[0].usage.tokens_cached;
     t->has_price = true;
+    t->more_usd_nano =
+        (uint64_t)llround(json_number_value(json_object_get(bill, "cost_usd")) * nano_per_usd);
     t->extra = json_pack("{s:I, s:O?, s:O?, s:O?, s:O?}", "job", (json_int_t)child->id, "state",
                          json_object_get(result, "state"), "plan", json_object_get(result, "plan"),
                          "certificate", json_object_get(result, "certificate"), "bill", bill);

@@ -241,5 +241,9 @@ enx_status enx_keys_save(enx_keys *keys, enx_report *report)
     json_get_alloc_funcs(NULL, &release);
     if (text) release(text);
     json_decref(json);
+    if (status == ENX_OK) return status;
+    pthread_mutex_lock(&keys->lock);
+    keys->is_changed = true; /* it is still to be written */
+    pthread_mutex_unlock(&keys->lock);
     return status;
 }

@@ -47,7 +47,7 @@ void enx_turn_close(enx_turn **turn)
     }
     enx_reply_end(t->reply);
     enx_reply_drop(&t->reply);
-    for (uint32_t i = 0; t->has_started && i < t->answer_count; i++) {
+    for (uint32_t i = 0; i < t->answer_count; i++) {
         enx_answer_deinit(&t->answers[i].answer);
         enx_buf_deinit(&t->answers[i].notes);
         enx_mem_free(t->answers[i].top);
@@ -175,6 +175,7 @@ enx_turn_bill enx_turn_bill_get(const enx_turn *t)
         bill.usage.tokens_out += t->answers[i].usage.tokens_out;
     }
     bill.cost_usd_nano = t->has_price ? enx_price_cost(&t->price, &bill.usage) : 0;
+    bill.cost_usd_nano += t->more_usd_nano;
     if (t->started_us) bill.wait_us = t->started_us - t->asked_us;
     if (t->first_us) {
         bill.read_us = t->first_us - t->started_us;

@@ -66,7 +66,8 @@ struct enx_turn {
     const char          *model; /* borrowed */
     enx_price            price;
     bool                 has_price;
-    const enx_tokenizer *tokenizer; /* of the notes; NULL: there are none */
+    uint64_t             more_usd_nano; /* what it cost beside its tokens at that price */
+    const enx_tokenizer *tokenizer;     /* of the notes; NULL: there are none */
     enx_turn_answer      answers[ENX_QUESTION_ANSWERS_MAX];
     uint32_t             answer_count, open_count;
     uint64_t             prompt_tokens; /* with the cached ones; shared by all answers */

@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <string.h>
 
-enum { SCHEMA_BYTES_MAX = 8192 };
+enum { SCHEMA_BYTES_MAX = 8192, CHARACTER_BYTES_MAX = 4 };
 
 struct enx_graph {
     json_t        *json; /* owns most texts */
@@ -405,6 +405,14 @@ static bool is_blank(enx_span span)
     return true;
 }
 
+/* How many bytes before `at` belong to the character that it cuts; 0 in what is no UTF-8. */
+static size_t character_bytes_before(const char *text, size_t at)
+{
+    size_t back = 0;
+    while (back < CHARACTER_BYTES_MAX && back < at && (text[at - back] & 0xC0) == 0x80) back++;
+    return back < CHARACTER_BYTES_MAX ? back : 0;
+}
+
 /* The length of the part that begins at `at`, and where the next one begins. */
 static size_t part_at(enx_each each, enx_span input, size_t at, size_t *next)
 {
@@ -422,13 +430,12 @@ static size_t part_at(enx_each each, enx_span input, size_t at, size_t *next)
         size_t cut = size;
         while (cut > size / 4 * 3 && text[cut - 1] != ' ' && text[cut - 1] != '\n') cut--;
         if (cut > size / 4 * 3) size = cut;
-        else
-            while (size > 1 && (text[size] & 0xC0) == 0x80) size--;
+        else size -= character_bytes_before(text, size);
     }
     *next = at + size;
     if (*next < input.size_bytes) {
         *next -= ENX_GRAPH_OVERLAP_BYTES;
-        while ((input.text[*next] & 0xC0) == 0x80) (*next)++;
+        *next -= character_bytes_before(input.text, *next);
     }
     return size;
 }

@@ -47,7 +47,7 @@ enum {
     ENX_STREAM_AUDITS_MAX = 4096, /* under way or found wrong within the window; more: escalate */
 };
 
-#define ENX_STREAM_AUDIT_LEAST 0.05
+#define ENX_STREAM_AUDIT_LEAST 0.065 /* below it no bet of the proof would be left */
 
 typedef struct enx_stream_options {
     double   alpha;     /* share of answers that may be wrong */

@@ -315,13 +315,16 @@ static bool is_blank(const enx_span *span)
     return true;
 }
 
-/* Created, and over at once where there is nothing to do, or too much. */
 void swarm_emit_created(enx_swarm *s, uint32_t item, const char *text, size_t size_bytes)
 {
-    char       note[NOTE_BYTES];
     enx_record record = record_of(s, item, ENX_RECORD_TASK_CREATED);
     put_text(&record, text, size_bytes);
     swarm_emit(s, record);
+}
+
+void swarm_judge_input(enx_swarm *s, uint32_t item)
+{
+    char              note[NOTE_BYTES];
     const swarm_item *at = &s->items[item];
     const enx_span    input = swarm_input(s, at);
     if (s->is_stopped || at->state != ENX_TASK_OPEN) return;
@@ -343,8 +346,9 @@ void swarm_create_tasks(enx_swarm *s)
         return;
     }
     for (uint32_t i = 0; i < s->item_count && !s->is_stopped; i++) {
-        const swarm_item *at = &s->items[i];
-        if (!at->is_created) swarm_emit_created(s, i, "", 0);
+        if (s->items[i].is_created) continue;
+        swarm_emit_created(s, i, "", 0);
+        swarm_judge_input(s, i);
     }
 }
 
@@ -933,6 +937,12 @@ static bool escalate_contradictions(enx_swarm *s, const enx_check *check)
         if (at->state != ENX_TASK_ACCEPTED || at->reason == ENX_REASON_BLANK) continue;
         answers[count] = (enx_span){ swarm_text_get(s, at->answer), at->answer.size_bytes };
         items[count++] = i;
+    }
+    if (!answers || !items || !is_bad) {
+        enx_report report = { 0 };
+        enx_report_set(&report, ENX_NOMEM, __FILE__, __LINE__, "no memory to compare %u answers",
+                       s->item_count);
+        swarm_stop(s, ENX_NOMEM, &report);
     }
     if (count > 0) s->ports.relate(s->ports.self, check, answers, count, is_bad);
     for (uint32_t k = 0; k < count; k++) {

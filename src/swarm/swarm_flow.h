@@ -40,6 +40,8 @@ void swarm_emit_note(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_reas
                      const char *note);
 /* Created, with an input that is made of answers, or "". */
 void swarm_emit_created(enx_swarm *s, uint32_t item, const char *text, size_t size_bytes);
+/* ... and over at once where there is nothing to do, or too much. */
+void swarm_judge_input(enx_swarm *s, uint32_t item);
 /* Record a plan, leave single-mode decisions to it, create its tasks. */
 void swarm_take_plan(enx_swarm *s, const char *json, bool is_single);
 

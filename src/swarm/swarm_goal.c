@@ -247,6 +247,7 @@ static void create_task(enx_swarm *s, uint32_t item)
         swarm_emit_created(s, item, enx_buf_text(&text), text.size_bytes);
         if (ready == HOPELESS)
             swarm_emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NEEDS, "");
+        else swarm_judge_input(s, item);
         if (s->items[item].state != ENX_TASK_OPEN) swarm_unlock(s, item);
     }
     enx_buf_deinit(&text);
@@ -340,6 +341,10 @@ enx_status swarm_judge_graph(enx_swarm *s, const enx_graph *graph, uint32_t *tas
         return ENX_FAIL(report, INVALID, "plan: \"deliver\", and nothing has been done yet");
     if (s->round > 0 && mode == ENX_GRAPH_SINGLE)
         return ENX_FAIL(report, INVALID, "plan: \"single\" is for the first plan only");
+    const enx_stage *assembly = enx_graph_assembly(graph);
+    const bool needs_lead = mode == ENX_GRAPH_SINGLE || (assembly && assembly->task_class.is_leads);
+    if (needs_lead && s->lead == SWARM_NONE)
+        return ENX_FAIL(report, INVALID, "plan: it asks a lead, and the swarm has none");
     if (mode != ENX_GRAPH_SWARM) return ENX_OK;
     enx_span *spans = enx_mem_new(ENX_GRAPH_TASKS_MAX + 1, sizeof *spans);
     if (!spans) return ENX_FAIL(report, NOMEM, "no memory to take the inputs apart");

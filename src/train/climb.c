@@ -122,9 +122,10 @@ static enx_status check_rates(const enx_climb *c, enx_report *report)
     return ENX_OK;
 }
 
-static enx_status check_climb(const enx_climb *c, enx_report *report)
+static enx_status check_climb(const void *data, enx_report *report)
 {
-    const double *ratios = c->tokens_per_param;
+    const enx_climb *c = data;
+    const double    *ratios = c->tokens_per_param;
     ENX_TRY(check_rungs(c, report));
     ENX_TRY(check_rates(c, report));
     for (unsigned i = 0; i < c->tokens_per_param_count; i++)
@@ -141,23 +142,19 @@ static enx_status check_climb(const enx_climb *c, enx_report *report)
     return ENX_OK;
 }
 
+static const enx_recipe_yaml climb_yaml = { "ladder", &climb_schema, check_climb };
+
 enx_status enx_climb_open(enx_climb **out, const char *path, enx_report *report)
 {
-    enx_climb *climb = NULL;
-    ENX_TRY(enx_recipe_yaml_load((void **)&climb, &climb_schema, path, "ladder", report));
-    const enx_status status = check_climb(climb, report);
-    if (status != ENX_OK) {
-        enx_report_wrap(report, "%s", path);
-        enx_climb_close(&climb);
-        return status;
-    }
-    *out = climb;
+    void *data = NULL;
+    ENX_TRY(enx_recipe_yaml_open(&data, &climb_yaml, path, report));
+    *out = data;
     return ENX_OK;
 }
 
 void enx_climb_close(enx_climb **climb)
 {
-    enx_recipe_yaml_free(&climb_schema, *climb);
+    enx_recipe_yaml_close(&climb_yaml, *climb);
     *climb = NULL;
 }
 

@@ -84,8 +84,9 @@ static const cyaml_schema_value_t recipe_schema = {
 
 static const char class_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
 
-static enx_status check_recipe(const enx_recipe *r, enx_report *report)
+static enx_status check_recipe(const void *data, enx_report *report)
 {
+    const enx_recipe          *r = data;
     const enx_recipe_schedule *t = &r->train;
     if (t->steps == 0 || t->passes == 0 || t->shards == 0 || t->shards > ENX_DATASET_SHARDS_MAX)
         return ENX_FAIL(report, INVALID, "train: steps and passes start at 1, shards is 1..%d",
@@ -119,22 +120,18 @@ static enx_status check_recipe(const enx_recipe *r, enx_report *report)
     return ENX_OK;
 }
 
+static const enx_recipe_yaml recipe_yaml = { "recipe", &recipe_schema, check_recipe };
+
 enx_status enx_recipe_open(enx_recipe **out, const char *path, enx_report *report)
 {
-    enx_recipe *recipe = NULL;
-    ENX_TRY(enx_recipe_yaml_load((void **)&recipe, &recipe_schema, path, "recipe", report));
-    const enx_status status = check_recipe(recipe, report);
-    if (status != ENX_OK) {
-        enx_report_wrap(report, "%s", path);
-        enx_recipe_close(&recipe);
-        return status;
-    }
-    *out = recipe;
+    void *data = NULL;
+    ENX_TRY(enx_recipe_yaml_open(&data, &recipe_yaml, path, report));
+    *out = data;
     return ENX_OK;
 }
 
 void enx_recipe_close(enx_recipe **recipe)
 {
-    enx_recipe_yaml_free(&recipe_schema, *recipe);
+    enx_recipe_yaml_close(&recipe_yaml, *recipe);
     *recipe = NULL;
 }

@@ -34,22 +34,30 @@ static cyaml_config_t loader_config(enx_report *log)
     };
 }
 
-enx_status enx_recipe_yaml_load(void **out, const cyaml_schema_value_t *schema, const char *path,
-                                const char *what, enx_report *report)
+enx_status enx_recipe_yaml_open(void **out, const enx_recipe_yaml *kind, const char *path,
+                                enx_report *report)
 {
     enx_report        log = { 0 };
     cyaml_config_t    config = loader_config(&log);
-    const cyaml_err_t error = cyaml_load_file(path, &config, schema, (cyaml_data_t **)out, NULL);
+    void             *data = NULL;
+    const cyaml_err_t error = cyaml_load_file(path, &config, kind->schema, &data, NULL);
     if (error == CYAML_ERR_FILE_OPEN)
-        return ENX_FAIL(report, NOTFOUND, "%s: cannot be opened; name a %s", path, what);
+        return ENX_FAIL(report, NOTFOUND, "%s: cannot be opened; name a %s", path, kind->what);
     if (error != CYAML_OK)
         return ENX_FAIL(report, FORMAT, "%s: %s (%s)", path, cyaml_strerror(error), log.text);
+    const enx_status status = kind->check(data, report);
+    if (status != ENX_OK) {
+        enx_report_wrap(report, "%s", path);
+        enx_recipe_yaml_close(kind, data);
+        return status;
+    }
+    *out = data;
     return ENX_OK;
 }
 
-void enx_recipe_yaml_free(const cyaml_schema_value_t *schema, void *data)
+void enx_recipe_yaml_close(const enx_recipe_yaml *kind, void *data)
 {
     enx_report     log = { 0 };
     cyaml_config_t config = loader_config(&log);
-    if (data) cyaml_free(&config, schema, data, 0);
+    if (data) cyaml_free(&config, kind->schema, data, 0);
 }

@@ -135,6 +135,18 @@ static enx_status open_net(enx_trainer *t, unsigned cpu_flags, enx_report *repor
     return ENX_OK;
 }
 
+/* Of parts that ran side by side, the first in their order that failed, with its report. */
+static enx_status first_failure(const enx_status *status, const enx_report *reports, uint32_t count,
+                                enx_report *report)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (status[i] == ENX_OK) continue;
+        if (report) *report = reports[i];
+        return status[i];
+    }
+    return ENX_OK;
+}
+
 typedef struct fill_work {
     enx_trainer *t;
     enx_status   status[TRAINER_MATRICES_MAX];
@@ -155,12 +167,7 @@ static enx_status fill_operands(enx_trainer *t, enx_report *report)
     const uint32_t parts = enx_operands_part_count(t->operands);
     ENX_CHECK(parts <= TRAINER_MATRICES_MAX);
     enx_pool_run(t->pool, fill_matrix, &work, parts);
-    for (uint32_t i = 0; i < parts; i++) {
-        if (work.status[i] == ENX_OK) continue;
-        if (report) *report = work.report[i];
-        return work.status[i];
-    }
-    return ENX_OK;
+    return first_failure(work.status, work.report, parts, report);
 }
 
 static enx_status open_all(enx_trainer *t, const enx_trainer_options *o, enx_report *report)
@@ -357,12 +364,7 @@ static void fill_progress(const enx_trainer *t, enx_train_progress *p)
 static enx_status run_shards(enx_trainer *t, shard_work *w, enx_report *report)
 {
     enx_pool_run(t->pool, run_shard, w, t->recipe->train.shards);
-    for (uint32_t s = 0; s < t->recipe->train.shards; s++) {
-        if (w->status[s] == ENX_OK) continue;
-        if (report) *report = w->report[s];
-        return w->status[s];
-    }
-    return ENX_OK;
+    return first_failure(w->status, w->report, t->recipe->train.shards, report);
 }
 
 enx_status enx_trainer_step(enx_trainer *t, enx_train_progress *progress, enx_report *report)
@@ -438,13 +440,8 @@ enx_status enx_trainer_measure(enx_trainer *t, const enx_held *held, double *bit
         for (uint32_t s = 0; s < t->recipe->train.shards; s++)
             w.has_batch[s] = enx_held_fill(held, &next, enx_shard_batch(t->shards[s]));
         enx_pool_run(t->pool, measure_shard, &w, t->recipe->train.shards);
-        for (uint32_t s = 0; s < t->recipe->train.shards; s++) {
-            if (w.status[s] != ENX_OK) {
-                if (report) *report = w.report[s];
-                return w.status[s];
-            }
-            sum += w.loss[s];
-        }
+        ENX_TRY(first_failure(w.status, w.report, t->recipe->train.shards, report));
+        for (uint32_t s = 0; s < t->recipe->train.shards; s++) sum += w.loss[s];
     }
     *bits_per_byte = sum / log(2.0) / (double)enx_held_bytes(held);
     return ENX_OK;

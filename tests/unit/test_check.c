@@ -56,6 +56,7 @@ static void expressions_have_their_values(void **state)
         { "after(input, ': ') == 'files' and before(input, '#') == input", 1 },
         { "lower('ABC') == 'abc' and min(a, b) == 3 and max(a, b) == 4.5 and round(b) == 5", 1 },
         { "number('1,234.5') == 1234.5 and number('12a') == null", 1 },
+        { "l[1e300] == null and l[-1] == null and l[2.5] == 3", 1 },
         { "false or null or ''", 0 },
         { "true or 'a' - 1", 1 }, /* what is not needed is not looked at */
         { "'a' - 1", -1 },
@@ -215,6 +216,11 @@ static void answers_are_judged_against_each_other(void **state)
     sum.total = 11;
     enx_judge_relate(&sum, answers, 4, bad);
     assert_true(bad[0] && bad[1] && bad[2] && bad[3]);
+
+    const enx_span no_number = span("{\"x\":\"nan\"}");
+    memset(bad, 0, sizeof bad);
+    enx_judge_relate(&sum, &no_number, 1, bad);
+    assert_true(bad[0]);
 }
 
 int main(void)

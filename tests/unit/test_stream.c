@@ -218,6 +218,27 @@ static void scores_that_are_no_numbers_are_the_lowest(void **state)
     enx_stream_close(&s);
 }
 
+/* Always wrong, and labels say so: with the fewest audits that can be asked for, too. */
+static void the_fewest_audits_keep_the_promise(void **state)
+{
+    (void)state;
+    enx_stream              *s = NULL;
+    const enx_stream_options options = { .alpha = .2, .audit_min = ENX_STREAM_AUDIT_LEAST };
+    assert_int_equal(enx_stream_open(&s, &options, NULL), ENX_OK);
+    uint32_t wrong = 0;
+    for (uint64_t n = 1; n <= 8 * OFFERS; n++) {
+        enx_stream_ticket ticket;
+        const bool        is_wrong = n > 4 * OFFERS;
+        const bool        went_out = enx_stream_offer(s, .9, &ticket) == ENX_STREAM_DELIVER;
+        if (!went_out) enx_stream_label(s, &ticket, is_wrong);
+        wrong += went_out && is_wrong;
+    }
+    assert_true(wrong <= .2 * 8 * OFFERS);
+    assert_true(enx_stream_result(s).delivered > OFFERS);
+    assert_false(isnan(enx_stream_result(s).lately));
+    enx_stream_close(&s);
+}
+
 static void bad_options_are_refused(void **state)
 {
     (void)state;
@@ -227,6 +248,7 @@ static void bad_options_are_refused(void **state)
                                               { .alpha = .02, .delta = 1 },
                                               { .alpha = .02, .delta = -.1 },
                                               { .alpha = .02, .audit_min = .01 },
+                                              { .alpha = .02, .audit_min = .06 },
                                               { .alpha = .02, .audit_min = 1 } };
     enx_stream                     *s = NULL;
     enx_report                      report;
@@ -254,6 +276,7 @@ int main(void)
         cmocka_unit_test(the_same_history_gives_the_same_bits),
         cmocka_unit_test(claims_never_exceed_the_target_nor_what_went_out),
         cmocka_unit_test(scores_that_are_no_numbers_are_the_lowest),
+        cmocka_unit_test(the_fewest_audits_keep_the_promise),
         cmocka_unit_test(bad_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -847,6 +847,55 @@ static void bad_options_are_refused(void **state)
     enx_swarm_close(&b.swarm);
 }
 
+#define STAGE(id, each, needs)                                                                   \
+    "{\"id\":\"" id "\",\"for_each\":\"" each "\",\"needs\":[" needs "],\"instruction\":\"do\"," \
+    "\"output\":[],\"checks\":[],\"on_fail\":\"skip\"}"
+#define PLAN(mode, stages, assembly)                                                            \
+    "{\"mode\":\"" mode "\",\"why\":\"\",\"advice\":\"\",\"stages\":[" stages "],\"assembly\":" \
+    "{\"kind\":\"" assembly "\",\"instruction\":\"join\"},\"done_when\":\"\"}"
+
+static void set_up_goal(const enx_roster *own, const char *graph)
+{
+    static const char *const text = "pt3ao\npt3oo";
+    set_up(&text, 1);
+    b.options.roster = own;
+    b.options.mode = ENX_SWARM_MODE_WORKERS;
+    b.options.is_goal = true;
+    b.options.plan = NULL;
+    b.options.graph = graph;
+    open_swarm();
+    enx_swarm_start(b.swarm);
+}
+
+static void a_task_whose_needs_have_no_answer_ends_and_the_job_goes_on(void **state)
+{
+    (void)state;
+    set_up_goal(
+        &roster,
+        PLAN("swarm", STAGE("one", "line", "") "," STAGE("two", "answer", "\"one\""), "join"));
+    run_to_end();
+    assert_int_equal(enx_swarm_error(b.swarm, NULL), ENX_OK);
+    assert_int_equal(enx_swarm_summary_get(b.swarm).end, ENX_SWARM_DONE);
+    assert_int_equal(enx_swarm_result(b.swarm, 0).reason, ENX_REASON_ABSTAINED);
+    assert_int_equal(enx_swarm_result(b.swarm, 2).state, ENX_TASK_ABSTAINED);
+    assert_int_equal(enx_swarm_result(b.swarm, 2).reason, ENX_REASON_NEEDS);
+    assert_int_equal(enx_swarm_result(b.swarm, 3).state, ENX_TASK_ACCEPTED);
+    enx_swarm_close(&b.swarm);
+}
+
+static void a_plan_that_asks_a_lead_is_refused_without_one(void **state)
+{
+    (void)state;
+    static const char *const plans[] = { PLAN("swarm", STAGE("one", "line", ""), "lead"),
+                                         PLAN("single", "", "join") };
+    const enx_roster         workers = { models + 2, 2 };
+    for (int i = 0; i < 2; i++) {
+        set_up_goal(&workers, plans[i]);
+        assert_int_equal(enx_swarm_summary_get(b.swarm).end_reason, ENX_REASON_PLAN_REFUSED);
+        enx_swarm_close(&b.swarm);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -874,6 +923,8 @@ int main(void)
         cmocka_unit_test(with_a_target_what_is_not_certified_goes_up),
         cmocka_unit_test(progress_counts_models_and_slots),
         cmocka_unit_test(bad_options_are_refused),
+        cmocka_unit_test(a_task_whose_needs_have_no_answer_ends_and_the_job_goes_on),
+        cmocka_unit_test(a_plan_that_asks_a_lead_is_refused_without_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
