@@ -95,7 +95,7 @@ static void what_is_no_expression_is_refused(void **state)
     deep[sizeof deep - 2] = '\0';
     enx_expression *e = NULL;
     assert_int_equal(enx_expression_open(&e, deep, NULL), ENX_LIMIT);
-    for (size_t i = 0; i + 2 < sizeof deep; i += 2) memcpy(deep + i, "1+", 2);
+    for (size_t i = 0; i + 3 < sizeof deep; i += 2) memcpy(deep + i, "1+", 2);
     assert_int_equal(enx_expression_open(&e, deep, NULL), ENX_LIMIT);
 }
 
