@@ -318,7 +318,7 @@ static void start_plan(enx_swarm *s)
 {
     const bool is_alone = s->is_single || s->options.mode == ENX_SWARM_MODE_LEAD;
     if (s->items[s->item_count].work != WORK_NONE) swarm_write_plan_goal(s);
-    else if (s->options.is_goal && is_alone) swarm_take_plan(s, "", true);
+    else if (s->options.is_goal && is_alone) swarm_take_alone(s);
     else if (s->options.graph) take_graph(s);
     else if (s->options.given) swarm_take_given(s);
     else if (s->options.plan) swarm_accept_plan(s, s->options.plan);

@@ -545,6 +545,15 @@ void swarm_take_given(enx_swarm *s)
     if (swarm_is_approved(s, "", f.tasks, f.usd_nano_most)) swarm_take_plan(s, "", false);
 }
 
+void swarm_take_alone(enx_swarm *s)
+{
+    static const enx_class alone = { .name = "goal", .is_leads = true };
+    size_t                 bytes = strlen(s->options.goal);
+    for (uint32_t i = 0; i < s->options.item_count; i++) bytes += s->options.items[i].size_bytes;
+    if (swarm_is_approved(s, "", 1, swarm_price_of_class(s, &alone, bytes)))
+        swarm_take_plan(s, "", true);
+}
+
 void swarm_write_plan_goal(enx_swarm *s)
 {
     const char *refusal = swarm_text_get(s, s->plan_refusal);
@@ -563,8 +572,8 @@ void swarm_ask_plan(enx_swarm *s)
 {
     const char *refusal = swarm_text_get(s, s->plan_refusal);
     if (s->plan_tries >= ENX_SWARM_PLAN_TRIES) {
-        if (s->options.is_goal)
-            swarm_take_plan(s, s->round ? "{\"mode\":\"deliver\"}" : "", !s->round);
+        if (s->options.is_goal && s->round) swarm_take_plan(s, "{\"mode\":\"deliver\"}", false);
+        else if (s->options.is_goal) swarm_take_alone(s);
         else if (s->is_single) swarm_take_plan(s, "", true);
         else end_job(s, ENX_RECORD_JOB_FAILED, ENX_REASON_PLAN_REFUSED, refusal);
         return;

@@ -44,6 +44,8 @@ void swarm_emit_created(enx_swarm *s, uint32_t item, const char *text, size_t si
 void swarm_judge_input(enx_swarm *s, uint32_t item);
 /* Record a plan, leave single-mode decisions to it, create its tasks. */
 void swarm_take_plan(enx_swarm *s, const char *json, bool is_single);
+/* The lead alone, without a plan, once that is approved. */
+void swarm_take_alone(enx_swarm *s);
 
 /* A task of a goal has ended: create those that waited for it. */
 void                    swarm_unlock(enx_swarm *s, uint32_t item);

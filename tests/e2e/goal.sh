@@ -75,3 +75,10 @@ bad "nothing has been done yet" '{"mode":"deliver"}'
 bad "not JSON" '{"mode":'
 expect 69 run --plan "$(plan "$two" join)" --budget 0.000000001
 says "worst case"
+
+# a lead that does it alone is approved of as well, or it does nothing
+printf 'one line\n' > "$work/one.txt"
+expect 130 "$enxame" run -s "$swarm" -i "$work/one.txt" --approve "say it again" < /dev/null
+says "worst case  1 task"
+expect 0 "$enxame" bill --json
+json "$work/out" 'd["bill"]["calls"] == 0'

@@ -45,7 +45,8 @@ url=nats://$net.10:4222
 ip netns exec $tag-0 nats-server -js -sd "$work/js" -a 0.0.0.0 -p 4222 > "$work/broker.log" 2>&1 &
 pids+=($!)
 start_worker() { # HOST URL
-    ENXAME_HOME=$work/home$1 ip netns exec "$tag-$1" "$enxame" worker --join "$2" --name "host$1" --lease 2 \
+    ENXAME_HOME=$work/home$1 ip netns exec "$tag-$1" \
+        "$enxame" worker --join "$2" --name "host$1" --lease 2 \
         -m "$work/models/scout.gguf" -m "$work/models/es.gguf" -m "$work/models/pt_BR.gguf" \
         > /dev/null 2>> "$work/host$1.log" &
     pids+=($!)
