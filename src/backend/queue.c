@@ -282,6 +282,7 @@ static enx_status send_call(enx_queue *q, queue_call *c, enx_report *report)
 /* For somebody else: another message, as the first one counts as done. */
 static void send_anew(enx_queue *q, queue_call *c)
 {
+    if (c->sends == ENX_QUEUE_SENDS_MAX) return; /* the swarm's deadline ends it */
     c->sends++;
     (void)!send_call(q, c, NULL); /* tried again when nobody confirms it */
 }

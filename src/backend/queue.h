@@ -28,7 +28,10 @@
 #include "backend/member.h"
 #include "swarm/ports.h"
 
-enum { ENX_QUEUE_RESEND_US = 10000000 };
+enum {
+    ENX_QUEUE_RESEND_US = 10000000,
+    ENX_QUEUE_SENDS_MAX = 16, /* times that a call is sent anew because its report was no good */
+};
 
 typedef struct enx_queue enx_queue;
 

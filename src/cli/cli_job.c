@@ -655,13 +655,11 @@ enx_status cli_job_run(cli_job *job, const cli_job_settings *settings, const enx
     enx_swarm_options options = swarm_options(job, settings, items, item_count);
     enx_plan          plan;
     bool              has_plan = false;
-    enx_buf           graph;
-    enx_buf_init(&graph, ENX_GRAPH_BYTES_MAX);
-    if (options.is_goal && settings->plan) ENX_TRY(read_text(settings->plan, &graph, report));
+    enx_buf_init(&job->graph, ENX_GRAPH_BYTES_MAX); /* the swarm borrows it */
+    if (options.is_goal && settings->plan) ENX_TRY(read_text(settings->plan, &job->graph, report));
     else ENX_TRY(read_plan(settings, &plan, &has_plan, report));
     if (has_plan) options.plan = &plan;
-    if (graph.size_bytes) options.graph = enx_buf_text(&graph);
-    job->graph = graph; /* the swarm borrows it */
+    if (job->graph.size_bytes) options.graph = enx_buf_text(&job->graph);
     ENX_TRY(enx_swarm_open(&job->swarm, &options, report));
     if (job->is_resumed) {
         enx_status status = enx_store_replay(job->store, job->id, replay_record, job, report);
