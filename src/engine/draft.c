@@ -4,8 +4,8 @@
 
 #include <string.h>
 
+#define NOWHERE UINT32_MAX
 enum {
-    NOWHERE = UINT32_MAX,
     SUFFIX_MAX = 8, /* more tokens in common say no more */
     LENGTH_FIRST = 4,
     REST_MAX = 16,
