@@ -12,24 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 17 digits name every double. */
-enum { DOUBLE_DIGITS = 17, HEX_BYTES = 17 };
+enum { HEX_BYTES = 17 };
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-static int append_dump(const char *bytes, size_t size_bytes, void *user)
-{
-    return enx_buf_append(user, bytes, size_bytes) == ENX_OK ? 0 : -1;
-}
-
-/* The head's line; takes `json`. */
+/* The head's line; takes `json`.  jansson writes 17 digits, which name every double. */
 static enx_status write_head(enx_buf *out, json_t *json)
 {
-    if (!json) return ENX_NOMEM;
-    const int failed = json_dump_callback(json, append_dump, out,
-                                          JSON_COMPACT | JSON_REAL_PRECISION(DOUBLE_DIGITS));
-    json_decref(json);
-    if (failed) return ENX_LIMIT;
+    ENX_TRY(enx_api_json_append(out, json, NULL));
     return enx_buf_append(out, "\n", 1);
 }
 
