@@ -75,9 +75,8 @@ bool enx_members_label(enx_members *m, enx_member *member, bool is_wrong)
                                                     : ENX_MEMBER_TRUSTED);
 }
 
-bool enx_members_fault(enx_members *m, enx_member *member)
+bool enx_member_fault(enx_member *member)
 {
-    (void)m;
     member->faults++;
     return member->faults >= ENX_MEMBER_FAULTS_MAX && move(member, ENX_MEMBER_BARRED);
 }

@@ -51,7 +51,7 @@ enx_member *enx_members_find(enx_members *members, const char *name);
 
 /* Tell a label, or a fault; returns whether the member's state changed by it. */
 bool enx_members_label(enx_members *members, enx_member *member, bool is_wrong);
-bool enx_members_fault(enx_members *members, enx_member *member);
+bool enx_member_fault(enx_member *member);
 
 /* P(at least `wrong` of `labels` | rate); for tests. */
 double enx_member_tail(uint32_t wrong, uint32_t labels, double rate);

@@ -394,7 +394,7 @@ static void blame(enx_queue *q, const char *worker, const char *sentence)
 {
     enx_member *m = enx_members_find(&q->members, worker);
     warn(q, "worker %s: %s; the report is not taken", worker, sentence);
-    if (m && enx_members_fault(&q->members, m)) announce(q, m);
+    if (m && enx_member_fault(m)) announce(q, m);
 }
 
 /* The name in the subject is the one that the broker vouches for, where users may publish under

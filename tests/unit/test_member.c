@@ -75,8 +75,7 @@ static void faulty_reports_bar_too(void **state)
     (void)state;
     enx_members m = { 0 };
     for (int i = 1; i <= ENX_MEMBER_FAULTS_MAX; i++)
-        assert_int_equal(enx_members_fault(&m, enx_members_find(&m, "w")),
-                         i == ENX_MEMBER_FAULTS_MAX);
+        assert_int_equal(enx_member_fault(enx_members_find(&m, "w")), i == ENX_MEMBER_FAULTS_MAX);
     assert_int_equal(enx_members_find(&m, "w")->state, ENX_MEMBER_BARRED);
     enx_members_deinit(&m);
 }
