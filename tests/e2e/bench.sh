@@ -2,20 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # bench.sh ENXAME - what is promised about errors holds in every world, and threads change nothing;
 # what the swarm adds to its models is measured.
-set -uo pipefail
-enxame=$(realpath "$1")
-work=$(mktemp -d /tmp/enxame-bench-XXXXXX)
-trap 'rm -rf "$work"' EXIT
-
-fail() { echo "FAILED: $*"; cat "$work/out" "$work/err"; exit 1; }
-expect() {
-    local want=$1 got
-    shift
-    "$@" > "$work/out" 2> "$work/err"
-    got=$?
-    [ "$got" = "$want" ] || fail "exit $got instead of $want: $*"
-}
-says() { grep -qF -- "$1" "$work/err" || fail "not said: $1"; }
+. "$(dirname "$0")/expect.sh"
 json() { python3 -c "import json,sys; d = json.load(open(sys.argv[1])); assert $1, d" "$work/out" ||
     fail "$1"; }
 certificate() { local code=$1; shift; expect "$code" "$enxame" bench certificate "$@"; }

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# common.sh - what every end-to-end test begins with: `. common.sh ENXAME MAKE_TINY_MODELS`.
+# common.sh - what end-to-end tests with models begin with: `. common.sh ENXAME MAKE_TINY_MODELS`.
 #
-# Gives $enxame, a folder $work that is removed at the end, tiny models in $work/models, a store of
-# its own, and: fail TEXT · expect CODE COMMAND… · says TEXT (in $work/err) · json FILE EXPRESSION.
-set -uo pipefail
-enxame=$(realpath "$1")
+# Gives what expect.sh gives, tiny models in $work/models, a store of its own, and: silent ·
+# json FILE EXPRESSION · records N.
+. "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
 make_tiny=$(realpath "$2")
-work=$(mktemp -d /tmp/enxame-e2e-XXXXXX)
-trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 export ENXAME_HOME=$work/home NO_COLOR=1
 unset XDG_DATA_HOME
 "$make_tiny" "$work/models" || exit 1
@@ -15,23 +12,6 @@ swarm=$work/models/swarm.yaml
 plan='{"mode":"swarm","for_each":"paragraph","repair":["accents","capitals","punctuation"],'
 plan+='"languages":["any"],"escalate":true,"check":["round_trip","confidence"]}'
 
-fail() {
-    echo "FAILED: $*"
-    echo "--- stdout"; head -c 2000 "$work/out"
-    echo "--- stderr"; tail -n 20 "$work/err"
-    exit 1
-}
-
-# expect CODE COMMAND…: run it, keep its output, judge its exit status
-expect() {
-    local want=$1 got
-    shift
-    "$@" > "$work/out" 2> "$work/err"
-    got=$?
-    [ "$got" = "$want" ] || fail "exit $got instead of $want: $*"
-}
-
-says() { grep -qF -- "$1" "$work/err" || fail "not said: $1"; }
 silent() { [ ! -s "$work/out" ] || fail "something on stdout"; }
 
 # json FILE EXPRESSION: the expression over the object d must be true

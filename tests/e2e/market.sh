@@ -2,21 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # market.sh ENXAME ROOT - the examples solve, the reference cases come out of the command, and what
 # cannot be solved says so and prints no number.
-set -uo pipefail
-enxame=$(realpath "$1")
+. "$(dirname "$0")/expect.sh"
 root=$(realpath "$2")
-work=$(mktemp -d /tmp/enxame-market-XXXXXX)
-trap 'rm -rf "$work"' EXIT
-
-fail() { echo "FAILED: $*"; cat "$work/out" "$work/err"; exit 1; }
-expect() {
-    local want=$1 got
-    shift
-    "$@" > "$work/out" 2> "$work/err"
-    got=$?
-    [ "$got" = "$want" ] || fail "exit $got instead of $want: $*"
-}
-says() { grep -qF -- "$1" "$work/err" || fail "not said: $1"; }
 
 for scenario in "$root"/jobs/market/*.yaml; do
     [[ $scenario == */buy_* ]] && continue

@@ -2,22 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # scale.sh ENXAME ROOT - laws from published runs and from made ones; what is not enough says so and
 # prints no number.
-set -uo pipefail
-enxame=$(realpath "$1")
+. "$(dirname "$0")/expect.sh"
 root=$(realpath "$2")
 golden=$root/tests/golden
-work=$(mktemp -d /tmp/enxame-scale-XXXXXX)
-trap 'rm -rf "$work"' EXIT
-
-fail() { echo "FAILED: $*"; cat "$work/out" "$work/err"; exit 1; }
-expect() {
-    local want=$1 got
-    shift
-    "$@" > "$work/out" 2> "$work/err"
-    got=$?
-    [ "$got" = "$want" ] || fail "exit $got instead of $want: $*"
-}
-says() { grep -qF -- "$1" "$work/err" || fail "not said: $1"; }
 json() { python3 -c "import json,sys; d = json.load(open(sys.argv[1])); assert $1, d" "$work/out" ||
     fail "$1"; }
 scale() { local code=$1; shift; expect "$code" "$enxame" scale "$@"; }
