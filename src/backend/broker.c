@@ -78,12 +78,14 @@ struct enx_broker {
 
 /* ---- Failures ------------------------------------------------------------------------------- */
 
-/* Why the library's last call on this thread failed. */
+/* Why the library's last call on this thread failed, without "(file:line): " of its own. */
 static const char *why(natsStatus status)
 {
     natsStatus  last = NATS_OK;
     const char *text = nats_GetLastError(&last);
-    return last == status && text && text[0] ? text : natsStatus_GetText(status);
+    if (last != status || !text || !text[0]) return natsStatus_GetText(status);
+    const char *end = text[0] == '(' ? strstr(text, "): ") : NULL;
+    return end ? end + 3 : text;
 }
 
 static enx_status fail_api(natsStatus status, const char *what, enx_report *report)

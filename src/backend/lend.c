@@ -278,10 +278,7 @@ enx_status enx_lend_open(enx_lend **out, enx_broker *broker, const enx_lend_opti
                          enx_report *report)
 {
     ENX_CHECK(out && broker && options && options->name);
-    if (!enx_wire_is_name(options->name))
-        return ENX_FAIL(report, INVALID,
-                        "\"%s\" cannot name a worker: letters, digits, - and _ can, fewer than %d",
-                        options->name, ENX_WIRE_NAME_BYTES);
+    ENX_CHECK(enx_wire_is_name(options->name));
     enx_lend *l = ENX_MEM_NEW(enx_lend, 1);
     if (!l) return ENX_FAIL(report, NOMEM, "no memory for a worker");
     l->broker = broker;

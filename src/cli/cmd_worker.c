@@ -39,6 +39,10 @@ static void say(void *user, const char *sentence)
 
 static enx_status check(const options *o, enx_report *report)
 {
+    if (o->name && !enx_wire_is_name(o->name))
+        return ENX_FAIL(report, INVALID,
+                        "--name \"%s\": letters, digits, - and _ can be in it, fewer than %d",
+                        o->name, ENX_WIRE_NAME_BYTES);
     if (o->slots > ENX_LEND_SLOTS_MAX)
         return ENX_FAIL(report, INVALID, "--slots: at most %d", ENX_LEND_SLOTS_MAX);
     if (o->threads > ENX_POOL_THREADS_MAX)

@@ -68,6 +68,8 @@ expect 66 "${map[@]}" -o "$work/part.jsonl" --queue $url
 says "no broker at $url"
 expect 64 "$enxame" worker
 says "--join: where is the broker"
+expect 64 "$enxame" worker --join $url --name host.1
+says "letters, digits, - and _"
 expect 64 "$enxame" worker --join $url --user somebody
 says "--user and --password go together"
 nats-server -a 127.0.0.1 -p $port > "$work/broker.log" 2>&1 &
