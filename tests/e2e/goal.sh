@@ -13,52 +13,63 @@ plan() { # plan STAGES KIND
     printf '{"mode":"swarm","why":"","advice":"","stages":[%s],
         "assembly":{"kind":"%s","instruction":"put it together"},"done_when":""}' "$1" "$2"
 }
-run() { "$enxame" run -s "$swarm" -i "$work/in.txt" "count the numbers" "$@"; }
+run=("$enxame" run -s "$swarm" -i "$work/in.txt" "count the numbers")
 number='{"name":"n","type":"integer"}'
 flag='{"name":"is_even","type":"boolean"}'
 two="$(stage again answer '"reading"' "$flag"),$(stage reading line '' "$number")"
 
 # a task for each line, then one for each answer: the last stage's answers, in order
-expect 0 run --plan "$(plan "$two" join)" --json
+expect 0 "${run[@]}" --plan "$(plan "$two" join)" --json
 json "$work/out" 'd["state"] == "done" and d["tasks"]["accepted"] == 32 == len(d["answers"])'
 json "$work/out" '[a["class"] for a in d["answers"]] == ["reading"] * 16 + ["again"] * 16'
 json "$work/out" 'd["answer"].count("is_even") == 16 and "\"n\"" not in d["answer"]'
-expect 0 run --plan "$(plan "$two" join)"
+expect 0 "${run[@]}" --plan "$(plan "$two" join)"
 cp "$work/out" "$work/first"
-expect 0 run --plan "$(plan "$two" join)" --threads 3
+expect 0 "${run[@]}" --plan "$(plan "$two" join)" --threads 3
 cmp -s "$work/out" "$work/first" || fail "the answer depends on threads"
 
 # all answers of a stage together
-expect 0 run --plan "$(plan "$two,$(stage gather once '"again"' "$number")" join)" --json
+expect 0 "${run[@]}" --plan "$(plan "$two,$(stage gather once '"again"' "$number")" join)" --json
 json "$work/out" 'len(d["answers"]) == 33 and d["answer"].startswith("{\"n\":")'
 
 # killed at random moments, it goes on where it was: the same answer, nothing paid twice
+newest_job() {
+    "$enxame" jobs --json | python3 -c 'import json, sys
+print(json.load(sys.stdin)["jobs"][0]["job"])'
+}
+seq 100 299 > "$work/many.txt"
+long=("$enxame" run -s "$swarm" -i "$work/many.txt" --plan "$(plan "$two" join)" "count them")
+expect 0 "${long[@]}" --threads 1
+cp "$work/out" "$work/whole"
+kills=0
 RANDOM=3
 for ((round = 0; round < 4; round++)); do
-    run --plan "$(plan "$two" join)" --threads 1 > "$work/out" 2> "$work/err" &
+    before=$(newest_job)
+    "${long[@]}" --threads 1 > "$work/out" 2> "$work/err" &
     pid=$!
-    sleep "0.$((RANDOM % 7 + 2))"
-    kill -9 $pid 2> /dev/null
+    until id=$(newest_job) && [ "$id" != "$before" ]; do
+        sleep 0.02
+    done
+    sleep "0.$(printf %03d $((RANDOM % 900)))"
+    kill -9 $pid 2> /dev/null && kills=$((kills + 1))
     wait $pid 2> /dev/null
-    id=$("$enxame" jobs --json | python3 -c 'import json, sys
-print(json.load(sys.stdin)["jobs"][0]["job"])')
     expect 0 "$enxame" resume "$id"
-    cmp -s "$work/out" "$work/first" || fail "round $round: another answer after kill -9"
+    cmp -s "$work/out" "$work/whole" || fail "round $round: another answer after kill -9"
     expect 0 "$enxame" bill "$id" --json --calls
     json "$work/out" 'len({(r["task"], r["role"]) for r in d["receipts"]}) == len(d["receipts"])'
 done
+((kills > 0)) || fail "each job was done before it could be killed"
 
 # a budget that ends on the way: what waits is left as it is, and goes on later
-expect 73 run --plan "$(plan "$two" join)" --max-calls 20
+expect 73 "${run[@]}" --plan "$(plan "$two" join)" --max-calls 20
 says "resume"
-id=$("$enxame" jobs --json | python3 -c 'import json, sys
-print(json.load(sys.stdin)["jobs"][0]["job"])')
+id=$(newest_job)
 expect 0 "$enxame" resume "$id" --max-calls 1000
 cmp -s "$work/out" "$work/first" || fail "another answer after a pause"
 
 # plans that are not sound: told why, nothing paid
 bad() { # bad TEXT PLAN
-    expect 69 run --plan "$2"
+    expect 69 "${run[@]}" --plan "$2"
     says "$1"
     expect 0 "$enxame" bill --json
     json "$work/out" 'd["bill"]["calls"] == 0'
@@ -73,7 +84,7 @@ bad "parts of the inputs none" "$(plan "$(stage reading line '' ''),$(stage agai
 bad "cannot do tasks of class cooking" "$(plan "$(stage cooking line '' '')" join)"
 bad "nothing has been done yet" '{"mode":"deliver"}'
 bad "not JSON" '{"mode":'
-expect 69 run --plan "$(plan "$two" join)" --budget 0.000000001
+expect 69 "${run[@]}" --plan "$(plan "$two" join)" --budget 0.000000001
 says "worst case"
 
 # a lead that does it alone is approved of as well, or it does nothing
