@@ -18,7 +18,7 @@ enum {
     ENX_MATRIX_PANEL = 16,                                   /* n is a multiple of it */
     ENX_MATRIX_DEPTH = 256,                                  /* of k at a time */
     ENX_MATRIX_ROWS = 96,                                    /* of a at a time */
-    ENX_MATRIX_SCRATCH = ENX_MATRIX_ROWS * ENX_MATRIX_DEPTH, /* floats */
+    ENX_MATRIX_SCRATCH = ENX_MATRIX_ROWS * (ENX_MATRIX_DEPTH + 16), /* floats */
 };
 
 /* a is [m][k] with rows a_stride apart, or [k][m] likewise when a_turned.  m is even. */
@@ -31,7 +31,7 @@ typedef struct enx_matrix_kernels {
     const char *name;
     /* packed [k n] of b, which is dense: [k][n], or [n][k] when b_turned. */
     void (*pack)(float *packed, const float *b, size_t k, size_t n, bool b_turned);
-    /* c is dense; scratch [ENX_MATRIX_SCRATCH] serves a turned a only. */
+    /* c is dense; scratch [ENX_MATRIX_SCRATCH]. */
     void (*multiply)(float *c, const float *a, const float *packed, const enx_matrix_product *p,
                      float *scratch);
 } enx_matrix_kernels;

@@ -9,7 +9,13 @@
 
 #include <string.h>
 
-enum { STRIP = 8, PANEL = ENX_MATRIX_PANEL, TILE_ROWS = 6, DEPTH = ENX_MATRIX_DEPTH };
+enum {
+    STRIP = 8,
+    PANEL = ENX_MATRIX_PANEL,
+    TILE_ROWS = 6,
+    DEPTH = ENX_MATRIX_DEPTH,
+    ROW_STEP = DEPTH + 16,
+};
 typedef float strip __attribute__((vector_size(4 * STRIP)));
 
 const enx_matrix_kernels *enx_matrix_kernels_avx2(void);
@@ -57,6 +63,14 @@ static void pack(float *packed, const float *b, size_t k, size_t n, bool b_turne
     }
 }
 
+/* Rows of a, ROW_STEP apart: as they lie, those of a power of two would share lines of the cache.
+ */
+static void copy_left(float *out, const float *a, size_t a_stride, size_t rows, size_t depth)
+{
+    for (size_t row = 0; row < rows; row++)
+        memcpy(out + row * ROW_STEP, a + row * a_stride, depth * sizeof *out);
+}
+
 /* Tiles [depth][TILE_ROWS] of a turned a.  A store of eight writes over the next place, which comes
  * after it; the last rows are written one by one. */
 static void pack_left(float *tiles, const float *a, size_t a_stride, size_t rows, size_t depth)
@@ -85,6 +99,7 @@ static inline __attribute__((always_inline)) void multiply_tile(float *c, size_t
                                                                 bool is_added)
 {
     strip sum[TILE_ROWS][2] = { { { 0 } } };
+    for (size_t r = 0; r < rows; r++) __builtin_prefetch(c + r * c_stride, 1);
     for (size_t k = 0; k < depth; k++) {
         const strip b0 = load_strip(panel + k * PANEL), b1 = load_strip(panel + k * PANEL + STRIP);
         for (size_t r = 0; r < rows; r++) {
@@ -103,44 +118,36 @@ static inline __attribute__((always_inline)) void multiply_tile(float *c, size_t
     }
 }
 
-/* One panel and up to ENX_MATRIX_ROWS rows of a, as they lie. */
-static void multiply_rows(float *c, const float *a, const float *panel, const enx_matrix_product *p,
-                          size_t rows, size_t depth, bool is_added)
+/* One panel and all rows of a block of a; its next tile is tile_step floats on. */
+static inline __attribute__((always_inline)) void multiply_panel(float *c, size_t c_stride,
+                                                                 left_tile a, size_t tile_step,
+                                                                 const float *panel, size_t rows,
+                                                                 size_t depth, bool is_added)
 {
-    left_tile tile = { a, p->a_stride, 1 };
-    size_t    row = 0;
-    for (; row + TILE_ROWS <= rows; row += TILE_ROWS, tile.at += TILE_ROWS * p->a_stride)
-        multiply_tile(c + row * p->n, p->n, tile, panel, depth, TILE_ROWS, is_added);
-    for (; row < rows; row += 2, tile.at += 2 * p->a_stride)
-        multiply_tile(c + row * p->n, p->n, tile, panel, depth, 2, is_added);
-}
-
-/* The same of what pack_left made. */
-static void multiply_tiles(float *c, const float *tiles, const float *panel, size_t n, size_t rows,
-                           size_t depth, bool is_added)
-{
-    left_tile tile = { tiles, 1, TILE_ROWS };
-    size_t    row = 0;
-    for (; row + TILE_ROWS <= rows; row += TILE_ROWS, tile.at += TILE_ROWS * depth)
-        multiply_tile(c + row * n, n, tile, panel, depth, TILE_ROWS, is_added);
-    for (; row < rows; row += 2, tile.at += 2)
-        multiply_tile(c + row * n, n, tile, panel, depth, 2, is_added);
+    size_t row = 0;
+    for (; row + TILE_ROWS <= rows; row += TILE_ROWS, a.at += tile_step)
+        multiply_tile(c + row * c_stride, c_stride, a, panel, depth, TILE_ROWS, is_added);
+    for (; row < rows; row += 2, a.at += 2 * a.row_step)
+        multiply_tile(c + row * c_stride, c_stride, a, panel, depth, 2, is_added);
 }
 
 static void multiply_block(float *c, const float *a, const float *packed,
                            const enx_matrix_product *p, size_t depth, bool is_added, float *scratch)
 {
-    const size_t column_step = p->a_turned ? 1 : p->a_stride;
+    const left_tile plain = { scratch, ROW_STEP, 1 }, turned = { scratch, 1, TILE_ROWS };
     for (size_t first = 0; first < p->m; first += ENX_MATRIX_ROWS) {
         const size_t rows = smaller(p->m - first, ENX_MATRIX_ROWS);
-        const float *rows_a = a + first * column_step;
         float       *rows_c = c + first * p->n;
-        if (p->a_turned) pack_left(scratch, rows_a, p->a_stride, rows, depth);
+        if (p->a_turned) pack_left(scratch, a + first, p->a_stride, rows, depth);
+        else copy_left(scratch, a + first * p->a_stride, p->a_stride, rows, depth);
         for (size_t column = 0; column < p->n; column += PANEL) {
             const float *panel = packed + column * depth;
             if (p->a_turned)
-                multiply_tiles(rows_c + column, scratch, panel, p->n, rows, depth, is_added);
-            else multiply_rows(rows_c + column, rows_a, panel, p, rows, depth, is_added);
+                multiply_panel(rows_c + column, p->n, turned, TILE_ROWS * depth, panel, rows, depth,
+                               is_added);
+            else
+                multiply_panel(rows_c + column, p->n, plain, TILE_ROWS * ROW_STEP, panel, rows,
+                               depth, is_added);
         }
     }
 }
