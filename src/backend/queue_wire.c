@@ -3,6 +3,7 @@
 #include "backend/queue_wire.h"
 
 #include "backend/api_json.h"
+#include "base/check.h"
 #include "base/mem.h"
 
 #include <float.h>
@@ -287,6 +288,68 @@ enx_status enx_wire_report_read(enx_wire_report *out, enx_buf *texts, const char
     return ENX_OK;
 }
 
+/* ---- Bundles -------------------------------------------------------------------------------- */
+
+static const char bundle_start[] = "{\"sizes\":["; /* as no message begins */
+
+enx_status enx_wire_bundle_write(enx_buf *out, const enx_wire_part *parts, uint32_t count)
+{
+    ENX_CHECK(count >= 1 && count <= ENX_WIRE_BUNDLE_MAX);
+    if (count > 1) {
+        ENX_TRY(enx_buf_append_text(out, bundle_start));
+        for (uint32_t i = 0; i < count; i++)
+            ENX_TRY(enx_buf_printf(out, "%s%zu", i ? "," : "", parts[i].size_bytes));
+        ENX_TRY(enx_buf_append_text(out, "]}\n"));
+    }
+    for (uint32_t i = 0; i < count; i++)
+        ENX_TRY(enx_buf_append(out, parts[i].bytes, parts[i].size_bytes));
+    return ENX_OK;
+}
+
+/* The sizes in the first line; *tail is what follows. */
+static enx_status read_sizes(enx_wire_part *parts, uint32_t *count, const char *bytes,
+                             size_t size_bytes, const char **tail, enx_report *report)
+{
+    const size_t room = size_bytes < ENX_WIRE_HEAD_BYTES_MAX ? size_bytes : ENX_WIRE_HEAD_BYTES_MAX;
+    const char  *end = memchr(bytes, '\n', room);
+    json_t      *line = NULL;
+    if (!end) return ENX_FAIL(report, FORMAT, "the bundle has no first line");
+    ENX_TRY(enx_api_json_load(&line, bytes, (size_t)(end - bytes), report));
+    const json_t *sizes = json_object_get(line, "sizes");
+    const size_t  listed = json_array_size(sizes);
+    enx_status    status = ENX_OK;
+    if (listed < 2 || listed > ENX_WIRE_BUNDLE_MAX)
+        status = ENX_FAIL(report, FORMAT, "a bundle of %zu messages, from 2 to %d can be", listed,
+                          ENX_WIRE_BUNDLE_MAX);
+    for (size_t i = 0; status == ENX_OK && i < listed; i++) {
+        const json_int_t size = json_integer_value(json_array_get(sizes, i));
+        if (size < 1 || (size_t)size > size_bytes)
+            status = ENX_FAIL(report, FORMAT, "message %zu of a bundle has an impossible size", i);
+        parts[i].size_bytes = (size_t)size;
+    }
+    json_decref(line);
+    *count = (uint32_t)listed;
+    *tail = end + 1;
+    return status;
+}
+
+enx_status enx_wire_bundle_read(enx_wire_part parts[ENX_WIRE_BUNDLE_MAX], uint32_t *count,
+                                const char *bytes, size_t size_bytes, enx_report *report)
+{
+    const char *tail = bytes;
+    size_t      sum = 0;
+    *count = 1;
+    parts[0] = (enx_wire_part){ .bytes = bytes, .size_bytes = size_bytes };
+    if (size_bytes < strlen(bundle_start) || memcmp(bytes, bundle_start, strlen(bundle_start)) != 0)
+        return ENX_OK;
+    ENX_TRY(read_sizes(parts, count, bytes, size_bytes, &tail, report));
+    for (uint32_t i = 0; i < *count; i++) {
+        parts[i].bytes = tail + sum;
+        sum += parts[i].size_bytes;
+    }
+    return check_tail(size_bytes - (size_t)(tail - bytes), sum, 0, report);
+}
+
 /* ---- Classes -------------------------------------------------------------------------------- */
 
 typedef struct class_owner {
@@ -294,12 +357,16 @@ typedef struct class_owner {
     enx_example examples[ENX_CLASS_EXAMPLES_MAX];
 } class_owner;
 
+/* NULL: one is not UTF-8, or no memory. */
 static json_t *examples_json(const enx_class *c)
 {
     json_t *out = json_array();
-    for (uint32_t i = 0; i < c->example_count; i++)
-        json_array_append_new(out,
-                              json_pack("[s, s]", c->examples[i].input, c->examples[i].answer));
+    for (uint32_t i = 0; out && i < c->example_count; i++) {
+        json_t *pair = json_pack("[s, s]", c->examples[i].input, c->examples[i].answer);
+        if (json_array_append_new(out, pair) == 0) continue;
+        json_decref(out);
+        return NULL;
+    }
     return out;
 }
 
@@ -310,6 +377,7 @@ enx_status enx_wire_class_write(enx_buf *out, const enx_class *c)
                   "instruction", c->instruction, "advice", c->advice, "examples", examples_json(c),
                   "schema", c->schema, "specialty", c->specialty, "scouted", (int)c->is_scouted,
                   "leads", (int)c->is_leads, "answer_tokens_max", (json_int_t)c->answer_tokens_max);
+    if (!json) return ENX_INVALID;
     return enx_api_json_append(out, json, NULL);
 }
 

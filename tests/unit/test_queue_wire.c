@@ -165,8 +165,74 @@ static void an_infinite_logprob_becomes_a_very_small_one(void **state)
     enx_buf_deinit(&texts);
 }
 
-/* ---- What is refused ------------------------------------------------------------------------ */
+static void several_messages_come_apart_again(void **state)
+{
+    (void)state;
+    char          texts[ENX_WIRE_BUNDLE_MAX][40];
+    enx_wire_part parts[ENX_WIRE_BUNDLE_MAX], out[ENX_WIRE_BUNDLE_MAX];
+    enx_buf       bytes;
+    enx_buf_init(&bytes, 1 << 20);
+    for (uint32_t i = 0; i < ENX_WIRE_BUNDLE_MAX; i++)
+        parts[i] = (enx_wire_part){
+            .bytes = texts[i],
+            .size_bytes = (size_t)snprintf(texts[i], sizeof texts[i], "{%*u}\n", (int)i, i),
+        };
+    for (uint32_t count = 1; count <= ENX_WIRE_BUNDLE_MAX; count++) {
+        uint32_t came = 0;
+        enx_buf_clear(&bytes);
+        assert_int_equal(enx_wire_bundle_write(&bytes, parts, count), ENX_OK);
+        assert_int_equal(enx_wire_bundle_read(out, &came, bytes.data, bytes.size_bytes, NULL),
+                         ENX_OK);
+        assert_int_equal(came, count);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal(out[i].size_bytes, parts[i].size_bytes);
+            assert_memory_equal(out[i].bytes, parts[i].bytes, parts[i].size_bytes);
+        }
+    }
+    enx_buf_deinit(&bytes);
+}
 
+/* ---- What is refused ---------------------------------------------------------------------- */
+
+static void expect_bundle(const char *text, const char *why)
+{
+    enx_wire_part parts[ENX_WIRE_BUNDLE_MAX];
+    uint32_t      count = 0;
+    enx_report    report = { 0 };
+    assert_int_equal(enx_wire_bundle_read(parts, &count, text, strlen(text), &report), ENX_FORMAT);
+    if (!strstr(report.text, why)) print_message("said: %s\n", report.text);
+    assert_non_null(strstr(report.text, why));
+}
+
+static void bundles_are_as_long_as_they_say(void **state)
+{
+    (void)state;
+    expect_bundle("{\"sizes\":[1,1]}", "no first line");
+    expect_bundle("{\"sizes\":[1}\n", "not JSON");
+    expect_bundle("{\"sizes\":[2]}\nab", "1 messages");
+    expect_bundle("{\"sizes\":[]}\nab", "0 messages");
+    expect_bundle("{\"sizes\":[1,2]}\nab", "3 bytes of text");
+    expect_bundle("{\"sizes\":[1,1]}\nabc", "2 bytes of text");
+    expect_bundle("{\"sizes\":[2,0]}\nab", "impossible size");
+    expect_bundle("{\"sizes\":[3,-1]}\nab", "impossible size");
+    expect_bundle("{\"sizes\":[9223372036854775807,9223372036854775807]}\nab", "impossible");
+    expect_bundle("{\"sizes\":[1,\"1\"]}\nab", "impossible size");
+    expect_bundle("{\"sizes\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}"
+                  "\n",
+                  "33 messages");
+}
+
+/* What is not UTF-8 cannot travel; it is refused, not left out. */
+static void a_class_with_bytes_that_are_no_text_is_refused(void **state)
+{
+    (void)state;
+    enx_buf           bytes;
+    const enx_example examples[] = { { "in", "\xff" } };
+    const enx_class   c = { .name = "extract", .examples = examples, .example_count = 1 };
+    enx_buf_init(&bytes, 1 << 20);
+    assert_int_equal(enx_wire_class_write(&bytes, &c), ENX_INVALID);
+    enx_buf_deinit(&bytes);
+}
 static void expect_report(const char *bytes, size_t size_bytes, enx_status status, const char *why)
 {
     enx_buf         texts;
@@ -261,6 +327,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_comes_out_as_it_went_in),
         cmocka_unit_test(a_class_comes_out_as_it_went_in),
+        cmocka_unit_test(several_messages_come_apart_again),
+        cmocka_unit_test(bundles_are_as_long_as_they_say),
+        cmocka_unit_test(a_class_with_bytes_that_are_no_text_is_refused),
         cmocka_unit_test(a_report_comes_out_as_it_went_in),
         cmocka_unit_test(an_infinite_logprob_becomes_a_very_small_one),
         cmocka_unit_test(numbers_out_of_bounds_are_refused_by_name),
