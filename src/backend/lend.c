@@ -90,7 +90,7 @@ struct enx_lend {
     uint64_t       turn, started_us, sign_us, here_us;
     bool           is_draining, is_barred, is_on_trial;
     lend_class     classes[CLASSES_MAX];
-    enx_buf        texts, bundle;
+    enx_buf        texts, scratch;
     enx_lend_count counts;
 };
 
@@ -301,7 +301,7 @@ enx_status enx_lend_open(enx_lend **out, enx_broker *broker, const enx_lend_opti
     for (uint32_t i = 0; i < ENX_LEND_TASKS_MAX; i++) /* the lowest first */
         l->free_places[i] = (uint16_t)(ENX_LEND_TASKS_MAX - 1 - i);
     enx_buf_init(&l->texts, 2 * ENX_WIRE_TEXT_BYTES_MAX);
-    enx_buf_init(&l->bundle, 2 * ENX_WIRE_BUNDLE_BYTES);
+    enx_buf_init(&l->scratch, 2 * ENX_WIRE_TEXT_BYTES_MAX);
     enx_status status = ENX_OK;
     for (uint32_t i = 0; status == ENX_OK && i < options->model_count; i++)
         status = add_model(l, options->models[i], report);
@@ -347,7 +347,7 @@ void enx_lend_close(enx_lend **lend)
     for (uint32_t i = 0; i < CLASSES_MAX; i++) enx_wire_class_close(&l->classes[i].words);
     for (uint32_t i = 0; i < l->model_count; i++) enx_mem_free(l->models[i].path);
     enx_buf_deinit(&l->texts);
-    enx_buf_deinit(&l->bundle);
+    enx_buf_deinit(&l->scratch);
     enx_mem_free(l);
     *lend = NULL;
 }
@@ -384,12 +384,12 @@ static void put_reports(enx_lend *l, task *const *tasks, uint32_t count)
         tasks[i]->next_told = i + 1 < count ? tasks[i + 1]->own_id : 0;
     }
     /* What fails here is told again: nothing is acknowledged before it is stored. */
-    enx_buf_clear(&l->bundle);
+    enx_buf_clear(&l->scratch);
     if (count == 1)
         (void)!enx_broker_put(l->broker, subject, id, t->own_id, t->bytes, t->size_bytes, NULL);
-    else if (enx_wire_bundle_write(&l->bundle, parts, count) == ENX_OK)
-        (void)!enx_broker_put(l->broker, subject, id, t->own_id, l->bundle.data,
-                              l->bundle.size_bytes, NULL);
+    else if (enx_wire_bundle_write(&l->scratch, parts, count) == ENX_OK)
+        (void)!enx_broker_put(l->broker, subject, id, t->own_id, l->scratch.data,
+                              l->scratch.size_bytes, NULL);
 }
 
 static void send_outbox(enx_lend *l)
@@ -425,18 +425,19 @@ static void end_told(enx_lend *l, uint64_t own_id)
  * would be renewed for good. */
 static void tell(enx_lend *l, task *t, const enx_call_report *report)
 {
-    enx_buf         bytes;
     enx_wire_report wire = t->told;
     wire.report = *report;
     wire.report.call_id = t->told.report.call_id;
-    enx_buf_init(&bytes, 2 * ENX_WIRE_TEXT_BYTES_MAX);
-    if (enx_wire_report_write(&bytes, &wire) == ENX_OK) {
-        t->size_bytes = bytes.size_bytes;
-        t->bytes = enx_buf_take(&bytes);
+    enx_buf_clear(&l->scratch);
+    if (enx_wire_report_write(&l->scratch, &wire) == ENX_OK)
+        t->bytes = ENX_MEM_NEW(char, l->scratch.size_bytes);
+    if (!t->bytes) {
+        end_task(l, t, true);
+        return;
     }
-    enx_buf_deinit(&bytes);
-    if (t->bytes) post(l, t);
-    else end_task(l, t, true);
+    t->size_bytes = l->scratch.size_bytes;
+    memcpy(t->bytes, l->scratch.data, t->size_bytes);
+    post(l, t);
 }
 
 static void tell_failure(enx_lend *l, task *t, const char *error)

@@ -86,7 +86,7 @@ struct enx_queue {
     uint16_t         *answered_by; /* [answered_count] by item: 1 + index of a member; 0: nobody */
     uint32_t          answered_count;
     uint64_t          resend_us; /* when to look for what was not confirmed */
-    enx_buf           texts, bundle;
+    enx_buf           texts, scratch;
     enx_queue_report_fn fn; /* of the poll under way */
     void               *user;
     size_t              handed;
@@ -166,7 +166,7 @@ enx_status enx_queue_open(enx_queue **out, enx_broker *broker, const enx_queue_m
     q->options = *options;
     q->resend_us = UINT64_MAX;
     enx_buf_init(&q->texts, 2 * ENX_WIRE_TEXT_BYTES_MAX);
-    enx_buf_init(&q->bundle, 2 * ENX_WIRE_BUNDLE_BYTES);
+    enx_buf_init(&q->scratch, 2 * ENX_WIRE_TEXT_BYTES_MAX);
     q->buckets = enx_mem_new(BUCKETS_FIRST, sizeof *q->buckets);
     q->bucket_count = q->buckets ? BUCKETS_FIRST : 0;
     enx_status status =
@@ -197,7 +197,7 @@ void enx_queue_close(enx_queue **queue)
     enx_mem_free(q->answered_by);
     enx_mem_free(q->buckets);
     enx_buf_deinit(&q->texts);
-    enx_buf_deinit(&q->bundle);
+    enx_buf_deinit(&q->scratch);
     enx_mem_free(q);
     *queue = NULL;
 }
@@ -302,9 +302,9 @@ static void send_bundle(enx_queue *q, queue_call *head)
     if (!head->next_bundled)
         (void)!enx_broker_put(q->broker, subject, id, head->id, head->bytes, head->size_bytes,
                               NULL);
-    else if (pack(&q->bundle, head) == ENX_OK)
-        (void)!enx_broker_put(q->broker, subject, id, head->id, q->bundle.data,
-                              q->bundle.size_bytes, NULL);
+    else if (pack(&q->scratch, head) == ENX_OK)
+        (void)!enx_broker_put(q->broker, subject, id, head->id, q->scratch.data,
+                              q->scratch.size_bytes, NULL);
 }
 
 /* The broker has it: each call is on its own again. */
@@ -382,19 +382,23 @@ static enx_status offer_class(enx_queue *q, const enx_class *task_class, enx_rep
 static enx_status write_message(enx_queue *q, uint32_t model, const enx_call *call,
                                 uint64_t within_us, queue_call *c, enx_report *report)
 {
-    enx_buf       message;
     enx_wire_call wire = { .salt = q->salt, .within_us = within_us, .call = *call };
     memcpy(wire.model, q->models[model].digest, sizeof wire.model);
     if (enx_form_is(call)) {
         ENX_TRY(offer_class(q, call->task_class, report));
         memcpy(wire.task_class, q->offered_digest, sizeof wire.task_class);
     }
-    enx_buf_init(&message, 2 * ENX_WIRE_TEXT_BYTES_MAX);
-    const enx_status status = enx_wire_call_write(&message, &wire);
-    c->size_bytes = message.size_bytes;
-    c->bytes = status == ENX_OK ? enx_buf_take(&message) : NULL;
-    enx_buf_deinit(&message);
-    return c->bytes ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for a call's message");
+    enx_buf_clear(&q->scratch);
+    const enx_status status = enx_wire_call_write(&q->scratch, &wire);
+    if (status == ENX_INVALID)
+        return ENX_FAIL(report, INVALID,
+                        "\"%s\" and \"%s\" cannot go over a queue: a space is in one", call->what,
+                        call->language);
+    c->bytes = status == ENX_OK ? ENX_MEM_NEW(char, q->scratch.size_bytes) : NULL;
+    if (!c->bytes) return ENX_FAIL(report, NOMEM, "no memory for a call's message");
+    c->size_bytes = q->scratch.size_bytes;
+    memcpy(c->bytes, q->scratch.data, c->size_bytes);
+    return ENX_OK;
 }
 
 enx_status enx_queue_generate(enx_queue *q, uint32_t model, const enx_call *call,

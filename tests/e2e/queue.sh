@@ -111,7 +111,7 @@ rm -f "$work/part.jsonl"
 
 # ---- Strangers: malformed, too long, of another model, for more than was reserved, again
 digest=$(sha256sum "$work/models/es.gguf" | cut -d' ' -f1)
-echo '{"version":1}' | python3 "$say" $port "enx.enxame.work.$digest.1"
+echo 'version=1' | python3 "$say" $port "enx.enxame.work.$digest.1"
 until_said "$work/own.log" "a call is dead"
 kill $own
 wait $own 2> /dev/null # no worker is left: the job waits
@@ -138,7 +138,7 @@ sys.exit(sum(m["waiting"] for m in json.load(open(sys.argv[1]))["models"]) == 0)
 until_waiting
 job=$(sqlite3 "$ENXAME_HOME/enxame.db" "select max(id) from jobs")
 python3 - "$salt" "$job" "$digest" "$work" <<'END'
-import json, sys
+import sys
 salt, job, digest, folder = sys.argv[1:]
 head = dict(version=1, salt=salt, call=(int(job) << 32) + 1, model=digest, worker="liar", status=0,
             language="es", level=1, confidence=1, sum_logprob=-1, min_logprob=-1, tokens=1,
@@ -146,7 +146,8 @@ head = dict(version=1, salt=salt, call=(int(job) << 32) + 1, model=digest, worke
             tokens_reasoning=0, latency_us=1, answer_bytes=4, error_bytes=0)
 def write(name, **changes):
     with open(f"{folder}/{name}", "w") as out:
-        out.write(json.dumps({**head, **changes}) + "\n" + "lies")
+        words = (f"{key}={value}" for key, value in {**head, **changes}.items())
+        out.write(" ".join(words) + "\nlies")
 write("short", answer_bytes=400)
 write("other", worker="somebody")
 write("greedy", model="0" * 64)
