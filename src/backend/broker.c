@@ -215,7 +215,9 @@ static void on_cancel(natsConnection *connection, natsSubscription *subscription
 static natsStatus set_who(natsOptions *o, const enx_broker_options *options)
 {
     natsStatus s = NATS_OK;
-    if (options->user) s = natsOptions_SetUserInfo(o, options->user, options->password);
+    if (options->user && options->nkey)
+        s = natsOptions_SetNKeyFromSeed(o, options->user, options->nkey);
+    else if (options->user) s = natsOptions_SetUserInfo(o, options->user, options->password);
     if (s == NATS_OK && options->credentials)
         s = natsOptions_SetUserCredentialsFromFiles(o, options->credentials, NULL);
     if (s == NATS_OK && options->tls_ca) s = natsOptions_SetSecure(o, true);

@@ -651,6 +651,8 @@ static void on_event(void *user, const enx_broker_event *event)
         break;
     case ENX_BROKER_FOUND:
         say(l, "the broker is there again");
+        for (task *t = l->tasks; t < l->tasks + l->place_end; t++)
+            t->told_us = 0; /* what it did not confirm before it went may be lost */
         break;
     case ENX_BROKER_REPORT:
         break; /* a lead's */

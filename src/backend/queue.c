@@ -619,6 +619,7 @@ static void on_event(void *user, const enx_broker_event *event)
         break;
     case ENX_BROKER_FOUND:
         warn(q, "the broker is there again");
+        q->resend_us = 0; /* what it did not confirm before it went may be lost */
         break;
     case ENX_BROKER_WORK:
     case ENX_BROKER_CANCEL:
@@ -654,12 +655,13 @@ static bool is_unconfirmed(const queue_call *head)
 static void resend(enx_queue *q)
 {
     const uint64_t now_us = enx_clock_monotonic_us();
+    const uint64_t age_us = q->resend_us == 0 ? 0 : ENX_QUEUE_RESEND_US;
     if (now_us < q->resend_us) return;
     q->resend_us = UINT64_MAX;
     for (uint32_t i = 0; i < q->bucket_count; i++)
         for (queue_call *c = q->buckets[i]; c; c = c->next) {
             if (c->head != c || !is_unconfirmed(c)) continue;
-            if (now_us >= c->sent_us + ENX_QUEUE_RESEND_US) send_bundle(q, c);
+            if (now_us >= c->sent_us + age_us) send_bundle(q, c);
             q->resend_us = now_us + ENX_QUEUE_RESEND_US;
         }
 }

@@ -71,7 +71,7 @@ says "--join: where is the broker"
 expect 64 "$enxame" worker --join $url --name host.1
 says "letters, digits, - and _"
 expect 64 "$enxame" worker --join $url --user somebody
-says "--user and --password go together"
+says "--user goes with --password or --nkey"
 nats-server -a 127.0.0.1 -p $port > "$work/broker.log" 2>&1 &
 pids+=($!)
 sleep 0.5
@@ -94,7 +94,7 @@ cmp -s "$work/whole.jsonl" "$work/part.jsonl" || fail "queue in the swarm file: 
 rm -f "$work/part.jsonl"
 echo "queue: {url: '$url', user: somebody}" | cat "$swarm" - > "$work/models/queued.yaml"
 expect 64 "${map[@]}" -s "$work/models/queued.yaml" -o "$work/part.jsonl"
-says "user and password go together"
+says "user goes with password or nkey"
 start_worker fetched --folder "$work/fetched"
 until_said "$work/fetched.log" ready
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 8 --labels 0
