@@ -255,66 +255,7 @@ static enx_status measure_model(const enx_lend *l, uint32_t index, lend_model *m
     return ENX_OK;
 }
 
-/* ---- Opening -------------------------------------------------------------------------------- */
-
-static enx_status open_local(enx_lend *l, enx_report *report)
-{
-    enx_local_options options = l->options.local;
-    static char       nowhere[] = "worker";
-    options.takes_any_duty = true;
-    for (uint32_t i = 0; i < l->model_count; i++)
-        l->config_models[i] = (enx_config_model){ .model = l->models[i].path };
-    l->config =
-        (enx_config){ .path = nowhere,
-                      .machine = { .param_tokens_per_s_in = 1, .param_tokens_per_s_out = 1 },
-                      .workers = l->config_models,
-                      .worker_count = l->model_count,
-                      .amortize_jobs = 1 };
-    ENX_TRY(enx_local_open(&l->local, &l->config, &options, report));
-    for (uint32_t i = 0; i < l->model_count; i++)
-        ENX_TRY(measure_model(l, i, &l->models[i], report));
-    return ENX_OK;
-}
-
-static enx_status want_calls(enx_lend *l, enx_report *report)
-{
-    for (uint32_t i = 0; i < l->model_count; i++)
-        for (uint32_t p = 0; p < ENX_BROKER_PRIORITIES; p++) {
-            uint32_t *index = &l->models[i].wants[p];
-            ENX_TRY(enx_broker_want(l->broker, l->models[i].digest, p, index, report));
-            l->want_models[*index] = i;
-        }
-    return enx_broker_hear_cancels(l->broker, report);
-}
-
-enx_status enx_lend_open(enx_lend **out, enx_broker *broker, const enx_lend_options *options,
-                         enx_report *report)
-{
-    ENX_CHECK(out && broker && options && options->name);
-    ENX_CHECK(enx_wire_is_name(options->name));
-    enx_lend *l = ENX_MEM_NEW(enx_lend, 1);
-    if (!l) return ENX_FAIL(report, NOMEM, "no memory for a worker");
-    l->broker = broker;
-    l->options = *options;
-    l->slots = options->slots ? options->slots : ENX_LEND_SLOTS;
-    l->started_us = enx_clock_wall_us();
-    for (uint32_t i = 0; i < ENX_LEND_TASKS_MAX; i++) /* the lowest first */
-        l->free_places[i] = (uint16_t)(ENX_LEND_TASKS_MAX - 1 - i);
-    enx_buf_init(&l->texts, 2 * ENX_WIRE_TEXT_BYTES_MAX);
-    enx_buf_init(&l->scratch, 2 * ENX_WIRE_TEXT_BYTES_MAX);
-    enx_status status = ENX_OK;
-    for (uint32_t i = 0; status == ENX_OK && i < options->model_count; i++)
-        status = add_model(l, options->models[i], report);
-    if (status == ENX_OK && l->model_count == 0) status = fetch_models(l, report);
-    if (status == ENX_OK && !options->is_echo) status = open_local(l, report);
-    if (status == ENX_OK) status = want_calls(l, report);
-    if (status != ENX_OK) {
-        enx_lend_close(&l);
-        return status;
-    }
-    *out = l;
-    return ENX_OK;
-}
+/* ---- Calls that end -------------------------------------------------------------------------- */
 
 /* One call less of a message; the last one settles it. */
 static void leave(enx_lend *l, lend_message *message)
@@ -599,8 +540,9 @@ static void on_work(enx_lend *l, const enx_broker_event *event)
         enx_broker_settle(l->broker, event->handle, ENX_BROKER_DROP);
         return;
     }
-    const bool    has_room = !l->is_draining && l->task_count <= PLACES_MIN;
-    const bool    is_split = has_room && count > 1 && event->deliveries > 1;
+    const bool has_room = !l->is_draining && l->task_count <= PLACES_MIN;
+    const bool is_split = has_room && count > 1 && event->deliveries > 1 &&
+                          event->deliveries <= ENX_LEND_DELIVERIES_MAX;
     lend_message *message = has_room && !is_split ? new_message(event->handle) : NULL;
     if (!message) {
         const bool is_done = is_split && split(l, event, parts, count);
@@ -703,7 +645,8 @@ static json_t *describe_models(const enx_lend *l)
     return out;
 }
 
-static void say_here(enx_lend *l)
+/* The first time it must arrive: the broker may let a worker speak under another name only. */
+static enx_status say_here(enx_lend *l, bool is_first, enx_report *report)
 {
     char subject[ENX_BROKER_SUBJECT_BYTES], host[ENX_WIRE_NAME_BYTES] = "";
     gethostname(host, sizeof host - 1);
@@ -717,9 +660,23 @@ static void say_here(enx_lend *l)
     enx_buf_init(&text, ENX_BROKER_WORD_BYTES_MAX);
     snprintf(subject, sizeof subject, "enx.%s.here.%s", enx_broker_swarm(l->broker),
              l->options.name);
-    if (enx_api_json_append(&text, json, NULL) == ENX_OK) /* else it is said the next time */
-        (void)!enx_broker_say(l->broker, subject, enx_buf_text(&text), text.size_bytes, NULL);
+    enx_status status = enx_api_json_append(&text, json, report);
+    if (status == ENX_OK)
+        status = is_first ? enx_broker_keep(l->broker, subject, text.data, text.size_bytes, report)
+                          : enx_broker_say(l->broker, subject, text.data, text.size_bytes, report);
     enx_buf_deinit(&text);
+    return status;
+}
+
+static enx_status greet(enx_lend *l, enx_report *report)
+{
+    const enx_status status = say_here(l, true, report);
+    if (status != ENX_OK)
+        enx_report_wrap(report,
+                        "the broker does not hear the worker %s; may this user publish "
+                        "under that name",
+                        l->options.name);
+    return status;
 }
 
 static void take_word(void *user, const char *subject, const char *bytes, size_t size_bytes)
@@ -736,9 +693,71 @@ static void report_presence(enx_lend *l, uint64_t now_us)
     char subject[ENX_BROKER_SUBJECT_BYTES];
     if (l->here_us && now_us < l->here_us + ENX_LEND_HERE_US) return;
     l->here_us = now_us;
-    say_here(l);
+    (void)!say_here(l, false, NULL); /* else it is said the next time */
     snprintf(subject, sizeof subject, "barred.%s", l->options.name);
     (void)!enx_broker_words(l->broker, "model", subject, take_word, l, NULL);
+}
+
+/* ---- Opening -------------------------------------------------------------------------------- */
+
+static enx_status open_local(enx_lend *l, enx_report *report)
+{
+    enx_local_options options = l->options.local;
+    static char       nowhere[] = "worker";
+    options.takes_any_duty = true;
+    for (uint32_t i = 0; i < l->model_count; i++)
+        l->config_models[i] = (enx_config_model){ .model = l->models[i].path };
+    l->config =
+        (enx_config){ .path = nowhere,
+                      .machine = { .param_tokens_per_s_in = 1, .param_tokens_per_s_out = 1 },
+                      .workers = l->config_models,
+                      .worker_count = l->model_count,
+                      .amortize_jobs = 1 };
+    ENX_TRY(enx_local_open(&l->local, &l->config, &options, report));
+    for (uint32_t i = 0; i < l->model_count; i++)
+        ENX_TRY(measure_model(l, i, &l->models[i], report));
+    return ENX_OK;
+}
+
+static enx_status want_calls(enx_lend *l, enx_report *report)
+{
+    for (uint32_t i = 0; i < l->model_count; i++)
+        for (uint32_t p = 0; p < ENX_BROKER_PRIORITIES; p++) {
+            uint32_t *index = &l->models[i].wants[p];
+            ENX_TRY(enx_broker_want(l->broker, l->models[i].digest, p, index, report));
+            l->want_models[*index] = i;
+        }
+    return enx_broker_hear_cancels(l->broker, report);
+}
+
+enx_status enx_lend_open(enx_lend **out, enx_broker *broker, const enx_lend_options *options,
+                         enx_report *report)
+{
+    ENX_CHECK(out && broker && options && options->name);
+    ENX_CHECK(enx_wire_is_name(options->name));
+    enx_lend *l = ENX_MEM_NEW(enx_lend, 1);
+    if (!l) return ENX_FAIL(report, NOMEM, "no memory for a worker");
+    l->broker = broker;
+    l->options = *options;
+    l->slots = options->slots ? options->slots : ENX_LEND_SLOTS;
+    l->started_us = enx_clock_wall_us();
+    for (uint32_t i = 0; i < ENX_LEND_TASKS_MAX; i++) /* the lowest first */
+        l->free_places[i] = (uint16_t)(ENX_LEND_TASKS_MAX - 1 - i);
+    enx_buf_init(&l->texts, 2 * ENX_WIRE_TEXT_BYTES_MAX);
+    enx_buf_init(&l->scratch, 2 * ENX_WIRE_TEXT_BYTES_MAX);
+    enx_status status = ENX_OK;
+    for (uint32_t i = 0; status == ENX_OK && i < options->model_count; i++)
+        status = add_model(l, options->models[i], report);
+    if (status == ENX_OK && l->model_count == 0) status = fetch_models(l, report);
+    if (status == ENX_OK && !options->is_echo) status = open_local(l, report);
+    if (status == ENX_OK) status = want_calls(l, report);
+    if (status == ENX_OK) status = greet(l, report);
+    if (status != ENX_OK) {
+        enx_lend_close(&l);
+        return status;
+    }
+    *out = l;
+    return ENX_OK;
 }
 
 /* ---- Pulling -------------------------------------------------------------------------------- */
@@ -796,5 +815,5 @@ void enx_lend_drain(enx_lend *l, uint64_t timeout_us)
             l->counts.given_back++;
             end_task(l, t, true);
         }
-    say_here(l);
+    (void)!say_here(l, false, NULL);
 }

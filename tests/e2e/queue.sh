@@ -7,42 +7,7 @@
 . "$(dirname "$0")/common.sh"
 say=$3
 rounds=$4
-command -v nats-server > /dev/null || { echo "SKIPPED: no nats-server"; exit 77; }
-RANDOM=${SEED:-1}
-pids=()
-stop_all() {
-    for pid in "${pids[@]}"; do kill -9 "$pid" 2> /dev/null; done
-    wait 2> /dev/null
-}
-trap 'stop_all; chmod -R u+w "$work"; rm -rf "$work"' EXIT
-
-port=$((20000 + RANDOM % 20000 + $$ % 1000))
-url=nats://127.0.0.1:$port
-start_broker() {
-    nats-server -js -sd "$work/js" -a 127.0.0.1 -p $port "$@" > "$work/broker.log" 2>&1 &
-    broker=$!
-    pids+=($broker)
-    for _ in {1..100}; do
-        (: < /dev/tcp/127.0.0.1/$port) 2> /dev/null && return
-        sleep 0.1
-    done
-    fail "the broker does not come up: $(cat "$work/broker.log")"
-}
-# start_worker NAME ARGUMENTS…: $worker is its process
-start_worker() {
-    local name=$1
-    shift
-    "$enxame" worker --join $url --name "$name" --lease 2 "$@" > /dev/null 2> "$work/$name.log" &
-    worker=$!
-    pids+=($worker)
-}
-until_said() { # FILE TEXT
-    for _ in {1..300}; do
-        grep -qF -- "$2" "$1" && return
-        sleep 0.1
-    done
-    fail "$1 never says: $2 ($(tail -n 3 "$1"))"
-}
+. "$(dirname "$0")/broker.sh"
 models=(-m "$work/models/scout.gguf" -m "$work/models/es.gguf" -m "$work/models/pt_BR.gguf")
 
 records 120 > "$work/in.jsonl"
@@ -179,8 +144,7 @@ for ((round = 0; round < rounds; round++)); do
     case $((round % 4)) in
     0) kill -9 $worker ;;
     1)
-        kill -9 $broker
-        wait $broker 2> /dev/null
+        stop_broker
         start_broker
         ;;
     2) kill -9 $lead ;;
@@ -192,17 +156,3 @@ for ((round = 0; round < rounds; round++)); do
     kill -9 $worker 2> /dev/null
 done
 echo "$rounds rounds"
-
-# ---- A broker that knows its users
-kill -9 $broker
-wait $broker 2> /dev/null
-cat > "$work/users.conf" <<'END'
-authorization { users: [ { user: lead, password: "se cret" } ] }
-END
-start_broker -c "$work/users.conf"
-expect 64 "$enxame" worker --join $url "${models[@]}"
-says "refuses"
-export QUEUE_PASSWORD="se cret"
-expect 66 "$enxame" workers --join $url --user lead --password QUEUE_PASSWORT
-says "the environment has no QUEUE_PASSWORT"
-expect 0 "$enxame" workers --join $url --user lead --password QUEUE_PASSWORD
