@@ -20,8 +20,8 @@ cat > users.conf <<'END'
 authorization { users: [
     { user: lead, password: "se cret" }
     { user: one, password: first, permissions: {
-        publish: [ "enx.*.done.one.>", "enx.*.here.one", "enx.*.dead.>", "$JS.ACK.ENX-enxame-work.>",
-            "$JS.API.INFO", "$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>",
+        publish: [ "enx.*.done.one.>", "enx.*.here.one", "enx.*.dead.>",
+            "$JS.ACK.ENX-enxame-work.>", "$JS.API.INFO", "$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>",
             "$JS.API.CONSUMER.INFO.ENX-enxame-work.>", "$JS.API.CONSUMER.*.ENX-enxame-work.>",
             "$JS.API.CONSUMER.DURABLE.CREATE.ENX-enxame-work.>",
             "$JS.API.CONSUMER.MSG.NEXT.ENX-enxame-work.>" ]
