@@ -159,9 +159,9 @@ static const char *const known_keys[] = {
     "min_paragraphs", "amortize",
     "jobs", "threads",
     "remote", "api", "url", "key", "connect_s", "first_byte_s", "idle_s",
+    "total_s", "attempts", "requests_per_min", "tokens_per_min", "thinking_tokens", "error_chance",
     "queue", "swarm", "user", "password", "nkey", "credentials", "tls_ca", "tls_cert", "tls_key",
     "lease_s",
-    "queue", "swarm", "user", "password", "nkey", "credentials", "tls_ca", "tls_cert", "tls_key", "lease_s",
     "hedge",
 };
 /* clang-format on */

@@ -21,8 +21,8 @@ authorization { users: [
     { user: lead, password: "se cret" }
     { user: one, password: first, permissions: {
         publish: [ "enx.*.done.one.>", "enx.*.here.one", "enx.*.dead.>",
-            "$JS.ACK.ENX-enxame-work.>", "$JS.API.INFO", "$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>",
-            "$JS.API.CONSUMER.INFO.ENX-enxame-work.>", "$JS.API.CONSUMER.*.ENX-enxame-work.>",
+            "$JS.ACK.ENX-enxame-work.>", "$JS.API.INFO", "$JS.API.STREAM.INFO.>",
+            "$JS.API.STREAM.MSG.GET.>", "$JS.API.CONSUMER.*.ENX-enxame-work.>",
             "$JS.API.CONSUMER.DURABLE.CREATE.ENX-enxame-work.>",
             "$JS.API.CONSUMER.MSG.NEXT.ENX-enxame-work.>" ]
         subscribe: [ "_INBOX.>", "enx.*.cancel.*" ] } }
