@@ -32,6 +32,7 @@ typedef int32_t istrip __attribute__((vector_size(4 * GRAD_STRIP)));
 
 /* Half a head may be 8 wide. */
 typedef float eight __attribute__((vector_size(32)));
+typedef float four __attribute__((vector_size(16)));
 enum { EIGHT = 8 };
 
 static inline eight load_eight(const float *p)
@@ -63,13 +64,18 @@ LANES_INLINE void store_strip(float *p, strip v) { memcpy(p, &v, sizeof v); }
 
 LANES_INLINE strip splat(float x) { return (strip){ 0 } + x; }
 
+/* Halves onto each other, down to one. */
 LANES_INLINE float lanes_sum(lanes v)
 {
-    float a[LANES];
-    store(a, v);
-    for (size_t width = LANES / 2; width > 0; width /= 2)
-        for (size_t i = 0; i < width; i++) a[i] += a[i + width];
-    return a[0];
+    eight low, high;
+    four  a, b;
+    memcpy(&low, &v, sizeof low);
+    memcpy(&high, (const char *)&v + sizeof low, sizeof high);
+    low += high;
+    memcpy(&a, &low, sizeof a);
+    memcpy(&b, (const char *)&low + sizeof a, sizeof b);
+    a += b;
+    return (a[0] + a[2]) + (a[1] + a[3]);
 }
 
 LANES_INLINE strip strip_max(strip a, strip b)

@@ -199,7 +199,8 @@ static enx_status read_filters(reader *r, const char *where, enx_report *report)
     while (next_pair(&at, &key, &value)) {
         if (!value) return ENX_FAIL(report, INVALID, "--where: \"%.40s\" is not COLUMN=VALUE", key);
         if (r->filter_count == ENX_RUNS_FILTERS_MAX)
-            return ENX_FAIL(report, LIMIT, "--where: more than %d conditions", ENX_RUNS_FILTERS_MAX);
+            return ENX_FAIL(report, LIMIT, "--where: more than %d conditions",
+                            ENX_RUNS_FILTERS_MAX);
         filter *f = &r->filters[r->filter_count++];
         *f = (filter){ find_column(r, key, true), value };
         if (f->column == ABSENT) return fail_column(r, "--where", key, report);

@@ -90,10 +90,21 @@ void enx_gemm_close(enx_gemm **gemm)
 
 size_t enx_gemm_packed_bytes(size_t n) { return n * sizeof(float); }
 
-void enx_gemm_pack(const enx_gemm *gemm, void *packed, const float *values, size_t n)
+const void *enx_gemm_operand(const enx_gemm *gemm, void *room, const float *values, size_t n)
 {
-    if (gemm->type == dnnl_bf16) gemm->grad->to_bf16(packed, values, n);
-    else memcpy(packed, values, n * sizeof *values);
+    if (gemm->type != dnnl_bf16) return values;
+    gemm->grad->to_bf16(room, values, n);
+    return room;
+}
+
+float *enx_gemm_floats(const enx_gemm *gemm, void *packed, float *room)
+{
+    return gemm->type == dnnl_bf16 ? room : packed;
+}
+
+void enx_gemm_keep(const enx_gemm *gemm, void *packed, const float *floats, size_t n)
+{
+    if (gemm->type == dnnl_bf16) gemm->grad->to_bf16(packed, floats, n);
 }
 
 /* ---- Our own -------------------------------------------------------------------------------- */

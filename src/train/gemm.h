@@ -27,9 +27,14 @@ ENX_MUST_USE enx_status enx_gemm_open(enx_gemm **out, bool is_bf16, const enx_gr
 void                    enx_gemm_close(enx_gemm **gemm);
 
 /* Bytes that n packed numbers take at most (f32's, so that buffers fit either way). */
-size_t enx_gemm_packed_bytes(size_t n);
-/* Convert n floats into operand form. */
-void   enx_gemm_pack(const enx_gemm *gemm, void *packed, const float *values, size_t n);
+size_t      enx_gemm_packed_bytes(size_t n);
+/* n floats in operand form: themselves where that is f32, else packed into `room`. */
+const void *enx_gemm_operand(const enx_gemm *gemm, void *room, const float *values, size_t n);
+/* Where to write floats that are to be kept as the operand `packed`, until enx_gemm_keep: there, or
+ * into `room` when they must be converted. */
+float      *enx_gemm_floats(const enx_gemm *gemm, void *packed, float *room);
+void        enx_gemm_keep(const enx_gemm *gemm, void *packed, const float *floats, size_t n);
+
 /* One product: c [m][n] = or += op(a) op(b), inner length k; m is even, n a multiple of 16.
  * a is [m][k], or [k][m] when a_turned; b is [k][n], both dense.
  * b_is_blocked: b is what enx_gemm_block made of it for this product, from [n][k] when b_turned. */
