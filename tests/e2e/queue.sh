@@ -130,7 +130,31 @@ same "strangers"
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 10
 same "after strangers"
 
+# ---- A machine in reserve takes nothing while others have room, and helps when calls wait
+kill $worker
+wait $worker
+start_worker reserve "${models[@]}" --reserve 0.3
+reserve=$worker
+start_worker cheap "${models[@]}" --slots 64
+until_said "$work/reserve.log" ready
+until_said "$work/cheap.log" ready
+answered() { # WORKER
+    "$enxame" workers --join $url --json | python3 -c 'import json, sys
+print(next(w["done"] for w in json.load(sys.stdin)["workers"] if w["worker"] == sys.argv[1]))' "$1"
+}
+expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 11
+same "with a machine in reserve"
+sleep 5.5 # until each has said again how many it answered
+[ "$(answered reserve)" = 0 ] || fail "the machine in reserve worked though another had room"
+kill -9 $worker # what it had and what comes waits for the lease, and then for somebody
+expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 12
+same "the machine in reserve alone"
+kill $reserve
+wait $reserve
+grep -q " 0 calls answered" "$work/reserve.log" && fail "the machine in reserve did nothing"
+
 # ---- Rounds of faults
+start_worker steady "${models[@]}"
 rm -f "$work/whole.jsonl"
 expect 0 "${map[@]}" -o "$work/whole.jsonl" --labels 0
 cp "$work/out" "$work/whole.json"
