@@ -563,7 +563,7 @@ static enx_status add_consumer(enx_broker *b, const char *model, uint32_t priori
     jsErrCode        code = 0;
     jsConsumerConfig_Init(&config);
     name_consumer(name, model, priority);
-    snprintf(filter, sizeof filter, "enx.%s.work.%s.%u", b->swarm, model, priority);
+    snprintf(filter, sizeof filter, "enx.%s.work.%s.%u.*", b->swarm, model, priority);
     snprintf(work, sizeof work, "ENX-%s-work", b->swarm);
     config.Durable = name;
     config.AckPolicy = js_AckExplicit;
@@ -690,6 +690,57 @@ enx_status enx_broker_hear_reports(enx_broker *b, uint64_t salt, enx_report *rep
     const natsStatus s = js_Subscribe(&b->reports, b->js, subject, on_report, b, NULL, &o, &code);
     if (s != NATS_OK) return fail_api(s, subject, report);
     return wait_for_stored(b, report);
+}
+
+void enx_broker_forget_calls(enx_broker *b, uint64_t salt)
+{
+    char      work[ENX_BROKER_SUBJECT_BYTES], subject[ENX_BROKER_SUBJECT_BYTES];
+    jsOptions o;
+    jsOptions_Init(&o);
+    snprintf(work, sizeof work, "ENX-%s-work", b->swarm);
+    snprintf(subject, sizeof subject, "enx.%s.work.*.*.%016" PRIx64, b->swarm, salt);
+    o.Stream.Purge.Subject = subject;
+    js_PurgeStream(b->js, work, &o, NULL); /* what stays costs somebody some work, and no more */
+}
+
+/* Is it asked in vain?  *given counts what it gave out so far. */
+static natsStatus look_at(enx_broker *b, const char *consumer, uint64_t *given, bool *is_idle,
+                          uint64_t *lease_us)
+{
+    char            work[ENX_BROKER_SUBJECT_BYTES];
+    jsConsumerInfo *info = NULL;
+    snprintf(work, sizeof work, "ENX-%s-work", b->swarm);
+    const natsStatus s = js_GetConsumerInfo(&info, b->js, work, consumer, NULL, NULL);
+    if (s != NATS_OK) return s;
+    *given = info->Delivered.Consumer;
+    *lease_us = (uint64_t)(info->Config->AckWait / NS_PER_US);
+    *is_idle = info->NumWaiting > 0 && (info->NumPending > 0 || info->NumRedelivered > 0);
+    jsConsumerInfo_Destroy(info);
+    return NATS_OK;
+}
+
+enx_status enx_broker_revive(enx_broker *b, const char *model, enx_broker_look *look, bool *is_anew,
+                             enx_report *report)
+{
+    char work[ENX_BROKER_SUBJECT_BYTES];
+    snprintf(work, sizeof work, "ENX-%s-work", b->swarm);
+    *is_anew = false;
+    for (uint32_t priority = 0; priority < ENX_BROKER_PRIORITIES; priority++) {
+        char     name[ENX_BROKER_SUBJECT_BYTES];
+        uint64_t given = 0;
+        bool     is_idle = false;
+        name_consumer(name, model, priority);
+        const natsStatus s = look_at(b, name, &given, &is_idle, &look->lease_us);
+        if (s != NATS_OK && s != NATS_NOT_FOUND) return fail_api(s, name, report);
+        const bool was_idle = look->is_idle[priority] && look->given[priority] == given;
+        look->given[priority] = given;
+        look->is_idle[priority] = is_idle && !was_idle;
+        if (!is_idle || !was_idle) continue;
+        js_DeleteConsumer(b->js, work, name, NULL, NULL);
+        ENX_TRY(add_consumer(b, model, priority, report));
+        *is_anew = true;
+    }
+    return ENX_OK;
 }
 
 /* ---- Words that stay ------------------------------------------------------------------------ */

@@ -3,7 +3,7 @@
  *
  * A swarm on the broker has a name S and these streams, made when they are missing:
  *
- *     ENX-S-work    enx.S.work.MODEL.PRIORITY       calls; each is gone once it is done
+ *     ENX-S-work    enx.S.work.MODEL.PRIORITY.SALT  calls; each is gone once it is done
  *     ENX-S-done    enx.S.done.WORKER.SALT.CALL     reports, kept for a day
  *     ENX-S-dead    enx.S.dead.MODEL.SALT           calls that nobody could answer, for a week
  *     ENX-S-here    enx.S.here.WORKER               who is there, the last word of each, 30 s
@@ -33,7 +33,7 @@ enum {
     ENX_BROKER_SUBJECT_BYTES = 256,
     ENX_BROKER_MESSAGE_BYTES = 512 << 10,   /* above, the content travels as an object */
     ENX_BROKER_OBJECT_BYTES_MAX = 32 << 20, /* of one that is read into memory */
-    ENX_BROKER_WORD_BYTES_MAX = 64 << 10, /* of JSON that says what or who is there */
+    ENX_BROKER_WORD_BYTES_MAX = 64 << 10,   /* of JSON that says what or who is there */
     ENX_BROKER_LEASE_US = 30000000, /* a call without a sign of life goes to somebody else */
     ENX_BROKER_PRIORITIES = 2,      /* 0 is first */
     ENX_BROKER_WANTS_MAX = 128,     /* models whose calls one worker takes */
@@ -130,6 +130,24 @@ ENX_MUST_USE enx_status enx_broker_hear_cancels(enx_broker *broker, enx_report *
  * when all that were stored wait for take. */
 ENX_MUST_USE enx_status enx_broker_hear_reports(enx_broker *broker, uint64_t salt,
                                                 enx_report *report);
+
+/* Take the calls of job `salt` out of the queue: nobody waits for them.  Who generates one of them
+ * again within ten minutes is not heard. */
+void enx_broker_forget_calls(enx_broker *broker, uint64_t salt);
+
+/* What a model's consumer had given out when it was last looked at; zeroed at first. */
+typedef struct enx_broker_look {
+    uint64_t lease_us; /* as whoever made the consumer wanted it; 0: not looked at yet */
+    uint64_t given[ENX_BROKER_PRIORITIES];
+    bool     is_idle[ENX_BROKER_PRIORITIES]; /* calls waited though workers asked */
+} enx_broker_look;
+
+/* A broker that was killed may come back with a consumer that gives out nothing more (nats-server
+ * 2.9: "error looking up message for consumer").  Where workers asked and calls waited at this look
+ * and the last one, and none was given out between, the consumer is made anew, *is_anew; what it
+ * had given out is given out again.  Leave a few leases between looks.  ENX_IO. */
+ENX_MUST_USE enx_status enx_broker_revive(enx_broker *broker, const char *model,
+                                          enx_broker_look *look, bool *is_anew, enx_report *report);
 
 /* ---- Words that stay ---- */
 

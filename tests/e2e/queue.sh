@@ -76,7 +76,7 @@ rm -f "$work/part.jsonl"
 
 # ---- Strangers: malformed, too long, of another model, for more than was reserved, again
 digest=$(sha256sum "$work/models/es.gguf" | cut -d' ' -f1)
-echo 'version=1' | python3 "$say" $port "enx.enxame.work.$digest.1"
+echo 'version=1' | python3 "$say" $port "enx.enxame.work.$digest.1.0000000000000000"
 until_said "$work/own.log" "a call is dead"
 kill $own
 wait $own 2> /dev/null # no worker is left: the job waits
