@@ -418,10 +418,7 @@ void enx_broker_close(enx_broker **broker)
     if (!b) return;
     end_subscription(b->cancels);
     end_subscription(b->reports);
-    for (uint32_t i = 0; i < b->want_count; i++) {
-        end_subscription(b->wants[i].subscription);
-        natsInbox_Destroy(b->wants[i].inbox);
-    }
+    enx_broker_want_none(b);
     if (b->connection) natsConnection_FlushTimeout(b->connection, API_MS);
     jsCtx_Destroy(b->js);
     natsConnection_Destroy(b->connection);
@@ -606,6 +603,15 @@ enx_status enx_broker_want(enx_broker *b, const char *model, uint32_t priority, 
     return ENX_OK;
 }
 
+void enx_broker_want_none(enx_broker *b)
+{
+    for (; b->want_count > 0; b->want_count--) {
+        want *w = &b->wants[b->want_count - 1];
+        end_subscription(w->subscription);
+        natsInbox_Destroy(w->inbox);
+    }
+}
+
 enx_status enx_broker_pull(enx_broker *b, uint32_t index, uint32_t count, uint64_t expires_us,
                            enx_report *report)
 {
@@ -648,6 +654,7 @@ void enx_broker_settle(enx_broker *b, const char *handle, enx_broker_answer answ
 enx_status enx_broker_hear_cancels(enx_broker *b, enx_report *report)
 {
     char subject[ENX_BROKER_SUBJECT_BYTES];
+    if (b->cancels) return ENX_OK;
     snprintf(subject, sizeof subject, "enx.%s.cancel.*", b->swarm);
     const natsStatus s =
         natsConnection_Subscribe(&b->cancels, b->connection, subject, on_cancel, b);
@@ -745,23 +752,44 @@ enx_status enx_broker_revive(enx_broker *b, const char *model, enx_broker_look *
 
 /* ---- Words that stay ------------------------------------------------------------------------ */
 
+/* The subjects under one; destroyed by the caller. */
+static enx_status list_words(enx_broker *b, const char *suffix, const char *subject,
+                             char name[ENX_BROKER_SUBJECT_BYTES], jsStreamInfo **info,
+                             enx_report *report)
+{
+    char      filter[ENX_BROKER_SUBJECT_BYTES];
+    jsOptions o;
+    jsOptions_Init(&o);
+    snprintf(name, ENX_BROKER_SUBJECT_BYTES, "ENX-%s-%s", b->swarm, suffix);
+    snprintf(filter, sizeof filter, "enx.%s.%s", b->swarm, subject);
+    o.Stream.Info.SubjectsFilter = filter;
+    const natsStatus s = js_GetStreamInfo(info, b->js, name, &o, NULL);
+    return s == NATS_OK ? ENX_OK : fail_api(s, name, report);
+}
+
+enx_status enx_broker_count_words(enx_broker *b, const char *suffix, const char *subject,
+                                  uint32_t *count, enx_report *report)
+{
+    char          name[ENX_BROKER_SUBJECT_BYTES];
+    jsStreamInfo *info = NULL;
+    ENX_TRY(list_words(b, suffix, subject, name, &info, report));
+    *count = info->State.Subjects ? (uint32_t)info->State.Subjects->Count : 0;
+    jsStreamInfo_Destroy(info);
+    return ENX_OK;
+}
+
 enx_status enx_broker_words(enx_broker *b, const char *suffix, const char *subject,
                             enx_broker_word_fn fn, void *user, enx_report *report)
 {
-    char          name[ENX_BROKER_SUBJECT_BYTES], filter[ENX_BROKER_SUBJECT_BYTES];
+    char          name[ENX_BROKER_SUBJECT_BYTES];
     jsStreamInfo *info = NULL;
-    jsOptions     o;
-    jsOptions_Init(&o);
-    snprintf(name, sizeof name, "ENX-%s-%s", b->swarm, suffix);
-    snprintf(filter, sizeof filter, "enx.%s.%s", b->swarm, subject);
-    o.Stream.Info.SubjectsFilter = filter;
-    natsStatus s = js_GetStreamInfo(&info, b->js, name, &o, NULL);
-    if (s != NATS_OK) return fail_api(s, name, report);
+    ENX_TRY(list_words(b, suffix, subject, name, &info, report));
     const jsStreamStateSubjects *list = info->State.Subjects;
     for (int i = 0; list && i < list->Count; i++) {
-        natsMsg  *message = NULL;
-        jsErrCode code = 0;
-        s = js_GetLastMsg(&message, b->js, name, list->List[i].Subject, NULL, &code);
+        natsMsg         *message = NULL;
+        jsErrCode        code = 0;
+        const natsStatus s =
+            js_GetLastMsg(&message, b->js, name, list->List[i].Subject, NULL, &code);
         if (s == NATS_OK)
             fn(user, natsMsg_GetSubject(message), natsMsg_GetData(message),
                (size_t)natsMsg_GetDataLength(message));

@@ -107,6 +107,8 @@ ENX_MUST_USE enx_status enx_broker_say(enx_broker *broker, const char *subject, 
 /* Be ready to take calls for a model at a priority; *want is its index. */
 ENX_MUST_USE enx_status enx_broker_want(enx_broker *broker, const char *model, uint32_t priority,
                                         uint32_t *want, enx_report *report);
+/* Take no more calls of any model; indices begin at 0 again. */
+void                    enx_broker_want_none(enx_broker *broker);
 /* Ask for at most `count` calls of a want, until expires_us.  One question at a time. */
 ENX_MUST_USE enx_status enx_broker_pull(enx_broker *broker, uint32_t want, uint32_t count,
                                         uint64_t expires_us, enx_report *report);
@@ -121,7 +123,7 @@ typedef enum enx_broker_answer {
 } enx_broker_answer;
 
 void enx_broker_settle(enx_broker *broker, const char *handle, enx_broker_answer answer);
-/* Hear cancels of all jobs. */
+/* Hear cancels of all jobs, from the first time on. */
 ENX_MUST_USE enx_status enx_broker_hear_cancels(enx_broker *broker, enx_report *report);
 
 /* ---- Leading ---- */
@@ -157,6 +159,10 @@ typedef void (*enx_broker_word_fn)(void *user, const char *subject, const char *
 ENX_MUST_USE enx_status enx_broker_words(enx_broker *broker, const char *stream,
                                          const char *subject, enx_broker_word_fn fn, void *user,
                                          enx_report *report);
+/* How many subjects have one. */
+ENX_MUST_USE enx_status enx_broker_count_words(enx_broker *broker, const char *stream,
+                                               const char *subject, uint32_t *count,
+                                               enx_report *report);
 /* Say a lasting word and wait until it is stored. */
 ENX_MUST_USE enx_status enx_broker_keep(enx_broker *broker, const char *subject, const char *bytes,
                                         size_t size_bytes, enx_report *report);

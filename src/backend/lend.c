@@ -79,6 +79,7 @@ struct enx_lend {
     uint32_t         slots;
     lend_model       models[ENX_LEND_MODELS_MAX];
     uint32_t         model_count;
+    uint32_t         wanted_count; /* models that the swarm wanted when they were fetched */
     uint32_t         want_models[ENX_BROKER_WANTS_MAX]; /* model of each want */
     enx_config       config;
     enx_config_model config_models[ENX_LEND_MODELS_MAX];
@@ -91,7 +92,7 @@ struct enx_lend {
     uint32_t       outbox_count;
     size_t         outbox_bytes;
     uint64_t       turn, started_us, sign_us, here_us, look_us;
-    bool           is_draining, is_barred, is_on_trial;
+    bool           is_draining, is_barred, is_on_trial, is_behind;
     lend_class     classes[CLASSES_MAX];
     enx_buf        texts, scratch;
     enx_lend_count counts;
@@ -197,11 +198,10 @@ static enx_status fetch_model(enx_lend *l, const char *digest, const char *path,
 static enx_status fetch_models(enx_lend *l, enx_report *report)
 {
     wanted w = { .options = &l->options };
+    ENX_TRY(enx_broker_count_words(l->broker, "model", "model.>", &l->wanted_count, report));
     ENX_TRY(enx_broker_words(l->broker, "model", "model.>", take_wanted, &w, report));
     if (w.count == 0)
-        return ENX_FAIL(report, NOTFOUND,
-                        "the swarm \"%s\" wants no models yet; name some by --models, or start a "
-                        "job first",
+        return ENX_FAIL(report, AGAIN, "the swarm \"%s\" wants no models yet",
                         enx_broker_swarm(l->broker));
     ENX_TRY(enx_dir_make(l->options.folder, report));
     for (uint32_t i = 0; i < w.count; i++) {
@@ -286,6 +286,7 @@ void enx_lend_close(enx_lend **lend)
     enx_lend *l = *lend;
     if (!l) return;
     enx_local_close(&l->local);
+    enx_broker_want_none(l->broker);
     for (task *t = l->tasks; t < l->tasks + l->place_end; t++)
         if (t->own_id) end_task(l, t, true);
     for (uint32_t i = 0; i < CLASSES_MAX; i++) enx_wire_class_close(&l->classes[i].words);
@@ -699,6 +700,10 @@ static void report_presence(enx_lend *l, uint64_t now_us)
     (void)!say_here(l, false, NULL); /* else it is said the next time */
     snprintf(subject, sizeof subject, "barred.%s", l->options.name);
     (void)!enx_broker_words(l->broker, "model", subject, take_word, l, NULL);
+    uint32_t count = 0;
+    if (l->options.model_count == 0 &&
+        enx_broker_count_words(l->broker, "model", "model.>", &count, NULL) == ENX_OK)
+        l->is_behind = count > l->wanted_count;
 }
 
 /* ---- Opening -------------------------------------------------------------------------------- */
@@ -819,6 +824,8 @@ enx_status enx_lend_turn(enx_lend *l, uint64_t timeout_us, enx_report *report)
         return ENX_FAIL(report, CANCELED,
                         "the swarm has barred this worker: its answers were wrong, or its reports "
                         "faulty");
+    if (l->is_behind && !l->is_draining)
+        return ENX_FAIL(report, AGAIN, "the swarm wants more models than this worker has");
     keep_alive(l, now_us);
     pull(l, now_us);
     const uint64_t look_us = l->options.reserve_us / LOOKS_A_RESERVE;
