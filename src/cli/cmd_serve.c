@@ -156,6 +156,7 @@ static enx_serve_options server_options(const serve_arguments *a, cli_served *se
                                       .running_max = (uint32_t)a->jobs,
                                       .add = cli_serve_job_add,
                                       .items = cli_serve_job_items,
+                                      .is_busy = cli_serve_job_is_busy,
                                       .user = served->swarm },
                             .log = a->is_quiet ? NULL : write_log };
     o.limits = (enx_serve_limits){ .header_bytes = (uint32_t)a->header_bytes,

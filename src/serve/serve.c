@@ -109,13 +109,19 @@ static void write_turn_line(const enx_serve *s, const enx_turn *t, const enx_tur
     enx_buf_deinit(&line);
 }
 
+/* Whose jobs have accounts of their own. */
+static bool is_swarm(const enx_serve *s, const enx_turn *t)
+{
+    return s->jobs && t->model == s->models[s->model_count - 1].name;
+}
+
 /* On the thread of whoever answered. */
 static void on_bill(void *user, const enx_turn *t, const enx_turn_bill *bill)
 {
     enx_serve *s = user;
     for (uint32_t i = 0; i < s->model_count; i++)
         if (s->models[i].name == t->model) enx_meter_turn(s->meter, i, bill);
-    if (t->asker)
+    if (t->asker && !is_swarm(s, t))
         enx_keys_settle(s->options.keys, t->asker, t->held_usd_nano, t->held_tokens,
                         bill->cost_usd_nano, bill->usage.tokens_in + bill->usage.tokens_out);
     if (s->options.log) write_turn_line(s, t, bill);
@@ -142,7 +148,8 @@ static enx_status reserve(const enx_serve *s, const enx_key *key, const serve_mo
     const enx_usage_count most = { .tokens_in = enx_question_bytes(q),
                                    .tokens_out = (uint64_t)out * q->answer_count };
     const uint64_t        usd_nano = m->has_price ? enx_price_cost(&m->price, &most) : 0;
-    if (!key) return ENX_OK;
+    t->asker = m->given ? NULL : key;
+    if (!key || !m->given) return ENX_OK;
     const enx_status status =
         enx_keys_reserve(s->options.keys, key, enx_clock_monotonic_us(), usd_nano,
                          most.tokens_in + most.tokens_out, &wait_s, report);
@@ -438,7 +445,7 @@ static void route_jobs(enx_serve *s, enx_exchange *x)
     char            *end = NULL;
     const bool       is_get = strcmp(x->method, "GET") == 0;
     const bool       is_post = strcmp(x->method, "POST") == 0;
-    enx_jobs_request r = { .limit = ENX_JOBS_LIST_MAX };
+    enx_jobs_request r = { .limit = ENX_JOBS_LIST_MAX, .key = x->key };
     if (!s->jobs) {
         answer_error(x, 404, "this server has no swarm: start it with -s swarm.yaml");
         return;
@@ -455,6 +462,7 @@ static void route_jobs(enx_serve *s, enx_exchange *x)
     const char *tail = end ? end : "?";
     last = enx_exchange_header(x, "Last-Event-ID");
     r.from = number(last ? last : enx_exchange_query(x, "from"));
+    r.waits = enx_exchange_query(x, "wait") != NULL;
     if (*tail == '\0' && is_get) r.ask = ENX_JOBS_GET;
     else if (*tail == '\0' && strcmp(x->method, "DELETE") == 0) r.ask = ENX_JOBS_CANCEL;
     else if (strcmp(tail, "/approve") == 0 && is_post) r.ask = ENX_JOBS_APPROVE;
@@ -735,6 +743,14 @@ static enx_status open_model(enx_serve *s, const enx_serve_model *given, enx_rep
     return ENX_OK;
 }
 
+/* For jobs, whose thread begins before there are files. */
+static enx_status read_file(void *user, const char *id, const void *key, enx_buf *out,
+                            enx_report *report)
+{
+    enx_serve *s = user;
+    return enx_batches_read(s->batches, id, key, out, report);
+}
+
 static enx_status open_models(enx_serve *s, enx_report *report)
 {
     for (uint32_t i = 0; i < s->options.model_count; i++)
@@ -747,7 +763,11 @@ static enx_status open_models(enx_serve *s, enx_report *report)
                                     .seed = s->options.salt };
     if (s->remote_count) ENX_TRY(enx_away_open(&s->away, &away, report));
     if (!s->options.swarm_path) return ENX_OK;
-    ENX_TRY(enx_jobs_open(&s->jobs, &s->options.jobs, report));
+    enx_jobs_options jobs = s->options.jobs;
+    jobs.keys = s->options.keys;
+    jobs.file = read_file;
+    jobs.files = s;
+    ENX_TRY(enx_jobs_open(&s->jobs, &jobs, report));
     s->models[s->model_count++] = (serve_model){ .name = "swarm" };
     return ENX_OK;
 }
@@ -764,7 +784,9 @@ static enx_status open_batches(enx_serve *s, enx_report *report)
 {
     const enx_batches_options options = { .folder = s->options.jobs.folder,
                                           .ask = ask_line,
-                                          .user = s };
+                                          .user = s,
+                                          .jobs = s->jobs,
+                                          .keys = s->options.keys };
     return enx_batches_open(&s->batches, &options, report);
 }
 
@@ -841,10 +863,11 @@ void enx_serve_close(enx_serve **out)
     pthread_mutex_lock(&s->gate);
     atomic_store(&s->is_draining, true);
     pthread_mutex_unlock(&s->gate);
-    enx_batches_close(&s->batches);
+    if (s->batches) enx_batches_stop(s->batches);
     for (uint32_t i = 0; i < s->model_count; i++) enx_host_close(&s->models[i].host);
     enx_away_close(&s->away);
     enx_jobs_close(&s->jobs);
+    enx_batches_close(&s->batches);
     enx_http_close(&s->http);
     if (s->options.keys) (void)!enx_keys_save(s->options.keys, NULL);
     enx_meter_close(&s->meter);
