@@ -146,11 +146,12 @@ static enx_status open_answers(const enx_host *host, host_turn *h, enx_report *r
     if (q->max_tokens == 0 || q->max_tokens > most) h->turn->question->max_tokens = most;
     const uint32_t room = host->context_tokens - (uint32_t)h->prompt.count;
     const size_t   places = q->max_tokens < room ? q->max_tokens : room;
+    enx_grammar   *grammar = h->grammar ? h->grammar : q->grammar;
     for (uint32_t i = 0; i < q->answer_count; i++) {
         host_sequence *s = &h->sequences[i];
         *s = (host_sequence){ .turn = h, .index = i };
-        if (h->grammar)
-            ENX_TRY(enx_mask_open(&s->mask, enx_grammar_automaton(h->grammar), host->loaded.trie,
+        if (grammar)
+            ENX_TRY(enx_mask_open(&s->mask, enx_grammar_automaton(grammar), host->loaded.trie,
                                   host->loaded.tokenizer, report));
         if (!q->wants_logprobs || q->top_count == 0) continue;
         h->turn->answers[i].top = ENX_MEM_NEW(enx_likely, places * q->top_count);
@@ -266,7 +267,8 @@ static float temperature_of(const enx_question *q)
 static enx_sampling sampling_of(const host_sequence *s)
 {
     const enx_question *q = s->turn->turn->question;
-    const uint64_t      chance = q->has_seed ? q->seed : s->turn->turn->asked_us;
+    if (q->sampling) return *q->sampling;
+    const uint64_t chance = q->has_seed ? q->seed : s->turn->turn->asked_us;
     return (enx_sampling){ .temperature = temperature_of(q),
                            .top_k = q->top_k,
                            .top_p = (float)q->top_p,
@@ -475,7 +477,14 @@ static void *run_host(void *user)
 
 static enx_status open_chat(enx_host *host, enx_report *report)
 {
-    enx_gguf_str own;
+    enx_gguf_str            own;
+    const enx_host_options *o = &host->options;
+    if (o->form) {
+        const enx_status status =
+            enx_chat_open(&host->chat, &host->loaded, o->form, o->form_bytes, report);
+        if (status != ENX_OK && o->form_name) enx_report_wrap(report, "%s", o->form_name);
+        return status;
+    }
     if (enx_gguf_read_str(host->loaded.gguf, "tokenizer.chat_template", &own, NULL) != ENX_OK)
         return ENX_OK;
     ENX_TRY(enx_chat_open(&host->chat, &host->loaded, NULL, 0, report));
@@ -499,7 +508,7 @@ enx_status enx_host_open(enx_host **out, const enx_host_options *options, enx_re
     if (status == ENX_OK) {
         const uint32_t own = enx_model_hparams(host->loaded.model)->context_tokens;
         const uint32_t most = options->context_tokens ? options->context_tokens : CONTEXT_DEFAULT;
-        host->context_tokens = own < most ? own : most;
+        host->context_tokens = own < most && !options->is_context_exact ? own : most;
         const int error = pthread_create(&host->thread, NULL, run_host, host);
         host->is_started = error == 0;
         if (error) status = ENX_FAIL(report, NOMEM, "no thread: %s", strerror(error));

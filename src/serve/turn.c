@@ -167,7 +167,7 @@ bool enx_turn_is_over(const enx_turn *t, uint32_t index)
 
 enx_turn_bill enx_turn_bill_get(const enx_turn *t)
 {
-    enx_turn_bill  bill = { .is_failed = t->is_failed };
+    enx_turn_bill  bill = { .is_failed = t->is_failed, .end = t->answers[0].end };
     const uint64_t now_us = t->ended_us ? t->ended_us : enx_clock_monotonic_us();
     for (uint32_t i = 0; i < t->answer_count; i++) {
         bill.usage.tokens_in += t->answers[i].usage.tokens_in;

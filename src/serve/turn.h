@@ -53,6 +53,7 @@ typedef struct enx_turn_bill {
     enx_usage_count usage; /* of all answers; the prompt counts once */
     uint64_t        cost_usd_nano;
     uint64_t        wait_us, read_us, write_us;
+    enx_end         end; /* of the first answer */
     bool            is_failed;
 } enx_turn_bill;
 typedef void (*enx_turn_bill_fn)(void *user, const enx_turn *turn, const enx_turn_bill *bill);

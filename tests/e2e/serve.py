@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-ENXAME, FOLDER = sys.argv[1:]
+ENXAME, FOLDER = sys.argv[1:3]
 KEYS = """keys:
   - {name: ana, key: sk-aaaaaaaaaaaaaaaa, requests_per_min: 3}
   - {name: eva, key: sk-cccccccccccccccc}
@@ -568,4 +568,5 @@ def main():
         check()
 
 
-main()
+if __name__ == "__main__":
+    main()
