@@ -346,7 +346,7 @@ static void bench_made_crowd(void)
     const enx_http_options options = { .host = "127.0.0.1",
                                        .connections_max = CONNECTIONS_MAX,
                                        .connections_each_max = CONNECTIONS_MAX,
-                                       .header_bytes_max = 32 << 10,
+                                       .header_bytes_max = ENX_SERVE_HEADER_BYTES,
                                        .body_bytes_max = 1 << 16,
                                        .idle_s = 60,
                                        .arrive_s = 60,

@@ -7,7 +7,9 @@
 #include "cli/cli_chat.h"
 
 #include "base/mem.h"
+#include "cli/cli_artifact.h"
 #include "cli/cli_bill.h"
+#include "plat/clock.h"
 #include "plat/file.h"
 
 #include <stdarg.h>
@@ -599,6 +601,25 @@ static enx_status load(cli_chat *c, const char *path, enx_report *report)
     return status;
 }
 
+/* Without a file's name one is made below the home, and the browser is asked to show it. */
+static enx_status show_artifacts(const cli_chat *c, const char *file, enx_report *report)
+{
+    char home[CLI_PATH_BYTES_MAX], path[CLI_PATH_BYTES_MAX + 48];
+    if (file[0]) {
+        ENX_TRY(cli_artifact_write(c->talk.messages, file, report));
+        note_file(c, file, "written");
+        return ENX_OK;
+    }
+    ENX_TRY(cli_home(home, report));
+    snprintf(path, sizeof path, "%s/artifacts", home);
+    ENX_TRY(enx_dir_make(path, report));
+    snprintf(path, sizeof path, "%s/artifacts/chat-%llu.html", home,
+             (unsigned long long)enx_clock_wall_us());
+    ENX_TRY(cli_artifact_write(c->talk.messages, path, report));
+    note_file(c, path, "written");
+    return cli_artifact_show(path, report);
+}
+
 static enx_status retry(cli_chat *c, enx_report *report)
 {
     json_t *before = json_copy(c->talk.messages);
@@ -646,6 +667,8 @@ enx_status cli_chat_command(cli_chat *c, const char *line, bool *is_end, enx_rep
         return save(c, argument, report);
     case CLI_COMMAND_LOAD:
         return load(c, argument, report);
+    case CLI_COMMAND_OPEN:
+        return show_artifacts(c, argument, report);
     case CLI_COMMAND_SET:
         return set_number(c, argument, report);
     case CLI_COMMAND_STATS:

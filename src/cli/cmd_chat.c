@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_chat.c - enxame chat: talk with a model, in a terminal or through a pipe. */
 #include "backend/chat.h"
+#include "cli/cli_artifact.h"
 #include "cli/cli_chat.h"
 #include "cli/cli_editor.h"
 #include "cli/cli_serve.h"
@@ -17,7 +18,7 @@ enum { OPTIONS_MAX = CLI_OPTIONS_MAX };
 static const double temperature_default = 0.7, price_max = 1e6, no_price = -1;
 
 typedef struct chat_arguments {
-    const char *prompt, *file, *system, *form, *form_file, *model;
+    const char *prompt, *file, *system, *form, *form_file, *model, *artifact;
     uint64_t    context, threads;
     double      usd_in, usd_out; /* a million tokens; negative: not given */
 } chat_arguments;
@@ -30,6 +31,8 @@ static size_t list_options(chat_arguments *a, cli_chat *c, cli_option out[OPTION
         { "file", 'f', CLI_TEXT, &a->file, "FILE", "... what a file holds (-: standard input)" },
         { "model", 'm', CLI_TEXT, &a->model, "NAME", "of a swarm: this one, not its lead" },
         { "system", '\0', CLI_TEXT, &a->system, "TEXT", "the system prompt" },
+        { "artifact", '\0', CLI_TEXT, &a->artifact, "FILE",
+          "at the end, write what the answers made, for a browser" },
         { "tokens", 'n', CLI_UINT, &c->max_tokens, "N",
           "at most so many tokens an answer (0: what fits)" },
         { "context", '\0', CLI_UINT, &a->context, "N",
@@ -335,6 +338,8 @@ int cmd_chat(int argc, char **argv)
     c.is_mute = args.is_json;
     cli_count_interrupts();
     if (has_work) status = chat(&a, &c, args.operands.items[0], &served, &report);
+    if (has_work && status == ENX_OK && a.artifact)
+        status = cli_artifact_write(c.talk.messages, a.artifact, &report);
     if (has_work && status == ENX_OK && args.is_json) cli_print_json(cli_chat_json(&c));
     cli_chat_deinit(&c);
     cli_served_deinit(&served);

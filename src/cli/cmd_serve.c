@@ -43,7 +43,7 @@ static size_t list_options(serve_arguments *a, cli_option out[OPTIONS])
         { "connections", '\0', CLI_UINT, &a->connections, "N", "open at a time (2048)" },
         { "connections-each", '\0', CLI_UINT, &a->connections_each, "N",
           "... of one address (all)" },
-        { "header-bytes", '\0', CLI_UINT, &a->header_bytes, "N", "of a request's header (32768)" },
+        { "header-bytes", '\0', CLI_UINT, &a->header_bytes, "N", "of a request's header (16384)" },
         { "body-bytes", '\0', CLI_UINT, &a->body_bytes, "N", "of its body (16777216)" },
         { "idle", '\0', CLI_UINT, &a->idle_s, "S", "seconds without a byte end a connection (75)" },
         { "arrive", '\0', CLI_UINT, &a->arrive_s, "S", "... and so many without a request (30)" },

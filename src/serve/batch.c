@@ -342,25 +342,28 @@ static void take_end(enx_batches *b, batch *own, const json_t *job)
         fail_batch(b, own, error ? text_of(error, "text") : "the job did not end well");
 }
 
-static bool work_job(enx_batches *b, batch *own)
+/* Nobody wants the job any more: what waits for it is answered when it has stopped. */
+static void cancel_job(enx_batches *b, batch *own)
+{
+    if (!own->is_canceled || !own->job || own->is_told) return;
+    own->is_told = true;
+    enx_reply             *reply = enx_reply_open();
+    const enx_jobs_request r = {
+        .ask = ENX_JOBS_CANCEL, .id = own->job, .key = own->key, .reply = reply
+    };
+    if (reply) (void)!enx_jobs_submit(b->options.jobs, &r, NULL);
+    enx_reply_drop(&reply);
+}
+
+/* False: there is nothing more to wait for. */
+static bool take_job_answer(enx_batches *b, batch *own)
 {
     batch_line *slot = &own->flight[0];
     size_t      size = 0;
-    if (!slot->reply) return ask_job(b, own, own->job ? ENX_JOBS_APPROVE : ENX_JOBS_ADD);
-    if (own->is_canceled && own->job && !own->is_told) {
-        own->is_told = true; /* what waits is told when the job has stopped */
-        enx_reply             *reply = enx_reply_open();
-        const enx_jobs_request r = {
-            .ask = ENX_JOBS_CANCEL, .id = own->job, .key = own->key, .reply = reply
-        };
-        if (reply) (void)!enx_jobs_submit(b->options.jobs, &r, NULL);
-        enx_reply_drop(&reply);
-    }
-    if (enx_reply_poll(slot->reply, NULL, NULL) != ENX_REPLY_WHOLE) return true;
-    const int code = enx_reply_status(slot->reply);
-    char     *bytes = enx_reply_take_whole(slot->reply, &size);
-    json_t   *answer = bytes ? json_loadb(bytes, size, 0, NULL) : NULL;
-    bool      is_waiting = false;
+    const int   code = enx_reply_status(slot->reply);
+    char       *bytes = enx_reply_take_whole(slot->reply, &size);
+    json_t     *answer = bytes ? json_loadb(bytes, size, 0, NULL) : NULL;
+    bool        is_waiting = false;
     enx_mem_free(bytes);
     enx_reply_leave(slot->reply);
     enx_reply_drop(&slot->reply);
@@ -370,6 +373,17 @@ static bool work_job(enx_batches *b, batch *own)
     else fail_batch(b, own, text_of(json_object_get(answer, "error"), "message"));
     json_decref(answer);
     return is_waiting;
+}
+
+/* As of work_slot: until an answer is waited for. */
+static bool work_job(enx_batches *b, batch *own)
+{
+    batch_line *slot = &own->flight[0];
+    if (!slot->reply && !ask_job(b, own, own->job ? ENX_JOBS_APPROVE : ENX_JOBS_ADD)) return false;
+    cancel_job(b, own);
+    while (enx_reply_poll(slot->reply, NULL, NULL) == ENX_REPLY_WHOLE)
+        if (!take_job_answer(b, own)) return false;
+    return true;
 }
 
 static bool work(enx_batches *b, batch *own)

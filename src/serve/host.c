@@ -25,6 +25,7 @@ enum {
     SLOTS_DEFAULT = 4,
     PROMPT_TOKENS_MAX = 1 << 20,
     WATCH_US = 5000, /* clients that wait are looked for no oftener: each is a system call */
+    FLUSH_US = 4000, /* tokens that come faster travel together: waking the sender costs as much */
     NAP_MS = 20,     /* while every sequence is paused */
     US_PER_S = 1000000,
     NANO_PER_MS = 1000000,
@@ -69,6 +70,7 @@ struct enx_host {
     enx_engine      *engine;
     host_turn       *turns;         /* in the order in which they came */
     uint64_t         watched_us;    /* when it last looked for clients that have gone */
+    uint64_t         flushed_us;    /* ... and had what was written sent */
     uint32_t         turns_running; /* sequences in the engine, as of the last look */
 };
 
@@ -396,7 +398,9 @@ static uint32_t serve_turns(enx_host *host, uint32_t *running, uint32_t *paused)
     uint32_t       count = 0;
     const uint64_t now_us = enx_clock_monotonic_us();
     const bool     is_watch_due = now_us - host->watched_us >= WATCH_US;
+    const bool     is_flush_due = now_us - host->flushed_us >= FLUSH_US;
     if (is_watch_due) host->watched_us = now_us;
+    if (is_flush_due) host->flushed_us = now_us;
     *running = *paused = 0;
     while (*at) {
         host_turn *h = *at;
@@ -411,6 +415,7 @@ static uint32_t serve_turns(enx_host *host, uint32_t *running, uint32_t *paused)
             continue;
         }
         count++;
+        if (is_flush_due || h->running == 0) enx_reply_flush(h->turn->reply);
         for (uint32_t i = 0; i < h->started; i++) {
             *running += h->sequences[i].id != 0;
             *paused += h->sequences[i].id != 0 && h->sequences[i].is_paused;
@@ -555,6 +560,7 @@ enx_status enx_host_submit(enx_host *host, enx_turn *turn, enx_report *report)
     host_turn *h = ENX_MEM_NEW(host_turn, 1);
     if (!h) return ENX_FAIL(report, NOMEM, "no memory for a request");
     *h = (host_turn){ .turn = turn };
+    turn->gathers = true;
     enx_reply_on_room(turn->reply, on_room, host);
     pthread_mutex_lock(&host->lock);
     const uint32_t open = host->queue_count + host->turn_count;

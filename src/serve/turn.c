@@ -64,7 +64,8 @@ void enx_turn_close(enx_turn **turn)
 static void send(enx_turn *t, enx_status status)
 {
     if (status == ENX_OK && t->out.size_bytes > 0)
-        (void)enx_reply_push(t->reply, enx_buf_text(&t->out), t->out.size_bytes);
+        (void)(t->gathers ? enx_reply_gather : enx_reply_push)(t->reply, enx_buf_text(&t->out),
+                                                               t->out.size_bytes);
     enx_buf_clear(&t->out);
     if (status == ENX_OK || t->is_failed) return;
     const enx_report why = { .status = ENX_NOMEM, .text = "no memory for the answer" };

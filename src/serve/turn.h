@@ -83,6 +83,7 @@ struct enx_turn {
     uint64_t             sequence;
     enx_turn_bill_fn     on_bill;
     void                *user;
+    bool                 gathers;                    /* whoever answers flushes the reply */
     const void          *asker;                      /* whatever the asker is known by */
     uint64_t             held_usd_nano, held_tokens; /* of the asker's budget, until the bill */
 };

@@ -299,7 +299,8 @@ def upload(server, name, content, headers=None):
                 "{}\r\n")
     body = boundary.format("purpose", "", "batch") + boundary.format("file", name, content)
     form = {"Content-Type": "multipart/form-data; boundary=b"}
-    return server.json("POST", "/v1/files", body + "--b--\r\n", headers=form | (headers or {}))["id"]
+    return server.json("POST", "/v1/files", body + "--b--\r\n",
+                       headers=form | (headers or {}))["id"]
 
 
 def check_owners(server):
@@ -316,7 +317,8 @@ def check_owners(server):
         server.json(method, where, headers=EVA, status=404)
     assert server.json("GET", "/enxame/v1/jobs", headers=EVA)["jobs"] == []
     for key in (IVO, BOSS):
-        assert [j["id"] for j in server.json("GET", "/enxame/v1/jobs", headers=key)["jobs"]] == [job]
+        listed = server.json("GET", "/enxame/v1/jobs", headers=key)["jobs"]
+        assert [j["id"] for j in listed] == [job]
     question = [{"role": "user", "content": "put it back\n\n" + text}]
     answer = server.json("POST", "/v1/chat/completions", {"model": "swarm", "messages": question},
                          headers=IVO)
@@ -455,8 +457,9 @@ def check_recipes():
         job = server.json("POST", "/enxame/v1/jobs", order, status=201)["id"]
         ended = server.json("GET", f"/enxame/v1/jobs/{job}?wait=true")
         assert all(3 <= a["answer"] <= 5 for a in ended["result"]["records"])
-        for bad, says in (({"job": {"class": "x", "schema": "/etc/passwd"}}, "no file of the server"),
-                          ({"job": {"class": "x", "checks": [{"check": "run", "run": "id"}]}}, "run"),
+        command = [{"check": "run", "run": "id"}]
+        for bad, says in (({"job": {"class": "x", "schema": "/etc/passwd"}}, "no file of the"),
+                          ({"job": {"class": "x", "checks": command}}, "run"),
                           ({"job": {"klass": "x"}}, "did you mean"),
                           ({"job": "{"}, "job"), ({"job": 7}, "job:"), ({}, "job_file_id"),
                           ({"job": RECIPE, "goal": "x"}, "one of goal")):

@@ -10,7 +10,7 @@ in use, looked at while nothing is open, must not differ by more than 1 % after 
 """
 import json
 import random
-import socket
+import re
 import sys
 import threading
 import time
@@ -140,12 +140,14 @@ class Witness(threading.Thread):
 
 
 def heap(server):
-    """In use while nobody else is connected and nothing is answered."""
-    for _ in range(1500):
-        if server.metric("turns_open") == 0 and server.metric("connections") <= 1:
-            return server.metric("heap_bytes")
-        time.sleep(0.02)
-    raise AssertionError("connections stay open")
+    """In use while nobody else is connected and nothing is answered: all of one look."""
+    for _ in range(3000):
+        text = server.ask("GET", "/metrics")[2].decode()
+        now = dict(re.findall(r"^enxame_(turns_open|connections|heap_bytes) (\S+)$", text, re.M))
+        if now["turns_open"] == "0" and now["connections"] == "1":
+            return float(now["heap_bytes"])
+        time.sleep(0.01)
+    raise AssertionError(f"connections stay open: {now}")
 
 
 def soak(server):
