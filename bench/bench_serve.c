@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 enum {
-    ROUNDS = 5,
+    ROUNDS = 20,
     ONE_TOKENS = 256,
     STREAMS = 1000,
     STREAM_TOKENS = 100,
