@@ -18,8 +18,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-static const double      hedge_share = .06; /* of all calls */
-static const uint64_t    turn_us = 50000, drain_us = 3000000, call_timeout_us = 900000000;
+static const double   hedge_share = .06; /* of all calls */
+static const uint64_t day_us = UINT64_C(86400000000);
+static const uint64_t turn_us = 50000, drain_us = 3000000, call_timeout_us = 900000000;
+enum { NAMED_MAX = 10 }; /* tasks that are named on a terminal */
 static const char *const modes[] = { "swarm", "workers", "lead" };
 
 /* ---- Settings ------------------------------------------------------------------------------- */
@@ -350,6 +352,8 @@ static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                             .hedge_share = hedge_share,
                             .seed = s->seed };
     o.caps.usd_nano = (uint64_t)llround(s->budget_usd * 1e9);
+    o.allowances = job->config->allowances;
+    o.allowance_count = job->config->allowance_count;
     for (int i = 0; i < 3; i++)
         if (strcmp(s->mode, modes[i]) == 0) o.mode = (enx_swarm_mode)i;
     for (int i = 1; i < ENX_CONFIG_LEVELS; i++)
@@ -455,14 +459,47 @@ static void port_cancel(void *self, uint64_t call_id)
     enx_backend_cancel(((cli_job *)self)->backend, call_id);
 }
 
+/* From here to the end of the turn nobody else writes to the store. */
+static enx_status begin_group(cli_job *job, enx_report *report)
+{
+    if (job->is_grouped) return ENX_OK;
+    ENX_TRY(enx_store_begin(job->store, report));
+    job->is_grouped = true;
+    return ENX_OK;
+}
+
+static bool is_same_class(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Days are those of UTC. */
+static enx_status port_use_elsewhere(void *self, const char *class_name, uint32_t *day,
+                                     enx_use *out, enx_report *report)
+{
+    cli_job *job = self;
+    uint64_t changes;
+    uint32_t i = 0;
+    while (!is_same_class(job->config->allowances[i].class_name, class_name)) i++;
+    cli_job_use *known = &job->uses[i];
+    ENX_TRY(begin_group(job, report));
+    ENX_TRY(enx_store_changes(job->store, &changes, report));
+    *day = (uint32_t)(enx_clock_wall_us() / day_us);
+    if (known->day != *day || known->changes != changes) {
+        const enx_store_use which = { *day * day_us, class_name, job->id, job->replayed_seq };
+        ENX_TRY(enx_store_use_get(job->store, &which, &known->use, report));
+        known->day = *day;
+        known->changes = changes;
+    }
+    *out = known->use;
+    return ENX_OK;
+}
+
 static enx_status port_save(void *self, const enx_record *records, size_t record_count,
                             enx_report *report)
 {
     cli_job *job = self;
-    if (!job->is_grouped) {
-        ENX_TRY(enx_store_begin(job->store, report));
-        job->is_grouped = true;
-    }
+    ENX_TRY(begin_group(job, report));
     for (size_t i = 0; i < record_count; i++)
         if (records[i].kind == ENX_RECORD_LABEL)
             enx_backend_judge(job->backend, records[i].item, records[i].is_wrong);
@@ -519,14 +556,14 @@ static void port_relate(void *self, const enx_check *check, const enx_span *answ
 }
 
 /* The plan and its price on stderr; the answer from the terminal, or known before. */
-static bool port_approve(void *self, const char *plan, uint32_t task_count, uint64_t usd_nano)
+static bool port_approve(void *self, const char *plan, const enx_swarm_outlay *sum)
 {
-    char           money[CLI_MONEY_BYTES], answer[16] = "";
+    char           money[CLI_MONEY_BYTES], all[CLI_MONEY_BYTES], answer[16] = "";
     const cli_job *job = self;
     if (!job->asks) return true;
     if (*plan) fprintf(stderr, "plan        %s\n", plan);
-    fprintf(stderr, "worst case  %u tasks, %s, each call made once\n", task_count,
-            cli_money(money, usd_nano));
+    fprintf(stderr, "worst case  %u tasks, each done once: %s; if all go up: %s\n", sum->tasks,
+            cli_money(money, sum->usd_nano), cli_money(all, sum->usd_nano + sum->up_usd_nano));
     if (job->says_yes) return true;
     FILE *terminal = fopen("/dev/tty", "re");
     fprintf(stderr,
@@ -546,6 +583,7 @@ static void port_measure(void *self, enx_call *call)
 
 static enx_status replay_record(void *user, const enx_record *record, enx_report *report)
 {
+    ((cli_job *)user)->replayed_seq = record->seq;
     return enx_swarm_replay(((cli_job *)user)->swarm, record, report);
 }
 
@@ -644,6 +682,7 @@ enx_status cli_job_run(cli_job *job, const cli_job_settings *settings, const enx
                               .generate = port_generate,
                               .cancel = port_cancel,
                               .save = port_save,
+                              .use_elsewhere = port_use_elsewhere,
                               .check = port_check,
                               .relate = port_relate,
                               .admit = port_admit,
@@ -744,6 +783,11 @@ enx_status cli_job_forecast(const cli_job_settings *settings, const enx_span *it
 
 enx_status cli_job_end(const cli_job *job, enx_report *report)
 {
+    static const char *const remedies[] = { [ENX_CAP_NONE] = "",
+                                            [ENX_CAP_USD] = " --budget USD",
+                                            [ENX_CAP_TOKENS] = " --max-tokens N",
+                                            [ENX_CAP_CALLS] = " --max-calls N",
+                                            [ENX_CAP_SHARED] = "" };
     const enx_swarm_summary  s = enx_swarm_summary_get(job->swarm);
     const unsigned long long id = job->id;
     const char              *note = s.end_note[0] ? s.end_note : enx_reason_text(s.end_reason);
@@ -752,10 +796,11 @@ enx_status cli_job_end(const cli_job *job, enx_report *report)
         return ENX_FAIL(report, CANCELED, "interrupted; %u tasks are left: `enxame resume %llu`",
                         s.tasks[ENX_TASK_RETURNED] + s.tasks[ENX_TASK_OPEN], id);
     if (s.end_reason == ENX_REASON_BUDGET)
-        return ENX_FAIL(report, BUDGET,
-                        "%s; %u tasks are left as they came: `enxame resume %llu "
-                        "--budget USD` goes on",
-                        note, s.tasks[ENX_TASK_RETURNED], id);
+        return ENX_FAIL(report, BUDGET, "%s; `enxame resume %llu%s` goes on%s", note, id,
+                        remedies[s.end_cap],
+                        s.end_cap == ENX_CAP_SHARED
+                            ? " when it is another day, or the swarm's `caps` are higher"
+                            : "");
     if (s.end == ENX_SWARM_PARTIAL)
         return ENX_FAIL(report, LIMIT, "%s; `enxame resume %llu` goes on", note, id);
     return ENX_FAIL(report, UNSUPPORTED, "job %llu failed: %s", id, note);
@@ -788,6 +833,24 @@ static json_t *plan_json(const enx_swarm_summary *s)
     return out ? out : json_null();
 }
 
+static bool is_set_aside(const enx_swarm_answer *a)
+{
+    return a->state == ENX_TASK_FAILED && a->reason == ENX_REASON_QUARANTINED;
+}
+
+/* Tasks whose calls failed while others were answered, by number. */
+static json_t *set_aside_json(const cli_job *job, uint32_t items)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < items; i++) {
+        const enx_swarm_answer a = enx_swarm_result(job->swarm, i);
+        if (is_set_aside(&a))
+            json_array_append_new(list, json_pack("{s:i, s:o}", "task", (int)(i + 1), "note",
+                                                  cli_json_text(a.note, strlen(a.note))));
+    }
+    return list;
+}
+
 enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
 {
     static const char *const ends[] = { "running", "done", "partial", "failed" };
@@ -805,7 +868,22 @@ enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
                      plan_json(&s), "certificate",
                      cli_certificate_json(s.has_certificate, &s.certificate), "bill", bill,
                      "seconds", job->seconds);
-    return *out ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for the summary");
+    if (!*out) return ENX_FAIL(report, NOMEM, "no memory for the summary");
+    json_object_set_new(*out, "set_aside", set_aside_json(job, s.task_count));
+    return ENX_OK;
+}
+
+/* "task 17: 3 calls failed, the last one: ..." */
+static void print_set_aside(const cli_job *job, uint32_t items)
+{
+    for (uint32_t i = 0, named = 0; i < items && named < NAMED_MAX; i++) {
+        const enx_swarm_answer a = enx_swarm_result(job->swarm, i);
+        if (!is_set_aside(&a)) continue;
+        fprintf(stderr, "            task %u: ", i + 1);
+        cli_write_text(stderr, a.note, strlen(a.note));
+        fputc('\n', stderr);
+        named++;
+    }
 }
 
 /* "left alone  3: no worker knows the language" */
@@ -821,6 +899,7 @@ static void print_left_alone(const cli_job *job, const enx_swarm_summary *s)
         if (counts[reason] > 0)
             fprintf(stderr, "left alone  %u: %s\n", counts[reason],
                     enx_reason_text((enx_reason)reason));
+    print_set_aside(job, items);
 }
 
 enx_status cli_job_print(cli_job *job, enx_report *report)

@@ -51,6 +51,13 @@ typedef struct cli_job_settings {
 
 enum { CLI_JOB_JUDGES_MAX = 64 };
 
+/* Of one allowance: valid on that day, until another process writes to the store. */
+typedef struct cli_job_use {
+    uint32_t day;
+    uint64_t changes;
+    enx_use  use;
+} cli_job_use;
+
 typedef struct cli_job {
     uint64_t     id;
     bool         is_resumed;
@@ -66,8 +73,10 @@ typedef struct cli_job {
     enx_sandbox *sandbox; /* opened by the first check that runs a command */
     int          lock_fd; /* -1: none */
     bool         is_grouped;
-    bool         asks, says_yes;  /* of the settings */
-    uint64_t     clock_offset_us; /* wall less monotonic */
+    bool         asks, says_yes;           /* of the settings */
+    uint64_t     clock_offset_us;          /* wall less monotonic */
+    uint64_t     replayed_seq;             /* the last record of earlier runs */
+    cli_job_use  uses[ENX_ALLOWANCES_MAX]; /* what others use, as it was last read */
     bool         is_quiet, plans_only;
     double       seconds;
 } cli_job;

@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 enum {
-    ENX_STORE_VERSION = 2,
+    ENX_STORE_VERSION = 3,
     ENX_STORE_INPUT_BYTES_MAX = 1 << 28, /* of one input */
 };
 
@@ -162,6 +162,20 @@ typedef enx_status (*enx_store_receipt_fn)(void *user, const enx_store_receipt *
 ENX_MUST_USE enx_status enx_store_receipts_each(enx_store *store, uint64_t job_id,
                                                 enx_store_receipt_fn fn, void *user,
                                                 enx_report *report);
+
+/* Calls that were admitted at `since_us` or later, of one class (NULL: of all), and of other jobs
+ * or of this one up to its record `seq`: what they used, and what those without a result hold. */
+typedef struct enx_store_use {
+    uint64_t    since_us;
+    const char *class_name;
+    uint64_t    job_id;
+    uint64_t    seq;
+} enx_store_use;
+
+ENX_MUST_USE enx_status enx_store_use_get(enx_store *store, const enx_store_use *which,
+                                          enx_use *out, enx_report *report);
+/* A number that is another one after other processes have written. */
+ENX_MUST_USE enx_status enx_store_changes(enx_store *store, uint64_t *out, enx_report *report);
 
 /* What of a bill is not certain. */
 typedef struct enx_store_doubts {

@@ -59,6 +59,15 @@
       "coalesce(sum(side = -1 AND (flags & ?2) <> 0), 0) FROM (SELECT reserved_tokens, " \
       "reserved_usd_nano, flags, iif(kind = 'call intent', 1, -1) AS side FROM records " \
       "WHERE job_id = ?1 AND kind IN ('call intent', 'call result'))") \
+    X(USE, \
+      "SELECT count(*), coalesce(sum(iif(r.seq IS NULL, i.reserved_tokens, " \
+      "r.tokens_in + r.tokens_cached + r.tokens_out)), 0), " \
+      "coalesce(sum(iif(r.seq IS NULL, i.reserved_usd_nano, r.cost_usd_nano)), 0), " \
+      "coalesce(sum(r.latency_us), 0) FROM records i LEFT JOIN records r ON r.job_id = i.job_id " \
+      "AND r.call_id = i.call_id AND r.call_id <> 0 AND r.kind = 'call result' " \
+      "WHERE i.kind = 'call intent' AND i.time_us >= ?1 AND (?2 IS NULL OR i.text = ?2) " \
+      "AND (i.job_id <> ?3 OR i.seq <= ?4)") \
+    X(CHANGES, "PRAGMA data_version") \
     X(CERTIFICATE, \
       "SELECT is_certified, alpha, delta, answers, population, accepted, labels, wrong " \
       "FROM certificates WHERE job_id = ?1 ORDER BY time_us DESC LIMIT 1") \

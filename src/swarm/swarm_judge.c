@@ -179,7 +179,7 @@ static void judge_candidate(enx_swarm *s, uint32_t item, uint32_t first, double 
     for (uint32_t i = first; failed == ENX_REASON_NONE && i < c->check_count; i++) {
         const enx_check    *check = &c->checks[i];
         const enx_check_kin kin = enx_check_kind_kin(check->kind);
-        const bool is_cheap = kin == ENX_CHECK_KIN_CALL && enx_budget_is_tight(&s->budget);
+        const bool          is_cheap = kin == ENX_CHECK_KIN_CALL && swarm_is_tight(s, c);
         if (is_cheap) accepted = ENX_REASON_CHEAP;
         else if (kin == ENX_CHECK_KIN_CALL && ask_opinion(s, item, check->kind)) return;
         if (kin == ENX_CHECK_KIN_SCORE && error_chance > doubt_above(s, &s->items[item], check)) {
