@@ -21,7 +21,7 @@
 static const double   hedge_share = .06; /* of all calls */
 static const uint64_t day_us = UINT64_C(86400000000);
 static const uint64_t turn_us = 50000, drain_us = 3000000, call_timeout_us = 900000000;
-enum { NAMED_MAX = 10 }; /* tasks that are named on a terminal */
+enum { KNOWN_ROUNDS = 64, NAMED_MAX = 10 /* tasks that are named on a terminal */ };
 static const char *const modes[] = { "swarm", "workers", "lead" };
 
 /* ---- Settings ------------------------------------------------------------------------------- */
@@ -52,6 +52,8 @@ void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *s,
         { "approve", '\0', CLI_FLAG, &s->asks, NULL,
           "show the plan and its worst case, and go on after a yes" },
         { "yes", '\0', CLI_FLAG, &s->says_yes, NULL, "say yes to that" },
+        { "fresh", '\0', CLI_FLAG, &s->is_fresh, NULL,
+          "make every call, also where an earlier one has the answer" },
     };
     memcpy(out, options, sizeof options);
 }
@@ -99,6 +101,7 @@ static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
         s->input_field ? s->input_field : "", "output", s->output_field ? s->output_field : "",
         "report", s->report_field ? s->report_field : "", "plan", s->plan ? s->plan : "", "queue",
         s->queue ? s->queue : "");
+    json_object_set_new(json, "fresh", json_boolean(s->is_fresh));
     json_object_set_new(json, "caps",
                         json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)s->caps.tokens, "calls",
                                   (json_int_t)s->caps.calls, "time_us",
@@ -143,6 +146,7 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
     s->labels = (uint64_t)json_integer_value(json_object_get(json, "labels"));
     s->threads = (uint64_t)json_integer_value(json_object_get(json, "threads"));
     s->seed = (uint64_t)json_integer_value(json_object_get(json, "seed"));
+    s->is_fresh = json_is_true(json_object_get(json, "fresh"));
     const json_t *caps = json_object_get(json, "caps");
     s->caps.tokens = (uint64_t)json_integer_value(json_object_get(caps, "tokens"));
     s->caps.calls = (uint64_t)json_integer_value(json_object_get(caps, "calls"));
@@ -401,6 +405,9 @@ static enx_status open_models(cli_job **out, const cli_job_settings *settings, u
     enx_status status = cli_store_open(&job->store, report); /* first: it is quick to fail */
     if (status == ENX_OK) status = enx_config_open(&job->config, settings->swarm, report);
     if (status == ENX_OK) status = enx_backend_open(&job->backend, job->config, &options, report);
+    if (status == ENX_OK)
+        status = cli_reuse_open(&job->reuse, job->store, job->config,
+                                enx_backend_roster(job->backend), settings->is_fresh, report);
     if (status == ENX_OK && settings->recipe) status = open_class(job, settings, report);
     if (status == ENX_OK) *out = job;
     else cli_job_close(&job);
@@ -440,6 +447,7 @@ void cli_job_close(cli_job **out)
     for (uint32_t i = 0; i < job->judge_count; i++) enx_judge_close(&job->judges[i]);
     cli_recipe_close(&job->recipe);
     enx_sandbox_close(&job->sandbox);
+    cli_reuse_close(&job->reuse);
     enx_config_close(&job->config);
     enx_store_close(&job->store);
     if (job->lock_fd >= 0) close(job->lock_fd);
@@ -448,16 +456,6 @@ void cli_job_close(cli_job **out)
 }
 
 /* ---- Ports ---------------------------------------------------------------------------------- */
-
-static void port_generate(void *self, const enx_call *call)
-{
-    enx_backend_generate(((cli_job *)self)->backend, call);
-}
-
-static void port_cancel(void *self, uint64_t call_id)
-{
-    enx_backend_cancel(((cli_job *)self)->backend, call_id);
-}
 
 /* From here to the end of the turn nobody else writes to the store. */
 static enx_status begin_group(cli_job *job, enx_report *report)
@@ -471,6 +469,19 @@ static enx_status begin_group(cli_job *job, enx_report *report)
 static bool is_same_class(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static void port_generate(void *self, const enx_call *call)
+{
+    cli_job *job = self;
+    if (begin_group(job, NULL) != ENX_OK || !cli_reuse_take(job->reuse, call))
+        enx_backend_generate(job->backend, call);
+}
+
+static void port_cancel(void *self, uint64_t call_id)
+{
+    cli_job *job = self;
+    if (!cli_reuse_cancel(job->reuse, call_id)) enx_backend_cancel(job->backend, call_id);
 }
 
 /* Days are those of UTC. */
@@ -503,7 +514,8 @@ static enx_status port_save(void *self, const enx_record *records, size_t record
     for (size_t i = 0; i < record_count; i++)
         if (records[i].kind == ENX_RECORD_LABEL)
             enx_backend_judge(job->backend, records[i].item, records[i].is_wrong);
-    return enx_store_save(job->store, records, record_count, report);
+    ENX_TRY(enx_store_save(job->store, records, record_count, report));
+    return cli_reuse_saved(job->reuse, records, record_count, report);
 }
 
 /* The checks of a class, made ready when they are first needed. */
@@ -621,6 +633,13 @@ static enx_status drain(cli_job *job, enx_report *report)
     return ENX_OK;
 }
 
+/* What needs no call brings forth more of its kind: so many rounds of it are one turn. */
+static void take_known(cli_job *job)
+{
+    for (int round = 0; round < KNOWN_ROUNDS && cli_reuse_is_ready(job->reuse); round++)
+        cli_reuse_poll(job->reuse, hand_over, job);
+}
+
 static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *report)
 {
     cli_display display;
@@ -632,11 +651,13 @@ static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *repor
     enx_status status = end_turn(job, report);
     while (status == ENX_OK && !enx_swarm_is_done(job->swarm)) {
         const uint64_t wake_us = enx_swarm_wake_us(job->swarm), now_us = port_now_us(job);
-        const uint64_t wait_us = wake_us <= now_us            ? 0
-                                 : wake_us - now_us < turn_us ? wake_us - now_us
-                                                              : turn_us;
+        const bool     is_ready = cli_reuse_is_ready(job->reuse);
+        const uint64_t wait_us = wake_us <= now_us || is_ready ? 0
+                                 : wake_us - now_us < turn_us  ? wake_us - now_us
+                                                               : turn_us;
         enx_backend_hold(job->backend);
         enx_backend_poll(job->backend, wait_us, hand_over, job);
+        take_known(job);
         const bool is_planned = job->plans_only && enx_swarm_summary_get(job->swarm).has_plan;
         if ((cli_is_interrupted() || is_planned) && !is_canceled) {
             is_canceled = true;

@@ -135,7 +135,11 @@ static enx_status read_pragma(enx_store *store, const char *sql, int64_t *out, e
 static const char *const migrations[ENX_STORE_VERSION] = {
     enx_store_schema,
     "ALTER TABLE records ADD COLUMN tokens_reasoning INTEGER NOT NULL DEFAULT 0",
-    "CREATE INDEX records_intent ON records (time_us) WHERE kind = 'call intent'",
+    "CREATE INDEX records_intent ON records (time_us) WHERE kind = 'call intent';"
+    /* Which call asks what: key is a hash of all that its answer depends on. */
+    "CREATE TABLE questions (key BLOB PRIMARY KEY, job_id INTEGER NOT NULL REFERENCES jobs (id) "
+    "ON DELETE CASCADE, call_id INTEGER NOT NULL, task_id INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX questions_call ON questions (job_id, call_id)",
 };
 
 static enx_status migrate(enx_store *store, enx_report *report)
@@ -464,6 +468,7 @@ enx_status enx_store_bill_each(enx_store *store, uint64_t job_id, enx_store_mode
                        .tokens_out = column_u64(row, 11) },
             .cost_usd_nano = column_u64(row, 12),
             .tokens_reasoning = column_u64(row, 13),
+            .reused = column_u64(row, 14),
         };
         status = fn(user, &line, report);
     }

@@ -30,7 +30,7 @@ void enx_allowance_tell(enx_allowance *a, uint32_t day, const enx_use *elsewhere
     a->elsewhere = *elsewhere;
 }
 
-static const char *scope(const enx_allowance *a) { return a->class_name ? "of the class " : ""; }
+static const char *scope(const enx_allowance *a) { return a->class_name ? " of the class " : ""; }
 static const char *name(const enx_allowance *a) { return a->class_name ? a->class_name : ""; }
 
 enx_status enx_allowance_fits(const enx_allowance *a, const enx_reservation *reservation,
@@ -40,19 +40,19 @@ enx_status enx_allowance_fits(const enx_allowance *a, const enx_reservation *res
     const uint64_t tokens = left_of(a->caps.tokens, a->elsewhere.tokens, a->here.tokens);
     if (reservation->usd_nano > usd)
         return ENX_FAIL(report, BUDGET,
-                        "today's money %s%s: %.9f USD left of %.9f, the next call may need %.9f",
+                        "today's money%s%s: %.9f USD left of %.9f, the next call may need %.9f",
                         scope(a), name(a), (double)usd * 1e-9, (double)a->caps.usd_nano * 1e-9,
                         (double)reservation->usd_nano * 1e-9);
     if (reservation->tokens > tokens)
         return ENX_FAIL(report, BUDGET,
-                        "today's tokens %s%s: %" PRIu64 " left of %" PRIu64
+                        "today's tokens%s%s: %" PRIu64 " left of %" PRIu64
                         ", the next call may need %" PRIu64,
                         scope(a), name(a), tokens, a->caps.tokens, reservation->tokens);
     if (left_of(a->caps.calls, a->elsewhere.calls, a->here.calls) < 1)
-        return ENX_FAIL(report, BUDGET, "today's calls %s%s: all %" PRIu64 " are used", scope(a),
+        return ENX_FAIL(report, BUDGET, "today's calls%s%s: all %" PRIu64 " are used", scope(a),
                         name(a), a->caps.calls);
     if (left_of(a->caps.time_us, a->elsewhere.time_us, a->here.time_us) < 1)
-        return ENX_FAIL(report, BUDGET, "today's time of calls %s%s: all %.3f s are used", scope(a),
+        return ENX_FAIL(report, BUDGET, "today's time of calls%s%s: all %.3f s are used", scope(a),
                         name(a), (double)a->caps.time_us * 1e-6);
     return ENX_OK;
 }
@@ -86,10 +86,13 @@ void enx_allowance_settle(enx_allowance *a, uint32_t day, const enx_reservation 
                           const enx_use *use)
 {
     if (day != a->day) return;
-    ENX_CHECK(a->here.usd_nano >= reservation->usd_nano && a->here.tokens >= reservation->tokens);
+    ENX_CHECK(a->here.usd_nano >= reservation->usd_nano && a->here.tokens >= reservation->tokens &&
+              a->here.calls > 0);
     a->here.usd_nano -= reservation->usd_nano;
     a->here.tokens -= reservation->tokens;
+    a->here.calls--;
     add(&a->here.usd_nano, use->usd_nano);
     add(&a->here.tokens, use->tokens);
+    add(&a->here.calls, use->calls);
     add(&a->here.time_us, use->time_us);
 }

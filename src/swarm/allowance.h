@@ -42,7 +42,8 @@ bool                    enx_allowance_is_tight(const enx_allowance *allowance);
 
 /* A call is admitted today. */
 void enx_allowance_reserve(enx_allowance *allowance, const enx_reservation *reservation);
-/* ... and this is what it came to; nothing where its day is over. */
+/* ... and this is what it came to, with `calls` 0 if it was not made; nothing where its day is
+ * over. */
 void enx_allowance_settle(enx_allowance *allowance, uint32_t day,
                           const enx_reservation *reservation, const enx_use *use);
 

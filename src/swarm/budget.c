@@ -127,6 +127,11 @@ static void add_line(enx_budget_line *to, const enx_budget_line *line)
     to->fixed_usd_nano = add_saturating(to->fixed_usd_nano, line->fixed_usd_nano);
 }
 
+void enx_budget_release(enx_budget *budget, const enx_reservation *reservation, bool was_lost)
+{
+    release(was_lost ? &budget->unknown : &budget->reserved, reservation);
+}
+
 void enx_budget_settle(enx_budget *budget, const enx_reservation *reservation, bool was_lost,
                        const enx_usage_count *usage, const enx_price *price)
 {

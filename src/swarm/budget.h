@@ -86,6 +86,9 @@ void enx_budget_reserve(enx_budget *budget, const enx_reservation *reservation);
 /* Reserved becomes unknown. */
 void enx_budget_lose(enx_budget *budget, const enx_reservation *reservation);
 
+/* The call was not made after all: release the reservation (from unknown when it was lost). */
+void enx_budget_release(enx_budget *budget, const enx_reservation *reservation, bool was_lost);
+
 /* Release the reservation (from unknown when it was lost) and book the use. */
 void enx_budget_settle(enx_budget *budget, const enx_reservation *reservation, bool was_lost,
                        const enx_usage_count *usage, const enx_price *price);

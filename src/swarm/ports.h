@@ -146,6 +146,8 @@ enum {
     /* Says nothing about the answer: what the model told of its usage cannot be true, and the worst
      * case was billed. */
     ENX_FLAG_USAGE = 16,
+    /* The answer was known, and no call was made: nothing is billed, not even a call. */
+    ENX_FLAG_REUSED = 32,
 };
 
 typedef struct enx_call_report {

@@ -407,7 +407,8 @@ static void settle(enx_swarm *s, uint32_t call, const enx_call_report *report)
                .report = *report,
     };
     if ((unsigned)report->status >= ENX_CALL_LOST) record.report.status = ENX_CALL_ERROR;
-    if (entry->state == CALL_OPEN && report->status == ENX_CALL_OK) swarm_time_call(s, call);
+    const bool is_timed = report->status == ENX_CALL_OK && !(report->flags & ENX_FLAG_REUSED);
+    if (entry->state == CALL_OPEN && is_timed) swarm_time_call(s, call);
     if (!report->answer) record.report.answer_bytes = 0;
     swarm_emit(s, record);
     swarm_decide(s, item);

@@ -136,8 +136,9 @@ static uint32_t next_voter(const enx_swarm *s, uint32_t item)
     const swarm_item *at = &s->items[item];
     uint32_t          found[ENX_ROSTER_MODELS_MAX];
     const uint32_t    count = swarm_workers_for(s, at->task_class->specialty, found);
+    const uint32_t    first = count ? swarm_spread(s, item) % count : 0;
     for (uint32_t k = 1; k < count; k++) {
-        const uint32_t model = found[(item + k) % count];
+        const uint32_t model = found[(first + k) % count];
         if (!is_family_used(s, at, model)) return model;
     }
     return SWARM_NONE;

@@ -174,12 +174,21 @@ bool swarm_is_leads(const enx_swarm *s, const enx_class *task_class)
     return s->is_single || s->options.mode == ENX_SWARM_MODE_LEAD || task_class->is_leads;
 }
 
-/* Several share the tasks by index, so that chance has no part in it. */
+/* FNV-1a, folded: the low bits of the product alone would be those of the last bytes. */
+uint32_t swarm_spread(const enx_swarm *s, uint32_t item)
+{
+    const enx_span input = swarm_input(s, &s->items[item]);
+    uint64_t       hash = UINT64_C(0xCBF29CE484222325);
+    for (size_t i = 0; i < input.size_bytes; i++)
+        hash = (hash ^ (uint8_t)input.text[i]) * UINT64_C(0x100000001B3);
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
 uint32_t swarm_worker_for(const enx_swarm *s, const char *specialty, uint32_t item)
 {
     uint32_t found[ENX_ROSTER_MODELS_MAX];
     uint32_t count = swarm_workers_for(s, specialty, found);
-    return count ? found[item % count] : SWARM_NONE;
+    return count ? found[count > 1 ? swarm_spread(s, item) % count : 0] : SWARM_NONE;
 }
 
 uint32_t swarm_workers_for(const enx_swarm *s, const char *specialty,
@@ -230,6 +239,7 @@ static void settle_allowances(enx_swarm *s, const swarm_call *entry, const enx_r
 {
     const enx_use use = { .usd_nano = record->cost_usd_nano,
                           .tokens = enx_usage_tokens(&record->report.usage),
+                          .calls = !(record->report.flags & ENX_FLAG_REUSED),
                           .time_us = record->report.latency_us };
     for (uint32_t i = 0; entry->day && i < s->options.allowance_count; i++)
         if (enx_allowance_covers(&s->allowances[i], swarm_class_name(s, entry->item)))
@@ -363,7 +373,9 @@ static enx_status apply_result(enx_swarm *s, const enx_record *record, swarm_tex
 
     const uint32_t   call = (uint32_t)(entry - s->calls);
     const enx_price *price = &s->options.roster->models[entry->reserved.model].price;
-    enx_budget_settle(&s->budget, &entry->reserved, entry->is_unknown, &got->usage, price);
+    if (got->flags & ENX_FLAG_REUSED)
+        enx_budget_release(&s->budget, &entry->reserved, entry->is_unknown);
+    else enx_budget_settle(&s->budget, &entry->reserved, entry->is_unknown, &got->usage, price);
     settle_allowances(s, entry, record);
     entry->is_unknown = false;
     const bool was_open = entry->state == CALL_OPEN;

@@ -231,6 +231,9 @@ ENX_MUST_USE enx_status swarm_apply_graph(enx_swarm *s, const enx_record *record
 
 /* The lead answers every task of the class itself. */
 bool     swarm_is_leads(const enx_swarm *s, const enx_class *task_class);
+/* A number that depends on a task's input alone: the same text goes to the same worker, in every
+ * job and at every place, so that its answer may be known already. */
+uint32_t swarm_spread(const enx_swarm *s, uint32_t item);
 /* Workers of a specialty (NULL: all of them): the one for a task, or SWARM_NONE; and how many. */
 uint32_t swarm_worker_for(const enx_swarm *s, const char *specialty, uint32_t item);
 uint32_t swarm_workers_for(const enx_swarm *s, const char *specialty,

@@ -421,7 +421,7 @@ static void older_files_are_brought_up_to_date(void **state)
     enx_store_close(&w->store);
     snprintf(command, sizeof command,
              "python3 -c \"import sqlite3; c = sqlite3.connect('%s'); "
-             "c.execute('DROP INDEX records_intent'); "
+             "c.execute('DROP INDEX records_intent'); c.execute('DROP TABLE questions'); "
              "c.execute('ALTER TABLE records DROP COLUMN tokens_reasoning'); "
              "c.execute('PRAGMA user_version = 1'); c.commit()\"",
              w->path);
