@@ -657,7 +657,7 @@ static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *repor
                                                                : turn_us;
         enx_backend_hold(job->backend);
         enx_backend_poll(job->backend, wait_us, hand_over, job);
-        take_known(job);
+        if (!job->plans_only) take_known(job);
         const bool is_planned = job->plans_only && enx_swarm_summary_get(job->swarm).has_plan;
         if ((cli_is_interrupted() || is_planned) && !is_canceled) {
             is_canceled = true;

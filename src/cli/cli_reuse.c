@@ -3,11 +3,11 @@
 #include "cli/cli_reuse.h"
 
 #include "base/mem.h"
+#include "cli/cli.h"
 #include "plat/digest.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -49,10 +49,10 @@ static void identify(char out[IDENTITY_BYTES], const enx_config *config, const e
     enx_buf_init(&path, IDENTITY_BYTES);
     if (m->model && enx_config_model_path(config, m, &path) == ENX_OK &&
         stat(enx_buf_text(&path), &facts) == 0) {
-        char *whole = realpath(enx_buf_text(&path), NULL);
-        snprintf(out, IDENTITY_BYTES, "%.4096s %jd %jd.%09ld", whole ? whole : "",
-                 (intmax_t)facts.st_size, (intmax_t)facts.st_mtim.tv_sec, facts.st_mtim.tv_nsec);
-        free(whole);
+        char whole[CLI_PATH_BYTES_MAX];
+        cli_absolute_path(whole, enx_buf_text(&path));
+        snprintf(out, IDENTITY_BYTES, "%s %jd %jd.%09ld", whole, (intmax_t)facts.st_size,
+                 (intmax_t)facts.st_mtim.tv_sec, facts.st_mtim.tv_nsec);
     }
     enx_buf_deinit(&path);
 }

@@ -38,7 +38,8 @@ newest_job() {
 print(json.load(sys.stdin)["jobs"][0]["job"])'
 }
 seq 100 299 > "$work/many.txt"
-long=("$enxame" run --fresh -s "$swarm" -i "$work/many.txt" --plan "$(plan "$two" join)" "count them")
+long=("$enxame" run --fresh \
+    -s "$swarm" -i "$work/many.txt" --plan "$(plan "$two" join)" "count them")
 expect 0 "${long[@]}" --threads 1
 cp "$work/out" "$work/whole"
 kills=0

@@ -126,7 +126,7 @@ says "task 8: 3 calls failed"
 grep -q '"text":"ola 7","said":null' "$work/out.jsonl" || fail "the poison has an answer"
 rm "$work/cloud/poison.json"
 
-# what is asked twice is asked once, within a job and by later ones; and not where that is not wanted
+# what is asked twice is asked once, within a job and by later ones, unless that is not wanted
 : > "$meter"
 for ((i = 0; i < 24; i++)); do echo "{\"text\": \"hola $((i % 6))\"}"; done > "$work/in.jsonl"
 echo 0.2 > "$work/cloud/delay"
@@ -140,8 +140,8 @@ says "24 answers were known, and cost nothing"
 charged 'len(m) == 6'
 expect 0 "$enxame" bill --json
 json "$work/out" 'd["bill"]["calls"] == 0 and d["bill"]["cost_usd"] == 0'
-[ "$(tac "$work/out.jsonl" | grep -o '"said":"[^"]*"')" = "$(grep -o '"said":"[^"]*"' "$work/first")" ] ||
-    fail "known answers are others"
+said() { grep -o '"said":"[^"]*"'; }
+[ "$(tac "$work/out.jsonl" | said)" = "$(said < "$work/first")" ] || fail "known answers are others"
 expect 0 map --fresh -o "$work/out.jsonl" --json
 json "$work/out" 'd["bill"]["calls"] == 24 and d["bill"]["reused"] == 0'
 sed -i 's/Say it again/Repeat it/' "$work/job.yaml"

@@ -26,7 +26,8 @@ cp "$work/out" "$work/first"
 
 # the same from stdin, with one thread and with three: byte for byte the same
 for threads in 1 3; do
-    expect 0 "$enxame" run --fresh -s "$swarm" --plan "$plan" --threads $threads "put everything back" \
+    expect 0 "$enxame" run --fresh \
+        -s "$swarm" --plan "$plan" --threads $threads "put everything back" \
         < "$work/in.txt"
     cmp -s "$work/out" "$work/first" || fail "the answer depends on threads"
 done
@@ -54,14 +55,16 @@ expect 0 "$enxame" bill 1 --json
 cp "$work/out" "$work/bill1"
 
 # a budget that is too small for one call: said, nothing paid; resume with more goes on
-expect 73 "$enxame" run --fresh -s "$swarm" --plan "$plan" --budget 0.000000001 -i "$work/in.txt" "all"
+expect 73 "$enxame" run --fresh \
+    -s "$swarm" --plan "$plan" --budget 0.000000001 -i "$work/in.txt" "all"
 says "budget"
 says "enxame resume 6"
 expect 0 "$enxame" resume 6 --budget 1
 cmp -s "$work/out" "$work/first" || fail "another answer after a pause"
 
 # canceled jobs stay canceled
-expect 73 "$enxame" run --fresh -s "$swarm" --plan "$plan" --budget 0.000000001 -i "$work/in.txt" "all"
+expect 73 "$enxame" run --fresh \
+    -s "$swarm" --plan "$plan" --budget 0.000000001 -i "$work/in.txt" "all"
 expect 0 "$enxame" cancel 7
 expect 130 "$enxame" resume 7
 

@@ -393,7 +393,7 @@ int main(int argc, char **argv)
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ENX_CHECK(shared != MAP_FAILED);
     if (!mkdtemp(folder)) {
-        strcpy(folder, "/tmp/enxame-kill-XXXXXX");
+        snprintf(folder, sizeof folder, "/tmp/enxame-kill-XXXXXX");
         ENX_CHECK(mkdtemp(folder));
     }
     const bool is_ok = run_all(folder, kills, stride, &sum);
