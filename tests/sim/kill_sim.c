@@ -3,6 +3,7 @@
  *
  *     kill_sim --tasks=500 --random=1000       at random moments
  *     kill_sim --tasks=500 --writes=1          within every write to the store; =7: every 7th
+ *     kill_sim --tasks=500 --writes=1 --first=900      ... from the 900th on
  *
  * A child process runs the job: state machine and SQLite, over models that answer by seed.  It dies
  * by the parent's hand, or by its own in the middle of a write, when half of the bytes are written;
@@ -44,6 +45,7 @@ enum {
     RECOVERIES_MAX = 1 << 16,
     RECOVERY_US_MAX = 100000,
     TURN_ANSWERS = 5,
+    TURN_US = 1000,
     FOLDER_BYTES = 64,
 };
 
@@ -90,6 +92,7 @@ typedef struct life {
     bool       is_finished[TASKS_MAX + 1]; /* when the process began */
     enx_span   items[TASKS_MAX];
     char       texts[TASKS_MAX][TEXT_MAX];
+    uint64_t   now_us;
     enx_rng    rng;
     enx_report report;
 } life;
@@ -131,7 +134,8 @@ static bool port_check(void *self, const enx_check *check, const enx_call *call,
     return is_good;
 }
 
-static uint64_t port_now(void *self) { return (void)self, enx_clock_monotonic_us(); }
+/* A process that is stopped for a while must not find that its calls are late. */
+static uint64_t port_now(void *self) { return ((life *)self)->now_us; }
 static uint64_t port_random(void *self) { return (void)self, story_seed; }
 
 static void answer(life *l, const enx_call *call)
@@ -155,6 +159,7 @@ static enx_status turn(life *l)
 {
     uint64_t answered[TURN_ANSWERS];
     uint32_t count = 0;
+    l->now_us += TURN_US;
     ENX_TRY(enx_store_begin(l->store, &l->report));
     while (l->waiting_count && count < TURN_ANSWERS) {
         const uint32_t at = (uint32_t)enx_rng_below(&l->rng, l->waiting_count);
@@ -323,7 +328,7 @@ static bool run_job(const char *folder, uint64_t die_at, uint64_t span_us, const
     shared->die_at_write = die_at;
     for (uint32_t k = 0; k < LIVES_MAX && !shared->is_done && !shared->failure[0]; k++) {
         const bool is_killed = span_us && k < KILLS_MAX;
-        sum->kills += live(folder, sum->jobs * LIVES_MAX + k,
+        sum->kills += live(folder, (die_at ? die_at : sum->jobs) * LIVES_MAX + k,
                            is_killed ? 1 + enx_rng_below(&rng, span_us) : 0, sum);
         shared->die_at_write = 0;
     }
@@ -333,8 +338,9 @@ static bool run_job(const char *folder, uint64_t die_at, uint64_t span_us, const
     if (whole && memcmp(&shared->bill, &whole->bill, sizeof whole->bill) != 0)
         fail("[2] the bill differs");
     if (shared->failure[0])
-        printf("not ok - job %u, write %llu: %s\n", sum->jobs, (unsigned long long)die_at,
-               shared->failure);
+        printf("not ok - job %u, write %llu: %s (%llu calls, %llu tokens)\n", sum->jobs,
+               (unsigned long long)die_at, shared->failure, (unsigned long long)shared->bill.calls,
+               (unsigned long long)enx_usage_tokens(&shared->bill.usage));
     return !shared->failure[0];
 }
 
@@ -361,14 +367,16 @@ static bool tell(const totals *sum, uint64_t *recoveries_us, const ledger *whole
     return is_quick;
 }
 
-static bool run_all(const char *folder, uint64_t kills, uint64_t stride, totals *sum)
+/* Writes `first`, `first` + `stride`, ... */
+static bool run_all(const char *folder, uint64_t kills, uint64_t first, uint64_t stride,
+                    totals *sum)
 {
     if (!run_job(folder, 0, 0, NULL, sum)) return false;
     const ledger   whole = *shared;
     const uint64_t start_us = enx_clock_monotonic_us();
     if (!run_job(folder, 0, 0, &whole, sum)) return false;
     const uint64_t whole_us = enx_clock_monotonic_us() - start_us;
-    for (uint64_t write = 1; stride && write <= whole.writes; write += stride)
+    for (uint64_t write = first; stride && write <= whole.writes; write += stride)
         if (!run_job(folder, write, 0, &whole, sum)) return false;
     const uint32_t before = sum->kills;
     while (sum->kills - before < kills)
@@ -379,12 +387,13 @@ static bool run_all(const char *folder, uint64_t kills, uint64_t stride, totals 
 int main(int argc, char **argv)
 {
     static totals      sum;
-    unsigned long long tasks = task_count, kills = 0, stride = 0, seed = 1;
+    unsigned long long tasks = task_count, kills = 0, first = 1, stride = 0, seed = 1;
     char               folder[FOLDER_BYTES] = "/dev/shm/enxame-kill-XXXXXX";
     for (int i = 1; i < argc; i++) {
         if (sscanf(argv[i], "--tasks=%llu", &tasks) == 1) continue;
         if (sscanf(argv[i], "--random=%llu", &kills) == 1) continue;
         if (sscanf(argv[i], "--writes=%llu", &stride) == 1) continue;
+        if (sscanf(argv[i], "--first=%llu", &first) == 1) continue;
         if (sscanf(argv[i], "--seed=%llu", &seed) == 1) continue;
     }
     ENX_CHECK(tasks > 0 && tasks <= TASKS_MAX);
@@ -396,7 +405,7 @@ int main(int argc, char **argv)
         snprintf(folder, sizeof folder, "/tmp/enxame-kill-XXXXXX");
         ENX_CHECK(mkdtemp(folder));
     }
-    const bool is_ok = run_all(folder, kills, stride, &sum);
+    const bool is_ok = run_all(folder, kills, first, stride, &sum);
     remove_store(folder);
     rmdir(folder);
     return is_ok ? EXIT_SUCCESS : EXIT_FAILURE;
