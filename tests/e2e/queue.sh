@@ -12,7 +12,7 @@ models=(-m "$work/models/scout.gguf" -m "$work/models/es.gguf" -m "$work/models/
 
 records 120 > "$work/in.jsonl"
 printf 'goal: all\nreport: how\n' > "$work/job.yaml"
-map=("$enxame" map -s "$swarm" --plan "$plan" --seed 7 --labels 10 --threads 1 --json
+map=("$enxame" map --fresh -s "$swarm" --plan "$plan" --seed 7 --labels 10 --threads 1 --json
     "$work/job.yaml" "$work/in.jsonl")
 expect 0 "${map[@]}" -o "$work/whole.jsonl"
 cp "$work/out" "$work/whole.json"
