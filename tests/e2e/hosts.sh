@@ -128,7 +128,7 @@ END
 }
 
 # ---- Faults: each strikes in the middle of a job.  A dead machine's calls wait for the lease.
-jobs() { sqlite3 "$ENXAME_HOME/enxame.db" "select count(*) from jobs"; }
+jobs() { sqlite3 -cmd ".timeout 9000" "$ENXAME_HOME/enxame.db" "select count(*) from jobs"; }
 middle() {
     until [ "$(jobs)" -gt "$before" ]; do sleep 0.05; done
     sleep "0.$((1 + RANDOM % 4))"
