@@ -22,8 +22,7 @@ enum {
 
 static const double copy_share_max = 0.2;
 
-/* ---- Candidates -------------------------------------------------------------------------------
- */
+/* ---- Candidates ----------------------------------------------------------------------------- */
 
 typedef struct candidate {
     char   text[TEXT_BYTES_MAX];
@@ -125,8 +124,7 @@ static enx_status write_round(writer *w, enx_report *report)
     return ENX_OK;
 }
 
-/* ---- Filters ----------------------------------------------------------------------------------
- */
+/* ---- Filters -------------------------------------------------------------------------------- */
 
 static double cost(const candidate *c) { return c->nats / fmax(1, (double)c->written_bytes); }
 

@@ -4,10 +4,11 @@
  * A candidate is a paragraph: the first bytes of a line of real text, and what the model says comes
  * next.  Three filters:
  *
- *   short     paragraphs of few bytes, and bytes that are no UTF-8
- *   copies    more than a fifth of its stretches of bytes (text/stretches.h) stand in the real
- * text, in what is kept already, or in itself before unlikely  of each round of ENX_SYNTHESIS_ROUND
- * candidates only the share stays that the model itself finds likeliest, by a byte
+ *   short     few bytes, or bytes that are no UTF-8
+ *   unlikely  of each round of candidates only a share stays, which the model finds likeliest, by a
+ *             byte
+ *   copies    more than a fifth of its stretches (text/stretches.h) stand in the real text, in what
+ *             is kept already, or in itself before
  *
  * What comes out is a pure function of model, real text and options.
  *

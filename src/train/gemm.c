@@ -57,13 +57,14 @@ enx_status enx_gemm_open(enx_gemm **out, bool is_bf16, const enx_grad_kernels *g
     gemm->type = is_bf16 ? dnnl_bf16 : dnnl_f32;
     gemm->grad = grad;
     gemm->own = is_bf16 ? NULL : grad->matrix;
+    *out = gemm;
+    if (gemm->own) return ENX_OK;
     if (dnnl_engine_create(&gemm->engine, dnnl_cpu, 0) != dnnl_success ||
         dnnl_stream_create(&gemm->stream, gemm->engine, dnnl_stream_default_flags) !=
             dnnl_success) {
-        enx_gemm_close(&gemm);
+        enx_gemm_close(out);
         return ENX_FAIL(report, UNSUPPORTED, "oneDNN cannot start on this processor");
     }
-    *out = gemm;
     return ENX_OK;
 }
 

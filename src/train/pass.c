@@ -268,8 +268,7 @@ static enx_status forward(pass *p)
     return ENX_OK;
 }
 
-/* ---- The head: logits only where there is a target, ENX_NET_HEAD_ROWS at a time
- * ---------------------- */
+/* ---- The head: logits only where there is a target, ENX_NET_HEAD_ROWS at a time ------------- */
 
 /* rows[0..count) are tokens with targets; adds their losses, and leaves dy in their rows of s->dy.
  */
