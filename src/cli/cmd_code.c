@@ -74,9 +74,18 @@ static void show_test(const code_state *s)
     fputs("\n", stderr);
 }
 
+/* The old test, if there is one, stays where no new one comes about. */
 static enx_status write_test(code_state *s, uint32_t model, enx_report *report)
 {
-    ENX_TRY(cli_tests_write(&s->test, s->asked, model, &s->task, s->sandbox, report));
+    enx_buf text;
+    enx_buf_init(&text, CLI_CODE_TEST_BYTES_MAX);
+    const enx_status status = cli_tests_write(&text, s->asked, model, &s->task, s->sandbox, report);
+    if (status != ENX_OK) {
+        enx_buf_deinit(&text);
+        return status;
+    }
+    enx_buf_deinit(&s->test);
+    s->test = text;
     s->test_by = cli_asked_name(s->asked, model);
     s->task.test = enx_buf_text(&s->test);
     s->task.test_bytes = s->test.size_bytes;
@@ -85,18 +94,32 @@ static enx_status write_test(code_state *s, uint32_t model, enx_report *report)
 }
 
 /* The lead says who is wrong; where it is the test, it writes another, which is final. */
-static enx_status settle(void *user, bool *is_new, enx_report *report)
+static enx_status ask_lead(code_state *s, uint32_t lead, bool *is_new, enx_report *report)
 {
-    code_state        *s = user;
-    const uint32_t     lead = cli_asked_lead(s->asked);
     const cli_verdict *last = cli_writers_last(s->writers);
-    s->is_settled = true;
-    if (lead == CLI_ASKED_NOBODY) return ENX_OK;
-    ENX_TRY(cli_tests_doubt(is_new, s->asked, lead, &s->task, last->program, last->log, report));
-    s->settled = *is_new ? "test" : "program";
+    bool               is_test_wrong = false;
+    ENX_TRY(cli_tests_doubt(&is_test_wrong, s->asked, lead, &s->task, last->program, last->log,
+                            report));
+    s->settled = is_test_wrong ? "test" : "program";
     fprintf(stderr, "enxame code: programs and test disagree; %s says that the %s is wrong\n",
             cli_asked_name(s->asked, lead), s->settled);
-    return *is_new ? write_test(s, lead, report) : ENX_OK;
+    if (is_test_wrong) ENX_TRY(write_test(s, lead, report));
+    *is_new = is_test_wrong;
+    return ENX_OK;
+}
+
+/* A lead that cannot be asked leaves things as they are. */
+static enx_status settle(void *user, bool *is_new, enx_report *report)
+{
+    code_state    *s = user;
+    const uint32_t lead = cli_asked_lead(s->asked);
+    s->is_settled = true;
+    if (lead == CLI_ASKED_NOBODY) return ENX_OK;
+    const enx_status status = ask_lead(s, lead, is_new, report);
+    if (status == ENX_OK || status == ENX_CANCELED || status == ENX_NOMEM) return status;
+    fprintf(stderr, "enxame code: programs and test disagree, and the lead was no help: %s\n",
+            report->text);
+    return ENX_OK;
 }
 
 /* ---- Opening and closing -------------------------------------------------------------------- */

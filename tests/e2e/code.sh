@@ -131,6 +131,14 @@ echo 'root ::= "--- /dev/null\n+++ b/link/x\n@@ -0,0 +1 @@\n+x\n"' > "$work/bad"
 expect 64 edit --run true --grammar "$work/bad"
 says "leads through a link"
 [ -z "$(ls "$work/outside")" ] || fail "wrote through a link"
+rm "$work/tree/link"
+# one file of two cannot be written: the other one is as it was again
+mkfifo "$work/tree/zz"
+new='--- /dev/null\n+++ b/zz/y\n@@ -0,0 +1 @@\n+x\n'
+echo "root ::= \"$diff$new\"" > "$work/two"
+expect 74 edit --run true --grammar "$work/two"
+rm "$work/tree/zz"
+diff -r "$work/tree" "$work/tree.kept" || fail "half of a patch was written"
 expect 64 edit --grammar "$work/patch"
 expect 66 "$enxame" code -m "$model" --edit "$work/none" --run true x
 

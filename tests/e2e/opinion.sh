@@ -66,6 +66,12 @@ expect 75 code --grammar "$work/right" --rounds 2 --writers 1
 json "$work/out" 'd["test"]["wrong"] == "test" and len(d["attempts"]) == 3'
 says "says that the test is wrong"
 
+# a lead that is no help: the loop goes on with the test that there is
+says_json "Say which of the two" 'I cannot say.' "Write a short test" "$good"
+expect 75 code --grammar "$work/wrong" --rounds 2 --writers 1
+json "$work/out" 'd["test"]["wrong"] is None and len(d["attempts"]) == 2'
+says "the lead was no help"
+
 # money: nothing is asked that might not fit; a yes is waited for
 expect 73 code --grammar "$work/right" --budget 0.000001
 says_json "Write a short test" "$good"
