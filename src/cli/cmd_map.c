@@ -187,7 +187,8 @@ static enx_status write_records(const map_state *s, const cli_job *job,
 static enx_status deliver(const map_state *s, cli_job *job, const cli_job_settings *settings,
                           const cli_args *args, enx_report *report)
 {
-    json_t *json = NULL;
+    json_t    *json = NULL;
+    const bool is_done = enx_swarm_summary_get(job->swarm).end == ENX_SWARM_DONE;
     ENX_TRY(write_records(s, job, settings, report));
     if (args->is_json) {
         ENX_TRY(cli_job_json(job, &json, report));
@@ -197,9 +198,10 @@ static enx_status deliver(const map_state *s, cli_job *job, const cli_job_settin
         cli_print_json(json);
     } else {
         ENX_TRY(cli_job_print(job, report));
-        fprintf(stderr, "output      %s, %zu records\n", settings->out, s->count);
+        fprintf(stderr, "output      %s, %zu records%s\n", settings->out, s->count,
+                is_done ? "" : ", in part: what is not done is as it came");
     }
-    return enx_store_job_set_delivered(job->store, job->id, report);
+    return is_done ? enx_store_job_set_delivered(job->store, job->id, report) : ENX_OK;
 }
 
 static uint64_t hash_more(uint64_t hash, const char *text)
@@ -312,7 +314,8 @@ enx_status cli_map_job(const cli_job_settings *settings, uint64_t id, const cli_
     if (status == ENX_OK) status = cli_job_run(job, settings, s.items.spans, s.items.count, report);
     if (status != ENX_OK) goto done;
     end = cli_job_end(job, &end_report);
-    if (end == ENX_OK) status = deliver(&s, job, settings, args, report);
+    if (end != ENX_CANCELED && enx_swarm_summary_get(job->swarm).end != ENX_SWARM_FAILED)
+        status = deliver(&s, job, settings, args, report);
     if (status == ENX_OK && end != ENX_OK) {
         status = end;
         if (report) *report = end_report;
