@@ -909,6 +909,7 @@ bool enx_serve_drain(enx_serve *s, uint32_t seconds_max)
     const uint64_t        until_us = enx_clock_monotonic_us() + (uint64_t)seconds_max * US_PER_S;
     atomic_store(&s->is_draining, true);
     enx_http_stop(s->http);
+    enx_batches_stop(s->batches); /* their lines are asked again when the server is back */
     while (atomic_load(&s->turns_open) > 0) {
         if (enx_clock_monotonic_us() > until_us) return false;
         nanosleep(&nap, NULL);

@@ -511,11 +511,22 @@ def check_batches():
         assert last["status"] == "completed"
         assert [s["status"] for s in states] == ["completed"] * 11 + ["cancelled"], states
         assert all(s["request_counts"]["completed"] == 3 for s in states[:-1])
-        for _ in range(100):
-            code, _, text = server.ask("POST", "/v1/batches", order)
-            if code != 200:
-                break
-        assert code in (200, 429), text
+        lines = "".join(json.dumps(line | {"custom_id": str(i), "body": chat(900)}) + "\n"
+                        for i in range(40))
+        order["input_file_id"] = upload(server, "long.jsonl", lines)
+        codes = [server.ask("POST", "/v1/batches", order)[0] for _ in range(120)]
+        assert codes[:90] == [200] * 90 and codes[-1] == 429, codes
+        started = time.monotonic()
+    assert time.monotonic() - started < 10  # what is open does not hold up the end
+    with Server() as server:
+        listed = server.json("GET", "/v1/batches")["data"]
+        open_ids = [b["id"] for b in listed if b["status"] in ("validating", "in_progress")]
+        assert len(open_ids) >= 90
+        for batch in open_ids:
+            server.json("POST", f"/v1/batches/{batch}/cancel")
+        for batch in open_ids:
+            while server.json("GET", "/v1/batches/" + batch)["status"] != "cancelled":
+                time.sleep(0.02)
 
 
 def check_drain():
