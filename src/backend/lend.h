@@ -13,7 +13,8 @@
  *                 └─ malformed, or came too often: dead letter, dropped
  *
  * A call is acknowledged when its report is stored, not before: a machine that dies loses no call.
- * At most `slots` calls are here at a time, so that a slow machine holds nothing back.
+ * At most `slots` messages are here at a time, so that a slow machine holds nothing back.  Calls
+ * that travelled as one message are settled together; the reports of one turn travel as one.
  *
  * Layer: backend.  Thread-safety: one owner thread calls everything here.
  */
