@@ -105,23 +105,35 @@ if (process.env.ENXAME_IK && existsSync(bench) && threads !== "1" && asked.part 
 const figures = {};
 const shares = [];
 const last = {};
-for (let round = 0; round < Number(rounds); round++)
+
+function rowOf(program, list) {
+    const isOurs = program === "enxame";
+    return [name, basename(model, ".gguf"), program, threads,
+        threads === "1" ? "processor" : "wall", list.length, short(median(list)),
+        short(Math.min(...list)), short(Math.max(...list)), asked.unit,
+        isOurs && shares.length ? median(shares).toFixed(2) : "",
+        program === "llama.cpp" ? sameAnswers(last.enxame.answers, last[program].answers) : "",
+        cpu, commit()].join(",");
+}
+
+// After each round, so that a run that is cut short leaves what it has.
+function save() {
+    const header =
+        "case,model,program,threads,clock,rounds,median,low,high,unit,share,same,cpu,commit";
+    const key = (row) => row.split(",").slice(0, 4).join(",");
+    const rows = Object.entries(figures).map(([program, list]) => rowOf(program, list));
+    const before = existsSync(csv) ? readFileSync(csv, "utf8").trim().split("\n").slice(1) : [];
+    const kept = before.filter((row) => !rows.some((made) => key(made) === key(row)));
+    writeFileSync(csv, [header, ...[...kept, ...rows].sort()].join("\n") + "\n");
+}
+
+for (let round = 0; round < Number(rounds); round++) {
     for (const [program, run] of Object.entries(programs)) {
         last[program] = await run();
         (figures[program] ??= []).push(last[program].figure);
         if (last[program].share) shares.push(last[program].share);
         console.error(`${name} ${basename(model)} ${program} ${short(last[program].figure)}`);
     }
+    save();
+}
 peer.close();
-
-const header = "case,model,program,threads,clock,rounds,median,low,high,unit,share,same,cpu,commit";
-const key = (row) => row.split(",").slice(0, 4).join(",");
-const rows = Object.entries(figures).map(([program, list]) => [
-    name, basename(model, ".gguf"), program, threads, threads === "1" ? "processor" : "wall",
-    list.length, short(median(list)), short(Math.min(...list)), short(Math.max(...list)),
-    asked.unit, program === "enxame" && shares.length ? median(shares).toFixed(2) : "",
-    program === "llama.cpp" ? sameAnswers(last.enxame.answers, last["llama.cpp"].answers) : "",
-    cpu, commit()].join(","));
-const before = existsSync(csv) ? readFileSync(csv, "utf8").trim().split("\n").slice(1) : [];
-const kept = before.filter((row) => !rows.some((made) => key(made) === key(row)));
-writeFileSync(csv, [header, ...[...kept, ...rows].sort()].join("\n") + "\n");

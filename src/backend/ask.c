@@ -574,6 +574,8 @@ bool enx_ask_next(enx_ask *a, enx_request *request)
     *request =
         (enx_request){ .prompt = a->prompt.ids,
                        .prompt_count = (uint32_t)a->prompt.count,
+                       .priority = a->call.role == ENX_ROLE_PLAN, /* the job waits for it */
+                       .job = a->call.call_id >> 32,
                        .forced = a->forced.ids,
                        .forced_count = (uint32_t)a->forced.count,
                        .max_tokens = max_tokens,

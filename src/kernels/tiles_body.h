@@ -486,6 +486,17 @@ ENX_INLINE void multiply_rows(tile_buffer *buffer, const product_kind *kind, boo
     }
 }
 
+/* A copy of a constant size is a few moves; of any other, a call that takes longer than they. */
+ENX_INLINE void put_sums(float *out, float (*sums)[TILE_ROWS], size_t row_count, size_t batch,
+                         size_t out_stride)
+{
+    if (row_count == TILE_ROWS)
+        for (size_t j = 0; j < batch; j++) memcpy(out + j * out_stride, sums[j], sizeof *sums);
+    else
+        for (size_t j = 0; j < batch; j++)
+            memcpy(out + j * out_stride, sums[j], row_count * sizeof *out);
+}
+
 static void multiply_kind(float *out, const product_kind *kind, bool is_large, const uint8_t *w,
                           const uint8_t *x, const enx_matmul_shape *s)
 {
@@ -507,9 +518,7 @@ static void multiply_kind(float *out, const product_kind *kind, bool is_large, c
             const uint8_t *next = has_next ? rows[0] + TILE_ROWS * row_bytes : NULL;
             multiply_rows(&buffer, kind, is_large, rows, next, x + first * blocks * act_bytes,
                           blocks, batch);
-            for (size_t j = 0; j < batch; j++)
-                memcpy(out + (first + j) * s->out_stride + r, buffer.sums[j],
-                       row_count * sizeof *out);
+            put_sums(out + first * s->out_stride + r, buffer.sums, row_count, batch, s->out_stride);
         }
 }
 
