@@ -29,7 +29,8 @@ const cases = {
 };
 const asked = cases[name];
 if (!asked) {
-    console.error(`bench-peers: no case is called ${name}; they are ${Object.keys(cases).join(" ")}`);
+    const names = Object.keys(cases).join(" ");
+    console.error(`bench-peers: no case is called ${name}; they are ${names}`);
     process.exit(64);
 }
 
@@ -41,7 +42,8 @@ function ours() {
     if (asked.part === "records") words.push("--records", asked.count);
     const got = JSON.parse(execFileSync(enxame, words.map(String), { maxBuffer: 1 << 26 }));
     if (asked.part === "prefill") return { figure: got.prefill_tps, share: got.int8_share };
-    if (asked.part === "records") return { figure: got.records.per_s, answers: got.records.answers };
+    if (asked.part === "records")
+        return { figure: got.records.per_s, answers: got.records.answers };
     return { figure: got.batched[asked.width], share: got.read_share ?? "" };
 }
 

@@ -53,8 +53,14 @@ const seconds = async (work) => {
     return now() - start;
 };
 
-// All sequences after the same prompt.
+// All sequences after the same prompt; what they have of it already stays.
 async function share(prompt) {
+    if (all.every((sequence) => sequence.nextTokenIndex >= prompt.length) &&
+        prompt.every((token, i) => all[0].contextTokens[i] === token)) {
+        for (const sequence of all)
+            await sequence.eraseContextTokenRanges([{ start: prompt.length, end: 1e6 }]);
+        return;
+    }
     const file = `${tmpdir()}/enxame-peer-${process.pid}.state`;
     for (const sequence of all) await sequence.clearHistory();
     await all[0].evaluateWithoutGeneratingNewTokens(prompt);
@@ -90,7 +96,7 @@ const commands = {
     },
 
     async decode(prompt, count) {
-        await share(tokens(++salt, prompt - 1));
+        await share(tokens(0, prompt - 1));
         const begin = all.map((_, i) => tokens(1000 + i, 1));
         await Promise.all(all.map((sequence, i) => write(sequence, begin[i], 1)));
         const took = await seconds(() =>
