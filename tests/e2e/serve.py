@@ -161,6 +161,15 @@ def check_batch_of_streams(server):
     assert len(results) == 40 and len(texts) == 1, texts
 
 
+def check_engine_counters(server):
+    rows, steps = (server.metric(rf'engine_{name}_total\{{model="chat"\}}')
+                   for name in ("rows", "steps"))
+    assert rows >= steps > 0, (rows, steps)
+    pages, free, kept = (server.metric(rf'engine_{name}\{{model="chat"\}}')
+                         for name in ("pages", "pages_free", "pages_remembered"))
+    assert pages >= free + kept > 0, (pages, free, kept)
+
+
 def check_disconnects(server):
     for body in (chat(900, stream=True), chat(900), chat(900, n=4)):
         s = server.socket()
@@ -572,8 +581,8 @@ def check_tls():
 def main():
     with Server("--body-bytes", str(1 << 20), "--arrive", "1", "--idle", "2") as server:
         for check in (check_paths, check_page, check_origins, check_streams, check_batch_of_streams,
-                      check_disconnects, check_slow_reader, check_limits, check_slowloris,
-                      check_garbage, check_log):
+                      check_engine_counters, check_disconnects, check_slow_reader, check_limits,
+                      check_slowloris, check_garbage, check_log):
             print(check.__name__, flush=True)
             check(server)
     for check in (check_keys, check_jobs, check_recipes, check_batches, check_drain, check_cors,
