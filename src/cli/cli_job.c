@@ -10,7 +10,6 @@
 #include "plat/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +36,8 @@ void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *s,
         { "confidence", '\0', CLI_REAL, &s->confidence, "C", "... with this confidence (0.95)" },
         { "labels", '\0', CLI_UINT, &s->labels, "N",
           "audit at most N answers for the certificate" },
+        { "certificate", '\0', CLI_TEXT, (void *)&s->certificate, "FORM",
+          "batch: of this job alone; stream: of its class, from job to job" },
         { "seed", '\0', CLI_UINT, &s->seed, "S", "of the choice of audits (default: by chance)" },
         { "plan", '\0', CLI_TEXT, &s->plan, "PLAN", "this plan (JSON, or a file), not the lead's" },
         { "threads", '\0', CLI_UINT, &s->threads, "N", "default: the swarm's, or one per core" },
@@ -79,6 +80,9 @@ enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report
                         s->budget_usd);
     if (s->labels > ENX_SWARM_ITEMS_MAX)
         return ENX_FAIL(report, INVALID, "--labels: at most %d", ENX_SWARM_ITEMS_MAX);
+    if (s->certificate && strcmp(s->certificate, "batch") != 0 &&
+        strcmp(s->certificate, "stream") != 0)
+        return ENX_FAIL(report, INVALID, "--certificate %s: batch or stream", s->certificate);
     if (s->seconds < 0 || s->seconds > 1e9)
         return ENX_FAIL(report, INVALID, "--max-seconds %g: from 0 on", s->seconds);
     s->caps.time_us = (uint64_t)llround(s->seconds * 1e6);
@@ -97,6 +101,7 @@ static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
         s->input_field ? s->input_field : "", "output", s->output_field ? s->output_field : "",
         "report", s->report_field ? s->report_field : "", "plan", s->plan ? s->plan : "", "queue",
         s->queue ? s->queue : "");
+    if (s->certificate) json_object_set_new(json, "certificate", json_string(s->certificate));
     json_object_set_new(json, "caps",
                         json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)s->caps.tokens, "calls",
                                   (json_int_t)s->caps.calls, "time_us",
@@ -132,6 +137,7 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
                              .output_field = text_or_null(json, "output"),
                              .report_field = text_or_null(json, "report"),
                              .plan = text_or_null(json, "plan"),
+                             .certificate = text_or_null(json, "certificate"),
                              .recipe = json_object_get(json, "recipe"),
                              .queue = text_or_null(json, "queue"),
                              .json = json };
@@ -191,20 +197,10 @@ enx_status cli_store_open(enx_store **out, enx_report *report)
     return enx_store_open(out, &options, report);
 }
 
-/* One byte of a common file a job; the kernel drops the lock when the process ends, however. */
 enx_status cli_job_lock(uint64_t id, int *fd, enx_report *report)
 {
-    char         home[CLI_PATH_BYTES_MAX], path[CLI_PATH_BYTES_MAX + 16];
-    struct flock byte = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)id, .l_len = 1
-    };
-    ENX_TRY(cli_home(home, report));
-    snprintf(path, sizeof path, "%s/jobs.lock", home);
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (*fd < 0) return ENX_FAIL(report, IO, "cannot open %s: %s", path, strerror(errno));
-    if (fcntl(*fd, F_OFD_SETLK, &byte) == 0) return ENX_OK;
-    close(*fd);
-    *fd = -1;
+    const enx_status status = cli_lock_take("jobs.lock", id, fd, report);
+    if (status != ENX_AGAIN) return status;
     return ENX_FAIL(report, AGAIN, "another process is working on job %llu",
                     (unsigned long long)id);
 }
@@ -329,6 +325,16 @@ bool cli_job_is_goal(const cli_job_settings *s, const enx_config *config)
     return strcmp(s->command, "run") == 0 && !enx_config_has(&config->scout);
 }
 
+/* A class of the user's goes on from job to job; text is restored under a certificate of its own,
+ * and so is what has a limit of audits.  Goals have none. */
+static bool is_streamed(const cli_job *job, const cli_job_settings *s)
+{
+    if (s->accuracy == 0 || (s->mode && strcmp(s->mode, "swarm") != 0)) return false;
+    if (cli_job_is_goal(s, job->config)) return false;
+    if (s->certificate) return strcmp(s->certificate, "stream") == 0;
+    return job->recipe && s->labels == 0;
+}
+
 static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                                        const enx_span *items, uint32_t item_count)
 {
@@ -342,12 +348,15 @@ static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                             .is_goal = !job->recipe && cli_job_is_goal(s, job->config),
                             .given = job->recipe ? &job->recipe->task_class : NULL,
                             .caps = s->caps,
-                            .target_alpha = s->accuracy > 0 ? 1 - s->accuracy : 0,
+                            .target_alpha =
+                                s->accuracy > 0 && !is_streamed(job, s) ? 1 - s->accuracy : 0,
                             .delta = delta,
                             .audit_labels_max = (uint32_t)s->labels,
                             .gate_items_min = job->config->gate_min_paragraphs,
                             .call_timeout_us = call_timeout_us,
                             .hedge_share = hedge_share,
+                            .stream = job->certificate.stream,
+                            .stream_id = job->certificate.id,
                             .seed = s->seed };
     o.caps.usd_nano = (uint64_t)llround(s->budget_usd * 1e9);
     for (int i = 0; i < 3; i++)
@@ -403,14 +412,32 @@ static enx_status open_models(cli_job **out, const cli_job_settings *settings, u
     return status;
 }
 
+/* The class's certificate, with all that it was shown before. */
+static enx_status open_certificate(cli_job *job, const cli_job_settings *s, enx_report *report)
+{
+    if (!is_streamed(job, s)) return ENX_OK;
+    if (s->labels)
+        return ENX_FAIL(report, INVALID,
+                        "--labels N limits the audits of one job; the certificate of a class has "
+                        "no such limit: leave it out, or take --certificate batch");
+    const cli_stream_options options = { .config = job->config,
+                                         .recipe = job->recipe,
+                                         .accuracy = s->accuracy,
+                                         .confidence = s->confidence,
+                                         .seed = port_random_u64(job),
+                                         .now_us = enx_clock_wall_us() };
+    return cli_stream_open(&job->certificate, job->store, &options, report);
+}
+
 enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
                         const char *key, const cli_job_input *inputs, size_t input_count,
                         bool is_quiet, enx_report *report)
 {
     cli_job *job = NULL;
     ENX_TRY(open_models(&job, settings, id, is_quiet, report));
-    enx_status status = ENX_OK;
-    if (id == 0) status = add_job(job, settings, key, inputs, input_count, report);
+    enx_status status = open_certificate(job, settings, report);
+    if (status == ENX_OK && id == 0)
+        status = add_job(job, settings, key, inputs, input_count, report);
     if (status == ENX_OK) status = cli_job_lock(job->id, &job->lock_fd, report);
     if (status == ENX_OK) status = set_salt(job, report);
     if (status == ENX_OK && id != 0) {
@@ -436,6 +463,7 @@ void cli_job_close(cli_job **out)
     for (uint32_t i = 0; i < job->judge_count; i++) enx_judge_close(&job->judges[i]);
     cli_recipe_close(&job->recipe);
     enx_sandbox_close(&job->sandbox);
+    cli_stream_close(&job->certificate);
     enx_config_close(&job->config);
     enx_store_close(&job->store);
     if (job->lock_fd >= 0) close(job->lock_fd);
@@ -464,7 +492,7 @@ static enx_status port_save(void *self, const enx_record *records, size_t record
         job->is_grouped = true;
     }
     for (size_t i = 0; i < record_count; i++)
-        if (records[i].kind == ENX_RECORD_LABEL)
+        if (records[i].kind == ENX_RECORD_LABEL && records[i].reason != ENX_REASON_ANSWERED)
             enx_backend_judge(job->backend, records[i].item, records[i].is_wrong);
     return enx_store_save(job->store, records, record_count, report);
 }
@@ -805,6 +833,11 @@ enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
                      plan_json(&s), "certificate",
                      cli_certificate_json(s.has_certificate, &s.certificate), "bill", bill,
                      "seconds", job->seconds);
+    json_t *certificate = json_object_get(*out, "certificate");
+    if (job->certificate.stream && json_is_object(certificate))
+        json_object_update_new(certificate,
+                               json_pack("{s:i, s:s}", "epoch", (int)job->certificate.epoch,
+                                         "changed", job->certificate.changed));
     return *out ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for the summary");
 }
 
@@ -823,6 +856,16 @@ static void print_left_alone(const cli_job *job, const enx_swarm_summary *s)
                     enx_reason_text((enx_reason)reason));
 }
 
+static void print_epoch(const cli_stream *certificate)
+{
+    if (!certificate->stream) return;
+    fprintf(stderr, "            epoch %u of the class", certificate->epoch);
+    if (certificate->changed[0])
+        fprintf(stderr, ", new: its %s changed, and nothing is known of it yet",
+                certificate->changed);
+    fputc('\n', stderr);
+}
+
 enx_status cli_job_print(cli_job *job, enx_report *report)
 {
     const enx_swarm_summary s = enx_swarm_summary_get(job->swarm);
@@ -830,6 +873,7 @@ enx_status cli_job_print(cli_job *job, enx_report *report)
     ENX_TRY(cli_bill_json(job->store, job->id, &bill, report));
     print_left_alone(job, &s);
     cli_certificate_print(stderr, s.has_certificate, &s.certificate);
+    if (s.has_certificate) print_epoch(&job->certificate);
     cli_bill_print(stderr, bill);
     json_decref(bill);
     fprintf(stderr, "job         %llu, %.1f s\n", (unsigned long long)job->id, job->seconds);

@@ -18,6 +18,7 @@
 #include "check/judging.h"
 #include "cli/cli.h"
 #include "cli/cli_recipe.h"
+#include "cli/cli_stream.h"
 #include "sandbox/sandbox.h"
 #include "store/store.h"
 #include "swarm/swarm.h"
@@ -28,13 +29,14 @@ typedef struct cli_job_settings {
     const char     *goal;
     const char     *mode; /* swarm, workers, lead */
     char            swarm[CLI_PATH_BYTES_MAX];
-    double          accuracy;   /* 0: no target */
-    double          confidence; /* 0: .95 */
-    uint64_t        labels;     /* audits at most; 0 without target: none */
-    double          budget_usd; /* 0: no cap */
-    uint64_t        threads;    /* 0: the swarm file's */
-    uint64_t        seed;       /* of the audits; 0: by chance */
-    const char     *plan;       /* JSON, or the path of a file with it; NULL: the lead writes it */
+    double          accuracy;    /* 0: no target */
+    double          confidence;  /* 0: .95 */
+    uint64_t        labels;      /* audits at most; 0 without target: none */
+    const char     *certificate; /* batch, stream; NULL: by the kind of job */
+    double          budget_usd;  /* 0: no cap */
+    uint64_t        threads;     /* 0: the swarm file's */
+    uint64_t        seed;        /* of the audits; 0: by chance */
+    const char     *plan;        /* JSON, or the path of a file with it; NULL: the lead writes it */
     char            in[CLI_PATH_BYTES_MAX]; /* map */
     char            out[CLI_PATH_BYTES_MAX];
     const char     *input_field, *output_field, *report_field;
@@ -62,9 +64,10 @@ typedef struct cli_job {
     cli_recipe  *recipe;                     /* of a class; NULL: text is restored */
     enx_judge   *judges[CLI_JOB_JUDGES_MAX]; /* [judge_count], a class each */
     uint32_t     judge_count;
-    enx_buf      graph;   /* the plan for a goal that was given */
-    enx_sandbox *sandbox; /* opened by the first check that runs a command */
-    int          lock_fd; /* -1: none */
+    enx_buf      graph;       /* the plan for a goal that was given */
+    enx_sandbox *sandbox;     /* opened by the first check that runs a command */
+    cli_stream   certificate; /* of a class that goes on, if any */
+    int          lock_fd;     /* -1: none */
     bool         is_grouped;
     bool         asks, says_yes;  /* of the settings */
     uint64_t     clock_offset_us; /* wall less monotonic */
@@ -73,7 +76,7 @@ typedef struct cli_job {
 } cli_job;
 
 /* Options that `run` and `map` share. */
-enum { CLI_JOB_OPTION_COUNT = 16 };
+enum { CLI_JOB_OPTION_COUNT = 17 };
 void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *settings,
                      const char **swarm_path);
 /* Judge what the user gave and find the swarm. */

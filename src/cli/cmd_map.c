@@ -235,6 +235,7 @@ static const char *difference(const cli_job_settings *was, const cli_job_setting
         { "input", was->input_field, is->input_field },
         { "output", was->output_field, is->output_field },
         { "report", was->report_field, is->report_field },
+        { "certificate", was->certificate, is->certificate },
     };
     const char *key = cli_recipe_difference(was->recipe, is->recipe);
     for (size_t i = 0; !key && i < sizeof texts / sizeof *texts; i++)
@@ -337,6 +338,7 @@ static void take_recipe(cli_job_settings *s, const cli_recipe *r)
     if (s->accuracy == 0) s->accuracy = r->accuracy;
     if (s->confidence == 0) s->confidence = r->confidence;
     if (s->labels == 0) s->labels = r->labels;
+    if (!s->certificate) s->certificate = r->certificate;
     if (s->budget_usd == 0) s->budget_usd = (double)r->caps.usd_nano * 1e-9;
     if (s->caps.tokens == 0) s->caps.tokens = r->caps.tokens;
     if (s->caps.calls == 0) s->caps.calls = r->caps.calls;
