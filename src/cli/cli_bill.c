@@ -2,7 +2,12 @@
 /* cli_bill.c - a job's bill and certificate. */
 #include "cli/cli_bill.h"
 
+#include "base/binomial.h"
+
+#include <math.h>
 #include <string.h>
+
+static const double known_tail = .025; /* on each side of an interval */
 
 const char *cli_money(char out[CLI_MONEY_BYTES], uint64_t usd_nano)
 {
@@ -166,4 +171,37 @@ void cli_certificate_print(FILE *out, bool has, const enx_certificate_claim *cla
                 "%.0f %%\n            (%u labels, %u wrong; %u of %u workers' answers certified)\n",
                 claim->answers, 100 * claim->alpha, 100 * (1 - claim->delta), claim->labels,
                 claim->wrong, claim->accepted, claim->population);
+}
+
+/* A model against what the user knows, with an interval that holds in 95 of 100 cases. */
+json_t *cli_known_json(const enx_swarm_known *k)
+{
+    return json_pack("{s:i, s:i, s:f, s:f}", "count", (int)k->count, "wrong", (int)k->wrong, "low",
+                     enx_binomial_low(k->wrong, k->count, known_tail), "high",
+                     enx_binomial_high(k->wrong, k->count, known_tail));
+}
+
+static void print_known(FILE *out, const char *who, const enx_swarm_known *k)
+{
+    if (k->count)
+        fprintf(out,
+                "            %s wrong in %u of %u of the records that you labelled: %.1f to "
+                "%.1f %% (95 %%)\n",
+                who, k->wrong, k->count, 100 * enx_binomial_low(k->wrong, k->count, known_tail),
+                100 * enx_binomial_high(k->wrong, k->count, known_tail));
+}
+
+/* What a certificate against the lead does not say: how often the lead is wrong. */
+void cli_known_print(FILE *out, const enx_swarm_summary *s)
+{
+    const enx_swarm_known *lead = &s->known_lead;
+    print_known(out, "the lead is", lead);
+    print_known(out, "workers are", &s->known_worker);
+    if (!lead->count || !s->has_certificate || !s->certificate.is_certified) return;
+    const double most =
+        s->certificate.alpha + enx_binomial_high(lead->wrong, lead->count, known_tail);
+    fprintf(out,
+            "            so against the truth at most %.2f %% are wrong, if those records were "
+            "drawn at random\n",
+            100 * fmin(1, most));
 }

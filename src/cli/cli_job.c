@@ -34,8 +34,8 @@ void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *s,
         { "accuracy", '\0', CLI_REAL, &s->accuracy, "A",
           "certify that a share A equals the lead's" },
         { "confidence", '\0', CLI_REAL, &s->confidence, "C", "... with this confidence (0.95)" },
-        { "labels", '\0', CLI_UINT, &s->labels, "N",
-          "audit at most N answers for the certificate" },
+        { "labels", '\0', CLI_LIST, &s->label_words, "N|FILE",
+          "audit N answers at most; FILE: right answers, to measure the lead by" },
         { "certificate", '\0', CLI_TEXT, (void *)&s->certificate, "FORM",
           "batch: of this job alone; stream: of its class, from job to job" },
         { "seed", '\0', CLI_UINT, &s->seed, "S", "of the choice of audits (default: by chance)" },
@@ -62,8 +62,28 @@ static bool is_mode(const char *mode)
     return false;
 }
 
+/* `--labels 20` and `--labels FILE` are two things under one name: labels that are bought, and
+ * labels that are brought. */
+static enx_status take_labels(cli_job_settings *s, enx_report *report)
+{
+    for (size_t i = 0; i < s->label_words.count; i++) {
+        const char *word = s->label_words.items[i];
+        if (word[strspn(word, "0123456789")] == '\0' && *word) {
+            s->labels = strlen(word) > 9 ? UINT64_MAX : strtoull(word, NULL, 10);
+        } else {
+            if (s->labels_file[0])
+                return ENX_FAIL(report, INVALID, "--labels: one number and one file at most");
+            cli_absolute_path(s->labels_file, word);
+        }
+    }
+    if (s->labels > ENX_SWARM_ITEMS_MAX)
+        return ENX_FAIL(report, INVALID, "--labels: at most %d", ENX_SWARM_ITEMS_MAX);
+    return ENX_OK;
+}
+
 enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report *report)
 {
+    ENX_TRY(take_labels(s, report));
     if (!s->mode) s->mode = "swarm";
     if (!is_mode(s->mode))
         return ENX_FAIL(report, INVALID, "--mode %s: swarm, workers or lead", s->mode);
@@ -78,8 +98,6 @@ enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report
         return ENX_FAIL(report, INVALID,
                         "--budget %g: buys nothing; prices are counted in 0.000000001 dollars",
                         s->budget_usd);
-    if (s->labels > ENX_SWARM_ITEMS_MAX)
-        return ENX_FAIL(report, INVALID, "--labels: at most %d", ENX_SWARM_ITEMS_MAX);
     if (s->certificate && strcmp(s->certificate, "batch") != 0 &&
         strcmp(s->certificate, "stream") != 0)
         return ENX_FAIL(report, INVALID, "--certificate %s: batch or stream", s->certificate);
@@ -102,6 +120,7 @@ static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
         "report", s->report_field ? s->report_field : "", "plan", s->plan ? s->plan : "", "queue",
         s->queue ? s->queue : "");
     if (s->certificate) json_object_set_new(json, "certificate", json_string(s->certificate));
+    if (s->labels_file[0]) json_object_set_new(json, "labels_file", json_string(s->labels_file));
     json_object_set_new(json, "caps",
                         json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)s->caps.tokens, "calls",
                                   (json_int_t)s->caps.calls, "time_us",
@@ -128,6 +147,7 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
     json_object_set_new(json, "command", json_string(job->command));
     json_object_set_new(json, "goal", json_string(job->goal));
     json_object_set_new(json, "state", json_string(job->state));
+    const char *known = text_or_null(json, "labels_file");
     const char *in = text_or_null(json, "in"), *out = text_or_null(json, "out"),
                *swarm = text_or_null(json, "swarm");
     *s = (cli_job_settings){ .command = text_or_null(json, "command"),
@@ -152,6 +172,7 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
     s->caps.calls = (uint64_t)json_integer_value(json_object_get(caps, "calls"));
     s->caps.time_us = (uint64_t)json_integer_value(json_object_get(caps, "time_us"));
     snprintf(s->swarm, sizeof s->swarm, "%s", swarm ? swarm : "");
+    snprintf(s->labels_file, sizeof s->labels_file, "%s", known ? known : "");
     snprintf(s->in, sizeof s->in, "%s", in ? in : "");
     snprintf(s->out, sizeof s->out, "%s", out ? out : "");
     if (!s->command || !s->goal || !s->mode || !is_mode(s->mode))
@@ -357,6 +378,7 @@ static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                             .hedge_share = hedge_share,
                             .stream = job->certificate.stream,
                             .stream_id = job->certificate.id,
+                            .truths = s->truths,
                             .seed = s->seed };
     o.caps.usd_nano = (uint64_t)llround(s->budget_usd * 1e9);
     for (int i = 0; i < 3; i++)
@@ -833,6 +855,10 @@ enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
                      plan_json(&s), "certificate",
                      cli_certificate_json(s.has_certificate, &s.certificate), "bill", bill,
                      "seconds", job->seconds);
+    if (s.known_lead.count + s.known_worker.count)
+        json_object_set_new(*out, "known",
+                            json_pack("{s:o, s:o}", "lead", cli_known_json(&s.known_lead),
+                                      "workers", cli_known_json(&s.known_worker)));
     json_t *certificate = json_object_get(*out, "certificate");
     if (job->certificate.stream && json_is_object(certificate))
         json_object_update_new(certificate,
@@ -874,6 +900,7 @@ enx_status cli_job_print(cli_job *job, enx_report *report)
     print_left_alone(job, &s);
     cli_certificate_print(stderr, s.has_certificate, &s.certificate);
     if (s.has_certificate) print_epoch(&job->certificate);
+    cli_known_print(stderr, &s);
     cli_bill_print(stderr, bill);
     json_decref(bill);
     fprintf(stderr, "job         %llu, %.1f s\n", (unsigned long long)job->id, job->seconds);

@@ -31,12 +31,15 @@ typedef struct cli_job_settings {
     char            swarm[CLI_PATH_BYTES_MAX];
     double          accuracy;    /* 0: no target */
     double          confidence;  /* 0: .95 */
+    cli_list        label_words; /* as they were given: a number, the name of a file */
     uint64_t        labels;      /* audits at most; 0 without target: none */
-    const char     *certificate; /* batch, stream; NULL: by the kind of job */
-    double          budget_usd;  /* 0: no cap */
-    uint64_t        threads;     /* 0: the swarm file's */
-    uint64_t        seed;        /* of the audits; 0: by chance */
-    const char     *plan;        /* JSON, or the path of a file with it; NULL: the lead writes it */
+    char            labels_file[CLI_PATH_BYTES_MAX]; /* right answers (cli_labels.h); "": none */
+    const enx_span *truths;                          /* of that file, one an item; not kept */
+    const char     *certificate;                     /* batch, stream; NULL: by the kind of job */
+    double          budget_usd;                      /* 0: no cap */
+    uint64_t        threads;                         /* 0: the swarm file's */
+    uint64_t        seed;                            /* of the audits; 0: by chance */
+    const char     *plan; /* JSON, or the path of a file with it; NULL: the lead writes it */
     char            in[CLI_PATH_BYTES_MAX]; /* map */
     char            out[CLI_PATH_BYTES_MAX];
     const char     *input_field, *output_field, *report_field;

@@ -155,3 +155,39 @@ rm "$work/cloud/delay"
 sed -i 's/model: small-1/model: small-1, error_chance: 0.06/' "$work/swarm.yaml"
 expect 64 "${map[@]}" "$work/two.jsonl" -o "$work/slow.out"
 says "class, checks, models or accuracy changed since it began"
+
+# --labels FILE: those records go up, and the lead, who knows all but one, is measured by them
+models small-3
+python3 - "$work/labels.jsonl" <<'END'
+import json, sys
+with open(sys.argv[1], "w") as stream:
+    for i in range(0, 60, 2):
+        where = {"record": i + 1} if i % 4 else {"id": i}
+        text = "what nobody says" if i == 10 else f"text {i} of many"
+        stream.write(json.dumps({**where, "answer": text}) + "\n")
+END
+expect 0 "${map[@]}" "$work/one.jsonl" -o "$work/known.out" --labels "$work/labels.jsonl" --json
+json "$work/out" 'd["known"]["lead"]["count"] == 30 == d["known"]["workers"]["count"]'
+json "$work/out" 'd["known"]["lead"]["wrong"] == 1 and d["known"]["lead"]["high"] < .2'
+json "$work/out" 'd["certificate"]["population"] == 370 and d["escalated"] >= 158'
+expect 0 "${map[@]}" "$work/one.jsonl" -o "$work/known.out" --labels "$work/labels.jsonl" \
+    --labels 20
+says 'the lead is wrong in 1 of 30 of the records that you labelled: 0.1 to 17.2 % (95 %)'
+says 'certificate batch'
+bad_labels() { # bad_labels CODE TEXT LINE…
+    local code=$1 text=$2
+    shift 2
+    printf '%s\n' "$@" > "$work/bad.jsonl"
+    expect "$code" "${map[@]}" "$work/one.jsonl" -o "$work/bad.out" --labels "$work/bad.jsonl"
+    says "$text"
+}
+bad_labels 65 'bad.jsonl:2: no JSON' '{"record": 1, "answer": "a"}' '{"record": 2'
+bad_labels 65 'bad.jsonl:1: one of "record"' '{"answer": "a"}'
+bad_labels 65 'a number from 1 to 400 is expected' '{"record": 401, "answer": "a"}'
+bad_labels 65 'no record of the input has this id' '{"id": "x", "answer": "a"}'
+bad_labels 65 'bad.jsonl:2: this record has an answer already' '{"record": 1, "answer": "a"}' \
+    '{"id": 0, "answer": "a"}'
+bad_labels 65 'a text is expected' '{"id": 0, "answer": 7}'
+bad_labels 65 'unknown key "anwser"' '{"id": 0, "answer": "a", "anwser": 7}'
+bad_labels 65 'no right answers in it' ''
+expect 66 "${map[@]}" "$work/one.jsonl" -o "$work/bad.out" --labels "$work/nothing.jsonl"
