@@ -156,6 +156,7 @@ int cmd_demo(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_fix(int argc, char **argv);
 int cmd_generate(int argc, char **argv);
+int cmd_checks(int argc, char **argv);
 int cmd_jobs(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_market(int argc, char **argv);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "cli/cli_bill.h"
+#include "cli/cli_checks.h"
 #include "cli/cli_command.h"
 #include "cli/cli_display.h"
 #include "plat/clock.h"
@@ -17,7 +18,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-static const double      hedge_share = .06; /* of all calls */
+static const uint64_t    votes_measured = 16; /* one task in so many */
+static const double      hedge_share = .06;   /* of all calls */
 static const uint64_t    turn_us = 50000, drain_us = 3000000, call_timeout_us = 900000000;
 static const char *const modes[] = { "swarm", "workers", "lead" };
 
@@ -121,6 +123,10 @@ static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
         s->queue ? s->queue : "");
     if (s->certificate) json_object_set_new(json, "certificate", json_string(s->certificate));
     if (s->labels_file[0]) json_object_set_new(json, "labels_file", json_string(s->labels_file));
+    if (s->vote_why[0])
+        json_object_set_new(
+            json, "votes",
+            json_pack("{s:I, s:s}", "every", (json_int_t)s->vote_every, "why", s->vote_why));
     json_object_set_new(json, "caps",
                         json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)s->caps.tokens, "calls",
                                   (json_int_t)s->caps.calls, "time_us",
@@ -167,6 +173,10 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
     s->labels = (uint64_t)json_integer_value(json_object_get(json, "labels"));
     s->threads = (uint64_t)json_integer_value(json_object_get(json, "threads"));
     s->seed = (uint64_t)json_integer_value(json_object_get(json, "seed"));
+    const json_t *votes = json_object_get(json, "votes");
+    const char   *why = text_or_null(votes, "why");
+    s->vote_every = (uint64_t)json_integer_value(json_object_get(votes, "every"));
+    snprintf(s->vote_why, sizeof s->vote_why, "%s", why ? why : "");
     const json_t *caps = json_object_get(json, "caps");
     s->caps.tokens = (uint64_t)json_integer_value(json_object_get(caps, "tokens"));
     s->caps.calls = (uint64_t)json_integer_value(json_object_get(caps, "calls"));
@@ -379,6 +389,7 @@ static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                             .stream = job->certificate.stream,
                             .stream_id = job->certificate.id,
                             .truths = s->truths,
+                            .vote_every = (uint32_t)s->vote_every,
                             .seed = s->seed };
     o.caps.usd_nano = (uint64_t)llround(s->budget_usd * 1e9);
     for (int i = 0; i < 3; i++)
@@ -451,13 +462,36 @@ static enx_status open_certificate(cli_job *job, const cli_job_settings *s, enx_
     return cli_stream_open(&job->certificate, job->store, &options, report);
 }
 
-enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
-                        const char *key, const cli_job_input *inputs, size_t input_count,
-                        bool is_quiet, enx_report *report)
+/* Do votes pay, by what earlier jobs of the class measured?  Where they do not, some are cast all
+ * the same, so that a change is seen. */
+static enx_status judge_votes(cli_job *job, cli_job_settings *s, enx_report *report)
+{
+    cli_checks found;
+    if (!job->recipe ||
+        enx_class_find_check(&job->recipe->task_class, ENX_CHECK_SECOND) == ENX_CLASS_CHECKS_MAX)
+        return ENX_OK;
+    ENX_TRY(cli_checks_read(&found, job->store, job->recipe->task_class.name,
+                            json_object_get(job->recipe->json, "checks"), report));
+    snprintf(s->vote_why, sizeof s->vote_why, "used: no job of the class has measured them yet");
+    if (found.count) {
+        const cli_checks_group *group = &found.groups[0];
+        const enx_tally_vote    vote =
+            enx_tally_vote_get(enx_tally_sums_get(group->tally), cli_checks_vote(group));
+        if (vote.is_known && !vote.pays) s->vote_every = votes_measured;
+        cli_checks_explain(group, &vote, s->vote_why, sizeof s->vote_why);
+    }
+    cli_checks_close(&found);
+    return ENX_OK;
+}
+
+enx_status cli_job_open(cli_job **out, cli_job_settings *settings, uint64_t id, const char *key,
+                        const cli_job_input *inputs, size_t input_count, bool is_quiet,
+                        enx_report *report)
 {
     cli_job *job = NULL;
     ENX_TRY(open_models(&job, settings, id, is_quiet, report));
     enx_status status = open_certificate(job, settings, report);
+    if (status == ENX_OK && id == 0) status = judge_votes(job, settings, report);
     if (status == ENX_OK && id == 0)
         status = add_job(job, settings, key, inputs, input_count, report);
     if (status == ENX_OK) status = cli_job_lock(job->id, &job->lock_fd, report);
@@ -702,6 +736,8 @@ enx_status cli_job_run(cli_job *job, const cli_job_settings *settings, const enx
                               .now_us = port_now_us,
                               .random_u64 = port_random_u64 };
     job->plans_only = settings->plans_only;
+    job->votes = settings->vote_why;
+    job->has_votes = settings->vote_every < 2;
     enx_swarm_options options = swarm_options(job, settings, items, item_count);
     enx_plan          plan;
     bool              has_plan = false;
@@ -855,6 +891,9 @@ enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
                      plan_json(&s), "certificate",
                      cli_certificate_json(s.has_certificate, &s.certificate), "bill", bill,
                      "seconds", job->seconds);
+    if (job->votes && job->votes[0])
+        json_object_set_new(
+            *out, "votes", json_pack("{s:b, s:s}", "used", (int)job->has_votes, "why", job->votes));
     if (s.known_lead.count + s.known_worker.count)
         json_object_set_new(*out, "known",
                             json_pack("{s:o, s:o}", "lead", cli_known_json(&s.known_lead),
@@ -901,6 +940,7 @@ enx_status cli_job_print(cli_job *job, enx_report *report)
     cli_certificate_print(stderr, s.has_certificate, &s.certificate);
     if (s.has_certificate) print_epoch(&job->certificate);
     cli_known_print(stderr, &s);
+    if (job->votes && job->votes[0]) fprintf(stderr, "votes       %s\n", job->votes);
     cli_bill_print(stderr, bill);
     json_decref(bill);
     fprintf(stderr, "job         %llu, %.1f s\n", (unsigned long long)job->id, job->seconds);

@@ -35,11 +35,13 @@ typedef struct cli_job_settings {
     uint64_t        labels;      /* audits at most; 0 without target: none */
     char            labels_file[CLI_PATH_BYTES_MAX]; /* right answers (cli_labels.h); "": none */
     const enx_span *truths;                          /* of that file, one an item; not kept */
-    const char     *certificate;                     /* batch, stream; NULL: by the kind of job */
-    double          budget_usd;                      /* 0: no cap */
-    uint64_t        threads;                         /* 0: the swarm file's */
-    uint64_t        seed;                            /* of the audits; 0: by chance */
-    const char     *plan; /* JSON, or the path of a file with it; NULL: the lead writes it */
+    uint64_t        vote_every; /* enx_swarm_options; found out when the job is new */
+    char            vote_why[320];
+    const char     *certificate; /* batch, stream; NULL: by the kind of job */
+    double          budget_usd;  /* 0: no cap */
+    uint64_t        threads;     /* 0: the swarm file's */
+    uint64_t        seed;        /* of the audits; 0: by chance */
+    const char     *plan;        /* JSON, or the path of a file with it; NULL: the lead writes it */
     char            in[CLI_PATH_BYTES_MAX]; /* map */
     char            out[CLI_PATH_BYTES_MAX];
     const char     *input_field, *output_field, *report_field;
@@ -75,6 +77,8 @@ typedef struct cli_job {
     bool         asks, says_yes;  /* of the settings */
     uint64_t     clock_offset_us; /* wall less monotonic */
     bool         is_quiet, plans_only;
+    const char  *votes; /* of the settings: whether they are used and why; "" or NULL: no votes */
+    bool         has_votes;
     double       seconds;
 } cli_job;
 
@@ -108,7 +112,7 @@ typedef struct cli_job_input {
 ENX_MUST_USE enx_status cli_job_add(enx_store *store, const cli_job_settings *settings,
                                     const cli_job_input *inputs, size_t input_count, uint64_t *id,
                                     enx_report *report);
-ENX_MUST_USE enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
+ENX_MUST_USE enx_status cli_job_open(cli_job **out, cli_job_settings *settings, uint64_t id,
                                      const char *key, const cli_job_input *inputs,
                                      size_t input_count, bool is_quiet, enx_report *report);
 void                    cli_job_close(cli_job **job);

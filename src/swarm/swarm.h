@@ -69,9 +69,10 @@ typedef struct enx_swarm_options {
                                  job alone, as all its events in earlier records left it; then
                                  target_alpha and audit_labels_max are 0.  Not with a goal */
     uint64_t    stream_id;    /* of it, for the records; not 0 */
+    uint32_t    vote_every;   /* `second` asks about every so manieth task; 0: about all */
     const enx_span *truths;   /* [item_count] right answers that the user knows (text NULL: not
-                                 known): those tasks go up, and the lead is measured by them;
-                                 NULL: none */
+                              known): those tasks go up, and the lead is measured by them;
+                              NULL: none */
     uint32_t        audit_labels_max; /* 0 without target: no audits, no certificate */
     uint32_t        gate_items_min;   /* 0: ENX_SWARM_GATE_ITEMS; 1: never single for that reason */
     uint32_t        attempts_max;     /* calls for one role of one task; 0: 3 */

@@ -167,6 +167,13 @@ static bool ask_opinion(enx_swarm *s, uint32_t item, enx_check_kind kind)
     return true;
 }
 
+/* Votes that do not pay are cast for some tasks only, to go on measuring. */
+static bool is_voteless(const enx_swarm *s, uint32_t item, enx_check_kind kind)
+{
+    const uint32_t every = s->options.vote_every;
+    return kind == ENX_CHECK_SECOND && every > 1 && item % every != 0;
+}
+
 /* Make the candidate's checks from number `first` on, until one fails, asks another model, or all
  * have passed. */
 static void judge_candidate(enx_swarm *s, uint32_t item, uint32_t first, double error_chance)
@@ -181,6 +188,7 @@ static void judge_candidate(enx_swarm *s, uint32_t item, uint32_t first, double 
         const enx_check    *check = &c->checks[i];
         const enx_check_kin kin = enx_check_kind_kin(check->kind);
         const bool          is_cheap = kin == ENX_CHECK_KIN_CALL && enx_budget_is_tight(&s->budget);
+        if (is_voteless(s, item, check->kind)) continue;
         if (is_cheap) accepted = ENX_REASON_CHEAP;
         else if (kin == ENX_CHECK_KIN_CALL && ask_opinion(s, item, check->kind)) return;
         if (kin == ENX_CHECK_KIN_SCORE && error_chance > doubt_above(s, &s->items[item], check)) {

@@ -36,7 +36,7 @@ struct enx_tally {
     enx_tally_sums sums;
     enx_tally_job  job;
     char           names[ENX_ROSTER_MODELS_MAX][ENX_TALLY_NAME_BYTES];
-    entry         *entries; /* [job.item_count] */
+    entry         *entries;               /* [job.item_count] */
     uint64_t       calls[3], usd_nano[3]; /* of votes, verifiers, leads that verify; of the job */
     uint64_t       tasks[3];
 };
@@ -63,8 +63,7 @@ double enx_tally_share_get(const enx_tally_share *s, double *low, double *high)
     *high = 1;
     if (n <= 0) return 0;
     const double z2 = interval_z * interval_z, middle = (p + z2 / (2 * n)) / (1 + z2 / n);
-    const double half =
-        interval_z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
+    const double half = interval_z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
     *low = fmax(0, middle - half);
     *high = fmin(1, middle + half);
     return p;
@@ -212,8 +211,7 @@ static void sum_pairs(enx_tally *t, const entry *at, double weight)
         for (uint32_t j = i + 1; j < at->vote_count; j++) {
             const bool is_swapped = strcmp(t->names[at->models[i]], t->names[at->models[j]]) > 0;
             const uint32_t  a = is_swapped ? j : i, b = is_swapped ? i : j;
-            enx_tally_pair *pair =
-                find_pair(t, t->names[at->models[a]], t->names[at->models[b]]);
+            enx_tally_pair *pair = find_pair(t, t->names[at->models[a]], t->names[at->models[b]]);
             if (!pair || at->models[a] == at->models[b]) continue;
             const bool is_a = at->answers[a] != at->reference;
             const bool is_b = at->answers[b] != at->reference;
@@ -245,6 +243,19 @@ static void sum_entry(enx_tally *t, const entry *at, double audited_weight)
     sum_pairs(t, at, weight);
 }
 
+/* What was paid for opinions, to the checks that asked for them. */
+static void sum_calls(enx_tally *t)
+{
+    static const enx_check_kind kinds[] = { ENX_CHECK_SECOND, ENX_CHECK_VERIFIER, ENX_CHECK_LEAD };
+    for (uint32_t i = 0; i < t->job.check_count && i < ENX_CLASS_CHECKS_MAX; i++)
+        for (int k = 0; k < 3; k++) {
+            if (t->job.checks[i].kind != kinds[k]) continue;
+            t->sums.checks[i + 1].tasks += t->tasks[k];
+            t->sums.checks[i + 1].calls += t->calls[k];
+            t->sums.checks[i + 1].usd_nano += t->usd_nano[k];
+        }
+}
+
 void enx_tally_end(enx_tally *t)
 {
     uint32_t accepted = 0, audited = 0;
@@ -257,6 +268,28 @@ void enx_tally_end(enx_tally *t)
     t->sums.jobs++;
     for (uint32_t i = 0; i < t->job.item_count; i++)
         sum_entry(t, &t->entries[i], audited ? (double)accepted / audited : 1);
+    sum_calls(t);
+}
+
+enx_tally_vote enx_tally_vote_get(const enx_tally_sums *sums, uint32_t place)
+{
+    ENX_CHECK(place > 0 && place < ENX_TALLY_PLACES);
+    const enx_tally_check *check = &sums->checks[place];
+    double                 low, high;
+    enx_tally_vote         vote = {
+                .caught = enx_tally_share_get(&check->caught, &low, &high),
+                .alarmed = enx_tally_share_get(&check->alarmed, &low, &high),
+                .errors = enx_tally_share_size(&check->caught),
+                .price = NAN,
+    };
+    const double seen = check->caught.count + check->alarmed.count;
+    vote.refused = seen > 0 ? (check->caught.hits + check->alarmed.hits) / seen : 0;
+    if (check->tasks && sums->lead_tasks && sums->lead_usd_nano)
+        vote.price = ((double)check->usd_nano / (double)check->tasks) /
+                     ((double)sums->lead_usd_nano / (double)sums->lead_tasks);
+    vote.is_known = vote.errors >= errors_min && isfinite(vote.price);
+    vote.pays = vote.caught - vote.refused > vote.price;
+    return vote;
 }
 
 const enx_tally_sums *enx_tally_sums_get(const enx_tally *t) { return &t->sums; }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tally.h - what the records of jobs say of their checks, and of workers beside one another.
  *
- * A worker's answer is wrong when the lead's is another one (it was audited, or went up), or when it
- * is not what the user knows to be right.  Of answers that passed every check only some have such a
- * label: each stands for all that could have had it, by the inverse of its chance, so that a check
- * is not praised for errors that nobody looked for.
+ * A worker's answer is wrong when the lead's is another one (it was audited, or went up), or when
+ * it is not what the user knows to be right.  Of answers that passed every check only some have
+ * such a label: each stands for all that could have had it, by the inverse of its chance, so that a
+ * check is not praised for errors that nobody looked for.
  *
  *     enx_tally_begin(tally, &job, report);         // a job of the class
  *     for each of its records: enx_tally_add(tally, record);
@@ -54,7 +54,9 @@ typedef struct enx_tally_job {
     uint32_t           item_count;
     const char *const *names; /* [name_count] of the models, in the roster's order */
     uint32_t           name_count;
-    uint32_t           lead; /* among them; name_count: none */
+    uint32_t           lead;   /* among them; name_count: none */
+    const enx_check   *checks; /* [check_count] of the class */
+    uint32_t           check_count;
 } enx_tally_job;
 
 typedef struct enx_tally_sums {

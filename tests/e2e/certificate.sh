@@ -191,3 +191,42 @@ bad_labels 65 'a text is expected' '{"id": 0, "answer": 7}'
 bad_labels 65 'unknown key "anwser"' '{"id": 0, "answer": "a", "anwser": 7}'
 bad_labels 65 'no right answers in it' ''
 expect 66 "${map[@]}" "$work/one.jsonl" -o "$work/bad.out" --labels "$work/nothing.jsonl"
+
+# what the store knows of the class's checks; one that refuses nothing catches nothing
+expect 0 "$enxame" checks echo --json
+json "$work/out" 'd["classes"][0]["class"] == "echo" and d["classes"][0]["jobs"] >= 2'
+json "$work/out" '[c["check"] for c in d["classes"][0]["checks"]] == ["red flags", "confidence"]'
+json "$work/out" 'd["classes"][0]["checks"][1]["caught"]["rate"] == 0 and d["classes"][0]["known"]'
+expect 0 "$enxame" checks
+grep -q 'answers of workers' "$work/out" || fail "no table"
+expect 66 "$enxame" checks nothing
+says 'no job of class nothing'
+
+# two workers that err together: votes are measured, found not to pay, and dropped but for some
+python3 - "$work" <<'END'
+import json, sys
+with open(sys.argv[1] + "/traps.jsonl", "w") as texts, \
+     open(sys.argv[1] + "/true.jsonl", "w") as labels:
+    for i in range(80):
+        text = f"text {i}" + (" with a trap" if i % 2 else "")
+        texts.write(json.dumps({"text": text}) + "\n")
+        labels.write(json.dumps({"record": i + 1, "answer": text}) + "\n")
+END
+models small-4
+sed -n 's/small-4/small-5/p' "$work/swarm.yaml" >> "$work/swarm.yaml"
+printf '%s\n' 'class: voted' 'instruction: Say it again.' 'input: text' \
+    'checks: [{check: second, ahead: 2}]' > "$work/job.yaml"
+map=("$enxame" map -s "$work/swarm.yaml" "$work/job.yaml")
+expect 0 "${map[@]}" "$work/traps.jsonl" -o "$work/voted.out" --labels "$work/true.jsonl" --json
+json "$work/out" 'd["votes"]["used"] and "no job of the class" in d["votes"]["why"]'
+json "$work/out" 'd["known"]["workers"] == {**d["known"]["workers"], "count": 80, "wrong": 40}'
+expect 0 "$enxame" checks voted --json
+json "$work/out" 'd["classes"][0]["checks"][1]["caught"]["rate"] == 0'
+json "$work/out" 'd["classes"][0]["workers"][0]["phi"] == 1'
+json "$work/out" 'd["classes"][0]["workers"][0]["votes"] == 1'
+json "$work/out" 'not d["classes"][0]["vote"]["pays"] and d["classes"][0]["vote"]["known"]'
+expect 0 "${map[@]}" "$work/traps.jsonl" -o "$work/voted.out"
+says 'votes       not used: a vote refuses 0 % of wrong answers'
+says 'two votes count as 1.00'
+expect 0 "$enxame" bill --calls --json
+json "$work/out" 'sum(r["role"] == "second" for r in d["receipts"]) == 5'
