@@ -28,6 +28,12 @@ static void on_report(void *user, const enx_call_report *report)
     ((bench *)user)->back++;
 }
 
+static void warn(void *user, const char *sentence)
+{
+    (void)user;
+    fprintf(stderr, "bench_queue: %s\n", sentence);
+}
+
 static void send_one(bench *b)
 {
     static char    input[INPUT_BYTES];
@@ -58,7 +64,9 @@ static double run(bench *b, uint32_t calls, uint32_t flight)
     uint32_t       sent = 0;
     b->back = 0;
     while (b->back < calls) {
+        enx_queue_hold(b->queue); /* as the swarm does: a step's calls leave together */
         while (sent < calls && sent - b->back < flight) send_one(b), sent++;
+        enx_queue_release(b->queue, true);
         wait_some(b);
     }
     return (double)(enx_clock_monotonic_us() - start_us);
@@ -84,7 +92,7 @@ int main(int argc, char **argv)
     enx_broker              *broker = NULL;
     enx_file                 file = { 0 };
     bench                    b = { .next_id = 1 };
-    const enx_queue_options  options = { 0 };
+    const enx_queue_options  options = { .warn = warn };
     const enx_broker_options where = { .url = argc > 1 ? argv[1] : "", .swarm = "bench" };
     const uint32_t           calls = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : CALLS;
     const uint32_t           flight = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : FLIGHT;

@@ -50,9 +50,22 @@ static void try_report(const char *bytes, size_t size)
     enx_buf_deinit(&texts);
 }
 
+/* Where a bundle is one, its messages fill it to the last byte. */
+static void try_bundle(const char *bytes, size_t size)
+{
+    enx_wire_part parts[ENX_WIRE_BUNDLE_MAX];
+    uint32_t      count = 0;
+    if (enx_wire_bundle_read(parts, &count, bytes, size, NULL) != ENX_OK) return;
+    ENX_CHECK(count >= 1 && count <= ENX_WIRE_BUNDLE_MAX);
+    for (uint32_t i = 0; i + 1 < count; i++)
+        ENX_CHECK(parts[i].bytes + parts[i].size_bytes == parts[i + 1].bytes);
+    ENX_CHECK(parts[count - 1].bytes + parts[count - 1].size_bytes == bytes + size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     try_call((const char *)data, size);
     try_report((const char *)data, size);
+    try_bundle((const char *)data, size);
     return 0;
 }

@@ -70,6 +70,7 @@ struct enx_broker {
     bool              has_lock;
     pthread_mutex_t   lock;
     node             *first, **end; /* under lock */
+    bool              is_closed;    /* under lock: what comes now is dropped */
     want              wants[ENX_BROKER_WANTS_MAX];
     uint32_t          want_count;
     natsSubscription *cancels, *reports;
@@ -96,20 +97,38 @@ static enx_status fail_api(natsStatus status, const char *what, enx_report *repo
 
 /* ---- The list of what came ------------------------------------------------------------------ */
 
-static void push(enx_broker *b, node *n)
-{
-    const uint64_t one = 1;
-    pthread_mutex_lock(&b->lock);
-    *b->end = n;
-    b->end = &n->next;
-    pthread_mutex_unlock(&b->lock);
-    (void)!write(b->fd, &one, sizeof one);
-}
-
 static void drop(node *n)
 {
     natsMsg_Destroy(n->message);
     enx_mem_free(n);
+}
+
+static void push(enx_broker *b, node *n)
+{
+    const uint64_t one = 1;
+    pthread_mutex_lock(&b->lock);
+    const bool is_closed = b->is_closed;
+    if (!is_closed) {
+        *b->end = n;
+        b->end = &n->next;
+    }
+    pthread_mutex_unlock(&b->lock);
+    if (is_closed) drop(n);
+    else (void)!write(b->fd, &one, sizeof one);
+}
+
+/* Before libnats ends, which its messages do not outlive. */
+static void drop_all(enx_broker *b)
+{
+    pthread_mutex_lock(&b->lock);
+    node *first = b->first;
+    b->first = NULL;
+    b->is_closed = true;
+    pthread_mutex_unlock(&b->lock);
+    for (node *next; first; first = next) {
+        next = first->next;
+        drop(first);
+    }
 }
 
 /* Without memory a message is dropped: its lease ends, or nobody confirms it, and it comes again.
@@ -215,7 +234,9 @@ static void on_cancel(natsConnection *connection, natsSubscription *subscription
 static natsStatus set_who(natsOptions *o, const enx_broker_options *options)
 {
     natsStatus s = NATS_OK;
-    if (options->user) s = natsOptions_SetUserInfo(o, options->user, options->password);
+    if (options->user && options->nkey)
+        s = natsOptions_SetNKeyFromSeed(o, options->user, options->nkey);
+    else if (options->user) s = natsOptions_SetUserInfo(o, options->user, options->password);
     if (s == NATS_OK && options->credentials)
         s = natsOptions_SetUserCredentialsFromFiles(o, options->credentials, NULL);
     if (s == NATS_OK && options->tls_ca) s = natsOptions_SetSecure(o, true);
@@ -297,18 +318,16 @@ static const stream streams[] = {
 
 static enx_status add_stream(enx_broker *b, jsStreamConfig *config, enx_report *report)
 {
-    jsErrCode  code = 0;
-    natsStatus s = js_AddStream(NULL, b->js, config, NULL, &code);
+    jsErrCode     code = 0;
+    jsStreamInfo *info = NULL;
+    /* Who may not make streams can still use them. */
+    natsStatus    s = js_GetStreamInfo(&info, b->js, config->Name, NULL, &code);
+    jsStreamInfo_Destroy(info);
+    if (s == NATS_NOT_FOUND) s = js_AddStream(NULL, b->js, config, NULL, &code);
     if (s == NATS_OK || code == JSStreamNameExistErr) return ENX_OK;
     if (code == JSNotEnabledErr || code == JSNotEnabledForAccountErr || s == NATS_NO_RESPONDERS)
         return ENX_FAIL(report, UNSUPPORTED,
                         "the broker has no JetStream; start it so: nats-server -js");
-    /* Who may not make streams can still use them. */
-    jsStreamInfo *info = NULL;
-    if (js_GetStreamInfo(&info, b->js, config->Name, NULL, NULL) == NATS_OK) {
-        jsStreamInfo_Destroy(info);
-        return ENX_OK;
-    }
     return fail_api(s, config->Name, report);
 }
 
@@ -406,11 +425,8 @@ void enx_broker_close(enx_broker **broker)
     if (b->connection) natsConnection_FlushTimeout(b->connection, API_MS);
     jsCtx_Destroy(b->js);
     natsConnection_Destroy(b->connection);
+    if (b->has_lock) drop_all(b);
     nats_CloseAndWait(0); /* no callback may come any more */
-    for (node *n = b->first, *next; n; n = next) {
-        next = n->next;
-        drop(n);
-    }
     if (b->has_lock) pthread_mutex_destroy(&b->lock);
     if (b->fd >= 0) close(b->fd);
     enx_mem_free(b);

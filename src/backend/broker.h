@@ -48,8 +48,9 @@ typedef struct enx_broker enx_broker;
 typedef struct enx_broker_options {
     const char *url;   /* "nats://host:4222", several with commas */
     const char *swarm; /* name, as of enx_wire_is_name */
-    const char *user;  /* with password; NULL: none, or in the URL */
+    const char *user;  /* with password or nkey; NULL: none, or in the URL */
     const char *password;
+    const char *nkey;                        /* file with the seed of `user`, a public nkey */
     const char *credentials;                 /* file with JWT and nkey seed; may be NULL */
     const char *tls_ca, *tls_cert, *tls_key; /* files; may be NULL */
     uint64_t    lease_us;                    /* 0: ENX_BROKER_LEASE_US; of consumers made now */

@@ -121,6 +121,7 @@ static const cyaml_schema_field_t queue_fields[] = {
     CYAML_FIELD_STRING_PTR("swarm", TEXT | MAYBE, enx_config_queue, swarm, 1, 63),
     CYAML_FIELD_STRING_PTR("user", TEXT | MAYBE, enx_config_queue, user, 1, 255),
     CYAML_FIELD_STRING_PTR("password", TEXT | MAYBE, enx_config_queue, password, 1, 255),
+    CYAML_FIELD_STRING_PTR("nkey", TEXT | MAYBE, enx_config_queue, nkey, 1, 4095),
     CYAML_FIELD_STRING_PTR("credentials", TEXT | MAYBE, enx_config_queue, credentials, 1, 4095),
     CYAML_FIELD_STRING_PTR("tls_ca", TEXT | MAYBE, enx_config_queue, tls_ca, 1, 4095),
     CYAML_FIELD_STRING_PTR("tls_cert", TEXT | MAYBE, enx_config_queue, tls_cert, 1, 4095),
@@ -159,7 +160,8 @@ static const char *const known_keys[] = {
     "jobs", "threads",
     "remote", "api", "url", "key", "connect_s", "first_byte_s", "idle_s",
     "total_s", "attempts", "requests_per_min", "tokens_per_min", "thinking_tokens", "error_chance",
-    "queue", "swarm", "user", "password", "credentials", "tls_ca", "tls_cert", "tls_key", "lease_s",
+    "queue", "swarm", "user", "password", "nkey", "credentials", "tls_ca", "tls_cert", "tls_key",
+    "lease_s",
     "hedge",
 };
 /* clang-format on */
@@ -256,8 +258,9 @@ static enx_status check_queue(const enx_config_queue *q, enx_report *report)
     if (q->slots > ENX_CONFIG_QUEUE_SLOTS_MAX)
         return ENX_FAIL(report, INVALID, "queue: slots: %u is above %d", q->slots,
                         ENX_CONFIG_QUEUE_SLOTS_MAX);
-    if (!q->user != !q->password)
-        return ENX_FAIL(report, INVALID, "queue: user and password go together");
+    if ((q->user != NULL) != (q->password || q->nkey))
+        return ENX_FAIL(report, INVALID,
+                        "queue: user goes with password or nkey, and they with it");
     if (!q->tls_cert != !q->tls_key)
         return ENX_FAIL(report, INVALID, "queue: tls_cert and tls_key go together");
     return ENX_OK;

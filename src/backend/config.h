@@ -84,7 +84,7 @@ typedef struct enx_config_queue {
     char    *swarm;                                     /* its name there; NULL: ENX_BROKER_SWARM */
     char    *user;                                      /* NULL: none */
     char    *password;                                  /* name of an environment variable */
-    char    *credentials, *tls_ca, *tls_cert, *tls_key; /* files */
+    char    *nkey, *credentials, *tls_ca, *tls_cert, *tls_key; /* files */
     double   lease_s;                                   /* 0: the broker's default */
     uint32_t slots; /* calls of one model that may be under way; 0: ENX_CONFIG_QUEUE_SLOTS */
     bool     hedge; /* late calls are made a second time, for another machine */

@@ -20,7 +20,9 @@
 #include <unistd.h>
 
 enum {
-    PULL_US = 20000000, /* a question to the broker stays open so long */
+    PULL_US = 20000000,      /* a question to the broker stays open so long */
+    RESERVE_PULL_US = 50000, /* ... of a machine in reserve: it is for what waits now */
+    LOOKS_A_RESERVE = 2,
     RETELL_US = 10000000,
     SIGNS_A_LEASE = 3,
     SENTENCE_BYTES = ENX_REPORT_TEXT_MAX + 200,
@@ -29,6 +31,7 @@ enum {
     SPEED_TOKENS_IN = 64,
     SPEED_TOKENS_OUT = 16,
     CLASSES_MAX = 64,
+    PLACES_MIN = ENX_LEND_TASKS_MAX - ENX_WIRE_BUNDLE_MAX, /* with more calls here, none is taken */
 };
 
 /* Words of classes that came, the longest unused makes room. */
@@ -39,14 +42,22 @@ typedef struct lend_class {
     uint32_t       users;   /* calls here that borrow it */
 } lend_class;
 
+/* What came as one from the broker, and is settled as one: when its last call has ended. */
+typedef struct lend_message {
+    uint32_t left; /* calls, and one while they are taken in */
+    bool     is_back;
+    uint64_t sign_us;  /* of its last sign of life */
+    char     handle[]; /* zero-terminated */
+} lend_message;
+
 /* A place for one call.  Its number here is turn * ENX_LEND_TASKS_MAX + place: those of several
  * jobs may be alike, and a place is used again. */
 typedef struct task {
     uint64_t        own_id; /* 0: free */
     enx_wire_report told;   /* whose, which; the report itself is in `bytes` */
-    char           *handle; /* owned */
+    lend_message   *message;
     uint64_t        deadline_us, told_us;
-    uint32_t        deliveries;
+    uint64_t        next_told; /* own_id of the next one whose report travels with this one's */
     bool            is_canceled;
     lend_class     *task_class; /* borrowed; NULL: none */
     char           *bytes;      /* the report on its way, owned; NULL: still working */
@@ -59,6 +70,7 @@ typedef struct lend_model {
     uint32_t wants[ENX_BROKER_PRIORITIES]; /* of the broker */
     double   tokens_in_per_s, tokens_out_per_s;
     uint64_t done;
+    uint64_t waiting_since_us; /* in reserve: its calls wait since then; 0: none do */
 } lend_model;
 
 struct enx_lend {
@@ -74,10 +86,14 @@ struct enx_lend {
     task             tasks[ENX_LEND_TASKS_MAX];
     uint16_t       free_places[ENX_LEND_TASKS_MAX]; /* a stack, [ENX_LEND_TASKS_MAX - task_count] */
     uint32_t       task_count, place_end;           /* every place from there on was never used */
-    uint64_t       turn, started_us, sign_us, here_us;
+    uint32_t       message_count;
+    task          *outbox[ENX_WIRE_BUNDLE_MAX]; /* [outbox_count] of one job, written, not sent */
+    uint32_t       outbox_count;
+    size_t         outbox_bytes;
+    uint64_t       turn, started_us, sign_us, here_us, look_us;
     bool           is_draining, is_barred, is_on_trial;
     lend_class     classes[CLASSES_MAX];
-    enx_buf        texts;
+    enx_buf        texts, scratch;
     enx_lend_count counts;
 };
 
@@ -242,72 +258,27 @@ static enx_status measure_model(const enx_lend *l, uint32_t index, lend_model *m
     return ENX_OK;
 }
 
-/* ---- Opening -------------------------------------------------------------------------------- */
+/* ---- Calls that end -------------------------------------------------------------------------- */
 
-static enx_status open_local(enx_lend *l, enx_report *report)
+/* One call less of a message; the last one settles it. */
+static void leave(enx_lend *l, lend_message *message)
 {
-    enx_local_options options = l->options.local;
-    static char       nowhere[] = "worker";
-    options.takes_any_duty = true;
-    for (uint32_t i = 0; i < l->model_count; i++)
-        l->config_models[i] = (enx_config_model){ .model = l->models[i].path };
-    l->config =
-        (enx_config){ .path = nowhere,
-                      .machine = { .param_tokens_per_s_in = 1, .param_tokens_per_s_out = 1 },
-                      .workers = l->config_models,
-                      .worker_count = l->model_count,
-                      .amortize_jobs = 1 };
-    ENX_TRY(enx_local_open(&l->local, &l->config, &options, report));
-    for (uint32_t i = 0; i < l->model_count; i++)
-        ENX_TRY(measure_model(l, i, &l->models[i], report));
-    return ENX_OK;
+    if (--message->left > 0) return;
+    enx_broker_settle(l->broker, message->handle,
+                      message->is_back ? ENX_BROKER_BACK : ENX_BROKER_DONE);
+    enx_mem_free(message);
+    l->message_count--;
 }
 
-static enx_status want_calls(enx_lend *l, enx_report *report)
+/* Its report is stored, or (is_back) the call is for somebody else. */
+static void end_task(enx_lend *l, task *t, bool is_back)
 {
-    for (uint32_t i = 0; i < l->model_count; i++)
-        for (uint32_t p = 0; p < ENX_BROKER_PRIORITIES; p++) {
-            uint32_t *index = &l->models[i].wants[p];
-            ENX_TRY(enx_broker_want(l->broker, l->models[i].digest, p, index, report));
-            l->want_models[*index] = i;
-        }
-    return enx_broker_hear_cancels(l->broker, report);
-}
-
-enx_status enx_lend_open(enx_lend **out, enx_broker *broker, const enx_lend_options *options,
-                         enx_report *report)
-{
-    ENX_CHECK(out && broker && options && options->name);
-    ENX_CHECK(enx_wire_is_name(options->name));
-    enx_lend *l = ENX_MEM_NEW(enx_lend, 1);
-    if (!l) return ENX_FAIL(report, NOMEM, "no memory for a worker");
-    l->broker = broker;
-    l->options = *options;
-    l->slots = options->slots ? options->slots : ENX_LEND_SLOTS;
-    l->started_us = enx_clock_wall_us();
-    for (uint32_t i = 0; i < ENX_LEND_TASKS_MAX; i++) /* the lowest first */
-        l->free_places[i] = (uint16_t)(ENX_LEND_TASKS_MAX - 1 - i);
-    enx_buf_init(&l->texts, 2 * ENX_WIRE_TEXT_BYTES_MAX);
-    enx_status status = ENX_OK;
-    for (uint32_t i = 0; status == ENX_OK && i < options->model_count; i++)
-        status = add_model(l, options->models[i], report);
-    if (status == ENX_OK && l->model_count == 0) status = fetch_models(l, report);
-    if (status == ENX_OK && !options->is_echo) status = open_local(l, report);
-    if (status == ENX_OK) status = want_calls(l, report);
-    if (status != ENX_OK) {
-        enx_lend_close(&l);
-        return status;
-    }
-    *out = l;
-    return ENX_OK;
-}
-
-static void empty_task(task *t)
-{
+    t->message->is_back |= is_back;
+    leave(l, t->message);
     if (t->task_class) t->task_class->users--;
     enx_mem_free(t->bytes);
-    enx_mem_free(t->handle);
     *t = (task){ 0 };
+    l->free_places[ENX_LEND_TASKS_MAX - l->task_count--] = (uint16_t)(t - l->tasks);
 }
 
 void enx_lend_close(enx_lend **lend)
@@ -315,10 +286,12 @@ void enx_lend_close(enx_lend **lend)
     enx_lend *l = *lend;
     if (!l) return;
     enx_local_close(&l->local);
-    for (uint32_t i = 0; i < l->place_end; i++) empty_task(&l->tasks[i]);
+    for (task *t = l->tasks; t < l->tasks + l->place_end; t++)
+        if (t->own_id) end_task(l, t, true);
     for (uint32_t i = 0; i < CLASSES_MAX; i++) enx_wire_class_close(&l->classes[i].words);
     for (uint32_t i = 0; i < l->model_count; i++) enx_mem_free(l->models[i].path);
     enx_buf_deinit(&l->texts);
+    enx_buf_deinit(&l->scratch);
     enx_mem_free(l);
     *lend = NULL;
 }
@@ -338,42 +311,77 @@ static task *find_task(enx_lend *l, uint64_t own_id)
     return own_id != 0 && t->own_id == own_id ? t : NULL;
 }
 
-static void end_task(enx_lend *l, task *t, enx_broker_answer answer)
-{
-    enx_broker_settle(l->broker, t->handle, answer);
-    empty_task(t);
-    l->free_places[ENX_LEND_TASKS_MAX - l->task_count--] = (uint16_t)(t - l->tasks);
-}
-
-static void put_report(enx_lend *l, task *t)
+/* The reports of `tasks`, of one job, as one message. */
+static void put_reports(enx_lend *l, task *const *tasks, uint32_t count)
 {
     char           subject[ENX_BROKER_SUBJECT_BYTES], id[ID_BYTES];
-    const uint64_t call_id = t->told.report.call_id;
+    enx_wire_part  parts[ENX_WIRE_BUNDLE_MAX];
+    task          *t = tasks[0];
+    const uint64_t call_id = t->told.report.call_id, now_us = enx_clock_monotonic_us();
     snprintf(subject, sizeof subject, "enx.%s.done.%s.%016" PRIx64 ".%" PRIu64,
              enx_broker_swarm(l->broker), l->options.name, t->told.salt, call_id);
     snprintf(id, sizeof id, "done-%016" PRIx64 "-%" PRIx64 "-%s-%" PRIu64 "-%" PRIu64, t->told.salt,
              call_id, l->options.name, l->started_us, t->own_id);
-    t->told_us = enx_clock_monotonic_us();
+    for (uint32_t i = 0; i < count; i++) {
+        parts[i] = (enx_wire_part){ .bytes = tasks[i]->bytes, .size_bytes = tasks[i]->size_bytes };
+        tasks[i]->told_us = now_us;
+        tasks[i]->next_told = i + 1 < count ? tasks[i + 1]->own_id : 0;
+    }
     /* What fails here is told again: nothing is acknowledged before it is stored. */
-    (void)!enx_broker_put(l->broker, subject, id, t->own_id, t->bytes, t->size_bytes, NULL);
+    enx_buf_clear(&l->scratch);
+    if (count == 1)
+        (void)!enx_broker_put(l->broker, subject, id, t->own_id, t->bytes, t->size_bytes, NULL);
+    else if (enx_wire_bundle_write(&l->scratch, parts, count) == ENX_OK)
+        (void)!enx_broker_put(l->broker, subject, id, t->own_id, l->scratch.data,
+                              l->scratch.size_bytes, NULL);
 }
 
-/* Write the report down and send it.  One that cannot be written gives the call back, or its lease
+static void send_outbox(enx_lend *l)
+{
+    if (l->outbox_count) put_reports(l, l->outbox, l->outbox_count);
+    l->outbox_count = 0;
+    l->outbox_bytes = 0;
+}
+
+/* Reports of one turn travel together. */
+static void post(enx_lend *l, task *t)
+{
+    if (l->outbox_count == ENX_WIRE_BUNDLE_MAX ||
+        l->outbox_bytes + t->size_bytes > ENX_WIRE_BUNDLE_BYTES ||
+        (l->outbox_count && l->outbox[0]->told.salt != t->told.salt))
+        send_outbox(l);
+    l->outbox[l->outbox_count++] = t;
+    l->outbox_bytes += t->size_bytes;
+    t->told_us = enx_clock_monotonic_us();
+}
+
+/* They are stored, from the first on: one that was told again meanwhile, alone, is on its own. */
+static void end_told(enx_lend *l, uint64_t own_id)
+{
+    for (task *t; (t = find_task(l, own_id)) != NULL;) {
+        own_id = t->next_told;
+        l->counts.done++;
+        end_task(l, t, false);
+    }
+}
+
+/* Write the report down to be sent.  One that cannot be written gives the call back, or its lease
  * would be renewed for good. */
 static void tell(enx_lend *l, task *t, const enx_call_report *report)
 {
-    enx_buf         bytes;
     enx_wire_report wire = t->told;
     wire.report = *report;
     wire.report.call_id = t->told.report.call_id;
-    enx_buf_init(&bytes, 2 * ENX_WIRE_TEXT_BYTES_MAX);
-    if (enx_wire_report_write(&bytes, &wire) == ENX_OK) {
-        t->size_bytes = bytes.size_bytes;
-        t->bytes = enx_buf_take(&bytes);
+    enx_buf_clear(&l->scratch);
+    if (enx_wire_report_write(&l->scratch, &wire) == ENX_OK)
+        t->bytes = ENX_MEM_NEW(char, l->scratch.size_bytes);
+    if (!t->bytes) {
+        end_task(l, t, true);
+        return;
     }
-    enx_buf_deinit(&bytes);
-    if (t->bytes) put_report(l, t);
-    else end_task(l, t, ENX_BROKER_BACK);
+    t->size_bytes = l->scratch.size_bytes;
+    memcpy(t->bytes, l->scratch.data, t->size_bytes);
+    post(l, t);
 }
 
 static void tell_failure(enx_lend *l, task *t, const char *error)
@@ -443,17 +451,14 @@ static void bury(enx_lend *l, const char *bytes, size_t size_bytes, const char *
     (void)!enx_broker_keep(l->broker, subject, bytes, size_bytes, NULL);
 }
 
-static task *add_task(enx_lend *l, const enx_wire_call *w, const enx_broker_event *event)
+static task *add_task(enx_lend *l, const enx_wire_call *w, lend_message *message)
 {
-    if (l->task_count == ENX_LEND_TASKS_MAX) return NULL;
-    char *handle = copy_text(event->handle);
-    if (!handle) return NULL;
     const uint32_t place = l->free_places[ENX_LEND_TASKS_MAX - ++l->task_count];
     task          *t = &l->tasks[place];
     if (place >= l->place_end) l->place_end = place + 1;
-    t->handle = handle;
+    t->message = message;
+    message->left++;
     t->own_id = ++l->turn * ENX_LEND_TASKS_MAX + place;
-    t->deliveries = event->deliveries;
     t->deadline_us = enx_clock_monotonic_us() + w->within_us;
     t->told.salt = w->salt;
     t->told.report.call_id = w->call.call_id;
@@ -480,25 +485,22 @@ static void start_task(enx_lend *l, const enx_wire_call *w, task *t, uint32_t mo
     tell(l, t, &report);
 }
 
-static void on_work(enx_lend *l, const enx_broker_event *event)
+static void take_call(enx_lend *l, const enx_broker_event *event, const enx_wire_part *part,
+                      lend_message *message)
 {
     enx_wire_call  w;
     enx_report     why = { 0 };
     const uint32_t model = l->want_models[event->want];
     const char    *digest = l->models[model].digest;
-    if (enx_wire_call_read(&w, &l->texts, event->bytes, event->size_bytes, &why) != ENX_OK ||
+    if (enx_wire_call_read(&w, &l->texts, part->bytes, part->size_bytes, &why) != ENX_OK ||
         strcmp(w.model, digest) != 0) {
-        bury(l, event->bytes, event->size_bytes, digest, 0,
+        bury(l, part->bytes, part->size_bytes, digest, 0,
              why.text[0] ? why.text : "it is for another model than its subject says");
-        enx_broker_settle(l->broker, event->handle, ENX_BROKER_DROP);
         return;
     }
-    task *t = l->is_draining ? NULL : add_task(l, &w, event);
-    if (!t) {
-        l->counts.given_back++;
-        enx_broker_settle(l->broker, event->handle, ENX_BROKER_BACK);
-    } else if (event->deliveries > ENX_LEND_DELIVERIES_MAX) {
-        bury(l, event->bytes, event->size_bytes, digest, w.salt, "it came back too often");
+    task *t = add_task(l, &w, message);
+    if (event->deliveries > ENX_LEND_DELIVERIES_MAX) {
+        bury(l, part->bytes, part->size_bytes, digest, w.salt, "it came back too often");
         tell_failure(l, t, "given up: machine after machine took the call and fell silent");
     } else if (find_class(l, w.task_class, &t->task_class, &why) != ENX_OK) {
         tell_failure(l, t, why.text);
@@ -506,6 +508,54 @@ static void on_work(enx_lend *l, const enx_broker_event *event)
         if (t->task_class) t->task_class->users++;
         start_task(l, &w, t, model);
     }
+}
+
+/* A bundle that came back: each call by itself again, so that one which kills its worker takes no
+ * other with it.  False: not all are stored. */
+static bool split(enx_lend *l, const enx_broker_event *event, const enx_wire_part *parts,
+                  uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (enx_broker_keep(l->broker, event->subject, parts[i].bytes, parts[i].size_bytes, NULL) !=
+            ENX_OK)
+            return false;
+    return true;
+}
+
+static lend_message *new_message(const char *handle)
+{
+    const size_t  size = strlen(handle) + 1;
+    lend_message *message = enx_mem_new(1, sizeof *message + size);
+    if (!message) return NULL;
+    memcpy(message->handle, handle, size);
+    message->left = 1;
+    return message;
+}
+
+static void on_work(enx_lend *l, const enx_broker_event *event)
+{
+    enx_wire_part parts[ENX_WIRE_BUNDLE_MAX];
+    uint32_t      count = 0;
+    enx_report    why = { 0 };
+    if (enx_wire_bundle_read(parts, &count, event->bytes, event->size_bytes, &why) != ENX_OK) {
+        bury(l, event->bytes, event->size_bytes, l->models[l->want_models[event->want]].digest, 0,
+             why.text);
+        enx_broker_settle(l->broker, event->handle, ENX_BROKER_DROP);
+        return;
+    }
+    const bool has_room = !l->is_draining && l->task_count <= PLACES_MIN;
+    const bool is_split = has_room && count > 1 && event->deliveries > 1 &&
+                          event->deliveries <= ENX_LEND_DELIVERIES_MAX;
+    lend_message *message = has_room && !is_split ? new_message(event->handle) : NULL;
+    if (!message) {
+        const bool is_done = is_split && split(l, event, parts, count);
+        if (!is_done) l->counts.given_back += count;
+        enx_broker_settle(l->broker, event->handle, is_done ? ENX_BROKER_DONE : ENX_BROKER_BACK);
+        return;
+    }
+    l->message_count++;
+    for (uint32_t i = 0; i < count; i++) take_call(l, event, &parts[i], message);
+    leave(l, message);
 }
 
 static void on_cancel(enx_lend *l, const enx_broker_event *event)
@@ -528,7 +578,6 @@ static void on_cancel(enx_lend *l, const enx_broker_event *event)
 static void on_event(void *user, const enx_broker_event *event)
 {
     enx_lend *l = user;
-    task     *t = NULL;
     switch (event->kind) {
     case ENX_BROKER_WORK:
         on_work(l, event);
@@ -537,10 +586,7 @@ static void on_event(void *user, const enx_broker_event *event)
         on_cancel(l, event);
         break;
     case ENX_BROKER_STORED:
-        t = find_task(l, event->token);
-        if (!t) break;
-        l->counts.done++;
-        end_task(l, t, ENX_BROKER_DONE);
+        end_told(l, event->token);
         break;
     case ENX_BROKER_FAILED:
         say(l, "a report was not stored: %s; it is told again", event->bytes);
@@ -550,6 +596,8 @@ static void on_event(void *user, const enx_broker_event *event)
         break;
     case ENX_BROKER_FOUND:
         say(l, "the broker is there again");
+        for (task *t = l->tasks; t < l->tasks + l->place_end; t++)
+            t->told_us = 0; /* what it did not confirm before it went may be lost */
         break;
     case ENX_BROKER_REPORT:
         break; /* a lead's */
@@ -573,8 +621,11 @@ static void keep_alive(enx_lend *l, uint64_t now_us)
     if (is_sign) l->sign_us = now_us;
     for (task *t = l->tasks; t < l->tasks + l->place_end; t++) {
         if (!t->own_id) continue;
-        if (is_sign) enx_broker_settle(l->broker, t->handle, ENX_BROKER_WORKING);
-        if (t->bytes && now_us >= t->told_us + RETELL_US) put_report(l, t);
+        if (is_sign && t->message->sign_us != now_us) {
+            t->message->sign_us = now_us;
+            enx_broker_settle(l->broker, t->message->handle, ENX_BROKER_WORKING);
+        }
+        if (t->bytes && now_us >= t->told_us + RETELL_US) put_reports(l, (task *[]){ t }, 1);
         if (!t->bytes && !t->is_canceled && now_us >= t->deadline_us) {
             t->is_canceled = true;
             l->counts.canceled++;
@@ -597,7 +648,8 @@ static json_t *describe_models(const enx_lend *l)
     return out;
 }
 
-static void say_here(enx_lend *l)
+/* The first time it must arrive: the broker may let a worker speak under another name only. */
+static enx_status say_here(enx_lend *l, bool is_first, enx_report *report)
 {
     char subject[ENX_BROKER_SUBJECT_BYTES], host[ENX_WIRE_NAME_BYTES] = "";
     gethostname(host, sizeof host - 1);
@@ -611,9 +663,23 @@ static void say_here(enx_lend *l)
     enx_buf_init(&text, ENX_BROKER_WORD_BYTES_MAX);
     snprintf(subject, sizeof subject, "enx.%s.here.%s", enx_broker_swarm(l->broker),
              l->options.name);
-    if (enx_api_json_append(&text, json, NULL) == ENX_OK) /* else it is said the next time */
-        (void)!enx_broker_say(l->broker, subject, enx_buf_text(&text), text.size_bytes, NULL);
+    enx_status status = enx_api_json_append(&text, json, report);
+    if (status == ENX_OK)
+        status = is_first ? enx_broker_keep(l->broker, subject, text.data, text.size_bytes, report)
+                          : enx_broker_say(l->broker, subject, text.data, text.size_bytes, report);
     enx_buf_deinit(&text);
+    return status;
+}
+
+static enx_status greet(enx_lend *l, enx_report *report)
+{
+    const enx_status status = say_here(l, true, report);
+    if (status != ENX_OK)
+        enx_report_wrap(report,
+                        "the broker does not hear the worker %s; may this user publish "
+                        "under that name",
+                        l->options.name);
+    return status;
 }
 
 static void take_word(void *user, const char *subject, const char *bytes, size_t size_bytes)
@@ -630,24 +696,109 @@ static void report_presence(enx_lend *l, uint64_t now_us)
     char subject[ENX_BROKER_SUBJECT_BYTES];
     if (l->here_us && now_us < l->here_us + ENX_LEND_HERE_US) return;
     l->here_us = now_us;
-    say_here(l);
+    (void)!say_here(l, false, NULL); /* else it is said the next time */
     snprintf(subject, sizeof subject, "barred.%s", l->options.name);
     (void)!enx_broker_words(l->broker, "model", subject, take_word, l, NULL);
 }
 
+/* ---- Opening -------------------------------------------------------------------------------- */
+
+static enx_status open_local(enx_lend *l, enx_report *report)
+{
+    enx_local_options options = l->options.local;
+    static char       nowhere[] = "worker";
+    options.takes_any_duty = true;
+    for (uint32_t i = 0; i < l->model_count; i++)
+        l->config_models[i] = (enx_config_model){ .model = l->models[i].path };
+    l->config =
+        (enx_config){ .path = nowhere,
+                      .machine = { .param_tokens_per_s_in = 1, .param_tokens_per_s_out = 1 },
+                      .workers = l->config_models,
+                      .worker_count = l->model_count,
+                      .amortize_jobs = 1 };
+    ENX_TRY(enx_local_open(&l->local, &l->config, &options, report));
+    for (uint32_t i = 0; i < l->model_count; i++)
+        ENX_TRY(measure_model(l, i, &l->models[i], report));
+    return ENX_OK;
+}
+
+static enx_status want_calls(enx_lend *l, enx_report *report)
+{
+    for (uint32_t i = 0; i < l->model_count; i++)
+        for (uint32_t p = 0; p < ENX_BROKER_PRIORITIES; p++) {
+            uint32_t *index = &l->models[i].wants[p];
+            ENX_TRY(enx_broker_want(l->broker, l->models[i].digest, p, index, report));
+            l->want_models[*index] = i;
+        }
+    return enx_broker_hear_cancels(l->broker, report);
+}
+
+enx_status enx_lend_open(enx_lend **out, enx_broker *broker, const enx_lend_options *options,
+                         enx_report *report)
+{
+    ENX_CHECK(out && broker && options && options->name);
+    ENX_CHECK(enx_wire_is_name(options->name));
+    enx_lend *l = ENX_MEM_NEW(enx_lend, 1);
+    if (!l) return ENX_FAIL(report, NOMEM, "no memory for a worker");
+    l->broker = broker;
+    l->options = *options;
+    l->slots = options->slots ? options->slots : ENX_LEND_SLOTS;
+    l->started_us = enx_clock_wall_us();
+    for (uint32_t i = 0; i < ENX_LEND_TASKS_MAX; i++) /* the lowest first */
+        l->free_places[i] = (uint16_t)(ENX_LEND_TASKS_MAX - 1 - i);
+    enx_buf_init(&l->texts, 2 * ENX_WIRE_TEXT_BYTES_MAX);
+    enx_buf_init(&l->scratch, 2 * ENX_WIRE_TEXT_BYTES_MAX);
+    enx_status status = ENX_OK;
+    for (uint32_t i = 0; status == ENX_OK && i < options->model_count; i++)
+        status = add_model(l, options->models[i], report);
+    if (status == ENX_OK && l->model_count == 0) status = fetch_models(l, report);
+    if (status == ENX_OK && !options->is_echo) status = open_local(l, report);
+    if (status == ENX_OK) status = want_calls(l, report);
+    if (status == ENX_OK) status = greet(l, report);
+    if (status != ENX_OK) {
+        enx_lend_close(&l);
+        return status;
+    }
+    *out = l;
+    return ENX_OK;
+}
+
 /* ---- Pulling -------------------------------------------------------------------------------- */
 
-/* Room is shared out among the questions that are open; each asks for one call at least, so a
- * worker with many models may have a few calls more than slots. */
+/* In reserve: do others leave calls waiting? */
+static void look(enx_lend *l, uint64_t now_us)
+{
+    if (now_us < l->look_us) return;
+    l->look_us = now_us + l->options.reserve_us / LOOKS_A_RESERVE;
+    for (lend_model *m = l->models; m < l->models + l->model_count; m++) {
+        uint64_t waiting = 0, running = 0;
+        if (enx_broker_depth(l->broker, m->digest, &waiting, &running, NULL) != ENX_OK) waiting = 0;
+        if (waiting == 0) m->waiting_since_us = 0;
+        else if (m->waiting_since_us == 0) m->waiting_since_us = now_us;
+    }
+}
+
+static bool is_needed(const enx_lend *l, const lend_model *m, uint64_t now_us)
+{
+    if (l->options.reserve_us == 0) return true;
+    return m->waiting_since_us && now_us - m->waiting_since_us >= l->options.reserve_us;
+}
+
+/* Room is shared out among the questions that are open; each asks for one message at least, so a
+ * worker with many models may have a few more than slots.  A message of several calls is for one
+ * slot: they are short. */
 static void pull(enx_lend *l, uint64_t now_us)
 {
     const uint32_t slots = l->is_on_trial ? 1 : l->slots,
                    wants = l->model_count * ENX_BROKER_PRIORITIES;
-    if (l->is_draining || l->task_count >= slots) return;
-    const uint32_t share = (slots - l->task_count + wants - 1) / wants;
+    if (l->is_draining || l->message_count >= slots || l->task_count > PLACES_MIN) return;
+    const uint32_t share = (slots - l->message_count + wants - 1) / wants;
+    const uint64_t open_us = l->options.reserve_us ? RESERVE_PULL_US : PULL_US;
+    if (l->options.reserve_us) look(l, now_us);
     for (uint32_t i = 0; i < wants; i++)
-        if (enx_broker_pending(l->broker, i, now_us) == 0)
-            (void)!enx_broker_pull(l->broker, i, share, PULL_US, NULL);
+        if (enx_broker_pending(l->broker, i, now_us) == 0 &&
+            is_needed(l, &l->models[l->want_models[i]], now_us))
+            (void)!enx_broker_pull(l->broker, i, share, open_us, NULL);
 }
 
 static void wait_for_any(const enx_lend *l, uint64_t timeout_us)
@@ -670,9 +821,11 @@ enx_status enx_lend_turn(enx_lend *l, uint64_t timeout_us, enx_report *report)
                         "faulty");
     keep_alive(l, now_us);
     pull(l, now_us);
-    wait_for_any(l, timeout_us);
+    const uint64_t look_us = l->options.reserve_us / LOOKS_A_RESERVE;
+    wait_for_any(l, look_us && look_us < timeout_us ? look_us : timeout_us);
     enx_broker_take(l->broker, on_event, l);
     if (l->local) enx_local_poll(l->local, 0, on_report, l);
+    send_outbox(l);
     return ENX_OK;
 }
 
@@ -686,7 +839,7 @@ void enx_lend_drain(enx_lend *l, uint64_t timeout_us)
     for (task *t = l->tasks; t < l->tasks + l->place_end; t++)
         if (t->own_id) {
             l->counts.given_back++;
-            end_task(l, t, ENX_BROKER_BACK);
+            end_task(l, t, true);
         }
-    say_here(l);
+    (void)!say_here(l, false, NULL);
 }

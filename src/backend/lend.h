@@ -13,7 +13,11 @@
  *                 └─ malformed, or came too often: dead letter, dropped
  *
  * A call is acknowledged when its report is stored, not before: a machine that dies loses no call.
- * At most `slots` calls are here at a time, so that a slow machine holds nothing back.
+ * At most `slots` messages are here at a time, so that a slow machine holds nothing back.  Calls
+ * that travelled as one message are settled together; the reports of one turn travel as one.
+ *
+ * A machine in reserve, a dear one, looks how many calls wait and takes some only while others
+ * leave them waiting: who has no machine in reserve idle pays no dear one.
  *
  * Layer: backend.  Thread-safety: one owner thread calls everything here.
  */
@@ -42,8 +46,9 @@ typedef struct enx_lend_options {
     uint32_t           model_count;
     const char *const *specialties; /* [specialty_count] fetch only models for these; none: all */
     uint32_t           specialty_count;
-    const char        *folder; /* where fetched models are kept */
-    uint32_t           slots;  /* 0: ENX_LEND_SLOTS */
+    const char        *folder;     /* where fetched models are kept */
+    uint32_t           slots;      /* 0: ENX_LEND_SLOTS */
+    uint64_t           reserve_us; /* take only calls of models whose calls have waited so long */
     enx_local_options  local;
     bool               is_echo; /* answers at once with nothing: measures the way, not the models */
     enx_lend_say_fn    say;     /* what happens, a sentence at a time; may be NULL */

@@ -22,6 +22,8 @@ enum {
     ID_BYTES = 80,
     EARLY_BYTES_MAX = 256 << 20,
     ANSWER_BYTES_PER_TOKEN = 256,
+    BUNDLE_WORK_US = 5000, /* a worker has this much to do with one message */
+    BUNDLE_LEARN = 16,     /* reports of a model before its calls are bundled */
 };
 
 static const char barred_word[] = "barred";
@@ -36,6 +38,8 @@ typedef enum call_state {
 typedef struct queue_call {
     struct queue_call *next;        /* in its bucket */
     struct queue_call *next_listed; /* in `held` or `ready` */
+    struct queue_call *head; /* of the bundle it travels in, until that is stored; then itself */
+    struct queue_call *next_bundled;
     uint64_t           id;
     uint64_t           sent_us; /* the last time */
     call_state         state;
@@ -56,6 +60,11 @@ typedef struct call_list {
 typedef struct queue_model {
     const char *name;
     char        digest[ENX_DIGEST_TEXT];
+    uint64_t    reports;
+    double      work_us;      /* of a call at a worker, a moving average */
+    queue_call *first, *last; /* calls that will travel as one */
+    uint32_t    bundle_count;
+    size_t      bundle_bytes;
 } queue_model;
 
 struct enx_queue {
@@ -77,7 +86,7 @@ struct enx_queue {
     uint16_t         *answered_by; /* [answered_count] by item: 1 + index of a member; 0: nobody */
     uint32_t          answered_count;
     uint64_t          resend_us; /* when to look for what was not confirmed */
-    enx_buf           texts;
+    enx_buf           texts, scratch;
     enx_queue_report_fn fn; /* of the poll under way */
     void               *user;
     size_t              handed;
@@ -157,6 +166,7 @@ enx_status enx_queue_open(enx_queue **out, enx_broker *broker, const enx_queue_m
     q->options = *options;
     q->resend_us = UINT64_MAX;
     enx_buf_init(&q->texts, 2 * ENX_WIRE_TEXT_BYTES_MAX);
+    enx_buf_init(&q->scratch, 2 * ENX_WIRE_TEXT_BYTES_MAX);
     q->buckets = enx_mem_new(BUCKETS_FIRST, sizeof *q->buckets);
     q->bucket_count = q->buckets ? BUCKETS_FIRST : 0;
     enx_status status =
@@ -187,6 +197,7 @@ void enx_queue_close(enx_queue **queue)
     enx_mem_free(q->answered_by);
     enx_mem_free(q->buckets);
     enx_buf_deinit(&q->texts);
+    enx_buf_deinit(&q->scratch);
     enx_mem_free(q);
     *queue = NULL;
 }
@@ -231,7 +242,7 @@ static queue_call *add_call(enx_queue *q, uint64_t id, call_state state)
     if (!c) return NULL;
     if (q->call_count >= q->bucket_count) spread(q);
     queue_call **bucket = bucket_of(q, id);
-    *c = (queue_call){ .next = *bucket, .id = id, .state = state };
+    *c = (queue_call){ .next = *bucket, .head = c, .id = id, .state = state };
     *bucket = c;
     q->call_count++;
     return c;
@@ -265,26 +276,86 @@ static void end_call(enx_queue *q, queue_call *c)
 
 /* ---- Sending -------------------------------------------------------------------------------- */
 
-/* The broker stores one message of this id. */
-static enx_status send_call(enx_queue *q, queue_call *c, enx_report *report)
+/* The calls of a bundle that nobody answered yet, from its head on, as one message. */
+static enx_status pack(enx_buf *out, const queue_call *head)
+{
+    enx_wire_part parts[ENX_WIRE_BUNDLE_MAX];
+    uint32_t      count = 0;
+    for (const queue_call *c = head; c; c = c->next_bundled)
+        if (c->state == CALL_FLYING)
+            parts[count++] = (enx_wire_part){ .bytes = c->bytes, .size_bytes = c->size_bytes };
+    enx_buf_clear(out);
+    return enx_wire_bundle_write(out, parts, count);
+}
+
+/* The broker stores the first message of this id.  What it does not confirm is sent again, so a
+ * failure here is none. */
+static void send_bundle(enx_queue *q, queue_call *head)
 {
     char           subject[ENX_BROKER_SUBJECT_BYTES], id[ID_BYTES];
-    const uint32_t priority = c->sends > 0 ? 0 : 1; /* who waits already goes first */
+    const uint32_t priority = head->sends > 0 ? 0 : 1; /* who waits already goes first */
     snprintf(subject, sizeof subject, "enx.%s.work.%s.%u", enx_broker_swarm(q->broker),
-             q->models[c->model].digest, priority);
-    snprintf(id, sizeof id, "call-%016" PRIx64 "-%" PRIx64 "-%u", q->salt, c->id, c->sends);
-    c->sent_us = enx_clock_monotonic_us();
-    c->is_stored = false;
-    if (q->resend_us == UINT64_MAX) q->resend_us = c->sent_us + ENX_QUEUE_RESEND_US;
-    return enx_broker_put(q->broker, subject, id, c->id, c->bytes, c->size_bytes, report);
+             q->models[head->model].digest, priority);
+    snprintf(id, sizeof id, "call-%016" PRIx64 "-%" PRIx64 "-%u", q->salt, head->id, head->sends);
+    head->sent_us = enx_clock_monotonic_us();
+    if (q->resend_us == UINT64_MAX) q->resend_us = head->sent_us + ENX_QUEUE_RESEND_US;
+    if (!head->next_bundled)
+        (void)!enx_broker_put(q->broker, subject, id, head->id, head->bytes, head->size_bytes,
+                              NULL);
+    else if (pack(&q->scratch, head) == ENX_OK)
+        (void)!enx_broker_put(q->broker, subject, id, head->id, q->scratch.data,
+                              q->scratch.size_bytes, NULL);
+}
+
+/* The broker has it: each call is on its own again. */
+static void mark_stored(queue_call *head)
+{
+    for (queue_call *c = head, *next; c; c = next) {
+        next = c->next_bundled;
+        c->is_stored = true;
+        c->head = c;
+        c->next_bundled = NULL;
+    }
 }
 
 /* For somebody else: another message, as the first one counts as done. */
 static void send_anew(enx_queue *q, queue_call *c)
 {
+    mark_stored(c->head);
     if (c->sends == ENX_QUEUE_SENDS_MAX) return; /* the swarm's deadline ends it */
     c->sends++;
-    (void)!send_call(q, c, NULL); /* tried again when nobody confirms it */
+    c->is_stored = false;
+    send_bundle(q, c);
+}
+
+/* As many calls travel as one as keep a worker busy for a few milliseconds.  Where one takes longer
+ * it travels alone, so that none waits for another while a machine is idle. */
+static uint32_t bundle_max(const queue_model *m)
+{
+    if (m->reports < BUNDLE_LEARN) return 1;
+    const double count = BUNDLE_WORK_US / (m->work_us + 1);
+    return count < 1 ? 1 : count > ENX_WIRE_BUNDLE_MAX ? ENX_WIRE_BUNDLE_MAX : (uint32_t)count;
+}
+
+static void send_gathered(enx_queue *q, queue_model *m)
+{
+    if (m->first) send_bundle(q, m->first);
+    m->first = m->last = NULL;
+    m->bundle_count = 0;
+    m->bundle_bytes = 0;
+}
+
+static void gather(enx_queue *q, queue_call *c)
+{
+    queue_model *m = &q->models[c->model];
+    if (m->bundle_bytes + c->size_bytes > ENX_WIRE_BUNDLE_BYTES) send_gathered(q, m);
+    if (m->last) m->last->next_bundled = c;
+    else m->first = c;
+    m->last = c;
+    c->head = m->first;
+    c->state = CALL_FLYING;
+    m->bundle_bytes += c->size_bytes;
+    if (++m->bundle_count >= bundle_max(m)) send_gathered(q, m);
 }
 
 /* The words of a class travel once, as an object that its digest names. */
@@ -295,6 +366,9 @@ static enx_status offer_class(enx_queue *q, const enx_class *task_class, enx_rep
     if (task_class == q->offered) return ENX_OK;
     enx_buf_init(&words, ENX_BROKER_OBJECT_BYTES_MAX);
     enx_status status = enx_wire_class_write(&words, task_class);
+    if (status == ENX_INVALID)
+        status =
+            ENX_FAIL(report, INVALID, "class \"%s\": an example is not UTF-8", task_class->name);
     if (status == ENX_OK)
         status = enx_digest(q->offered_digest, words.data, words.size_bytes, report);
     snprintf(name, sizeof name, "class-%s", q->offered_digest);
@@ -308,19 +382,23 @@ static enx_status offer_class(enx_queue *q, const enx_class *task_class, enx_rep
 static enx_status write_message(enx_queue *q, uint32_t model, const enx_call *call,
                                 uint64_t within_us, queue_call *c, enx_report *report)
 {
-    enx_buf       message;
     enx_wire_call wire = { .salt = q->salt, .within_us = within_us, .call = *call };
     memcpy(wire.model, q->models[model].digest, sizeof wire.model);
     if (enx_form_is(call)) {
         ENX_TRY(offer_class(q, call->task_class, report));
         memcpy(wire.task_class, q->offered_digest, sizeof wire.task_class);
     }
-    enx_buf_init(&message, 2 * ENX_WIRE_TEXT_BYTES_MAX);
-    const enx_status status = enx_wire_call_write(&message, &wire);
-    c->size_bytes = message.size_bytes;
-    c->bytes = status == ENX_OK ? enx_buf_take(&message) : NULL;
-    enx_buf_deinit(&message);
-    return c->bytes ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for a call's message");
+    enx_buf_clear(&q->scratch);
+    const enx_status status = enx_wire_call_write(&q->scratch, &wire);
+    if (status == ENX_INVALID)
+        return ENX_FAIL(report, INVALID,
+                        "\"%s\" and \"%s\" cannot go over a queue: a space is in one", call->what,
+                        call->language);
+    c->bytes = status == ENX_OK ? ENX_MEM_NEW(char, q->scratch.size_bytes) : NULL;
+    if (!c->bytes) return ENX_FAIL(report, NOMEM, "no memory for a call's message");
+    c->size_bytes = q->scratch.size_bytes;
+    memcpy(c->bytes, q->scratch.data, c->size_bytes);
+    return ENX_OK;
 }
 
 enx_status enx_queue_generate(enx_queue *q, uint32_t model, const enx_call *call,
@@ -357,10 +435,10 @@ void enx_queue_release(enx_queue *q, bool is_kept)
         } else if (c->state == CALL_EARLY) {
             list_push(&q->ready, c);
         } else {
-            c->state = CALL_FLYING;
-            (void)!send_call(q, c, NULL); /* tried again when nobody confirms it */
+            gather(q, c);
         }
     }
+    for (uint32_t i = 0; i < q->model_count; i++) send_gathered(q, &q->models[i]);
 }
 
 void enx_queue_cancel(enx_queue *q, uint64_t call_id)
@@ -444,6 +522,10 @@ static void remember(enx_queue *q, uint32_t item, const enx_member *m)
 
 static void hand_over(enx_queue *q, queue_call *c, const enx_wire_report *w, enx_member *m)
 {
+    queue_model *model = &q->models[c->model];
+    const double work_us = (double)w->report.latency_us;
+    model->work_us += (work_us - model->work_us) / (model->reports++ == 0 ? 1 : BUNDLE_LEARN);
+    mark_stored(c->head);
     m->reports++;
     remember(q, c->item, m);
     end_call(q, c);
@@ -464,31 +546,26 @@ static void judge_report(enx_queue *q, queue_call *c, const char *worker, const 
     send_anew(q, c);
 }
 
-static void keep_early(enx_queue *q, uint64_t id, const enx_broker_event *event)
+static void keep_early(enx_queue *q, uint64_t id, const char *subject, const enx_wire_part *part)
 {
-    if (q->early_bytes + event->size_bytes > EARLY_BYTES_MAX) return; /* then it is done again */
-    const size_t subject_bytes = strlen(event->subject) + 1;
+    if (q->early_bytes + part->size_bytes > EARLY_BYTES_MAX) return; /* then it is done again */
+    const size_t subject_bytes = strlen(subject) + 1;
     queue_call  *c = add_call(q, id, CALL_EARLY);
     if (!c) return;
-    c->early = ENX_MEM_NEW(char, subject_bytes + event->size_bytes + 1);
+    c->early = ENX_MEM_NEW(char, subject_bytes + part->size_bytes + 1);
     if (!c->early) return;
-    c->early_bytes = subject_bytes + event->size_bytes;
-    memcpy(c->early, event->subject, subject_bytes);
-    memcpy(c->early + subject_bytes, event->bytes, event->size_bytes);
+    c->early_bytes = subject_bytes + part->size_bytes;
+    memcpy(c->early, subject, subject_bytes);
+    memcpy(c->early + subject_bytes, part->bytes, part->size_bytes);
     q->early_bytes += c->early_bytes;
 }
 
-static void on_report(enx_queue *q, const enx_broker_event *event)
+static void take_report(enx_queue *q, const char *subject, const char *worker,
+                        const enx_wire_part *part)
 {
-    char            worker[ENX_WIRE_NAME_BYTES];
     enx_wire_report w;
     enx_report      why = { 0 };
-    if (!worker_of(q, event->subject, worker)) {
-        warn(q, "a report came under %s, which is no worker's subject; it is not taken",
-             event->subject);
-        return;
-    }
-    if (enx_wire_report_read(&w, &q->texts, event->bytes, event->size_bytes, &why) != ENX_OK) {
+    if (enx_wire_report_read(&w, &q->texts, part->bytes, part->size_bytes, &why) != ENX_OK) {
         blame(q, worker, why.text);
         return;
     }
@@ -497,11 +574,29 @@ static void on_report(enx_queue *q, const enx_broker_event *event)
         return;
     }
     queue_call *c = find_call(q, w.report.call_id);
-    if (!c) keep_early(q, w.report.call_id, event);
+    if (!c) keep_early(q, w.report.call_id, subject, part);
     else if (c->state == CALL_FLYING) judge_report(q, c, worker, &w);
     else if (c->state == CALL_OVER)
         warn(q, "worker %s: a report of call %" PRIu64 " came again; nothing changes", worker,
              c->id);
+}
+
+static void on_reports(enx_queue *q, const enx_broker_event *event)
+{
+    char          worker[ENX_WIRE_NAME_BYTES];
+    enx_wire_part parts[ENX_WIRE_BUNDLE_MAX];
+    uint32_t      count = 0;
+    enx_report    why = { 0 };
+    if (!worker_of(q, event->subject, worker)) {
+        warn(q, "a report came under %s, which is no worker's subject; it is not taken",
+             event->subject);
+        return;
+    }
+    if (enx_wire_bundle_read(parts, &count, event->bytes, event->size_bytes, &why) != ENX_OK) {
+        blame(q, worker, why.text);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) take_report(q, event->subject, worker, &parts[i]);
 }
 
 static void on_event(void *user, const enx_broker_event *event)
@@ -510,11 +605,11 @@ static void on_event(void *user, const enx_broker_event *event)
     queue_call *c = NULL;
     switch (event->kind) {
     case ENX_BROKER_REPORT:
-        on_report(q, event);
+        on_reports(q, event);
         break;
     case ENX_BROKER_STORED:
         c = find_call(q, event->token);
-        if (c) c->is_stored = true;
+        if (c) mark_stored(c->head);
         break;
     case ENX_BROKER_FAILED: /* found by the next look at what is not stored */
         warn(q, "the broker did not store a call: %s; it is sent again", event->bytes);
@@ -524,6 +619,7 @@ static void on_event(void *user, const enx_broker_event *event)
         break;
     case ENX_BROKER_FOUND:
         warn(q, "the broker is there again");
+        q->resend_us = 0; /* what it did not confirm before it went may be lost */
         break;
     case ENX_BROKER_WORK:
     case ENX_BROKER_CANCEL:
@@ -549,15 +645,23 @@ static void take_early(enx_queue *q, queue_call *c)
     enx_mem_free(early);
 }
 
+static bool is_unconfirmed(const queue_call *head)
+{
+    for (const queue_call *c = head; c; c = c->next_bundled)
+        if (c->state == CALL_FLYING && !c->is_stored) return true;
+    return false;
+}
+
 static void resend(enx_queue *q)
 {
     const uint64_t now_us = enx_clock_monotonic_us();
+    const uint64_t age_us = q->resend_us == 0 ? 0 : ENX_QUEUE_RESEND_US;
     if (now_us < q->resend_us) return;
     q->resend_us = UINT64_MAX;
     for (uint32_t i = 0; i < q->bucket_count; i++)
         for (queue_call *c = q->buckets[i]; c; c = c->next) {
-            if (c->state != CALL_FLYING || c->is_stored) continue;
-            if (now_us >= c->sent_us + ENX_QUEUE_RESEND_US) (void)!send_call(q, c, NULL);
+            if (c->head != c || !is_unconfirmed(c)) continue;
+            if (now_us >= c->sent_us + age_us) send_bundle(q, c);
             q->resend_us = now_us + ENX_QUEUE_RESEND_US;
         }
 }

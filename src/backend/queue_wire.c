@@ -3,11 +3,14 @@
 #include "backend/queue_wire.h"
 
 #include "backend/api_json.h"
+#include "base/check.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,48 +19,46 @@ enum { HEX_BYTES = 17 };
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-/* The head's line; takes `json`.  jansson writes 17 digits, which name every double. */
-static enx_status write_head(enx_buf *out, json_t *json)
-{
-    ENX_TRY(enx_api_json_append(out, json, NULL));
-    return enx_buf_append(out, "\n", 1);
-}
-
-/* JSON has no infinity. */
+/* JSON has no infinity, and neither has this. */
 static double finite_of(double x) { return isfinite(x) ? x : x > 0 ? DBL_MAX : -DBL_MAX; }
 
-static const char *hex_of(char text[HEX_BYTES], uint64_t number)
+/* Nothing in it could end a word or the line. */
+static bool is_word(const char *text)
 {
-    snprintf(text, HEX_BYTES, "%016" PRIx64, number);
-    return text;
+    for (; *text; text++)
+        if ((unsigned char)*text <= ' ' || *text == 0x7f) return false;
+    return true;
+}
+
+/* The head's line.  17 digits name every double. */
+static enx_status write_head(enx_buf *out, const char *format, ...) ENX_PRINTF(2, 3);
+
+static enx_status write_head(enx_buf *out, const char *format, ...)
+{
+    char    line[ENX_WIRE_HEAD_BYTES_MAX];
+    va_list args;
+    va_start(args, format);
+    const int size = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    ENX_CHECK(size > 0 && size < (int)sizeof line);
+    return enx_buf_append(out, line, (size_t)size);
 }
 
 enx_status enx_wire_call_write(enx_buf *out, const enx_wire_call *w)
 {
     const enx_call *c = &w->call;
     const size_t    goal_bytes = strlen(c->goal);
-    char            salt[HEX_BYTES];
-    json_t         *head =
-        json_pack("{s:i, s:s, s:I, s:s, s:s, s:s, s:I}", "version", ENX_WIRE_VERSION, "salt",
-                  hex_of(salt, w->salt), "call", (json_int_t)c->call_id, "model", w->model, "what",
-                  c->what, "class", w->task_class, "within_us", (json_int_t)w->within_us);
-    json_t *task =
-        json_pack("{s:I, s:I, s:I, s:i, s:s, s:i, s:I}", "task", (json_int_t)c->task_id, "item",
-                  (json_int_t)c->item, "attempt", (json_int_t)c->attempt, "role", (int)c->role,
-                  "language", c->language, "level", (int)c->level, "kinds", (json_int_t)c->kinds);
-    json_t *sizes = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I}", "tokens_in_max", (json_int_t)c->max_tokens_in,
-        "tokens_out_max", (json_int_t)c->max_tokens_out, "goal_bytes", (json_int_t)goal_bytes,
-        "input_bytes", (json_int_t)c->input_bytes, "answer_bytes", (json_int_t)c->answer_bytes);
-    const bool is_whole = head && task && sizes && json_object_update(head, task) == 0 &&
-                          json_object_update(head, sizes) == 0;
-    json_decref(task);
-    json_decref(sizes);
-    if (!is_whole) {
-        json_decref(head);
-        return ENX_NOMEM;
-    }
-    ENX_TRY(write_head(out, head));
+    if (!is_word(c->what) || !is_word(c->language)) return ENX_INVALID;
+    ENX_TRY(write_head(out,
+                       "version=%d salt=%016" PRIx64 " call=%" PRIu64
+                       " model=%.64s what=%.63s class=%.64s within_us=%" PRIu64
+                       " task=%u item=%u attempt=%u role=%d language=%s level=%d kinds=%u"
+                       " tokens_in_max=%u tokens_out_max=%u goal_bytes=%zu input_bytes=%zu"
+                       " answer_bytes=%zu\n",
+                       ENX_WIRE_VERSION, w->salt, c->call_id, w->model, c->what, w->task_class,
+                       w->within_us, c->task_id, c->item, c->attempt, (int)c->role, c->language,
+                       (int)c->level, c->kinds, c->max_tokens_in, c->max_tokens_out, goal_bytes,
+                       c->input_bytes, c->answer_bytes));
     ENX_TRY(enx_buf_append(out, c->goal, goal_bytes));
     ENX_TRY(enx_buf_append(out, c->input, c->input_bytes));
     return c->answer_bytes ? enx_buf_append(out, c->answer, c->answer_bytes) : ENX_OK;
@@ -68,43 +69,46 @@ enx_status enx_wire_report_write(enx_buf *out, const enx_wire_report *w)
     const enx_call_report *r = &w->report;
     const char            *error = r->error ? r->error : "";
     size_t                 error_bytes = strlen(error);
-    char                   salt[HEX_BYTES];
     if (error_bytes > ENX_WIRE_ERROR_BYTES_MAX) error_bytes = ENX_WIRE_ERROR_BYTES_MAX;
+    if (!is_word(r->language)) return ENX_INVALID;
     ENX_TRY(write_head(
         out,
-        json_pack("{s:i, s:s, s:I, s:s, s:s, s:i, s:s, s:i, s:f, s:f, s:f, s:I, s:f, s:I, s:I, "
-                  "s:I, s:I, s:I, s:I, s:I, s:I}",
-                  "version", ENX_WIRE_VERSION, "salt", hex_of(salt, w->salt), "call",
-                  (json_int_t)r->call_id, "model", w->model, "worker", w->worker, "status",
-                  (int)r->status, "language", r->language, "level", (int)r->level, "confidence",
-                  r->confidence, "sum_logprob", finite_of(r->sum_logprob), "min_logprob",
-                  finite_of(r->min_logprob), "tokens", (json_int_t)r->token_count, "error_chance",
-                  r->error_chance, "flags", (json_int_t)r->flags, "tokens_in",
-                  (json_int_t)r->usage.tokens_in, "tokens_cached",
-                  (json_int_t)r->usage.tokens_cached, "tokens_out", (json_int_t)r->usage.tokens_out,
-                  "tokens_reasoning", (json_int_t)r->tokens_reasoning, "latency_us",
-                  (json_int_t)r->latency_us, "answer_bytes", (json_int_t)r->answer_bytes,
-                  "error_bytes", (json_int_t)error_bytes)));
+        "version=%d salt=%016" PRIx64 " call=%" PRIu64
+        " model=%.64s worker=%.63s status=%d language=%s level=%d confidence=%.17g"
+        " sum_logprob=%.17g min_logprob=%.17g tokens=%u error_chance=%.17g flags=%u"
+        " tokens_in=%" PRIu64 " tokens_cached=%" PRIu64 " tokens_out=%" PRIu64
+        " tokens_reasoning=%" PRIu64 " latency_us=%" PRIu64 " answer_bytes=%zu error_bytes=%zu\n",
+        ENX_WIRE_VERSION, w->salt, r->call_id, w->model, w->worker, (int)r->status, r->language,
+        (int)r->level, r->confidence, finite_of(r->sum_logprob), finite_of(r->min_logprob),
+        r->token_count, r->error_chance, r->flags, r->usage.tokens_in, r->usage.tokens_cached,
+        r->usage.tokens_out, r->tokens_reasoning, r->latency_us, r->answer_bytes, error_bytes));
     if (r->answer_bytes) ENX_TRY(enx_buf_append(out, r->answer, r->answer_bytes));
     return enx_buf_append(out, error, error_bytes);
 }
 
 /* ---- Reading -------------------------------------------------------------------------------- */
 
-/* What is left of a head, key by key: the first fault stays. */
+/* What is left of a head, word by word, each "key=value": the first fault stays. */
 typedef struct head {
-    json_t     *json;
-    size_t      taken;
+    const char *at, *end;
     enx_status  status;
     enx_report *report;
 } head;
 
-static json_t *take(head *h, const char *key)
+/* The value of the next word, whose key this must be; NULL: it is not. */
+static const char *take(head *h, const char *key, size_t *size)
 {
-    json_t *value = json_object_get(h->json, key);
-    if (value) h->taken++;
-    else if (h->status == ENX_OK)
-        h->status = ENX_FAIL(h->report, FORMAT, "the message has no \"%s\"", key);
+    const size_t key_bytes = strlen(key), left = (size_t)(h->end - h->at);
+    *size = 0;
+    if (h->status != ENX_OK) return NULL;
+    if (left <= key_bytes || memcmp(h->at, key, key_bytes) != 0 || h->at[key_bytes] != '=') {
+        h->status = ENX_FAIL(h->report, FORMAT, "the message has no \"%s\" in its place", key);
+        return NULL;
+    }
+    const char *value = h->at + key_bytes + 1;
+    const char *space = memchr(value, ' ', left - key_bytes - 1);
+    *size = (size_t)((space ? space : h->end) - value);
+    h->at = space ? space + 1 : h->end;
     return value;
 }
 
@@ -114,23 +118,40 @@ static void spoil(head *h, const char *key)
         h->status = ENX_FAIL(h->report, FORMAT, "\"%s\" is nothing that it can be", key);
 }
 
+static void take_text(head *h, const char *key, char *out, size_t size)
+{
+    size_t      length;
+    const char *value = take(h, key, &length);
+    out[0] = '\0';
+    if (!value) return;
+    if (length >= size || memchr(value, '\0', length)) {
+        spoil(h, key);
+        return;
+    }
+    memcpy(out, value, length);
+    out[length] = '\0';
+}
+
 /* A whole number from `low` to `high`. */
 static int64_t take_integer(head *h, const char *key, int64_t low, int64_t high)
 {
-    const json_t *value = take(h, key);
-    if (!value) return low;
-    const int64_t number = json_integer_value(value);
-    if (json_is_integer(value) && number >= low && number <= high) return number;
+    char text[24], *end = text;
+    take_text(h, key, text, sizeof text);
+    errno = 0;
+    const int64_t number = strtoll(text, &end, 10);
+    const bool    is_number = text[0] == '-' || (text[0] >= '0' && text[0] <= '9');
+    if (is_number && *end == '\0' && errno == 0 && number >= low && number <= high) return number;
     spoil(h, key);
     return low;
 }
 
 static double take_real(head *h, const char *key)
 {
-    const json_t *value = take(h, key);
-    if (!value) return 0;
-    if (!json_is_number(value) || !isfinite(json_number_value(value))) spoil(h, key);
-    return json_number_value(value);
+    char text[40], *end = text;
+    take_text(h, key, text, sizeof text);
+    const double number = strtod(text, &end);
+    if (text[0] == '\0' || *end != '\0' || !isfinite(number)) spoil(h, key);
+    return number;
 }
 
 static double take_chance(head *h, const char *key)
@@ -138,17 +159,6 @@ static double take_chance(head *h, const char *key)
     const double chance = take_real(h, key);
     if (!(chance >= 0 && chance <= 1)) spoil(h, key);
     return chance;
-}
-
-static void take_text(head *h, const char *key, char *out, size_t size)
-{
-    const json_t *value = take(h, key);
-    out[0] = '\0';
-    if (!value) return;
-    if (json_is_string(value) && json_string_length(value) < size &&
-        strlen(json_string_value(value)) == json_string_length(value))
-        memcpy(out, json_string_value(value), json_string_length(value) + 1);
-    else spoil(h, key);
 }
 
 static void take_digest(head *h, const char *key, char out[ENX_DIGEST_TEXT])
@@ -159,40 +169,42 @@ static void take_digest(head *h, const char *key, char out[ENX_DIGEST_TEXT])
 
 static uint64_t take_salt(head *h)
 {
-    char  text[HEX_BYTES];
-    char *end;
+    char text[HEX_BYTES];
     take_text(h, "salt", text, sizeof text);
     if (strlen(text) != HEX_BYTES - 1 || strspn(text, "0123456789abcdef") != HEX_BYTES - 1)
         spoil(h, "salt");
-    return strtoull(text, &end, 16);
+    return strtoull(text, NULL, 16);
+}
+
+/* The first line, without its end; NULL: there is none. */
+static const char *find_line(const char *bytes, size_t size_bytes)
+{
+    const size_t room = size_bytes < ENX_WIRE_HEAD_BYTES_MAX ? size_bytes : ENX_WIRE_HEAD_BYTES_MAX;
+    return room ? memchr(bytes, '\n', room) : NULL;
 }
 
 /* Cut the line off; *tail is what follows. */
 static enx_status open_head(head *h, const char *bytes, size_t size_bytes, const char **tail,
                             enx_report *report)
 {
-    const size_t room = size_bytes < ENX_WIRE_HEAD_BYTES_MAX ? size_bytes : ENX_WIRE_HEAD_BYTES_MAX;
-    const char  *end = room ? memchr(bytes, '\n', room) : NULL;
-    *h = (head){ .report = report };
+    const char *end = find_line(bytes, size_bytes);
     if (!end)
         return ENX_FAIL(report, FORMAT, "the message has no first line of at most %d bytes",
                         ENX_WIRE_HEAD_BYTES_MAX);
-    ENX_TRY(enx_api_json_load(&h->json, bytes, (size_t)(end - bytes), report));
+    *h = (head){ .at = bytes, .end = end, .report = report };
     *tail = end + 1;
-    if (take_integer(h, "version", 0, INT32_MAX) == ENX_WIRE_VERSION || h->status != ENX_OK)
-        return ENX_OK;
-    h->status = ENX_FAIL(report, UNSUPPORTED,
-                         "the message is of another version than %d; all "
-                         "machines need the same enxame",
-                         ENX_WIRE_VERSION);
-    return ENX_OK;
+    if (take_integer(h, "version", 0, INT32_MAX) != ENX_WIRE_VERSION && h->status == ENX_OK)
+        h->status = ENX_FAIL(report, UNSUPPORTED,
+                             "the message is of another version than %d; all machines need the "
+                             "same enxame",
+                             ENX_WIRE_VERSION);
+    return h->status;
 }
 
-static enx_status close_head(head *h)
+static enx_status close_head(const head *h)
 {
-    if (h->status == ENX_OK && h->taken != json_object_size(h->json))
-        h->status = ENX_FAIL(h->report, FORMAT, "the message has a key that it cannot have");
-    json_decref(h->json);
+    if (h->status == ENX_OK && h->at != h->end)
+        return ENX_FAIL(h->report, FORMAT, "the message has a key that it cannot have");
     return h->status;
 }
 
@@ -287,6 +299,61 @@ enx_status enx_wire_report_read(enx_wire_report *out, enx_buf *texts, const char
     return ENX_OK;
 }
 
+/* ---- Bundles -------------------------------------------------------------------------------- */
+
+static const char bundle_start[] = "sizes="; /* as no message begins */
+
+enx_status enx_wire_bundle_write(enx_buf *out, const enx_wire_part *parts, uint32_t count)
+{
+    ENX_CHECK(count >= 1 && count <= ENX_WIRE_BUNDLE_MAX);
+    char   line[ENX_WIRE_HEAD_BYTES_MAX];
+    size_t size = 0;
+    for (uint32_t i = 0; count > 1 && i < count; i++)
+        size += (size_t)snprintf(line + size, sizeof line - size, "%s%zu", i ? "," : bundle_start,
+                                 parts[i].size_bytes);
+    if (count > 1) line[size++] = '\n';
+    ENX_TRY(enx_buf_append(out, line, size));
+    for (uint32_t i = 0; i < count; i++)
+        ENX_TRY(enx_buf_append(out, parts[i].bytes, parts[i].size_bytes));
+    return ENX_OK;
+}
+
+/* The sizes from `at` to `end`, with commas between them. */
+static enx_status read_sizes(enx_wire_part *parts, uint32_t *count, const char *at, const char *end,
+                             enx_report *report)
+{
+    for (*count = 0; *count < ENX_WIRE_BUNDLE_MAX; at++) {
+        size_t      size = 0;
+        const char *first = at;
+        for (; at < end && *at >= '0' && *at <= '9' && size < ENX_WIRE_TEXT_BYTES_MAX; at++)
+            size = size * 10 + (size_t)(*at - '0');
+        if (at == first || size == 0 || (at < end && *at != ',')) break;
+        parts[(*count)++].size_bytes = size;
+        if (at == end && *count > 1) return ENX_OK;
+        if (at == end) break;
+    }
+    return ENX_FAIL(report, FORMAT, "a bundle's first line has no sizes of 2 to %d messages",
+                    ENX_WIRE_BUNDLE_MAX);
+}
+
+enx_status enx_wire_bundle_read(enx_wire_part parts[ENX_WIRE_BUNDLE_MAX], uint32_t *count,
+                                const char *bytes, size_t size_bytes, enx_report *report)
+{
+    const size_t start = strlen(bundle_start);
+    *count = 1;
+    parts[0] = (enx_wire_part){ .bytes = bytes, .size_bytes = size_bytes };
+    if (size_bytes < start || memcmp(bytes, bundle_start, start) != 0) return ENX_OK;
+    const char *end = find_line(bytes, size_bytes);
+    if (!end) return ENX_FAIL(report, FORMAT, "the bundle has no first line");
+    ENX_TRY(read_sizes(parts, count, bytes + start, end, report));
+    size_t sum = 0;
+    for (uint32_t i = 0; i < *count; i++) {
+        parts[i].bytes = end + 1 + sum;
+        sum += parts[i].size_bytes;
+    }
+    return check_tail(size_bytes - (size_t)(end + 1 - bytes), sum, 0, report);
+}
+
 /* ---- Classes -------------------------------------------------------------------------------- */
 
 typedef struct class_owner {
@@ -294,12 +361,16 @@ typedef struct class_owner {
     enx_example examples[ENX_CLASS_EXAMPLES_MAX];
 } class_owner;
 
+/* NULL: one is not UTF-8, or no memory. */
 static json_t *examples_json(const enx_class *c)
 {
     json_t *out = json_array();
-    for (uint32_t i = 0; i < c->example_count; i++)
-        json_array_append_new(out,
-                              json_pack("[s, s]", c->examples[i].input, c->examples[i].answer));
+    for (uint32_t i = 0; out && i < c->example_count; i++) {
+        json_t *pair = json_pack("[s, s]", c->examples[i].input, c->examples[i].answer);
+        if (json_array_append_new(out, pair) == 0) continue;
+        json_decref(out);
+        return NULL;
+    }
     return out;
 }
 
@@ -310,6 +381,7 @@ enx_status enx_wire_class_write(enx_buf *out, const enx_class *c)
                   "instruction", c->instruction, "advice", c->advice, "examples", examples_json(c),
                   "schema", c->schema, "specialty", c->specialty, "scouted", (int)c->is_scouted,
                   "leads", (int)c->is_leads, "answer_tokens_max", (json_int_t)c->answer_tokens_max);
+    if (!json) return ENX_INVALID;
     return enx_api_json_append(out, json, NULL);
 }
 

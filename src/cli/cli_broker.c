@@ -7,6 +7,7 @@ enx_status cli_broker_open(enx_broker **out, const cli_broker *o, enx_report *re
     enx_broker_options options = { .url = o->url,
                                    .swarm = o->swarm ? o->swarm : ENX_BROKER_SWARM,
                                    .user = o->user,
+                                   .nkey = o->nkey,
                                    .credentials = o->credentials,
                                    .tls_ca = o->tls_ca,
                                    .tls_cert = o->tls_cert,
@@ -14,8 +15,8 @@ enx_status cli_broker_open(enx_broker **out, const cli_broker *o, enx_report *re
                                    .lease_us = (uint64_t)(o->lease_s * 1e6) };
     if (!o->url)
         return ENX_FAIL(report, INVALID, "--join: where is the broker, as nats://host:4222");
-    if (!o->user != !o->password)
-        return ENX_FAIL(report, INVALID, "--user and --password go together");
+    if ((o->user != NULL) != (o->password || o->nkey))
+        return ENX_FAIL(report, INVALID, "--user goes with --password or --nkey, and they with it");
     if (!o->tls_cert != !o->tls_key)
         return ENX_FAIL(report, INVALID, "--tls-cert and --tls-key go together");
     if (o->lease_s != 0 && !(o->lease_s >= 1 && o->lease_s <= 3600))

@@ -11,7 +11,7 @@
 
 typedef struct cli_broker {
     const char *url, *swarm, *user, *password; /* the password's is a variable's name */
-    const char *credentials, *tls_ca, *tls_cert, *tls_key;
+    const char *nkey, *credentials, *tls_ca, *tls_cert, *tls_key;
     double      lease_s;
 } cli_broker;
 
@@ -22,6 +22,8 @@ typedef struct cli_broker {
     { "user", '\0', CLI_TEXT, (void *)&(b).user, "NAME", "whom the broker knows" }, \
     { "password", '\0', CLI_TEXT, (void *)&(b).password, "VARIABLE", \
       "environment variable with the password" }, \
+    { "nkey", '\0', CLI_TEXT, (void *)&(b).nkey, "FILE", \
+      "seed of the nkey that --user names (instead of a password)" }, \
     { "credentials", '\0', CLI_TEXT, (void *)&(b).credentials, "FILE", "JWT and nkey seed" }, \
     { "tls-ca", '\0', CLI_TEXT, (void *)&(b).tls_ca, "FILE", "who signed the broker's key" }, \
     { "tls-cert", '\0', CLI_TEXT, (void *)&(b).tls_cert, "FILE", "our own certificate" }, \

@@ -18,7 +18,7 @@ typedef struct options {
     const char *name, *folder;
     cli_list    models, specialties;
     uint64_t    slots, threads, calls;
-    double      drain_s;
+    double      drain_s, reserve_s;
     bool        is_echo;
 } options;
 
@@ -47,6 +47,8 @@ static enx_status check(const options *o, enx_report *report)
         return ENX_FAIL(report, INVALID, "--slots: at most %d", ENX_LEND_SLOTS_MAX);
     if (o->threads > ENX_POOL_THREADS_MAX)
         return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
+    if (o->reserve_s != 0 && !(o->reserve_s >= 0.1 && o->reserve_s <= 3600))
+        return ENX_FAIL(report, INVALID, "--reserve %g: from 0.1 to 3600 seconds", o->reserve_s);
     if (o->drain_s < 0 || o->drain_s > 86400)
         return ENX_FAIL(report, INVALID, "--drain %g: from 0 to 86400 seconds", o->drain_s);
     return ENX_OK;
@@ -93,6 +95,7 @@ static enx_status run(const options *o, bool is_json, enx_report *report)
                                        .specialty_count = (uint32_t)o->specialties.count,
                                        .folder = o->folder ? o->folder : folder,
                                        .slots = (uint32_t)o->slots,
+                                       .reserve_us = (uint64_t)(o->reserve_s * 1e6),
                                        .local = { .thread_count = (uint32_t)o->threads,
                                                   .cpu = getenv("ENX_CPU") },
                                        .is_echo = o->is_echo,
@@ -125,6 +128,8 @@ int cmd_worker(int argc, char **argv)
         { "folder", '\0', CLI_TEXT, (void *)&o.folder, "DIR", "where fetched models are kept" },
         { "slots", '\0', CLI_UINT, &o.slots, "N", "calls at a time (16)" },
         { "threads", '\0', CLI_UINT, &o.threads, "N", "default: one per core" },
+        { "reserve", '\0', CLI_REAL, &o.reserve_s, "S",
+          "take calls only while others leave some waiting for S seconds: for dear machines" },
         { "lease", '\0', CLI_REAL, &o.broker.lease_s, "S",
           "after S seconds of silence a call goes to another machine (30)" },
         { "drain", '\0', CLI_REAL, &o.drain_s, "S",

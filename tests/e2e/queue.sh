@@ -7,42 +7,7 @@
 . "$(dirname "$0")/common.sh"
 say=$3
 rounds=$4
-command -v nats-server > /dev/null || { echo "SKIPPED: no nats-server"; exit 77; }
-RANDOM=${SEED:-1}
-pids=()
-stop_all() {
-    for pid in "${pids[@]}"; do kill -9 "$pid" 2> /dev/null; done
-    wait 2> /dev/null
-}
-trap 'stop_all; chmod -R u+w "$work"; rm -rf "$work"' EXIT
-
-port=$((20000 + RANDOM % 20000 + $$ % 1000))
-url=nats://127.0.0.1:$port
-start_broker() {
-    nats-server -js -sd "$work/js" -a 127.0.0.1 -p $port "$@" > "$work/broker.log" 2>&1 &
-    broker=$!
-    pids+=($broker)
-    for _ in {1..100}; do
-        (: < /dev/tcp/127.0.0.1/$port) 2> /dev/null && return
-        sleep 0.1
-    done
-    fail "the broker does not come up: $(cat "$work/broker.log")"
-}
-# start_worker NAME ARGUMENTS…: $worker is its process
-start_worker() {
-    local name=$1
-    shift
-    "$enxame" worker --join $url --name "$name" --lease 2 "$@" > /dev/null 2> "$work/$name.log" &
-    worker=$!
-    pids+=($worker)
-}
-until_said() { # FILE TEXT
-    for _ in {1..300}; do
-        grep -qF -- "$2" "$1" && return
-        sleep 0.1
-    done
-    fail "$1 never says: $2 ($(tail -n 3 "$1"))"
-}
+. "$(dirname "$0")/broker.sh"
 models=(-m "$work/models/scout.gguf" -m "$work/models/es.gguf" -m "$work/models/pt_BR.gguf")
 
 records 120 > "$work/in.jsonl"
@@ -71,7 +36,7 @@ says "--join: where is the broker"
 expect 64 "$enxame" worker --join $url --name host.1
 says "letters, digits, - and _"
 expect 64 "$enxame" worker --join $url --user somebody
-says "--user and --password go together"
+says "--user goes with --password or --nkey"
 nats-server -a 127.0.0.1 -p $port > "$work/broker.log" 2>&1 &
 pids+=($!)
 sleep 0.5
@@ -94,7 +59,7 @@ cmp -s "$work/whole.jsonl" "$work/part.jsonl" || fail "queue in the swarm file: 
 rm -f "$work/part.jsonl"
 echo "queue: {url: '$url', user: somebody}" | cat "$swarm" - > "$work/models/queued.yaml"
 expect 64 "${map[@]}" -s "$work/models/queued.yaml" -o "$work/part.jsonl"
-says "user and password go together"
+says "user goes with password or nkey"
 start_worker fetched --folder "$work/fetched"
 until_said "$work/fetched.log" ready
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 8 --labels 0
@@ -111,7 +76,7 @@ rm -f "$work/part.jsonl"
 
 # ---- Strangers: malformed, too long, of another model, for more than was reserved, again
 digest=$(sha256sum "$work/models/es.gguf" | cut -d' ' -f1)
-echo '{"version":1}' | python3 "$say" $port "enx.enxame.work.$digest.1"
+echo 'version=1' | python3 "$say" $port "enx.enxame.work.$digest.1"
 until_said "$work/own.log" "a call is dead"
 kill $own
 wait $own 2> /dev/null # no worker is left: the job waits
@@ -138,7 +103,7 @@ sys.exit(sum(m["waiting"] for m in json.load(open(sys.argv[1]))["models"]) == 0)
 until_waiting
 job=$(sqlite3 "$ENXAME_HOME/enxame.db" "select max(id) from jobs")
 python3 - "$salt" "$job" "$digest" "$work" <<'END'
-import json, sys
+import sys
 salt, job, digest, folder = sys.argv[1:]
 head = dict(version=1, salt=salt, call=(int(job) << 32) + 1, model=digest, worker="liar", status=0,
             language="es", level=1, confidence=1, sum_logprob=-1, min_logprob=-1, tokens=1,
@@ -146,7 +111,8 @@ head = dict(version=1, salt=salt, call=(int(job) << 32) + 1, model=digest, worke
             tokens_reasoning=0, latency_us=1, answer_bytes=4, error_bytes=0)
 def write(name, **changes):
     with open(f"{folder}/{name}", "w") as out:
-        out.write(json.dumps({**head, **changes}) + "\n" + "lies")
+        words = (f"{key}={value}" for key, value in {**head, **changes}.items())
+        out.write(" ".join(words) + "\nlies")
 write("short", answer_bytes=400)
 write("other", worker="somebody")
 write("greedy", model="0" * 64)
@@ -164,7 +130,31 @@ same "strangers"
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 10
 same "after strangers"
 
+# ---- A machine in reserve takes nothing while others have room, and helps when calls wait
+kill $worker
+wait $worker
+start_worker reserve "${models[@]}" --reserve 0.3
+reserve=$worker
+start_worker cheap "${models[@]}" --slots 64
+until_said "$work/reserve.log" ready
+until_said "$work/cheap.log" ready
+answered() { # WORKER
+    "$enxame" workers --join $url --json | python3 -c 'import json, sys
+print(next(w["done"] for w in json.load(sys.stdin)["workers"] if w["worker"] == sys.argv[1]))' "$1"
+}
+expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 11
+same "with a machine in reserve"
+sleep 5.5 # until each has said again how many it answered
+[ "$(answered reserve)" = 0 ] || fail "the machine in reserve worked though another had room"
+kill -9 $worker # what it had and what comes waits for the lease, and then for somebody
+expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 12
+same "the machine in reserve alone"
+kill $reserve
+wait $reserve
+grep -q " 0 calls answered" "$work/reserve.log" && fail "the machine in reserve did nothing"
+
 # ---- Rounds of faults
+start_worker steady "${models[@]}"
 rm -f "$work/whole.jsonl"
 expect 0 "${map[@]}" -o "$work/whole.jsonl" --labels 0
 cp "$work/out" "$work/whole.json"
@@ -178,8 +168,7 @@ for ((round = 0; round < rounds; round++)); do
     case $((round % 4)) in
     0) kill -9 $worker ;;
     1)
-        kill -9 $broker
-        wait $broker 2> /dev/null
+        stop_broker
         start_broker
         ;;
     2) kill -9 $lead ;;
@@ -191,17 +180,3 @@ for ((round = 0; round < rounds; round++)); do
     kill -9 $worker 2> /dev/null
 done
 echo "$rounds rounds"
-
-# ---- A broker that knows its users
-kill -9 $broker
-wait $broker 2> /dev/null
-cat > "$work/users.conf" <<'END'
-authorization { users: [ { user: lead, password: "se cret" } ] }
-END
-start_broker -c "$work/users.conf"
-expect 64 "$enxame" worker --join $url "${models[@]}"
-says "refuses"
-export QUEUE_PASSWORD="se cret"
-expect 66 "$enxame" workers --join $url --user lead --password QUEUE_PASSWORT
-says "the environment has no QUEUE_PASSWORT"
-expect 0 "$enxame" workers --join $url --user lead --password QUEUE_PASSWORD

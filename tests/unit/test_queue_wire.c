@@ -165,8 +165,79 @@ static void an_infinite_logprob_becomes_a_very_small_one(void **state)
     enx_buf_deinit(&texts);
 }
 
-/* ---- What is refused ------------------------------------------------------------------------ */
+static void several_messages_come_apart_again(void **state)
+{
+    (void)state;
+    char          texts[ENX_WIRE_BUNDLE_MAX][40];
+    enx_wire_part parts[ENX_WIRE_BUNDLE_MAX], out[ENX_WIRE_BUNDLE_MAX];
+    enx_buf       bytes;
+    enx_buf_init(&bytes, 1 << 20);
+    for (uint32_t i = 0; i < ENX_WIRE_BUNDLE_MAX; i++)
+        parts[i] = (enx_wire_part){
+            .bytes = texts[i],
+            .size_bytes = (size_t)snprintf(texts[i], sizeof texts[i], "{%*u}\n", (int)i, i),
+        };
+    for (uint32_t count = 1; count <= ENX_WIRE_BUNDLE_MAX; count++) {
+        uint32_t came = 0;
+        enx_buf_clear(&bytes);
+        assert_int_equal(enx_wire_bundle_write(&bytes, parts, count), ENX_OK);
+        assert_int_equal(enx_wire_bundle_read(out, &came, bytes.data, bytes.size_bytes, NULL),
+                         ENX_OK);
+        assert_int_equal(came, count);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal(out[i].size_bytes, parts[i].size_bytes);
+            assert_memory_equal(out[i].bytes, parts[i].bytes, parts[i].size_bytes);
+        }
+    }
+    enx_buf_deinit(&bytes);
+}
 
+/* ---- What is refused ---------------------------------------------------------------------- */
+
+static void expect_bundle(const char *text, const char *why)
+{
+    enx_wire_part parts[ENX_WIRE_BUNDLE_MAX];
+    uint32_t      count = 0;
+    enx_report    report = { 0 };
+    assert_int_equal(enx_wire_bundle_read(parts, &count, text, strlen(text), &report), ENX_FORMAT);
+    if (!strstr(report.text, why)) print_message("said: %s\n", report.text);
+    assert_non_null(strstr(report.text, why));
+}
+
+static void bundles_are_as_long_as_they_say(void **state)
+{
+    (void)state;
+    expect_bundle("sizes=1,1", "no first line");
+    expect_bundle("sizes=1,1\nabc", "2 bytes of text");
+    expect_bundle("sizes=1,2\nab", "3 bytes of text");
+    const char *const lines[] = {
+        "sizes=\nab",
+        "sizes=2\nab",
+        "sizes=2,\nab",
+        "sizes=,2\nab",
+        "sizes=1,1,\nab",
+        "sizes=2,0\nab",
+        "sizes=3,-1\nab",
+        "sizes=1;1\nab",
+        "sizes=1, 1\nabc",
+        "sizes=99999999999999999999,1\nab",
+        "sizes=1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1\n",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        expect_bundle(lines[i], "no sizes of 2 to 32");
+}
+
+/* What is not UTF-8 cannot travel; it is refused, not left out. */
+static void a_class_with_bytes_that_are_no_text_is_refused(void **state)
+{
+    (void)state;
+    enx_buf           bytes;
+    const enx_example examples[] = { { "in", "\xff" } };
+    const enx_class   c = { .name = "extract", .examples = examples, .example_count = 1 };
+    enx_buf_init(&bytes, 1 << 20);
+    assert_int_equal(enx_wire_class_write(&bytes, &c), ENX_INVALID);
+    enx_buf_deinit(&bytes);
+}
 static void expect_report(const char *bytes, size_t size_bytes, enx_status status, const char *why)
 {
     enx_buf         texts;
@@ -200,34 +271,34 @@ static void expect_changed(const char *from, const char *to, enx_status status, 
 static void numbers_out_of_bounds_are_refused_by_name(void **state)
 {
     (void)state;
-    expect_changed("\"status\":0", "\"status\":5", ENX_FORMAT, "\"status\"");
-    expect_changed("\"status\":0", "\"status\":\"ok\"", ENX_FORMAT, "\"status\"");
-    expect_changed("\"level\":-1", "\"level\":4", ENX_FORMAT, "\"level\"");
-    expect_changed("\"tokens_in\":100", "\"tokens_in\":-1", ENX_FORMAT, "\"tokens_in\"");
-    expect_changed("\"tokens_in\":100", "\"tokens_in\":1e300", ENX_FORMAT, "\"tokens_in\"");
-    expect_changed("\"error_chance\":0.1", "\"error_chance\":1.1", ENX_FORMAT, "\"error_chance\"");
-    expect_changed("\"flags\":17", "\"flags\":64", ENX_FORMAT, "\"flags\"");
+    expect_changed(" status=0", " status=5", ENX_FORMAT, "\"status\"");
+    expect_changed(" status=0", " status=ok", ENX_FORMAT, "\"status\"");
+    expect_changed(" level=-1", " level=4", ENX_FORMAT, "\"level\"");
+    expect_changed(" tokens_in=100", " tokens_in=-1", ENX_FORMAT, "\"tokens_in\"");
+    expect_changed(" tokens_in=100", " tokens_in=1e300", ENX_FORMAT, "\"tokens_in\"");
+    expect_changed(" error_chance=0.1", " error_chance=1.1", ENX_FORMAT, "\"error_chance\"");
+    expect_changed(" flags=17", " flags=64", ENX_FORMAT, "\"flags\"");
     expect_changed("host-7_b", "host.7_b", ENX_FORMAT, "\"worker\"");
-    expect_changed("\"model\":\"0", "\"model\":\"G", ENX_FORMAT, "\"model\"");
-    expect_changed("\"salt\":\"0", "\"salt\":\"x", ENX_FORMAT, "\"salt\"");
-    expect_changed("\"language\":\"es\"", "\"language\":\"a very long language\"", ENX_FORMAT,
-                   "\"language\"");
+    expect_changed(" model=0", " model=G", ENX_FORMAT, "\"model\"");
+    expect_changed(" salt=0", " salt=x", ENX_FORMAT, "\"salt\"");
+    expect_changed(" language=es", " language=a-very-long-language", ENX_FORMAT, "\"language\"");
 }
 
 static void keys_are_the_known_ones(void **state)
 {
     (void)state;
-    expect_changed("\"flags\":17,", "", ENX_FORMAT, "\"flags\"");
-    expect_changed("\"flags\":17", "\"flags\":17,\"more\":1", ENX_FORMAT, "a key that it cannot");
-    expect_changed("\"version\":1", "\"version\":2", ENX_UNSUPPORTED, "another version");
+    expect_changed(" flags=17", "", ENX_FORMAT, "\"flags\"");
+    expect_changed(" flags=17", " flags=17 more=1", ENX_FORMAT, "no \"tokens_in\" in its place");
+    expect_changed("error_bytes=10", "error_bytes=10 more=1", ENX_FORMAT, "a key that it cannot");
+    expect_changed("version=1", "version=2", ENX_UNSUPPORTED, "another version");
 }
 
 static void texts_end_where_the_message_does(void **state)
 {
     (void)state;
-    expect_changed("\"error_bytes\":10", "\"error_bytes\":11", ENX_FORMAT, "bytes of text");
-    expect_changed("\"answer_bytes\":", "\"answer_bytes\":9", ENX_FORMAT, "bytes of text");
-    expect_changed("\"answer_bytes\":", "\"answer_bytes\":99999999", ENX_FORMAT, "answer_bytes");
+    expect_changed(" error_bytes=10", " error_bytes=11", ENX_FORMAT, "bytes of text");
+    expect_changed(" answer_bytes=", " answer_bytes=9", ENX_FORMAT, "bytes of text");
+    expect_changed(" answer_bytes=", " answer_bytes=99999999", ENX_FORMAT, "answer_bytes");
 }
 
 static void noise_is_refused(void **state)
@@ -235,10 +306,11 @@ static void noise_is_refused(void **state)
     (void)state;
     static char long_line[2 * ENX_WIRE_HEAD_BYTES_MAX];
     expect_report("", 0, ENX_FORMAT, "no first line");
-    expect_report("{}", 2, ENX_FORMAT, "no first line");
-    expect_report("{}\n", 3, ENX_FORMAT, "no \"version\"");
-    expect_report("[]\n", 3, ENX_FORMAT, "no object");
-    expect_report("{\n", 2, ENX_FORMAT, "not JSON");
+    expect_report("version=1", 9, ENX_FORMAT, "no first line");
+    expect_report("\n", 1, ENX_FORMAT, "no \"version\"");
+    expect_report("version\n", 8, ENX_FORMAT, "no \"version\"");
+    expect_report("version=\n", 9, ENX_FORMAT, "\"version\" is nothing");
+    expect_report("version=1\n", 10, ENX_FORMAT, "no \"salt\"");
     memset(long_line, ' ', sizeof long_line);
     long_line[sizeof long_line - 1] = '\n';
     expect_report(long_line, sizeof long_line, ENX_FORMAT, "no first line");
@@ -261,6 +333,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_comes_out_as_it_went_in),
         cmocka_unit_test(a_class_comes_out_as_it_went_in),
+        cmocka_unit_test(several_messages_come_apart_again),
+        cmocka_unit_test(bundles_are_as_long_as_they_say),
+        cmocka_unit_test(a_class_with_bytes_that_are_no_text_is_refused),
         cmocka_unit_test(a_report_comes_out_as_it_went_in),
         cmocka_unit_test(an_infinite_logprob_becomes_a_very_small_one),
         cmocka_unit_test(numbers_out_of_bounds_are_refused_by_name),
