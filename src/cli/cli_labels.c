@@ -12,7 +12,7 @@
 
 static const char *const keys[] = { "record", "id", "answer" };
 
-enum { NOT_KNOWN = UINT32_MAX };
+static const size_t not_known = SIZE_MAX;
 
 /* A file on its way: texts go to one buffer, which moves, so places are kept as offsets. */
 typedef struct reading {
@@ -21,7 +21,7 @@ typedef struct reading {
     json_t             *schema;
     uint32_t            item_count;
     size_t             *begins; /* [item_count + 1] */
-    size_t             *sizes;  /* NOT_KNOWN: no answer */
+    size_t             *sizes;  /* not_known: no answer */
     cli_labels         *out;
 } reading;
 
@@ -62,7 +62,7 @@ static enx_status find_record(const reading *r, const json_t *line, uint32_t *fo
 static enx_status put(reading *r, uint32_t item, const char *text, size_t size_bytes,
                       enx_report *report)
 {
-    if (r->sizes[item] != NOT_KNOWN)
+    if (r->sizes[item] != not_known)
         return ENX_FAIL(report, FORMAT, "this record has an answer already");
     r->begins[item] = r->out->text.size_bytes;
     r->sizes[item] = size_bytes;
@@ -155,7 +155,7 @@ static enx_status make_spans(reading *r, enx_report *report)
     r->out->truths = ENX_MEM_NEW(enx_span, r->item_count);
     if (!r->out->truths) return ENX_FAIL(report, NOMEM, "no memory for %u labels", r->item_count);
     for (uint32_t i = 0; i < r->item_count; i++)
-        if (r->sizes[i] != NOT_KNOWN)
+        if (r->sizes[i] != not_known)
             r->out->truths[i] =
                 (enx_span){ enx_buf_text(&r->out->text) + r->begins[i], r->sizes[i] };
     return ENX_OK;
@@ -174,7 +174,7 @@ enx_status cli_labels_read(cli_labels *out, const char *path, const cli_labelled
     r.schema = schema ? json_loads(schema, JSON_DECODE_ANY, NULL) : NULL;
     r.begins = ENX_MEM_NEW(size_t, r.item_count);
     r.sizes = ENX_MEM_NEW(size_t, r.item_count);
-    for (uint32_t i = 0; r.sizes && i < r.item_count; i++) r.sizes[i] = NOT_KNOWN;
+    for (uint32_t i = 0; r.sizes && i < r.item_count; i++) r.sizes[i] = not_known;
     enx_status status = r.begins && r.sizes ? cli_read(&file, path, report)
                                             : ENX_FAIL(report, NOMEM, "no memory for labels");
     if (status == ENX_OK) status = read_lines(&r, &file, path, report);

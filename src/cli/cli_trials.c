@@ -101,7 +101,7 @@ static void judge_batch(const world *w, const enx_certificate_claim *claim, doub
 {
     uint32_t wrong = 0, lead = w->count - claim->accepted;
     for (uint32_t i = 0; i < claim->accepted; i++) {
-        wrong += w->wrong[i];
+        wrong += w->wrong[i] && !is_labelled[i];
         lead += is_labelled[i];
     }
     out->is_violated = wrong > (1 - target) * w->count + 1e-6;

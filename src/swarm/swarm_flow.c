@@ -904,6 +904,13 @@ static enx_status rank_candidates(enx_swarm *s, uint32_t *answers, enx_report *r
     return ENX_OK;
 }
 
+void swarm_certify_label(enx_swarm *s, uint32_t item)
+{
+    const swarm_item *at = &s->items[item];
+    if (at->is_lost) enx_certificate_lose(s->certificate, at->rank);
+    else enx_certificate_label(s->certificate, at->rank, at->label == LABEL_WRONG);
+}
+
 static enx_status open_certificate(enx_swarm *s, enx_report *report)
 {
     uint32_t answers = 0;
@@ -918,9 +925,8 @@ static enx_status open_certificate(enx_swarm *s, enx_report *report)
     };
     ENX_TRY(enx_certificate_open(&s->certificate, &options, report));
     for (uint32_t rank = 0; rank < s->population; rank++) {
-        const swarm_item *at = &s->items[s->ranks[rank].item];
-        if (at->label != LABEL_NONE)
-            enx_certificate_label(s->certificate, rank, at->label == LABEL_WRONG);
+        const uint32_t item = s->ranks[rank].item;
+        if (s->items[item].label != LABEL_NONE) swarm_certify_label(s, item);
     }
     return ENX_OK;
 }
@@ -956,7 +962,8 @@ static bool escalate_uncertified(enx_swarm *s)
     for (uint32_t rank = claim.accepted; rank < s->population; rank++) {
         const uint32_t    item = s->ranks[rank].item;
         const swarm_item *at = &s->items[item];
-        if (at->state != ENX_TASK_ACCEPTED || at->is_escalated || at->label != LABEL_NONE) continue;
+        const bool        is_labelled = at->label != LABEL_NONE && !at->is_lost;
+        if (at->state != ENX_TASK_ACCEPTED || at->is_escalated || is_labelled) continue;
         swarm_escalate(s, item, ENX_REASON_UNCERTIFIED, at->error_chance);
         found = true;
     }

@@ -46,6 +46,9 @@ void swarm_decide_audit(enx_swarm *s, uint32_t item);
 /* The lead's answer to a task that went up says whether the worker's was right. */
 void swarm_label_answered(enx_swarm *s, uint32_t item);
 
+/* Tell the certificate of the job the label of a task. */
+void swarm_certify_label(enx_swarm *s, uint32_t item);
+
 /* Does a stream say what stays with workers? */
 bool swarm_is_streamed(const enx_swarm *s);
 /* Show the stream what is there, in the order of tasks, and do what it says. */

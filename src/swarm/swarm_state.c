@@ -523,8 +523,8 @@ static enx_status apply_label(enx_swarm *s, uint32_t item, const enx_record *rec
         at->answer_model = record->model;
         at->answer_role = ENX_ROLE_AUDIT;
     }
-    if (s->certificate && at->rank != SWARM_NONE)
-        enx_certificate_label(s->certificate, at->rank, record->is_wrong);
+    at->is_lost = record->reason == ENX_REASON_AUDIT_FAILED;
+    if (s->certificate && at->rank != SWARM_NONE) swarm_certify_label(s, item);
     return ENX_OK;
 }
 

@@ -62,6 +62,7 @@ typedef struct swarm_item {
     uint32_t          check;        /* that failed last: its place in the class's list, from 1 */
     bool              is_candidate; /* accepted without the lead: the certificate's population */
     swarm_label       label;
+    bool              is_lost;     /* the label: nobody could give it, it counts as wrong */
     bool              is_answered; /* ... without an audit: the lead's answer was compared */
     bool              is_held;     /* passed its checks, and waits for its turn in the stream */
     enx_reason        held_reason;
