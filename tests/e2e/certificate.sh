@@ -225,7 +225,7 @@ json "$work/out" 'd["classes"][0]["checks"][1]["caught"]["rate"] == 0'
 json "$work/out" 'd["classes"][0]["workers"][0]["phi"] == 1'
 json "$work/out" 'd["classes"][0]["workers"][0]["votes"] == 1'
 json "$work/out" 'not d["classes"][0]["vote"]["pays"] and d["classes"][0]["vote"]["known"]'
-expect 0 "${map[@]}" "$work/traps.jsonl" -o "$work/voted.out"
+expect 0 "${map[@]}" "$work/traps.jsonl" -o "$work/voted.out" --fresh
 says 'votes       not used: a vote refuses 0 % of wrong answers'
 says 'two votes count as 1.00'
 expect 0 "$enxame" bill --calls --json

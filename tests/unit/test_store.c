@@ -496,7 +496,8 @@ static void older_files_are_brought_up_to_date(void **state)
     enx_store_close(&w->store);
     snprintf(command, sizeof command,
              "python3 -c \"import sqlite3; c = sqlite3.connect('%s'); "
-             "c.executescript('DROP TABLE streams; DROP INDEX records_stream; "
+             "c.executescript('DROP INDEX records_intent; DROP TABLE questions; "
+             "DROP TABLE streams; DROP INDEX records_stream; "
              "DROP VIEW certificates; CREATE VIEW certificates AS SELECT 1'); "
              "[c.execute('ALTER TABLE records DROP COLUMN ' + name) for name in "
              "('tokens_reasoning check_place stream place offer verdict chance form always lately '"
