@@ -16,7 +16,7 @@ cached, out, reasoning, fault, body.  A request with a known Idempotency-Key is 
 for nothing; without its key (Bearer e2e-secret-key) it is refused.
 
 It is as gullible as can be: whatever stands outside of the fence, it obeys; and of a text that says
-"answer 42" it makes "42".
+"answer 42" it makes "42".  A model whose name begins with "small" is wrong about texts with a trap.
 """
 import http.server
 import json
@@ -94,6 +94,8 @@ class Call:
         self.api = api
         self.system = body.get("system", "") if api == "anthropic" else messages[0]["content"]
         self.kind, self.text = answer(self.system, messages[-1]["content"])
+        if body["model"].startswith("small") and "trap" in self.text:
+            self.text += "?"
         self.has_tool = "tools" in body
         prompt = count(self.system) + count(messages[-1]["content"])
         self.cached = count(self.system) if self.system in SEEN else 0

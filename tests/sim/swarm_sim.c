@@ -21,6 +21,7 @@
  *   [g] the same seed gives the same history, byte for byte
  *   [h] without faults and caps, answers and bill do not depend on the order of reports, nor do
  *       the answers on crashes and on second calls for late tasks
+ *   [i] a certificate that goes on, told again what was recorded of it, decides the same
  */
 #include "base/check.h"
 #include "base/rng.h"
@@ -76,6 +77,7 @@ typedef struct story {
     bool            is_planned; /* by the caller */
     uint32_t        audit_labels_max;
     double          target_alpha;
+    bool            is_streamed;
     enx_budget_caps caps;
 } story;
 
@@ -85,6 +87,7 @@ typedef struct world {
     enx_rng          rng;
     story            told;
     enx_swarm       *swarm;
+    enx_stream      *stream;    /* of the swarm, if any */
     bool             is_dead;   /* the process died in this event */
     uint32_t         crash_at;  /* number of saves; 0: never */
     int              crash_how; /* before, after, or torn; -1: by chance */
@@ -350,6 +353,7 @@ static void tell_story(world *w, bool is_calm)
     t->is_planned = enx_rng_below(&rng, 3) == 0;
     if (enx_rng_below(&rng, 2)) t->audit_labels_max = 1 + (uint32_t)enx_rng_below(&rng, 40);
     if (enx_rng_below(&rng, 4) == 0) t->target_alpha = .05 + .3 * enx_rng_unit(&rng);
+    t->is_streamed = w->seed % 5 == 3;
     t->fault = enx_rng_below(&rng, 3) ? .15 * enx_rng_unit(&rng) : 0;
     t->tells_losses = w->seed % 4 == 1;
     t->hedge_share = w->seed % 3 == 2 ? .3 : 0;
@@ -416,7 +420,36 @@ static const enx_ports ports_of_world = {
     .random_u64 = port_random,
 };
 
-static bool open_swarm(world *w, enx_swarm **out)
+/* [i] */
+static bool open_stream(world *w, enx_stream **out)
+{
+    const enx_stream_options options = { .alpha = .6, .delta = .2, .seed = w->seed };
+    enx_report               report = { 0 };
+    enx_stream_close(out);
+    if (!w->told.is_streamed) return true;
+    if (enx_stream_open(out, &options, &report) != ENX_OK) return fail(w, report.text);
+    /* As if much had gone before: 60 tasks are too few to learn from. */
+    for (uint32_t i = 0; i < 160; i++) {
+        enx_stream_ticket ticket;
+        if (enx_stream_offer(*out, (i * 37 % 160) / 160., &ticket) != ENX_STREAM_DELIVER)
+            enx_stream_label(*out, &ticket, i * 37 % 160 < 40);
+    }
+    for (uint32_t i = 0; i < w->record_count; i++) {
+        const enx_record *r = &w->records[i];
+        enx_stream_ticket ticket = { .offer = r->offer.number,
+                                     .score = r->score,
+                                     .chance = r->offer.chance,
+                                     .verdict = (enx_stream_verdict)r->offer.verdict };
+        if (r->offer.stream == 0) continue;
+        if (r->kind == ENX_RECORD_LABEL) enx_stream_label(*out, &ticket, r->is_wrong);
+        else if (enx_stream_offer(*out, r->score, &ticket) != r->offer.verdict)
+            return fail(w, "[i] another verdict");
+        if (enx_stream_events(*out) != r->offer.place) return fail(w, "[i] another place");
+    }
+    return true;
+}
+
+static bool open_swarm(world *w, enx_swarm **out, enx_stream **stream)
 {
     static const enx_plan plan = {
         .kinds = ENX_KINDS_ALL, .escalate = true, .check_round_trip = true, .check_confidence = true
@@ -424,6 +457,7 @@ static bool open_swarm(world *w, enx_swarm **out)
     enx_ports  ports = ports_of_world;
     enx_report report = { 0 };
     ports.self = w;
+    if (!open_stream(w, stream)) return false;
     const enx_swarm_options options = {
         .job_id = JOB_ID,
         .mode = w->told.mode,
@@ -437,8 +471,10 @@ static bool open_swarm(world *w, enx_swarm **out)
         .call_timeout_us = 10000000,
         .hedge_share = w->told.hedge_share,
         .escalate_above = w->told.target_alpha > 0 ? 1 : .3,
-        .target_alpha = w->told.target_alpha,
-        .audit_labels_max = w->told.audit_labels_max,
+        .target_alpha = *stream ? 0 : w->told.target_alpha,
+        .audit_labels_max = *stream ? 0 : w->told.audit_labels_max,
+        .stream = *stream,
+        .stream_id = *stream != NULL,
         .delta = .1,
     };
     if (enx_swarm_open(out, &options, &report) != ENX_OK) return fail(w, report.text);
@@ -528,7 +564,7 @@ static bool restart(world *w)
     for (uint32_t i = 0; i < w->event_count;)
         if (enx_rng_below(&w->rng, 2)) w->events[i] = w->events[--w->event_count];
         else i++;
-    if (!open_swarm(w, &w->swarm)) return false;
+    if (!open_swarm(w, &w->swarm, &w->stream)) return false;
     enx_swarm_start(w->swarm);
     return true;
 }
@@ -546,6 +582,7 @@ static uint64_t hash_answers(const world *w, const enx_swarm *swarm)
     }
     const enx_swarm_summary summary = enx_swarm_summary_get(swarm);
     sum = hash(sum, &summary.certificate.alpha, sizeof summary.certificate.alpha);
+    sum = hash(sum, &summary.certificate.always, sizeof summary.certificate.always);
     return hash(sum, &summary.certificate.labels, sizeof summary.certificate.labels);
 }
 
@@ -570,8 +607,9 @@ static bool check_answers(world *w)
 /* [f]; a partial job would go on, so it is not started again. */
 static bool check_replay(world *w, uint64_t answers)
 {
-    enx_swarm *again = NULL;
-    bool       is_ok = open_swarm(w, &again);
+    enx_swarm  *again = NULL;
+    enx_stream *stream = NULL;
+    bool        is_ok = open_swarm(w, &again, &stream);
     if (is_ok && enx_swarm_is_done(again)) {
         const uint64_t calls = w->spent_calls, records = w->record_count;
         enx_swarm_start(again);
@@ -580,12 +618,13 @@ static bool check_replay(world *w, uint64_t answers)
         if (hash_answers(w, again) != answers) is_ok = fail(w, "[f] replayed answers differ");
     }
     enx_swarm_close(&again);
+    enx_stream_close(&stream);
     return is_ok;
 }
 
 static bool live(world *w)
 {
-    if (!open_swarm(w, &w->swarm)) return false;
+    if (!open_swarm(w, &w->swarm, &w->stream)) return false;
     enx_swarm_start(w->swarm);
     for (w->step = 0; w->step < STEPS_MAX; w->step++) {
         if (w->is_dead && !restart(w)) return false;
@@ -634,6 +673,7 @@ static outcome run(uint64_t seed, uint64_t salt, bool is_calm, uint32_t crashes,
         printf("not ok - seed %llu salt %llu step %llu: %s\n", (unsigned long long)seed,
                (unsigned long long)salt, (unsigned long long)w->step, w->failure);
     enx_swarm_close(&w->swarm);
+    enx_stream_close(&w->stream);
     return out;
 }
 

@@ -896,8 +896,53 @@ static void with_a_target_what_is_not_certified_goes_up(void **state)
         if (a.is_escalated) assert_int_equal(a.escalate_reason, ENX_REASON_UNCERTIFIED);
     }
     assert_true(wrong <= .05 * TASKS_MAX);
-    assert_true(summary.escalated > 0);
+    assert_true(summary.escalated + summary.certificate.labels > .7 * TASKS_MAX);
     enx_swarm_close(&b.swarm);
+}
+
+/* A stream that knows nothing sends everything up; each lead's answer is a label for nothing, in
+ * the order of the tasks, and a task whose right answer is known is not shown to it. */
+static void a_stream_is_shown_what_passed_and_told_what_the_lead_says(void **state)
+{
+    (void)state;
+    static const char *texts[TASKS_MAX];
+    static enx_span    truths[TASKS_MAX];
+    for (uint32_t i = 0; i < TASKS_MAX; i++) texts[i] = i % 4 ? "pt3oo" : "pt3os"; /* 3/4 wrong */
+    set_up(texts, TASKS_MAX);
+    enx_stream              *stream = NULL;
+    const enx_stream_options how = { .alpha = .1, .seed = 1 };
+    assert_int_equal(enx_stream_open(&stream, &how, NULL), ENX_OK);
+    truths[3] = (enx_span){ "PT3OS", 5 }; /* the lead is wrong about it */
+    b.options.stream = stream;
+    b.options.stream_id = 6;
+    b.options.truths = truths;
+    open_swarm();
+    enx_swarm_start(b.swarm);
+    run_to_end();
+    const enx_swarm_summary summary = enx_swarm_summary_get(b.swarm);
+    uint64_t                place = 0, told = 0, item = 0;
+    for (uint32_t i = 0; i < b.record_count; i++) {
+        const enx_record *r = &b.records[i];
+        if (r->offer.stream == 0) continue;
+        assert_int_equal(r->offer.stream, 6);
+        assert_int_equal(r->offer.place, ++place);
+        if (r->kind == ENX_RECORD_LABEL) {
+            assert_int_equal(r->offer.number, ++told);
+            assert_int_equal(r->is_wrong, r->item % 4 != 0);
+        } else {
+            assert_true(r->item + 1 > item && r->item != 3);
+            item = r->item + 1;
+        }
+    }
+    assert_int_equal(told, TASKS_MAX - 1);
+    assert_int_equal(enx_stream_answers(stream), TASKS_MAX - 1);
+    assert_int_equal(summary.certificate.form, ENX_CERTIFICATE_STREAM);
+    assert_int_equal(summary.certificate.escalated, TASKS_MAX - 1);
+    assert_int_equal(summary.escalated, TASKS_MAX);
+    assert_true(summary.known_lead.count == 1 && summary.known_lead.wrong == 1);
+    assert_true(summary.known_worker.count == 1);
+    enx_swarm_close(&b.swarm);
+    enx_stream_close(&stream);
 }
 
 static void progress_counts_models_and_slots(void **state)
@@ -1061,6 +1106,7 @@ int main(void)
         cmocka_unit_test(records_that_cannot_follow_are_refused),
         cmocka_unit_test(audits_give_a_certificate_and_correct_what_they_find),
         cmocka_unit_test(with_a_target_what_is_not_certified_goes_up),
+        cmocka_unit_test(a_stream_is_shown_what_passed_and_told_what_the_lead_says),
         cmocka_unit_test(progress_counts_models_and_slots),
         cmocka_unit_test(bad_options_are_refused),
         cmocka_unit_test(a_task_whose_needs_have_no_answer_ends_and_the_job_goes_on),
