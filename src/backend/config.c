@@ -37,6 +37,17 @@ typedef struct yaml_amortize {
     uint32_t jobs;
 } yaml_amortize;
 
+typedef struct yaml_cap {
+    char    *class_name; /* of `day`: NULL */
+    double   usd, seconds;
+    uint64_t tokens, calls;
+} yaml_cap;
+
+typedef struct yaml_caps {
+    yaml_cap *day, *classes;
+    unsigned  classes_count;
+} yaml_caps;
+
 typedef struct yaml_config {
     char              *name;
     enx_config_machine machine;
@@ -47,6 +58,7 @@ typedef struct yaml_config {
     yaml_amortize      amortize;
     uint32_t           threads;
     enx_config_queue  *queue;
+    yaml_caps          caps;
 } yaml_config;
 
 /* clang-format off */
@@ -131,6 +143,26 @@ static const cyaml_schema_field_t queue_fields[] = {
     CYAML_FIELD_BOOL("hedge", MAYBE, enx_config_queue, hedge),
     CYAML_FIELD_END
 };
+#define CAP_FIELDS \
+    CYAML_FIELD_FLOAT("usd", MAYBE, yaml_cap, usd), \
+    CYAML_FIELD_FLOAT("seconds", MAYBE, yaml_cap, seconds), \
+    CYAML_FIELD_UINT("tokens", MAYBE, yaml_cap, tokens), \
+    CYAML_FIELD_UINT("calls", MAYBE, yaml_cap, calls), \
+    CYAML_FIELD_END
+static const cyaml_schema_field_t day_fields[] = { CAP_FIELDS };
+static const cyaml_schema_field_t class_fields[] = {
+    CYAML_FIELD_STRING_PTR("class", TEXT, yaml_cap, class_name, 1, ENX_CLASS_NAME_BYTES_MAX - 1),
+    CAP_FIELDS
+};
+static const cyaml_schema_value_t class_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, yaml_cap, class_fields),
+};
+static const cyaml_schema_field_t caps_fields[] = {
+    CYAML_FIELD_MAPPING_PTR("day", TEXT | MAYBE, yaml_caps, day, day_fields),
+    CYAML_FIELD_SEQUENCE("classes", TEXT | MAYBE, yaml_caps, classes, &class_schema, 0,
+                         ENX_ALLOWANCES_MAX - 1),
+    CYAML_FIELD_END
+};
 #define CONFIG_FIELDS(escalate_fields) { \
     CYAML_FIELD_STRING_PTR("name", TEXT | MAYBE, yaml_config, name, 1, 255), \
     CYAML_FIELD_MAPPING("machine", MAYBE, yaml_config, machine, machine_fields), \
@@ -143,6 +175,7 @@ static const cyaml_schema_field_t queue_fields[] = {
     CYAML_FIELD_MAPPING("gate", MAYBE, yaml_config, gate, gate_fields), \
     CYAML_FIELD_MAPPING("amortize", MAYBE, yaml_config, amortize, amortize_fields), \
     CYAML_FIELD_UINT("threads", MAYBE, yaml_config, threads), \
+    CYAML_FIELD_MAPPING("caps", MAYBE, yaml_config, caps, caps_fields), \
     CYAML_FIELD_MAPPING_PTR("queue", TEXT | MAYBE, yaml_config, queue, queue_fields), \
     CYAML_FIELD_END \
 }
@@ -163,6 +196,7 @@ static const char *const known_keys[] = {
     "queue", "swarm", "user", "password", "nkey", "credentials", "tls_ca", "tls_cert", "tls_key",
     "lease_s",
     "hedge",
+    "caps", "day", "classes", "class", "usd", "seconds", "tokens", "calls",
 };
 /* clang-format on */
 
@@ -182,6 +216,8 @@ static enx_status load(yaml_config **out, bool *is_single, const enx_buf *text, 
     *out = data;
     return ENX_OK;
 }
+
+static uint64_t nano_of(double usd) { return (uint64_t)llround(usd * nano_per_usd); }
 
 /* ---- Bounds --------------------------------------------------------------------------------- */
 
@@ -266,6 +302,32 @@ static enx_status check_queue(const enx_config_queue *q, enx_report *report)
     return ENX_OK;
 }
 
+static enx_status take_cap(enx_config *c, const yaml_cap *cap, enx_report *report)
+{
+    const char *who = cap->class_name ? cap->class_name : "day";
+    if (!(cap->usd >= 0 && cap->usd <= 1e9) || !(cap->seconds >= 0 && cap->seconds <= 1e9))
+        return ENX_FAIL(report, INVALID, "caps: %s: usd and seconds are from 0 to 1000000000", who);
+    for (uint32_t i = 0; cap->class_name && i < c->allowance_count; i++)
+        if (c->allowances[i].class_name &&
+            strcmp(c->allowances[i].class_name, cap->class_name) == 0)
+            return ENX_FAIL(report, INVALID, "caps: the class %s stands there twice", who);
+    c->allowances[c->allowance_count++] =
+        (enx_allowance){ .class_name = cap->class_name,
+                         .caps = { .usd_nano = nano_of(cap->usd),
+                                   .tokens = cap->tokens,
+                                   .calls = cap->calls,
+                                   .time_us = (uint64_t)llround(cap->seconds * 1e6) } };
+    return ENX_OK;
+}
+
+static enx_status take_caps(enx_config *c, const yaml_caps *caps, enx_report *report)
+{
+    if (caps->day) ENX_TRY(take_cap(c, caps->day, report));
+    for (unsigned i = 0; i < caps->classes_count; i++)
+        ENX_TRY(take_cap(c, &caps->classes[i], report));
+    return ENX_OK;
+}
+
 static enx_status check_config(const enx_config *c, enx_report *report)
 {
     ENX_TRY(check_queue(c->queue, report));
@@ -338,6 +400,7 @@ enx_status enx_config_open(enx_config **out, const char *path, enx_report *repor
     if (status != ENX_OK) goto done;
     take_values(config, loaded, is_single);
     status = check_config(config, report);
+    if (status == ENX_OK) status = take_caps(config, &loaded->caps, report);
     if (status != ENX_OK) {
         enx_report_wrap(report, "%s", path);
         goto done;
@@ -373,8 +436,6 @@ enx_status enx_config_model_path(const enx_config *config, const enx_config_mode
 }
 
 /* ---- Prices --------------------------------------------------------------------------------- */
-
-static uint64_t nano_of(double usd) { return (uint64_t)llround(usd * nano_per_usd); }
 
 enx_price enx_config_price(const enx_config *config, const enx_config_model *model, uint64_t params)
 {

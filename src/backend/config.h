@@ -16,6 +16,9 @@
  *     gate: {min_paragraphs: 4}
  *     amortize: {jobs: 10000}
  *     threads: 0
+ *     caps:                           # of all jobs of a day, and of their tasks of one class
+ *       day: {usd: 5, tokens: 50000000, calls: 100000, seconds: 7200}
+ *       classes: [{class: packages, usd: 0.5}]
  *     queue: {url: nats://host:4222}  # scout and workers run on machines that joined there
  *
  * Everything but the models has a default.  Paths are relative to the folder of the file.
@@ -27,7 +30,7 @@
 
 #include "base/buf.h"
 #include "base/status.h"
-#include "swarm/ports.h"
+#include "swarm/allowance.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -102,9 +105,11 @@ typedef struct enx_config {
     double             escalate_above[ENX_CONFIG_LEVELS]; /* error chance, by level; 0: default */
     uint32_t           gate_min_paragraphs;               /* 0: default */
     uint32_t           amortize_jobs;
-    uint32_t           threads; /* 0: one per core */
-    enx_config_queue  *queue;   /* NULL: models that are files run here */
-    void              *loaded;  /* private */
+    uint32_t           threads;                        /* 0: one per core */
+    enx_config_queue  *queue;                          /* NULL: models that are files run here */
+    enx_allowance      allowances[ENX_ALLOWANCES_MAX]; /* what all jobs may use in a day */
+    uint32_t           allowance_count;
+    void              *loaded; /* private */
 } enx_config;
 
 /* ENX_NOTFOUND, ENX_FORMAT (file, line, what; an unknown key comes with the nearest known one),

@@ -56,12 +56,13 @@ typedef struct enx_lend_options {
 } enx_lend_options;
 
 /* `broker` and strings are borrowed until close.  The failures of enx_local_open, of the broker;
- * ENX_NOTFOUND: no model is given, and the swarm wants none yet that the broker has. */
+ * ENX_AGAIN: no model is given, and the swarm wants none yet. */
 ENX_MUST_USE enx_status enx_lend_open(enx_lend **out, enx_broker *broker,
                                       const enx_lend_options *options, enx_report *report);
 void                    enx_lend_close(enx_lend **lend);
 
-/* Wait for something to do for at most `timeout_us`, and do it.  ENX_CANCELED: barred. */
+/* Wait for something to do for at most `timeout_us`, and do it.  ENX_CANCELED: barred; ENX_AGAIN:
+ * no model was given, and the swarm wants more than there were at open: drain, close, and open. */
 ENX_MUST_USE enx_status enx_lend_turn(enx_lend *lend, uint64_t timeout_us, enx_report *report);
 
 /* Take nothing new, finish what is here; after `timeout_us` the rest goes back to the queue. */

@@ -14,7 +14,7 @@ const char *cli_money(char out[CLI_MONEY_BYTES], uint64_t usd_nano)
 
 typedef struct bill_sums {
     json_t  *models;
-    uint64_t calls, in, cached, out, reasoning, cost, fixed;
+    uint64_t calls, in, cached, out, reasoning, cost, fixed, reused;
 } bill_sums;
 
 static enx_status add_line(void *user, const enx_store_model *line, enx_report *report)
@@ -22,6 +22,7 @@ static enx_status add_line(void *user, const enx_store_model *line, enx_report *
     (void)report;
     bill_sums *sums = user;
     sums->calls += line->calls;
+    sums->reused += line->reused;
     sums->in += line->usage.tokens_in;
     sums->cached += line->usage.tokens_cached;
     sums->out += line->usage.tokens_out;
@@ -30,10 +31,11 @@ static enx_status add_line(void *user, const enx_store_model *line, enx_report *
     sums->fixed += line->fixed_usd_nano;
     json_array_append_new(
         sums->models,
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "name",
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "name",
                   line->name, "duty", line->duty, "parameters", (json_int_t)line->params, "calls",
-                  (json_int_t)line->calls, "tokens_in", (json_int_t)line->usage.tokens_in,
-                  "tokens_cached", (json_int_t)line->usage.tokens_cached, "tokens_out",
+                  (json_int_t)line->calls, "reused", (json_int_t)line->reused, "tokens_in",
+                  (json_int_t)line->usage.tokens_in, "tokens_cached",
+                  (json_int_t)line->usage.tokens_cached, "tokens_out",
                   (json_int_t)line->usage.tokens_out, "tokens_reasoning",
                   (json_int_t)line->tokens_reasoning, "usd_per_mtok_in",
                   cli_json_usd(line->price.in), "usd_per_mtok_out", cli_json_usd(line->price.out),
@@ -52,15 +54,15 @@ enx_status cli_bill_json(enx_store *store, uint64_t job_id, json_t **out, enx_re
         json_decref(sums.models);
         return status;
     }
-    *out = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:{s:I, s:I, s:o}}",
-                     "models", sums.models, "calls", (json_int_t)sums.calls, "tokens_in",
-                     (json_int_t)sums.in, "tokens_cached", (json_int_t)sums.cached, "tokens_out",
-                     (json_int_t)sums.out, "tokens_reasoning", (json_int_t)sums.reasoning,
-                     "cost_usd", cli_json_usd(sums.cost), "fixed_usd", cli_json_usd(sums.fixed),
-                     "total_usd", cli_json_usd(sums.cost + sums.fixed), "assumed_calls",
-                     (json_int_t)doubts.assumed_calls, "unknown", "calls",
-                     (json_int_t)doubts.open_calls, "tokens", (json_int_t)doubts.open_tokens, "usd",
-                     cli_json_usd(doubts.open_usd_nano));
+    *out = json_pack(
+        "{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:{s:I, s:I, s:o}}", "models",
+        sums.models, "calls", (json_int_t)sums.calls, "reused", (json_int_t)sums.reused,
+        "tokens_in", (json_int_t)sums.in, "tokens_cached", (json_int_t)sums.cached, "tokens_out",
+        (json_int_t)sums.out, "tokens_reasoning", (json_int_t)sums.reasoning, "cost_usd",
+        cli_json_usd(sums.cost), "fixed_usd", cli_json_usd(sums.fixed), "total_usd",
+        cli_json_usd(sums.cost + sums.fixed), "assumed_calls", (json_int_t)doubts.assumed_calls,
+        "unknown", "calls", (json_int_t)doubts.open_calls, "tokens", (json_int_t)doubts.open_tokens,
+        "usd", cli_json_usd(doubts.open_usd_nano));
     return ENX_OK;
 }
 
@@ -114,6 +116,9 @@ void cli_bill_print(FILE *out, const json_t *bill)
     fprintf(out, "            %-64s %14s\n", "training, this job's share (fixed)",
             money(text, bill, "fixed_usd"));
     fprintf(out, "            %-64s %14s\n", "total", money(text, bill, "total_usd"));
+    if (whole(bill, "reused") > 0)
+        fprintf(out, "            %lld answers were known, and cost nothing (--fresh asks again)\n",
+                whole(bill, "reused"));
     print_doubts(out, bill);
 }
 

@@ -18,8 +18,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-static const double      hedge_share = .06; /* of all calls */
-static const uint64_t    turn_us = 50000, drain_us = 3000000, call_timeout_us = 900000000;
+static const double   hedge_share = .06; /* of all calls */
+static const uint64_t day_us = UINT64_C(86400000000);
+static const uint64_t turn_us = 50000, drain_us = 3000000, call_timeout_us = 900000000;
+enum { KNOWN_ROUNDS = 64, NAMED_MAX = 10 /* tasks that are named on a terminal */ };
 static const char *const modes[] = { "swarm", "workers", "lead" };
 
 /* ---- Settings ------------------------------------------------------------------------------- */
@@ -50,6 +52,8 @@ void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *s,
         { "approve", '\0', CLI_FLAG, &s->asks, NULL,
           "show the plan and its worst case, and go on after a yes" },
         { "yes", '\0', CLI_FLAG, &s->says_yes, NULL, "say yes to that" },
+        { "fresh", '\0', CLI_FLAG, &s->is_fresh, NULL,
+          "make every call, also where an earlier one has the answer" },
     };
     memcpy(out, options, sizeof options);
 }
@@ -87,6 +91,22 @@ enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report
     return cli_swarm_path(s->swarm, swarm_path, report);
 }
 
+void cli_job_take_recipe(cli_job_settings *s, const cli_recipe *r)
+{
+    const bool is_class = r->goal == NULL;
+    s->goal = is_class ? r->task_class.name : r->goal;
+    s->input_field = r->input ? r->input : is_class ? "" : "text";
+    s->output_field = r->output ? r->output : is_class ? "answer" : "restored";
+    s->report_field = r->report;
+    if (s->accuracy == 0) s->accuracy = r->accuracy;
+    if (s->confidence == 0) s->confidence = r->confidence;
+    if (s->labels == 0) s->labels = r->labels;
+    if (s->budget_usd == 0) s->budget_usd = (double)r->caps.usd_nano * 1e-9;
+    if (s->caps.tokens == 0) s->caps.tokens = r->caps.tokens;
+    if (s->caps.calls == 0) s->caps.calls = r->caps.calls;
+    if (s->caps.time_us == 0) s->caps.time_us = r->caps.time_us;
+}
+
 static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
 {
     json_t *json = json_pack(
@@ -97,6 +117,7 @@ static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
         s->input_field ? s->input_field : "", "output", s->output_field ? s->output_field : "",
         "report", s->report_field ? s->report_field : "", "plan", s->plan ? s->plan : "", "queue",
         s->queue ? s->queue : "");
+    json_object_set_new(json, "fresh", json_boolean(s->is_fresh));
     json_object_set_new(json, "caps",
                         json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)s->caps.tokens, "calls",
                                   (json_int_t)s->caps.calls, "time_us",
@@ -141,6 +162,7 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
     s->labels = (uint64_t)json_integer_value(json_object_get(json, "labels"));
     s->threads = (uint64_t)json_integer_value(json_object_get(json, "threads"));
     s->seed = (uint64_t)json_integer_value(json_object_get(json, "seed"));
+    s->is_fresh = json_is_true(json_object_get(json, "fresh"));
     const json_t *caps = json_object_get(json, "caps");
     s->caps.tokens = (uint64_t)json_integer_value(json_object_get(caps, "tokens"));
     s->caps.calls = (uint64_t)json_integer_value(json_object_get(caps, "calls"));
@@ -350,6 +372,8 @@ static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                             .hedge_share = hedge_share,
                             .seed = s->seed };
     o.caps.usd_nano = (uint64_t)llround(s->budget_usd * 1e9);
+    o.allowances = job->config->allowances;
+    o.allowance_count = job->config->allowance_count;
     for (int i = 0; i < 3; i++)
         if (strcmp(s->mode, modes[i]) == 0) o.mode = (enx_swarm_mode)i;
     for (int i = 1; i < ENX_CONFIG_LEVELS; i++)
@@ -397,6 +421,9 @@ static enx_status open_models(cli_job **out, const cli_job_settings *settings, u
     enx_status status = cli_store_open(&job->store, report); /* first: it is quick to fail */
     if (status == ENX_OK) status = enx_config_open(&job->config, settings->swarm, report);
     if (status == ENX_OK) status = enx_backend_open(&job->backend, job->config, &options, report);
+    if (status == ENX_OK)
+        status = cli_reuse_open(&job->reuse, job->store, job->config,
+                                enx_backend_roster(job->backend), settings->is_fresh, report);
     if (status == ENX_OK && settings->recipe) status = open_class(job, settings, report);
     if (status == ENX_OK) *out = job;
     else cli_job_close(&job);
@@ -436,6 +463,7 @@ void cli_job_close(cli_job **out)
     for (uint32_t i = 0; i < job->judge_count; i++) enx_judge_close(&job->judges[i]);
     cli_recipe_close(&job->recipe);
     enx_sandbox_close(&job->sandbox);
+    cli_reuse_close(&job->reuse);
     enx_config_close(&job->config);
     enx_store_close(&job->store);
     if (job->lock_fd >= 0) close(job->lock_fd);
@@ -445,28 +473,65 @@ void cli_job_close(cli_job **out)
 
 /* ---- Ports ---------------------------------------------------------------------------------- */
 
+/* From here to the end of the turn nobody else writes to the store. */
+static enx_status begin_group(cli_job *job, enx_report *report)
+{
+    if (job->is_grouped) return ENX_OK;
+    ENX_TRY(enx_store_begin(job->store, report));
+    job->is_grouped = true;
+    return ENX_OK;
+}
+
+static bool is_same_class(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
 static void port_generate(void *self, const enx_call *call)
 {
-    enx_backend_generate(((cli_job *)self)->backend, call);
+    cli_job *job = self;
+    if (begin_group(job, NULL) != ENX_OK || !cli_reuse_take(job->reuse, call))
+        enx_backend_generate(job->backend, call);
 }
 
 static void port_cancel(void *self, uint64_t call_id)
 {
-    enx_backend_cancel(((cli_job *)self)->backend, call_id);
+    cli_job *job = self;
+    if (!cli_reuse_cancel(job->reuse, call_id)) enx_backend_cancel(job->backend, call_id);
+}
+
+/* Days are those of UTC. */
+static enx_status port_use_elsewhere(void *self, const char *class_name, uint32_t *day,
+                                     enx_use *out, enx_report *report)
+{
+    cli_job *job = self;
+    uint64_t changes;
+    uint32_t i = 0;
+    while (!is_same_class(job->config->allowances[i].class_name, class_name)) i++;
+    cli_job_use *known = &job->uses[i];
+    ENX_TRY(begin_group(job, report));
+    ENX_TRY(enx_store_changes(job->store, &changes, report));
+    *day = (uint32_t)(enx_clock_wall_us() / day_us);
+    if (known->day != *day || known->changes != changes) {
+        const enx_store_use which = { *day * day_us, class_name, job->id, job->replayed_seq };
+        ENX_TRY(enx_store_use_get(job->store, &which, &known->use, report));
+        known->day = *day;
+        known->changes = changes;
+    }
+    *out = known->use;
+    return ENX_OK;
 }
 
 static enx_status port_save(void *self, const enx_record *records, size_t record_count,
                             enx_report *report)
 {
     cli_job *job = self;
-    if (!job->is_grouped) {
-        ENX_TRY(enx_store_begin(job->store, report));
-        job->is_grouped = true;
-    }
+    ENX_TRY(begin_group(job, report));
     for (size_t i = 0; i < record_count; i++)
         if (records[i].kind == ENX_RECORD_LABEL)
             enx_backend_judge(job->backend, records[i].item, records[i].is_wrong);
-    return enx_store_save(job->store, records, record_count, report);
+    ENX_TRY(enx_store_save(job->store, records, record_count, report));
+    return cli_reuse_saved(job->reuse, records, record_count, report);
 }
 
 /* The checks of a class, made ready when they are first needed. */
@@ -519,14 +584,14 @@ static void port_relate(void *self, const enx_check *check, const enx_span *answ
 }
 
 /* The plan and its price on stderr; the answer from the terminal, or known before. */
-static bool port_approve(void *self, const char *plan, uint32_t task_count, uint64_t usd_nano)
+static bool port_approve(void *self, const char *plan, const enx_swarm_outlay *sum)
 {
-    char           money[CLI_MONEY_BYTES], answer[16] = "";
+    char           money[CLI_MONEY_BYTES], all[CLI_MONEY_BYTES], answer[16] = "";
     const cli_job *job = self;
     if (!job->asks) return true;
     if (*plan) fprintf(stderr, "plan        %s\n", plan);
-    fprintf(stderr, "worst case  %u tasks, %s, each call made once\n", task_count,
-            cli_money(money, usd_nano));
+    fprintf(stderr, "worst case  %u tasks, each done once: %s; if all go up: %s\n", sum->tasks,
+            cli_money(money, sum->usd_nano), cli_money(all, sum->usd_nano + sum->up_usd_nano));
     if (job->says_yes) return true;
     FILE *terminal = fopen("/dev/tty", "re");
     fprintf(stderr,
@@ -546,6 +611,7 @@ static void port_measure(void *self, enx_call *call)
 
 static enx_status replay_record(void *user, const enx_record *record, enx_report *report)
 {
+    ((cli_job *)user)->replayed_seq = record->seq;
     return enx_swarm_replay(((cli_job *)user)->swarm, record, report);
 }
 
@@ -583,6 +649,13 @@ static enx_status drain(cli_job *job, enx_report *report)
     return ENX_OK;
 }
 
+/* What needs no call brings forth more of its kind: so many rounds of it are one turn. */
+static void take_known(cli_job *job)
+{
+    for (int round = 0; round < KNOWN_ROUNDS && cli_reuse_is_ready(job->reuse); round++)
+        cli_reuse_poll(job->reuse, hand_over, job);
+}
+
 static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *report)
 {
     cli_display display;
@@ -594,11 +667,13 @@ static enx_status run_turns(cli_job *job, uint32_t item_count, enx_report *repor
     enx_status status = end_turn(job, report);
     while (status == ENX_OK && !enx_swarm_is_done(job->swarm)) {
         const uint64_t wake_us = enx_swarm_wake_us(job->swarm), now_us = port_now_us(job);
-        const uint64_t wait_us = wake_us <= now_us            ? 0
-                                 : wake_us - now_us < turn_us ? wake_us - now_us
-                                                              : turn_us;
+        const bool     is_ready = cli_reuse_is_ready(job->reuse);
+        const uint64_t wait_us = wake_us <= now_us || is_ready ? 0
+                                 : wake_us - now_us < turn_us  ? wake_us - now_us
+                                                               : turn_us;
         enx_backend_hold(job->backend);
         enx_backend_poll(job->backend, wait_us, hand_over, job);
+        if (!job->plans_only) take_known(job);
         const bool is_planned = job->plans_only && enx_swarm_summary_get(job->swarm).has_plan;
         if ((cli_is_interrupted() || is_planned) && !is_canceled) {
             is_canceled = true;
@@ -644,6 +719,7 @@ enx_status cli_job_run(cli_job *job, const cli_job_settings *settings, const enx
                               .generate = port_generate,
                               .cancel = port_cancel,
                               .save = port_save,
+                              .use_elsewhere = port_use_elsewhere,
                               .check = port_check,
                               .relate = port_relate,
                               .admit = port_admit,
@@ -744,6 +820,11 @@ enx_status cli_job_forecast(const cli_job_settings *settings, const enx_span *it
 
 enx_status cli_job_end(const cli_job *job, enx_report *report)
 {
+    static const char *const remedies[] = { [ENX_CAP_NONE] = "",
+                                            [ENX_CAP_USD] = " --budget USD",
+                                            [ENX_CAP_TOKENS] = " --max-tokens N",
+                                            [ENX_CAP_CALLS] = " --max-calls N",
+                                            [ENX_CAP_SHARED] = "" };
     const enx_swarm_summary  s = enx_swarm_summary_get(job->swarm);
     const unsigned long long id = job->id;
     const char              *note = s.end_note[0] ? s.end_note : enx_reason_text(s.end_reason);
@@ -752,10 +833,11 @@ enx_status cli_job_end(const cli_job *job, enx_report *report)
         return ENX_FAIL(report, CANCELED, "interrupted; %u tasks are left: `enxame resume %llu`",
                         s.tasks[ENX_TASK_RETURNED] + s.tasks[ENX_TASK_OPEN], id);
     if (s.end_reason == ENX_REASON_BUDGET)
-        return ENX_FAIL(report, BUDGET,
-                        "%s; %u tasks are left as they came: `enxame resume %llu "
-                        "--budget USD` goes on",
-                        note, s.tasks[ENX_TASK_RETURNED], id);
+        return ENX_FAIL(report, BUDGET, "%s; `enxame resume %llu%s` goes on%s", note, id,
+                        remedies[s.end_cap],
+                        s.end_cap == ENX_CAP_SHARED
+                            ? " when it is another day, or the swarm's `caps` are higher"
+                            : "");
     if (s.end == ENX_SWARM_PARTIAL)
         return ENX_FAIL(report, LIMIT, "%s; `enxame resume %llu` goes on", note, id);
     return ENX_FAIL(report, UNSUPPORTED, "job %llu failed: %s", id, note);
@@ -788,6 +870,24 @@ static json_t *plan_json(const enx_swarm_summary *s)
     return out ? out : json_null();
 }
 
+static bool is_set_aside(const enx_swarm_answer *a)
+{
+    return a->state == ENX_TASK_FAILED && a->reason == ENX_REASON_QUARANTINED;
+}
+
+/* Tasks whose calls failed while others were answered, by number. */
+static json_t *set_aside_json(const cli_job *job, uint32_t items)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < items; i++) {
+        const enx_swarm_answer a = enx_swarm_result(job->swarm, i);
+        if (is_set_aside(&a))
+            json_array_append_new(list, json_pack("{s:i, s:o}", "task", (int)(i + 1), "note",
+                                                  cli_json_text(a.note, strlen(a.note))));
+    }
+    return list;
+}
+
 enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
 {
     static const char *const ends[] = { "running", "done", "partial", "failed" };
@@ -805,7 +905,22 @@ enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
                      plan_json(&s), "certificate",
                      cli_certificate_json(s.has_certificate, &s.certificate), "bill", bill,
                      "seconds", job->seconds);
-    return *out ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for the summary");
+    if (!*out) return ENX_FAIL(report, NOMEM, "no memory for the summary");
+    json_object_set_new(*out, "set_aside", set_aside_json(job, s.task_count));
+    return ENX_OK;
+}
+
+/* "task 17: 3 calls failed, the last one: ..." */
+static void print_set_aside(const cli_job *job, uint32_t items)
+{
+    for (uint32_t i = 0, named = 0; i < items && named < NAMED_MAX; i++) {
+        const enx_swarm_answer a = enx_swarm_result(job->swarm, i);
+        if (!is_set_aside(&a)) continue;
+        fprintf(stderr, "            task %u: ", i + 1);
+        cli_write_text(stderr, a.note, strlen(a.note));
+        fputc('\n', stderr);
+        named++;
+    }
 }
 
 /* "left alone  3: no worker knows the language" */
@@ -821,6 +936,7 @@ static void print_left_alone(const cli_job *job, const enx_swarm_summary *s)
         if (counts[reason] > 0)
             fprintf(stderr, "left alone  %u: %s\n", counts[reason],
                     enx_reason_text((enx_reason)reason));
+    print_set_aside(job, items);
 }
 
 enx_status cli_job_print(cli_job *job, enx_report *report)

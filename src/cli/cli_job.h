@@ -18,6 +18,7 @@
 #include "check/judging.h"
 #include "cli/cli.h"
 #include "cli/cli_recipe.h"
+#include "cli/cli_reuse.h"
 #include "sandbox/sandbox.h"
 #include "store/store.h"
 #include "swarm/swarm.h"
@@ -45,11 +46,19 @@ typedef struct cli_job_settings {
     enx_budget_caps caps;     /* beside budget_usd; 0: none */
     json_t         *recipe;   /* what JOB.yaml says (cli_recipe.h); NULL: no such file */
     const char     *queue;    /* URL of a broker, instead of the swarm file's; NULL: that, if any */
+    bool            is_fresh; /* answers of earlier jobs are not used */
     bool            plans_only; /* stop, as by Ctrl-C, when there is a plan; not kept */
     json_t         *json;       /* owns the texts of a job that was read back; may be NULL */
 } cli_job_settings;
 
 enum { CLI_JOB_JUDGES_MAX = 64 };
+
+/* Of one allowance: valid on that day, until another process writes to the store. */
+typedef struct cli_job_use {
+    uint32_t day;
+    uint64_t changes;
+    enx_use  use;
+} cli_job_use;
 
 typedef struct cli_job {
     uint64_t     id;
@@ -62,23 +71,29 @@ typedef struct cli_job {
     cli_recipe  *recipe;                     /* of a class; NULL: text is restored */
     enx_judge   *judges[CLI_JOB_JUDGES_MAX]; /* [judge_count], a class each */
     uint32_t     judge_count;
-    enx_buf      graph;   /* the plan for a goal that was given */
+    enx_buf      graph; /* the plan for a goal that was given */
+    cli_reuse   *reuse;
     enx_sandbox *sandbox; /* opened by the first check that runs a command */
     int          lock_fd; /* -1: none */
     bool         is_grouped;
-    bool         asks, says_yes;  /* of the settings */
-    uint64_t     clock_offset_us; /* wall less monotonic */
+    bool         asks, says_yes;           /* of the settings */
+    uint64_t     clock_offset_us;          /* wall less monotonic */
+    uint64_t     replayed_seq;             /* the last record of earlier runs */
+    cli_job_use  uses[ENX_ALLOWANCES_MAX]; /* what others use, as it was last read */
     bool         is_quiet, plans_only;
     double       seconds;
 } cli_job;
 
 /* Options that `run` and `map` share. */
-enum { CLI_JOB_OPTION_COUNT = 16 };
+enum { CLI_JOB_OPTION_COUNT = 17 };
 void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *settings,
                      const char **swarm_path);
 /* Judge what the user gave and find the swarm. */
 ENX_MUST_USE enx_status cli_job_check(cli_job_settings *settings, const char *swarm_path,
                                       enx_report *report);
+
+/* What a job's file says holds where the settings say nothing; texts are borrowed from it. */
+void cli_job_take_recipe(cli_job_settings *settings, const cli_recipe *recipe);
 
 /* The default store, and no more. */
 ENX_MUST_USE enx_status cli_store_open(enx_store **out, enx_report *report);

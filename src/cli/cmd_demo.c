@@ -214,6 +214,7 @@ static enx_status run_mode(demo *d, uint32_t mode, const char *swarm, uint64_t t
                            enx_report *report)
 {
     cli_job_settings settings = { .command = "demo",
+                                  .is_fresh = true, /* each mode pays for itself */
                                   .goal = demo_goal,
                                   .mode = mode_names[mode],
                                   .confidence = 0.95,

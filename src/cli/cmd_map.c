@@ -187,7 +187,8 @@ static enx_status write_records(const map_state *s, const cli_job *job,
 static enx_status deliver(const map_state *s, cli_job *job, const cli_job_settings *settings,
                           const cli_args *args, enx_report *report)
 {
-    json_t *json = NULL;
+    json_t    *json = NULL;
+    const bool is_done = enx_swarm_summary_get(job->swarm).end == ENX_SWARM_DONE;
     ENX_TRY(write_records(s, job, settings, report));
     if (args->is_json) {
         ENX_TRY(cli_job_json(job, &json, report));
@@ -197,9 +198,10 @@ static enx_status deliver(const map_state *s, cli_job *job, const cli_job_settin
         cli_print_json(json);
     } else {
         ENX_TRY(cli_job_print(job, report));
-        fprintf(stderr, "output      %s, %zu records\n", settings->out, s->count);
+        fprintf(stderr, "output      %s, %zu records%s\n", settings->out, s->count,
+                is_done ? "" : ", in part: what is not done is as it came");
     }
-    return enx_store_job_set_delivered(job->store, job->id, report);
+    return is_done ? enx_store_job_set_delivered(job->store, job->id, report) : ENX_OK;
 }
 
 static uint64_t hash_more(uint64_t hash, const char *text)
@@ -312,7 +314,8 @@ enx_status cli_map_job(const cli_job_settings *settings, uint64_t id, const cli_
     if (status == ENX_OK) status = cli_job_run(job, settings, s.items.spans, s.items.count, report);
     if (status != ENX_OK) goto done;
     end = cli_job_end(job, &end_report);
-    if (end == ENX_OK) status = deliver(&s, job, settings, args, report);
+    if (end != ENX_CANCELED && enx_swarm_summary_get(job->swarm).end != ENX_SWARM_FAILED)
+        status = deliver(&s, job, settings, args, report);
     if (status == ENX_OK && end != ENX_OK) {
         status = end;
         if (report) *report = end_report;
@@ -326,23 +329,6 @@ done:
 
 /* ---- The command ---------------------------------------------------------------------------- */
 
-/* What the file says holds where the command line says nothing. */
-static void take_recipe(cli_job_settings *s, const cli_recipe *r)
-{
-    const bool is_class = r->goal == NULL;
-    s->goal = is_class ? r->task_class.name : r->goal;
-    s->input_field = r->input ? r->input : is_class ? "" : "text";
-    s->output_field = r->output ? r->output : is_class ? "answer" : "restored";
-    s->report_field = r->report;
-    if (s->accuracy == 0) s->accuracy = r->accuracy;
-    if (s->confidence == 0) s->confidence = r->confidence;
-    if (s->labels == 0) s->labels = r->labels;
-    if (s->budget_usd == 0) s->budget_usd = (double)r->caps.usd_nano * 1e-9;
-    if (s->caps.tokens == 0) s->caps.tokens = r->caps.tokens;
-    if (s->caps.calls == 0) s->caps.calls = r->caps.calls;
-    if (s->caps.time_us == 0) s->caps.time_us = r->caps.time_us;
-}
-
 static enx_status map(cli_job_settings *settings, const char *swarm, const char *out,
                       const cli_args *args, enx_report *report)
 {
@@ -355,7 +341,7 @@ static enx_status map(cli_job_settings *settings, const char *swarm, const char 
     status = cli_recipe_open(&recipe, settings->recipe, report);
     if (status != ENX_OK) enx_report_wrap(report, "%s", path);
     if (status == ENX_OK) {
-        take_recipe(settings, recipe);
+        cli_job_take_recipe(settings, recipe);
         cli_absolute_path(settings->in, args->operands.items[1]);
         cli_absolute_path(settings->out, out);
         status = cli_map_job(settings, 0, args, report);

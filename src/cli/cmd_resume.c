@@ -38,7 +38,7 @@ static enx_status resume_run(const cli_job_settings *settings, uint64_t id, cons
 /* What resuming may change. */
 typedef struct changes {
     double      budget_usd;
-    uint64_t    calls;
+    uint64_t    calls, tokens;
     bool        plans_only;
     const char *out;
 } changes;
@@ -56,6 +56,7 @@ static enx_status resume(const cli_args *args, const changes *c, enx_report *rep
         const char *state = json_string_value(json_object_get(settings.json, "state"));
         if (c->budget_usd > 0) settings.budget_usd = c->budget_usd;
         if (c->calls > 0) settings.caps.calls = c->calls;
+        if (c->tokens > 0) settings.caps.tokens = c->tokens;
         settings.plans_only = c->plans_only;
         if (strcmp(state, "canceled") == 0)
             status = ENX_FAIL(report, CANCELED, "job %llu was canceled; start a new one",
@@ -77,6 +78,8 @@ int cmd_resume(int argc, char **argv)
         { "budget", '\0', CLI_REAL, &c.budget_usd, "USD", "a new budget for all of the job" },
         { "max-calls", '\0', CLI_UINT, &c.calls, "N",
           "a new limit on the calls of all of the job" },
+        { "max-tokens", '\0', CLI_UINT, &c.tokens, "N",
+          "a new limit on the tokens of all of the job" },
         { "plan-only", '\0', CLI_FLAG, &c.plans_only, NULL,
           "stop when there is a plan; resume again to carry it out" },
     };

@@ -54,16 +54,44 @@ static enx_status check(const options *o, enx_report *report)
     return ENX_OK;
 }
 
-static enx_status serve(enx_lend *lend, const options *o, const char *name, enx_report *report)
+/* Until somebody stops it, or (ENX_AGAIN) the swarm wants more models; adds to `sum`. */
+static enx_status serve(enx_lend *lend, const options *o, const char *name, enx_lend_count *sum,
+                        enx_report *report)
 {
     enx_status status = ENX_OK;
     fprintf(stderr, "worker %s: ready\n", name);
     while (status == ENX_OK && !cli_is_interrupted()) {
-        if (o->calls && enx_lend_counts(lend).done >= o->calls) break;
+        if (o->calls && sum->done + enx_lend_counts(lend).done >= o->calls) break;
         status = enx_lend_turn(lend, TURN_US, report);
     }
     enx_lend_drain(lend, (uint64_t)(o->drain_s * 1e6));
+    const enx_lend_count counts = enx_lend_counts(lend);
+    sum->done += counts.done;
+    sum->canceled += counts.canceled;
+    sum->dead += counts.dead;
+    sum->given_back += counts.given_back;
     return status;
+}
+
+/* Lend; again whenever the swarm wants models that are not here. */
+static enx_status serve_all(enx_broker *broker, const enx_lend_options *lending, const options *o,
+                            enx_lend_count *sum, enx_report *report)
+{
+    enx_status status = ENX_AGAIN;
+    bool       is_told = false;
+    while (status == ENX_AGAIN && !cli_is_interrupted()) {
+        enx_lend *lend = NULL;
+        status = enx_lend_open(&lend, broker, lending, report);
+        if (status == ENX_OK) {
+            status = serve(lend, o, lending->name, sum, report);
+        } else if (status == ENX_AGAIN) {
+            if (!is_told) say(lending->user, report->text);
+            is_told = true;
+            usleep(TURN_US);
+        }
+        enx_lend_close(&lend);
+    }
+    return status == ENX_AGAIN ? ENX_OK : status;
 }
 
 static void print_counts(const enx_lend_count *c, const char *name, bool is_json)
@@ -81,8 +109,8 @@ static void print_counts(const enx_lend_count *c, const char *name, bool is_json
 static enx_status run(const options *o, bool is_json, enx_report *report)
 {
     char name[ENX_WIRE_NAME_BYTES], home[CLI_PATH_BYTES_MAX], folder[CLI_PATH_BYTES_MAX + 16];
-    enx_broker *broker = NULL;
-    enx_lend   *lend = NULL;
+    enx_broker    *broker = NULL;
+    enx_lend_count counts = { 0 };
     if (o->name) snprintf(name, sizeof name, "%s", o->name);
     else default_name(name);
     ENX_TRY(check(o, report));
@@ -103,13 +131,8 @@ static enx_status run(const options *o, bool is_json, enx_report *report)
                                        .user = name };
     ENX_TRY(cli_broker_open(&broker, &o->broker, report));
     cli_catch_interrupts();
-    enx_status status = enx_lend_open(&lend, broker, &lending, report);
-    if (status == ENX_OK) status = serve(lend, o, name, report);
-    if (lend) {
-        const enx_lend_count counts = enx_lend_counts(lend);
-        if (status == ENX_OK) print_counts(&counts, name, is_json);
-    }
-    enx_lend_close(&lend);
+    const enx_status status = serve_all(broker, &lending, o, &counts, report);
+    if (status == ENX_OK) print_counts(&counts, name, is_json);
     enx_broker_close(&broker);
     return status;
 }

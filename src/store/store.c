@@ -135,6 +135,11 @@ static enx_status read_pragma(enx_store *store, const char *sql, int64_t *out, e
 static const char *const migrations[ENX_STORE_VERSION] = {
     enx_store_schema,
     "ALTER TABLE records ADD COLUMN tokens_reasoning INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX records_intent ON records (time_us) WHERE kind = 'call intent';"
+    /* Which call asks what: key is a hash of all that its answer depends on. */
+    "CREATE TABLE questions (key BLOB PRIMARY KEY, job_id INTEGER NOT NULL REFERENCES jobs (id) "
+    "ON DELETE CASCADE, call_id INTEGER NOT NULL, task_id INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX questions_call ON questions (job_id, call_id)",
 };
 
 static enx_status migrate(enx_store *store, enx_report *report)
@@ -463,6 +468,7 @@ enx_status enx_store_bill_each(enx_store *store, uint64_t job_id, enx_store_mode
                        .tokens_out = column_u64(row, 11) },
             .cost_usd_nano = column_u64(row, 12),
             .tokens_reasoning = column_u64(row, 13),
+            .reused = column_u64(row, 14),
         };
         status = fn(user, &line, report);
     }
@@ -507,6 +513,36 @@ enx_status enx_store_receipts_each(enx_store *store, uint64_t job_id, enx_store_
     }
     sqlite3_reset(row);
     return status;
+}
+
+enx_status enx_store_use_get(enx_store *store, const enx_store_use *which, enx_use *out,
+                             enx_report *report)
+{
+    bool          more = false;
+    sqlite3_stmt *row = store_prepare(store, STORE_USE, NULL, report);
+    if (!row) return ENX_IO;
+    sqlite3_bind_int64(row, 1, (sqlite3_int64)which->since_us);
+    if (which->class_name) bind_text(row, 2, which->class_name);
+    sqlite3_bind_int64(row, 3, (sqlite3_int64)which->job_id);
+    sqlite3_bind_int64(row, 4, (sqlite3_int64)which->seq);
+    ENX_TRY(store_step(store, row, &more, report));
+    *out = (enx_use){ .calls = column_u64(row, 0),
+                      .tokens = column_u64(row, 1),
+                      .usd_nano = column_u64(row, 2),
+                      .time_us = column_u64(row, 3) };
+    sqlite3_reset(row);
+    return ENX_OK;
+}
+
+enx_status enx_store_changes(enx_store *store, uint64_t *out, enx_report *report)
+{
+    bool          more = false;
+    sqlite3_stmt *row = store_prepare(store, STORE_CHANGES, NULL, report);
+    if (!row) return ENX_IO;
+    ENX_TRY(store_step(store, row, &more, report));
+    *out = column_u64(row, 0);
+    sqlite3_reset(row);
+    return ENX_OK;
 }
 
 /* A result carries the reserve of its intent: with opposite signs, the open ones are left over. */

@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 enum {
-    ENX_STORE_VERSION = 2,
+    ENX_STORE_VERSION = 3,
     ENX_STORE_INPUT_BYTES_MAX = 1 << 28, /* of one input */
 };
 
@@ -59,7 +59,7 @@ typedef struct enx_store_job {
     const char *key;      /* of enx_store_job_find; not read back */
     uint32_t    items;    /* of its opening record; 0 before */
     uint32_t    finished; /* tasks */
-    uint64_t    calls;    /* with a receipt */
+    uint64_t    calls;    /* with a receipt; without those whose answer was known */
     uint64_t    tokens_in;
     uint64_t    tokens_cached;
     uint64_t    tokens_out;
@@ -112,6 +112,32 @@ ENX_MUST_USE enx_status enx_store_replay_after(enx_store *store, uint64_t job_id
                                                enx_store_record_fn fn, void *user,
                                                enx_report *report);
 
+/* ---- Questions ------------------------------------------------------------------------------ */
+
+enum { ENX_STORE_KEY_BYTES = 32 };
+
+/* Who asked the same before.  `answer` is the record of its result, borrowed until the next call;
+ * NULL: it has none. */
+typedef struct enx_store_question {
+    uint64_t          job_id;
+    uint64_t          call_id;
+    uint32_t          task_id;
+    const enx_record *answer;
+} enx_store_question;
+
+/* ENX_NOTFOUND: nobody, without a report. */
+ENX_MUST_USE enx_status enx_store_question_find(enx_store          *store,
+                                                const uint8_t       key[ENX_STORE_KEY_BYTES],
+                                                enx_store_question *out, enx_report *report);
+/* This call asks it now; it takes the place of who asked before. */
+ENX_MUST_USE enx_status enx_store_question_put(enx_store                *store,
+                                               const uint8_t             key[ENX_STORE_KEY_BYTES],
+                                               const enx_store_question *question,
+                                               enx_report               *report);
+/* The call has no answer that others could have. */
+ENX_MUST_USE enx_status enx_store_question_drop(enx_store *store, uint64_t job_id, uint64_t call_id,
+                                                enx_report *report);
+
 /* ---- Money ---------------------------------------------------------------------------------- */
 
 typedef struct enx_store_model {
@@ -126,6 +152,7 @@ typedef struct enx_store_model {
     enx_usage_count usage;
     uint64_t        cost_usd_nano;
     uint64_t        tokens_reasoning; /* of usage.tokens_out */
+    uint64_t        reused;           /* answers that were known, beside `calls` */
 } enx_store_model;
 
 /* Replaces what was known of that model of the job: the prices of today's run. */
@@ -162,6 +189,20 @@ typedef enx_status (*enx_store_receipt_fn)(void *user, const enx_store_receipt *
 ENX_MUST_USE enx_status enx_store_receipts_each(enx_store *store, uint64_t job_id,
                                                 enx_store_receipt_fn fn, void *user,
                                                 enx_report *report);
+
+/* Calls that were admitted at `since_us` or later, of one class (NULL: of all), and of other jobs
+ * or of this one up to its record `seq`: what they used, and what those without a result hold. */
+typedef struct enx_store_use {
+    uint64_t    since_us;
+    const char *class_name;
+    uint64_t    job_id;
+    uint64_t    seq;
+} enx_store_use;
+
+ENX_MUST_USE enx_status enx_store_use_get(enx_store *store, const enx_store_use *which,
+                                          enx_use *out, enx_report *report);
+/* A number that is another one after other processes have written. */
+ENX_MUST_USE enx_status enx_store_changes(enx_store *store, uint64_t *out, enx_report *report);
 
 /* What of a bill is not certain. */
 typedef struct enx_store_doubts {

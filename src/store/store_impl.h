@@ -33,10 +33,12 @@
       "price_out, fixed_usd_nano) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)") \
     X(BILL, \
       "SELECT m.model, m.name, m.duty, m.params, m.price_in, m.price_cached, m.price_out, " \
-      "iif(count(r.seq) > 0, m.fixed_usd_nano, 0), count(r.seq), " \
+      "iif(count(r.seq) > 0, m.fixed_usd_nano, 0), " \
+      "coalesce(sum(r.flags & 32 = 0), 0), " \
       "coalesce(sum(r.tokens_in), 0), " \
       "coalesce(sum(r.tokens_cached), 0), coalesce(sum(r.tokens_out), 0), " \
-      "coalesce(sum(r.cost_usd_nano), 0), coalesce(sum(r.tokens_reasoning), 0) " \
+      "coalesce(sum(r.cost_usd_nano), 0), coalesce(sum(r.tokens_reasoning), 0), " \
+      "coalesce(sum(r.flags & 32 <> 0 AND r.status = 'ok'), 0) " \
       "FROM models m LEFT JOIN records r " \
       "ON r.job_id = m.job_id AND r.model = m.model AND r.kind = 'call result' " \
       "WHERE m.job_id = ?1 GROUP BY m.model ORDER BY m.model") \
@@ -59,9 +61,24 @@
       "coalesce(sum(side = -1 AND (flags & ?2) <> 0), 0) FROM (SELECT reserved_tokens, " \
       "reserved_usd_nano, flags, iif(kind = 'call intent', 1, -1) AS side FROM records " \
       "WHERE job_id = ?1 AND kind IN ('call intent', 'call result'))") \
+    X(USE, \
+      "SELECT coalesce(sum(coalesce(r.flags, 0) & 32 = 0), 0), " \
+      "coalesce(sum(iif(r.seq IS NULL, i.reserved_tokens, " \
+      "r.tokens_in + r.tokens_cached + r.tokens_out)), 0), " \
+      "coalesce(sum(iif(r.seq IS NULL, i.reserved_usd_nano, r.cost_usd_nano)), 0), " \
+      "coalesce(sum(r.latency_us), 0) FROM records i LEFT JOIN records r ON r.job_id = i.job_id " \
+      "AND r.call_id = i.call_id AND r.call_id <> 0 AND r.kind = 'call result' " \
+      "WHERE i.kind = 'call intent' AND i.time_us >= ?1 AND (?2 IS NULL OR i.text = ?2) " \
+      "AND (i.job_id <> ?3 OR i.seq <= ?4)") \
+    X(CHANGES, "PRAGMA data_version") \
     X(CERTIFICATE, \
       "SELECT is_certified, alpha, delta, answers, population, accepted, labels, wrong " \
       "FROM certificates WHERE job_id = ?1 ORDER BY time_us DESC LIMIT 1") \
+    X(QUESTION_FIND, "SELECT job_id, call_id, task_id FROM questions WHERE key = ?1") \
+    X(QUESTION_PUT, \
+      "INSERT OR REPLACE INTO questions (key, job_id, call_id, task_id) VALUES (?1, ?2, ?3, ?4)") \
+    X(QUESTION_DROP, "DELETE FROM questions WHERE job_id = ?1 AND call_id = ?2") \
+    X(RESULT_GET, NULL) \
     X(RECORD_ADD, NULL) \
     X(RECORDS_EACH, NULL)
 
@@ -69,7 +86,7 @@
     "SELECT j.id, j.created_us, j.finished_us, j.state, j.command, j.goal, j.settings, " \
     "coalesce((SELECT max(items) FROM records WHERE job_id = j.id AND seq = 1), 0), " \
     "coalesce(sum(r.kind IN ('task accepted', 'task abstained', 'task failed')), 0), " \
-    "coalesce(sum(r.kind = 'call result'), 0), " \
+    "coalesce(sum(r.kind = 'call result' AND r.flags & 32 = 0), 0), " \
     "coalesce(sum(r.tokens_in) FILTER (WHERE r.kind = 'call result'), 0), " \
     "coalesce(sum(r.tokens_cached) FILTER (WHERE r.kind = 'call result'), 0), " \
     "coalesce(sum(r.tokens_out) FILTER (WHERE r.kind = 'call result'), 0), " \
@@ -91,6 +108,7 @@ struct enx_store {
     sqlite3      *db;
     sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
     bool          is_grouped; /* between begin and commit */
+    enx_record    answer;     /* of the question that was found last */
     char          path[4096];
 };
 

@@ -37,6 +37,10 @@ static const char records_each_sql[] =
     "SELECT " RECORD_NUMBER_MAP(NAME, NAME)
     "kind, role, reason, status, text, answer, error, language, answer_language "
     "FROM records WHERE job_id = ?1 AND seq > ?2 ORDER BY seq";
+static const char result_get_sql[] =
+    "SELECT " RECORD_NUMBER_MAP(NAME, NAME)
+    "kind, role, reason, status, text, answer, error, language, answer_language "
+    "FROM records WHERE job_id = ?1 AND call_id = ?2 AND kind = 'call result'";
 #undef NAME
 #undef MARK
 /* clang-format on */
@@ -209,4 +213,60 @@ enx_status enx_store_replay_after(enx_store *store, uint64_t job_id, uint64_t se
     }
     sqlite3_reset(row);
     return status;
+}
+
+/* ---- Questions ------------------------------------------------------------------------------ */
+
+static enx_status find_result(enx_store *store, enx_store_question *question, enx_report *report)
+{
+    bool          more = false;
+    sqlite3_stmt *row = store_prepare(store, STORE_RESULT_GET, result_get_sql, report);
+    if (!row) return ENX_IO;
+    sqlite3_bind_int64(row, 1, (sqlite3_int64)question->job_id);
+    sqlite3_bind_int64(row, 2, (sqlite3_int64)question->call_id);
+    ENX_TRY(store_step(store, row, &more, report));
+    question->answer = NULL;
+    if (!more) return ENX_OK;
+    ENX_TRY(
+        record_of_row(store, row, &store->answer, report)); /* the row is reset at its next use */
+    question->answer = &store->answer;
+    return ENX_OK;
+}
+
+enx_status enx_store_question_find(enx_store *store, const uint8_t key[ENX_STORE_KEY_BYTES],
+                                   enx_store_question *out, enx_report *report)
+{
+    bool          more = false;
+    sqlite3_stmt *row = store_prepare(store, STORE_QUESTION_FIND, NULL, report);
+    if (!row) return ENX_IO;
+    sqlite3_bind_blob(row, 1, key, ENX_STORE_KEY_BYTES, SQLITE_STATIC);
+    ENX_TRY(store_step(store, row, &more, report));
+    if (!more) return ENX_NOTFOUND;
+    *out = (enx_store_question){ .job_id = (uint64_t)sqlite3_column_int64(row, 0),
+                                 .call_id = (uint64_t)sqlite3_column_int64(row, 1),
+                                 .task_id = (uint32_t)sqlite3_column_int64(row, 2) };
+    sqlite3_reset(row);
+    return find_result(store, out, report);
+}
+
+enx_status enx_store_question_put(enx_store *store, const uint8_t key[ENX_STORE_KEY_BYTES],
+                                  const enx_store_question *question, enx_report *report)
+{
+    sqlite3_stmt *statement = store_prepare(store, STORE_QUESTION_PUT, NULL, report);
+    if (!statement) return ENX_IO;
+    sqlite3_bind_blob(statement, 1, key, ENX_STORE_KEY_BYTES, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)question->job_id);
+    sqlite3_bind_int64(statement, 3, (sqlite3_int64)question->call_id);
+    sqlite3_bind_int64(statement, 4, question->task_id);
+    return store_run(store, statement, report);
+}
+
+enx_status enx_store_question_drop(enx_store *store, uint64_t job_id, uint64_t call_id,
+                                   enx_report *report)
+{
+    sqlite3_stmt *statement = store_prepare(store, STORE_QUESTION_DROP, NULL, report);
+    if (!statement) return ENX_IO;
+    sqlite3_bind_int64(statement, 1, (sqlite3_int64)job_id);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)call_id);
+    return store_run(store, statement, report);
 }

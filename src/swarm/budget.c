@@ -33,25 +33,42 @@ static uint64_t left_of(uint64_t cap, uint64_t spent, uint64_t reserved, uint64_
     return taken >= limit ? 0 : limit - taken;
 }
 
+static uint64_t usd_left(const enx_budget *b)
+{
+    return left_of(b->caps.usd_nano, b->total.cost_usd_nano, b->reserved.usd_nano,
+                   b->unknown.usd_nano);
+}
+
+static uint64_t tokens_left(const enx_budget *b)
+{
+    return left_of(b->caps.tokens, enx_usage_tokens(&b->total.usage), b->reserved.tokens,
+                   b->unknown.tokens);
+}
+
+enx_cap enx_budget_refuses(const enx_budget *b, const enx_reservation *reservation)
+{
+    if (reservation->usd_nano > usd_left(b)) return ENX_CAP_USD;
+    if (reservation->tokens > tokens_left(b)) return ENX_CAP_TOKENS;
+    return left_of(b->caps.calls, b->total.calls, b->reserved.calls, b->unknown.calls) < 1
+               ? ENX_CAP_CALLS
+               : ENX_CAP_NONE;
+}
+
 enx_status enx_budget_fits(const enx_budget *budget, const enx_reservation *reservation,
                            enx_report *report)
 {
-    const enx_budget_hold *reserved = &budget->reserved, *unknown = &budget->unknown;
-    const uint64_t         usd = left_of(budget->caps.usd_nano, budget->total.cost_usd_nano,
-                                         reserved->usd_nano, unknown->usd_nano);
-    if (reservation->usd_nano > usd)
+    const enx_cap cap = enx_budget_refuses(budget, reservation);
+    if (cap == ENX_CAP_USD)
         return ENX_FAIL(report, BUDGET,
                         "%.9f USD left of %.9f, the next call may need %.9f; raise the budget",
-                        (double)usd * 1e-9, (double)budget->caps.usd_nano * 1e-9,
+                        (double)usd_left(budget) * 1e-9, (double)budget->caps.usd_nano * 1e-9,
                         (double)reservation->usd_nano * 1e-9);
-    const uint64_t tokens = left_of(budget->caps.tokens, enx_usage_tokens(&budget->total.usage),
-                                    reserved->tokens, unknown->tokens);
-    if (reservation->tokens > tokens)
+    if (cap == ENX_CAP_TOKENS)
         return ENX_FAIL(report, BUDGET,
                         "%" PRIu64 " tokens left of %" PRIu64 ", the next call may need %" PRIu64
                         "; raise the token limit",
-                        tokens, budget->caps.tokens, reservation->tokens);
-    if (left_of(budget->caps.calls, budget->total.calls, reserved->calls, unknown->calls) < 1)
+                        tokens_left(budget), budget->caps.tokens, reservation->tokens);
+    if (cap == ENX_CAP_CALLS)
         return ENX_FAIL(report, BUDGET, "all %" PRIu64 " calls are used; raise the call limit",
                         budget->caps.calls);
     return ENX_OK;
@@ -108,6 +125,11 @@ static void add_line(enx_budget_line *to, const enx_budget_line *line)
     to->usage.tokens_out = add_saturating(to->usage.tokens_out, line->usage.tokens_out);
     to->cost_usd_nano = add_saturating(to->cost_usd_nano, line->cost_usd_nano);
     to->fixed_usd_nano = add_saturating(to->fixed_usd_nano, line->fixed_usd_nano);
+}
+
+void enx_budget_release(enx_budget *budget, const enx_reservation *reservation, bool was_lost)
+{
+    release(was_lost ? &budget->unknown : &budget->reserved, reservation);
 }
 
 void enx_budget_settle(enx_budget *budget, const enx_reservation *reservation, bool was_lost,

@@ -27,6 +27,15 @@ typedef struct enx_budget_caps {
     uint64_t time_us; /* of the whole job; kept by the swarm, which has the clock */
 } enx_budget_caps;
 
+/* Which cap is in the way: of the job, or of an allowance that it shares with others. */
+typedef enum enx_cap {
+    ENX_CAP_NONE,
+    ENX_CAP_USD,
+    ENX_CAP_TOKENS,
+    ENX_CAP_CALLS,
+    ENX_CAP_SHARED
+} enx_cap;
+
 /* What one call may cost at most, and who it is for. */
 typedef struct enx_reservation {
     uint64_t usd_nano;
@@ -61,7 +70,9 @@ typedef struct enx_budget {
 /* Owns nothing. */
 void enx_budget_init(enx_budget *budget, const enx_budget_caps *caps);
 
-/* ENX_BUDGET names the cap, what is left and what the call may need. */
+/* The cap that the call does not fit under; NONE: it fits. */
+enx_cap enx_budget_refuses(const enx_budget *budget, const enx_reservation *reservation);
+/* ENX_BUDGET names that cap, what is left and what the call may need. */
 ENX_MUST_USE enx_status enx_budget_fits(const enx_budget      *budget,
                                         const enx_reservation *reservation, enx_report *report);
 
@@ -74,6 +85,9 @@ void enx_budget_reserve(enx_budget *budget, const enx_reservation *reservation);
 
 /* Reserved becomes unknown. */
 void enx_budget_lose(enx_budget *budget, const enx_reservation *reservation);
+
+/* The call was not made after all: release the reservation (from unknown when it was lost). */
+void enx_budget_release(enx_budget *budget, const enx_reservation *reservation, bool was_lost);
 
 /* Release the reservation (from unknown when it was lost) and book the use. */
 void enx_budget_settle(enx_budget *budget, const enx_reservation *reservation, bool was_lost,

@@ -146,6 +146,8 @@ enum {
     /* Says nothing about the answer: what the model told of its usage cannot be true, and the worst
      * case was billed. */
     ENX_FLAG_USAGE = 16,
+    /* The answer was known, and no call was made: nothing is billed, not even a call. */
+    ENX_FLAG_REUSED = 32,
 };
 
 typedef struct enx_call_report {
@@ -177,12 +179,11 @@ typedef struct enx_call_report {
  *                   goal also that it is delivered
  *   PLAN_REFUSED    text = validator's reason, call_id
  *   TASK_CREATED    task_id, item, text = its input where that is made of answers
- *   CALL_INTENT     call fields, reserved_usd_nano, reserved_tokens; saved before generate()
- *   CALL_RESULT     call fields, report (all of it), cost_usd_nano, fixed_usd_nano
- *   CALL_LOST       call fields, text = why, "" when the deadline passed; its reserve is now
- *                   `unknown`; a later CALL_RESULT reconciles it
- *   TASK_ROUTED     task_id, item, language, level, kinds, model that will work on it
- *   TASK_ESCALATED  task_id, item, reason, text = sentence
+ *   CALL_INTENT     call fields, reserved_usd_nano, reserved_tokens, text = its class, "" for a
+ * plan; saved before generate() CALL_RESULT     call fields, report (all of it), cost_usd_nano,
+ * fixed_usd_nano CALL_LOST       call fields, text = why, "" when the deadline passed; its reserve
+ * is now `unknown`; a later CALL_RESULT reconciles it TASK_ROUTED     task_id, item, language,
+ * level, kinds, model that will work on it TASK_ESCALATED  task_id, item, reason, text = sentence
  *   TASK_ACCEPTED   task_id, item, text = answer, model, role (of the call that gave it; SCOUT: as
  *                   it came), error_chance, reason = why
  *   TASK_ABSTAINED  task_id, item, reason, text = sentence; the answer is the input
@@ -239,6 +240,7 @@ typedef enum enx_record_kind {
     X(ABSTAINED, "the model abstained") \
     X(REFUSED, "the model refused") \
     X(CALL_FAILED, "the call failed") \
+    X(QUARANTINED, "set aside: its calls fail while others are answered") \
     X(TIMED_OUT, "the call timed out") \
     X(CHEAP, "the budget is nearly spent; no other model was asked") \
     X(HEDGED, "another call for the task was faster") \
@@ -309,6 +311,21 @@ typedef struct enx_record {
     enx_certificate_claim certificate;
 } enx_record;
 
+/* What calls took, or hold back. */
+typedef struct enx_use {
+    uint64_t usd_nano;
+    uint64_t tokens;
+    uint64_t calls;
+    uint64_t time_us; /* of those that have ended, added up */
+} enx_use;
+
+/* What a plan may cost while no call has to be made again. */
+typedef struct enx_swarm_outlay {
+    uint32_t tasks;
+    uint64_t usd_nano;    /* each task once, and the assembly */
+    uint64_t up_usd_nano; /* on top, if every check asks and every task goes up */
+} enx_swarm_outlay;
+
 /* ---- The table ---------------------------------------------------------------------------- */
 
 typedef struct enx_ports {
@@ -334,14 +351,20 @@ typedef struct enx_ports {
     /* Can tasks of a class that a plan brings be done and checked here?  NULL: all can. */
     enx_status (*admit)(void *self, const enx_class *task_class, enx_report *report);
 
-    /* May the job begin with this plan (JSON; "" where the class is given), which costs at most so
-     * much while each task is tried once?  NULL: yes. */
-    bool (*approve)(void *self, const char *plan, uint32_t task_count, uint64_t usd_nano);
+    /* May the job begin with this plan (JSON; "" where the class is given) and what it may cost?
+     * NULL: yes. */
+    bool (*approve)(void *self, const char *plan, const enx_swarm_outlay *sum);
 
     /* A check of kin CROSS over all accepted answers of a class: set is_bad [count] for those that
      * break it.  NULL: this job has no such checks. */
     void (*relate)(void *self, const enx_check *check, const enx_span *answers, uint32_t count,
                    bool *is_bad);
+
+    /* What all calls of a class (NULL: all calls) that were admitted today have used or hold back,
+     * but for those of this job since enx_swarm_start; and a number for today, from 1.  Until the
+     * records that follow are saved, nobody else may take anything.  NULL: nothing is shared. */
+    enx_status (*use_elsewhere)(void *self, const char *class_name, uint32_t *day, enx_use *out,
+                                enx_report *report);
 
     /* Upper bounds for a call in tokens, so that the reserve is not wasteful: overwrite
      * call->max_tokens_in and max_tokens_out with smaller values that still bound the call from

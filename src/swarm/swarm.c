@@ -113,6 +113,9 @@ static enx_status judge_options(const enx_swarm_options *o, enx_report *report)
     if (!(o->hedge_share >= 0 && o->hedge_share <= ENX_SWARM_HEDGE_SHARE_MAX))
         return ENX_FAIL(report, INVALID, "a share of %g calls made twice, expected 0 to %g",
                         o->hedge_share, ENX_SWARM_HEDGE_SHARE_MAX);
+    if (o->allowance_count > ENX_ALLOWANCES_MAX)
+        return ENX_FAIL(report, LIMIT, "%u caps that jobs share, at most %d", o->allowance_count,
+                        ENX_ALLOWANCES_MAX);
     if (o->attempts_max > ENX_SWARM_ATTEMPTS_MAX)
         return ENX_FAIL(report, LIMIT, "%u attempts, at most %d", o->attempts_max,
                         ENX_SWARM_ATTEMPTS_MAX);
@@ -193,6 +196,9 @@ enx_status enx_swarm_open(enx_swarm **out, const enx_swarm_options *options, enx
     fill_defaults(&s->options);
     enx_buf_init(&s->plan_goal, strlen(options->goal) + 2 * ENX_REPORT_TEXT_MAX + DIGEST_BYTES);
     enx_budget_init(&s->budget, &options->caps);
+    for (uint32_t i = 0; i < options->allowance_count; i++)
+        s->allowances[i] = (enx_allowance){ .class_name = options->allowances[i].class_name,
+                                            .caps = options->allowances[i].caps };
     init_items(s);
     init_models(s);
     s->fingerprint = fingerprint(options);
@@ -304,12 +310,11 @@ static void take_graph(enx_swarm *s)
     enx_graph *graph = NULL;
     enx_report report = { 0 };
     enx_status status = enx_graph_open(&graph, s->options.graph, strlen(s->options.graph), &report);
-    uint32_t   task_count = 0;
-    uint64_t   usd_nano = 0;
-    if (status == ENX_OK) status = swarm_judge_graph(s, graph, &task_count, &usd_nano, &report);
+    enx_swarm_outlay sum = { 0 };
+    if (status == ENX_OK) status = swarm_judge_graph(s, graph, &sum, &report);
     enx_graph_close(&graph);
     if (status != ENX_OK) swarm_fail(s, ENX_REASON_PLAN_REFUSED, report.text);
-    else if (swarm_is_approved(s, s->options.graph, task_count, usd_nano))
+    else if (swarm_is_approved(s, s->options.graph, &sum))
         swarm_take_plan(s, s->options.graph, false);
 }
 
@@ -402,7 +407,8 @@ static void settle(enx_swarm *s, uint32_t call, const enx_call_report *report)
                .report = *report,
     };
     if ((unsigned)report->status >= ENX_CALL_LOST) record.report.status = ENX_CALL_ERROR;
-    if (entry->state == CALL_OPEN && report->status == ENX_CALL_OK) swarm_time_call(s, call);
+    const bool is_timed = report->status == ENX_CALL_OK && !(report->flags & ENX_FLAG_REUSED);
+    if (entry->state == CALL_OPEN && is_timed) swarm_time_call(s, call);
     if (!report->answer) record.report.answer_bytes = 0;
     swarm_emit(s, record);
     swarm_decide(s, item);
@@ -517,6 +523,7 @@ enx_swarm_summary enx_swarm_summary_get(const enx_swarm *s)
         .end = s->end,
         .end_reason = s->end_reason,
         .end_note = swarm_text_get(s, s->end_note),
+        .end_cap = s->end_cap,
         .is_single = s->is_single,
         .gate_reason = s->gate_reason,
         .has_plan = s->has_plan,

@@ -20,6 +20,7 @@
 #ifndef ENX_SWARM_SWARM_H
 #define ENX_SWARM_SWARM_H
 
+#include "swarm/allowance.h"
 #include "swarm/assemble.h"
 #include "swarm/budget.h"
 #include "swarm/graph.h"
@@ -56,11 +57,13 @@ typedef struct enx_swarm_options {
     const enx_class  *given; /* class of all items; NULL: the lead's plan says what is to be done */
     const enx_span   *items; /* [item_count] */
     uint32_t          item_count;
-    const enx_plan   *plan;                    /* NULL: the lead writes one */
-    enx_budget_caps   caps;                    /* time counts from enx_swarm_start */
-    double            escalate_above;          /* error chance; 0: 0.2; 1: never for that reason */
-    double            escalate_above_level[4]; /* the same by damage level; 0: escalate_above */
-    double            scout_confidence_min;    /* 0: 0.5; negative: any */
+    const enx_plan   *plan;          /* NULL: the lead writes one */
+    enx_budget_caps   caps;          /* time counts from enx_swarm_start */
+    const enx_allowance *allowances; /* [allowance_count] class_name and caps, over all jobs */
+    uint32_t             allowance_count;
+    double               escalate_above; /* error chance; 0: 0.2; 1: never for that reason */
+    double               escalate_above_level[4]; /* the same by damage level; 0: escalate_above */
+    double               scout_confidence_min;    /* 0: 0.5; negative: any */
     double   target_alpha;       /* 0: no target; else only the certified part stays with workers */
     double   delta;              /* 0: 0.05 */
     uint32_t audit_labels_max;   /* 0 without target: no audits, no certificate */
@@ -189,6 +192,7 @@ typedef struct enx_swarm_summary {
     enx_swarm_end         end;
     enx_reason            end_reason;
     const char           *end_note; /* sentence, or ""; borrowed as above */
+    enx_cap               end_cap;  /* of this run: the first cap that a task was given up for */
     bool                  is_single;
     enx_reason            gate_reason;
     bool                  has_plan;

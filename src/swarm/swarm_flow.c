@@ -143,6 +143,23 @@ bool swarm_retry(enx_swarm *s, uint32_t item)
     return true;
 }
 
+/* As many calls as may be made for a task in a role have failed, and meanwhile its model answered
+ * as many others: it is the task, then, and the lead is spared it.  True: it is set aside. */
+static bool set_aside(enx_swarm *s, uint32_t item)
+{
+    char              note[NOTE_BYTES];
+    const swarm_item *at = &s->items[item];
+    const swarm_call *entry = &s->calls[at->call];
+    const uint64_t    answered = s->models[entry->reserved.model].answered - at->failed_at;
+    const bool        is_failed = entry->status == ENX_CALL_ERROR || entry->status == ENX_CALL_LOST;
+    if (!is_failed || answered < s->options.attempts_max) return false;
+    snprintf(note, sizeof note, "%u calls failed, the last one: %.180s", at->attempt,
+             entry->error.size_bytes ? swarm_text_get(s, entry->error) : "late");
+    swarm_emit_note(s, item, ENX_RECORD_TASK_FAILED, ENX_REASON_QUARANTINED, note);
+    if (at->task_class->on_fail == ENX_ON_FAIL_ABORT) end_aborted(s, item);
+    return true;
+}
+
 /* A loss with a sentence was told by the backend, one without by the clock. */
 static enx_reason reason_of_call(const swarm_call *entry)
 {
@@ -209,7 +226,7 @@ static void decide_scout(enx_swarm *s, uint32_t item)
     const swarm_call *entry = &s->calls[s->items[item].call];
     char              note[NOTE_BYTES];
     if (entry->status != ENX_CALL_OK) {
-        if (swarm_retry(s, item)) return;
+        if (swarm_retry(s, item) || set_aside(s, item)) return;
         skip_scout(s, item, kind_of_status(entry->status), reason_of_call(entry),
                    swarm_text_get(s, entry->error));
     } else if (!entry->language[0] || entry->level < 0 || entry->level > 3 ||
@@ -226,7 +243,7 @@ static void decide_work(enx_swarm *s, uint32_t item)
 {
     const swarm_call *entry = &s->calls[s->items[item].call];
     if (entry->status != ENX_CALL_OK) {
-        if (swarm_retry(s, item)) return;
+        if (swarm_retry(s, item) || set_aside(s, item)) return;
         swarm_escalate_or(s, item, kind_of_status(entry->status), reason_of_call(entry),
                           swarm_text_get(s, entry->error));
         return;
@@ -272,7 +289,7 @@ static void decide_lead(enx_swarm *s, uint32_t item)
     const swarm_call *entry = &s->calls[s->items[item].call];
     char              note[NOTE_BYTES];
     if (entry->status != ENX_CALL_OK) {
-        if (swarm_retry(s, item)) return;
+        if (swarm_retry(s, item) || (!s->items[item].has_kept && set_aside(s, item))) return;
         fall_back(s, item, kind_of_status(entry->status), reason_of_call(entry),
                   swarm_text_get(s, entry->error));
         return;
@@ -346,9 +363,8 @@ void swarm_create_tasks(enx_swarm *s)
         return;
     }
     for (uint32_t i = 0; i < s->item_count && !s->is_stopped; i++) {
-        if (s->items[i].is_created) continue;
-        swarm_emit_created(s, i, "", 0);
-        swarm_judge_input(s, i);
+        if (!s->items[i].is_created) swarm_emit_created(s, i, "", 0);
+        if (s->items[i].call == SWARM_NONE) swarm_judge_input(s, i);
     }
 }
 
@@ -392,7 +408,7 @@ uint64_t swarm_price_of_class(enx_swarm *s, const enx_class *c, size_t input_byt
     return dearest;
 }
 
-static uint64_t add_saturating(uint64_t a, uint64_t b)
+uint64_t swarm_add(uint64_t a, uint64_t b)
 {
     uint64_t sum;
     return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
@@ -410,8 +426,8 @@ static uint64_t worst_case(const enx_swarm *s)
             if (price > dearest) dearest = price;
         }
         if (s->scout != SWARM_NONE && !s->options.given)
-            sum = add_saturating(sum, price_of_call(s, i, ENX_ROLE_SCOUT, s->scout));
-        sum = add_saturating(sum, dearest);
+            sum = swarm_add(sum, price_of_call(s, i, ENX_ROLE_SCOUT, s->scout));
+        sum = swarm_add(sum, dearest);
     }
     return sum;
 }
@@ -456,10 +472,9 @@ enx_swarm_forecast swarm_forecast(const enx_swarm *s)
     return f;
 }
 
-bool swarm_is_approved(enx_swarm *s, const char *plan, uint32_t task_count, uint64_t usd_nano)
+bool swarm_is_approved(enx_swarm *s, const char *plan, const enx_swarm_outlay *sum)
 {
-    if (!s->ports.approve || s->ports.approve(s->ports.self, plan, task_count, usd_nano))
-        return true;
+    if (!s->ports.approve || s->ports.approve(s->ports.self, plan, sum)) return true;
     swarm_end_partial(s, ENX_REASON_CANCELED, "the plan was not approved");
     return false;
 }
@@ -472,8 +487,8 @@ bool swarm_is_dear(const enx_swarm *s)
     for (uint32_t i = 0; i < s->item_count && i < DEAR_ITEMS_MAX; i++) {
         const uint32_t worker = swarm_worker_for(s, s->options.given->specialty, i);
         const uint64_t own = price_of_call(s, i, ENX_ROLE_WORK, worker);
-        workers = add_saturating(workers, own);
-        lead = add_saturating(lead, price_of_call(s, i, ENX_ROLE_LEAD, s->lead));
+        workers = swarm_add(workers, own);
+        lead = swarm_add(lead, price_of_call(s, i, ENX_ROLE_LEAD, s->lead));
     }
     return lead > 0 && workers >= lead;
 }
@@ -542,7 +557,8 @@ void swarm_accept_plan(enx_swarm *s, const enx_plan *plan)
 void swarm_take_given(enx_swarm *s)
 {
     const enx_swarm_forecast f = swarm_forecast(s);
-    if (swarm_is_approved(s, "", f.tasks, f.usd_nano_most)) swarm_take_plan(s, "", false);
+    const enx_swarm_outlay   sum = { f.tasks, f.usd_nano, f.usd_nano_most - f.usd_nano };
+    if (swarm_is_approved(s, "", &sum)) swarm_take_plan(s, "", false);
 }
 
 void swarm_take_alone(enx_swarm *s)
@@ -550,8 +566,8 @@ void swarm_take_alone(enx_swarm *s)
     static const enx_class alone = { .name = "goal", .is_leads = true };
     size_t                 bytes = strlen(s->options.goal);
     for (uint32_t i = 0; i < s->options.item_count; i++) bytes += s->options.items[i].size_bytes;
-    if (swarm_is_approved(s, "", 1, swarm_price_of_class(s, &alone, bytes)))
-        swarm_take_plan(s, "", true);
+    const enx_swarm_outlay sum = { 1, swarm_price_of_class(s, &alone, bytes), 0 };
+    if (swarm_is_approved(s, "", &sum)) swarm_take_plan(s, "", true);
 }
 
 void swarm_write_plan_goal(enx_swarm *s)
@@ -594,16 +610,15 @@ static void decide_graph(enx_swarm *s)
         enx_report_set(&report, ENX_AGAIN, __FILE__, __LINE__, "plan: the call was %s: %s",
                        enx_call_status_text(entry->status), swarm_text_get(s, entry->error));
     else status = enx_graph_open(&graph, text, entry->answer.size_bytes, &report);
-    uint32_t task_count = 0;
-    uint64_t usd_nano = 0;
-    if (status == ENX_OK) status = swarm_judge_graph(s, graph, &task_count, &usd_nano, &report);
+    enx_swarm_outlay sum = { 0 };
+    if (status == ENX_OK) status = swarm_judge_graph(s, graph, &sum, &report);
     if (status != ENX_OK) {
         swarm_emit_note(s, s->item_count, ENX_RECORD_PLAN_REFUSED, ENX_REASON_PLAN_REFUSED,
                         report.text);
         if (!swarm_is_over(s)) swarm_ask_plan(s);
     } else if (enx_graph_mode_get(graph) == ENX_GRAPH_ASK_USER) {
         swarm_end_partial(s, ENX_REASON_ASKS, enx_graph_why(graph));
-    } else if (swarm_is_approved(s, text, task_count, usd_nano)) {
+    } else if (swarm_is_approved(s, text, &sum)) {
         swarm_take_plan(s, text, enx_graph_mode_get(graph) == ENX_GRAPH_SINGLE);
     }
     enx_graph_close(&graph);
@@ -704,6 +719,45 @@ void swarm_bound_call(const enx_swarm *s, enx_call *call, enx_reservation *reser
     call->reserved_usd_nano = reservation->usd_nano;
 }
 
+bool swarm_is_tight(const enx_swarm *s, const enx_class *c)
+{
+    const uint64_t cap_us = s->options.caps.time_us;
+    bool           is_tight = enx_budget_is_tight(&s->budget);
+    if (cap_us) is_tight |= (s->ports.now_us(s->ports.self) - s->start_us) / 4 >= cap_us / 5;
+    for (uint32_t i = 0; i < s->options.allowance_count && !is_tight; i++)
+        is_tight = enx_allowance_covers(&s->allowances[i], c ? c->name : NULL) &&
+                   enx_allowance_is_tight(&s->allowances[i]);
+    return is_tight;
+}
+
+/* What others use may have changed since the last call was admitted. */
+static void tell_allowances(enx_swarm *s)
+{
+    enx_report report = { 0 };
+    if (!s->ports.use_elsewhere) return;
+    for (uint32_t i = 0; i < s->options.allowance_count && !s->is_stopped; i++) {
+        enx_allowance   *a = &s->allowances[i];
+        uint32_t         day;
+        enx_use          use;
+        const enx_status status =
+            s->ports.use_elsewhere(s->ports.self, a->class_name, &day, &use, &report);
+        if (status == ENX_OK) enx_allowance_tell(a, day, &use);
+        else swarm_stop(s, status, &report);
+    }
+}
+
+/* The cap that a call for a task does not fit under. */
+static enx_cap refusing_cap(const enx_swarm *s, uint32_t item, const enx_reservation *reservation,
+                            enx_report *report)
+{
+    for (uint32_t i = 0; i < s->options.allowance_count; i++)
+        if (enx_allowance_covers(&s->allowances[i], swarm_class_name(s, item)) &&
+            enx_allowance_fits(&s->allowances[i], reservation, report) != ENX_OK)
+            return ENX_CAP_SHARED;
+    if (enx_budget_fits(&s->budget, reservation, report) == ENX_OK) return ENX_CAP_NONE;
+    return enx_budget_refuses(&s->budget, reservation);
+}
+
 bool swarm_issue(enx_swarm *s, uint32_t item)
 {
     const swarm_item *at = &s->items[item];
@@ -715,7 +769,8 @@ bool swarm_issue(enx_swarm *s, uint32_t item)
                                     s->ports.now_us(s->ports.self) + s->options.call_timeout_us };
     enx_call          call = swarm_call_of(s, &entry, swarm_call_id(s, s->call_count));
     swarm_bound_call(s, &call, &entry.reserved);
-    if (enx_budget_fits(&s->budget, &entry.reserved, NULL) != ENX_OK) return false;
+    if (refusing_cap(s, item, &entry.reserved, NULL) != ENX_CAP_NONE) return false;
+    const char *class_name = swarm_class_name(s, item);
     swarm_emit(s, (enx_record){
                       .kind = ENX_RECORD_CALL_INTENT,
                       .call_id = call.call_id,
@@ -728,6 +783,8 @@ bool swarm_issue(enx_swarm *s, uint32_t item)
                       .kinds = call.kinds,
                       .reserved_usd_nano = entry.reserved.usd_nano,
                       .reserved_tokens = entry.reserved.tokens,
+                      .text = class_name,
+                      .text_bytes = class_name ? strlen(class_name) : 0,
                   });
     if (s->is_stopped) return false;
     swarm_call *made = &s->calls[s->call_count - 1];
@@ -739,6 +796,7 @@ bool swarm_issue(enx_swarm *s, uint32_t item)
 
 static void issue_all(enx_swarm *s)
 {
+    tell_allowances(s);
     for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
         const swarm_model *model = &s->models[m];
         if (s->options.hedge_share > 0) swarm_hedge(s, m);
@@ -757,7 +815,12 @@ static void give_up_one(enx_swarm *s, uint32_t item)
     swarm_call entry = { .item = item, .reserved = { .model = at->model, .role = at->role } };
     enx_call   call = swarm_call_of(s, &entry, 0);
     swarm_bound_call(s, &call, &entry.reserved);
-    if (enx_budget_fits(&s->budget, &entry.reserved, &report) == ENX_OK) return;
+    const enx_cap cap = refusing_cap(s, item, &entry.reserved, &report);
+    if (cap == ENX_CAP_NONE) return;
+    if (s->end_cap == ENX_CAP_NONE) {
+        s->end_cap = cap;
+        s->end_cap_report = report;
+    }
     if (at->role == ENX_ROLE_PLAN) {
         swarm_end_partial(s, ENX_REASON_BUDGET, report.text);
         return;
@@ -989,8 +1052,8 @@ static void finish(enx_swarm *s)
         end_job(s, ENX_RECORD_JOB_DONE, ENX_REASON_NONE, "");
         return;
     }
-    snprintf(note, sizeof note, "the budget left %u of %u tasks as they came",
-             s->tasks[ENX_TASK_RETURNED], s->item_count);
+    snprintf(note, sizeof note, "%u of %u tasks are not done: %.180s", s->tasks[ENX_TASK_RETURNED],
+             s->item_count, s->end_cap_report.text);
     end_job(s, ENX_RECORD_JOB_PARTIAL, ENX_REASON_BUDGET, note);
 }
 

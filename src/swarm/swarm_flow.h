@@ -10,6 +10,9 @@
 
 enum { SWARM_NOTE_BYTES = 256 };
 
+/* Saturates. */
+uint64_t swarm_add(uint64_t a, uint64_t b);
+
 /* Judge the report of a task whose work is REPORTED, and say how it goes on. */
 void swarm_decide(enx_swarm *s, uint32_t item);
 
@@ -53,11 +56,10 @@ void                    swarm_unlock(enx_swarm *s, uint32_t item);
 void                    swarm_create_stages(enx_swarm *s);
 /* What the lead is told beside the goal: numbers, and words of ours. */
 ENX_MUST_USE enx_status swarm_append_digest(const enx_swarm *s, enx_buf *out);
-/* Can the plan be done here, within the budget?  Its tasks, and what one call for each costs at
- * most. ENX_INVALID, ENX_LIMIT, ENX_BUDGET, or what the port `admit` says. */
+/* Can the plan be done here, and its first calls within the budget?  ENX_INVALID, ENX_LIMIT,
+ * ENX_BUDGET, or what the port `admit` says. */
 ENX_MUST_USE enx_status swarm_judge_graph(enx_swarm *s, const enx_graph *graph,
-                                          uint32_t *task_count, uint64_t *usd_nano,
-                                          enx_report *report);
+                                          enx_swarm_outlay *sum, enx_report *report);
 /* What a task of a class may cost at the dearest that may do it. */
 uint64_t                swarm_price_of_class(enx_swarm *s, const enx_class *c, size_t input_bytes);
 /* All tasks of a goal have ended: ask for more, or deliver.  True: there is more work to do. */
@@ -76,8 +78,11 @@ void swarm_write_plan_goal(enx_swarm *s);
 void swarm_take_given(enx_swarm *s);
 
 /* Does the user want it?  If not, the job ends. */
-bool swarm_is_approved(enx_swarm *s, const char *plan, uint32_t task_count, uint64_t usd_nano);
+bool               swarm_is_approved(enx_swarm *s, const char *plan, const enx_swarm_outlay *sum);
 enx_swarm_forecast swarm_forecast(const enx_swarm *s);
+
+/* Is so much used of a cap on such tasks that the job should go on cheaply?  NULL: of the job. */
+bool swarm_is_tight(const enx_swarm *s, const enx_class *task_class);
 
 /* Would the workers cost as much as the lead alone, one call a task? */
 bool swarm_is_dear(const enx_swarm *s);

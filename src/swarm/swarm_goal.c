@@ -21,6 +21,7 @@
 enum {
     NOTE_BYTES = SWARM_NOTE_BYTES,
     INPUT_BYTES_MAX = ENX_SWARM_ITEM_BYTES, /* of a task that is given several answers */
+    TOKEN_BYTES = 4,                        /* of an answer that is not there yet, as a rule */
 };
 
 static const char deliver_plan[] = "{\"mode\":\"deliver\"}";
@@ -150,7 +151,7 @@ enx_status swarm_apply_graph(enx_swarm *s, const enx_record *record, enx_report 
 
 /* ---- tasks that wait ------------------------------------------------------------------------ */
 
-typedef enum readiness { WAITS, READY, HOPELESS, LEFT } readiness;
+typedef enum readiness { WAITS, READY, HOPELESS, TOO_LONG, LEFT } readiness;
 
 static bool is_assembly(const enx_swarm *s, const swarm_stage *stage)
 {
@@ -195,7 +196,7 @@ static readiness gather(const enx_swarm *s, const swarm_stage *stage, enx_buf *o
         if (!needs_stage(s, stage, k)) continue;
         const readiness ready = stage_readiness(&s->stages[k], s);
         if (ready != READY) return ready;
-        if (append_answers(s, &s->stages[k], out) != ENX_OK) return HOPELESS;
+        if (append_answers(s, &s->stages[k], out) != ENX_OK) return TOO_LONG;
     }
     return out->size_bytes > 0 ? READY : HOPELESS;
 }
@@ -210,7 +211,7 @@ static readiness join_inputs(const enx_swarm *s, enx_buf *out)
             status = enx_buf_append(out, s->options.items[i].text, s->options.items[i].size_bytes);
         if (status == ENX_OK) status = enx_buf_append_text(out, "\n");
     }
-    return status == ENX_OK ? READY : HOPELESS;
+    return status == ENX_OK ? READY : TOO_LONG;
 }
 
 /* What a task is given; nothing is written where that is a part of the inputs. */
@@ -225,29 +226,42 @@ static readiness make_input(const enx_swarm *s, uint32_t item, enx_buf *out)
         if (at->state != ENX_TASK_ACCEPTED) return HOPELESS;
         return enx_buf_append(out, swarm_text_get(s, at->answer), at->answer.size_bytes) == ENX_OK
                    ? READY
-                   : HOPELESS;
+                   : TOO_LONG;
     }
     if (stage->plan->need_count > 0 || is_assembly(s, stage)) return gather(s, stage, out);
     if (stage->plan->each == ENX_EACH_ONCE && s->options.item_count > 1) return join_inputs(s, out);
     return READY;
 }
 
-/* Create a task when all that it needs has ended.  One whose needs have no answer ends with them.
- */
+/* A task that has been created goes on as its input allows. */
+static void begin_task(enx_swarm *s, uint32_t item, readiness ready)
+{
+    char note[NOTE_BYTES];
+    snprintf(note, sizeof note, "what it needs is more than %d bytes together", INPUT_BYTES_MAX);
+    if (ready == HOPELESS)
+        swarm_emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NEEDS, "");
+    else if (ready == TOO_LONG)
+        swarm_emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_TOO_LONG, note);
+    else swarm_judge_input(s, item);
+}
+
+/* Create a task when all that it needs has ended.  One whose needs have no answer ends with them:
+ * that is a record of its own, which a crash may have cut off, so a task that is there and has made
+ * no call is judged again.  What it needs does not change any more. */
 static void create_task(enx_swarm *s, uint32_t item)
 {
-    enx_buf text;
-    if (s->items[item].is_created || s->items[item].state != ENX_TASK_OPEN) return;
+    enx_buf           text;
+    const swarm_item *at = &s->items[item];
+    if (at->state != ENX_TASK_OPEN || at->call != SWARM_NONE) return;
     enx_buf_init(&text, INPUT_BYTES_MAX);
     const readiness ready = make_input(s, item, &text);
     if (ready == LEFT) {
         swarm_set_state(s, item, ENX_TASK_RETURNED);
         swarm_unlock(s, item);
     } else if (ready != WAITS) {
-        swarm_emit_created(s, item, enx_buf_text(&text), text.size_bytes);
-        if (ready == HOPELESS)
-            swarm_emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NEEDS, "");
-        else swarm_judge_input(s, item);
+        if (!at->is_created)
+            swarm_emit_created(s, item, enx_buf_text(&text), ready == READY ? text.size_bytes : 0);
+        begin_task(s, item, ready);
         if (s->items[item].state != ENX_TASK_OPEN) swarm_unlock(s, item);
     }
     enx_buf_deinit(&text);
@@ -260,9 +274,9 @@ void swarm_unlock(enx_swarm *s, uint32_t item)
     for (uint32_t k = own + 1; k < s->stage_count && !swarm_is_over(s); k++) {
         const swarm_stage *stage = &s->stages[k];
         if (!needs_stage(s, stage, own)) continue;
-        create_task(s,
-                    stage->first +
-                        (stage->plan->each == ENX_EACH_ANSWER ? item - s->stages[own].first : 0));
+        const uint32_t waiting =
+            stage->first + (stage->plan->each == ENX_EACH_ANSWER ? item - s->stages[own].first : 0);
+        if (!s->items[waiting].is_created) create_task(s, waiting);
     }
 }
 
@@ -307,10 +321,46 @@ enx_status swarm_append_digest(const enx_swarm *s, enx_buf *out)
                                     "\"ask_user\".");
 }
 
-/* Tasks of a stage, were it added now, and what they may cost; of inputs that are not there yet, as
- * long as the answers before them may be. */
+static size_t answer_bytes(const enx_class *c)
+{
+    return (size_t)TOKEN_BYTES * enx_class_answer_tokens(c);
+}
+
+/* How long an input that is made of answers may be, were all of them there. */
+static size_t made_bytes(const enx_stage *stages, const enx_stage *stage, const uint32_t *counts)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < stage->need_count; i++) {
+        const size_t each = answer_bytes(&stages[stage->needs[i]].task_class);
+        bytes += stage->each == ENX_EACH_ANSWER ? each : each * counts[stage->needs[i]];
+    }
+    return bytes < INPUT_BYTES_MAX ? bytes : INPUT_BYTES_MAX;
+}
+
+/* A task once by the dearest that may do it, and once by the lead where it may go up. */
+static void add_task(enx_swarm *s, const enx_class *c, size_t input_bytes, enx_swarm_outlay *sum)
+{
+    const bool may_go_up = !c->is_leads && s->lead != SWARM_NONE && !s->is_single &&
+                           s->options.mode == ENX_SWARM_MODE_SWARM &&
+                           c->on_fail == ENX_ON_FAIL_ESCALATE;
+    enx_class up = *c;
+    up.is_leads = true;
+    sum->tasks++;
+    sum->usd_nano = swarm_add(sum->usd_nano, swarm_price_of_class(s, c, input_bytes));
+    if (may_go_up)
+        sum->up_usd_nano = swarm_add(sum->up_usd_nano, swarm_price_of_class(s, &up, input_bytes));
+}
+
+static size_t inputs_bytes(const enx_swarm *s)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < s->options.item_count; i++) bytes += s->options.items[i].size_bytes;
+    return bytes;
+}
+
+/* Tasks of a stage, were it added now, and what they may cost. */
 static enx_status judge_stage(enx_swarm *s, const enx_stage *stages, uint32_t index,
-                              uint32_t *counts, uint64_t *usd_nano, enx_span *spans,
+                              uint32_t *counts, enx_swarm_outlay *sum, enx_span *spans,
                               enx_report *report)
 {
     const enx_stage *stage = &stages[index];
@@ -323,17 +373,34 @@ static enx_status judge_stage(enx_swarm *s, const enx_stage *stages, uint32_t in
     if (counts[index] == 0 || counts[index] > ENX_GRAPH_TASKS_MAX)
         return ENX_FAIL(report, LIMIT, "plan: stage %s has %s", stage->task_class.name,
                         counts[index] ? "more than 10000 tasks" : "no task");
-    for (uint32_t i = 0; i < counts[index]; i++) {
-        const size_t bytes =
-            is_of_inputs && spans[i].size_bytes ? spans[i].size_bytes : INPUT_BYTES_MAX / 64;
-        *usd_nano += swarm_price_of_class(s, &stage->task_class, bytes);
-    }
+    const size_t made = is_of_inputs ? inputs_bytes(s) : made_bytes(stages, stage, counts);
+    for (uint32_t i = 0; i < counts[index]; i++)
+        add_task(s, &stage->task_class,
+                 is_of_inputs && spans[i].size_bytes ? spans[i].size_bytes : made, sum);
     return ENX_OK;
 }
 
-enx_status swarm_judge_graph(enx_swarm *s, const enx_graph *graph, uint32_t *task_count,
-                             uint64_t *usd_nano, enx_report *report)
+/* The assembly reads the answers of all last stages, of earlier rounds too. */
+static void add_assembly(enx_swarm *s, const enx_graph *graph, const uint32_t *counts,
+                         enx_swarm_outlay *sum)
 {
+    uint32_t         count;
+    const enx_stage *stages = enx_graph_stages(graph, &count);
+    const enx_stage *assembly = enx_graph_assembly(graph);
+    size_t           bytes = 0;
+    if (!assembly) return;
+    for (uint32_t i = 0; i < count; i++)
+        if (stages[i].is_last) bytes += counts[i] * answer_bytes(&stages[i].task_class);
+    for (uint32_t k = 0; k < s->stage_count; k++)
+        if (s->stages[k].plan->is_last)
+            bytes += s->stages[k].count * answer_bytes(&s->stages[k].plan->task_class);
+    add_task(s, &assembly->task_class, bytes < INPUT_BYTES_MAX ? bytes : INPUT_BYTES_MAX, sum);
+}
+
+enx_status swarm_judge_graph(enx_swarm *s, const enx_graph *graph, enx_swarm_outlay *sum,
+                             enx_report *report)
+{
+    *sum = (enx_swarm_outlay){ 0 };
     uint32_t             count, counts[ENX_GRAPH_STAGES_MAX] = { 0 };
     const enx_graph_mode mode = enx_graph_mode_get(graph);
     const enx_stage     *stages = enx_graph_stages(graph, &count);
@@ -350,13 +417,16 @@ enx_status swarm_judge_graph(enx_swarm *s, const enx_graph *graph, uint32_t *tas
     if (!spans) return ENX_FAIL(report, NOMEM, "no memory to take the inputs apart");
     enx_status status = ENX_OK;
     for (uint32_t i = 0; status == ENX_OK && i < count; i++)
-        status = judge_stage(s, stages, i, counts, usd_nano, spans, report);
-    for (uint32_t i = 0; i < count; i++) *task_count += counts[i];
+        status = judge_stage(s, stages, i, counts, sum, spans, report);
     enx_mem_free(spans);
+    if (status == ENX_OK) add_assembly(s, graph, counts, sum);
     const uint64_t cap = s->options.caps.usd_nano;
-    if (status == ENX_OK && cap && *usd_nano > cap)
-        return ENX_FAIL(report, BUDGET, "plan: worst case %.6f USD, the budget is %.6f USD",
-                        (double)*usd_nano * 1e-9, (double)cap * 1e-9);
+    if (status == ENX_OK && cap && sum->usd_nano > cap)
+        return ENX_FAIL(
+            report, BUDGET,
+            "plan: the worst case of %u tasks, each done once, is %.6f USD, the budget is "
+            "%.6f USD",
+            sum->tasks, (double)sum->usd_nano * 1e-9, (double)cap * 1e-9);
     return status;
 }
 

@@ -103,8 +103,7 @@ static bool may_hedge(const enx_swarm *s, uint32_t model)
     const swarm_model *at = &s->models[model];
     return s->options.roster->models[model].is_elsewhere && at->pace.late_us > 0 &&
            at->in_flight < s->options.roster->models[model].slots &&
-           s->hedges + 1 <= s->options.hedge_share * s->call_count &&
-           !enx_budget_is_tight(&s->budget);
+           s->hedges + 1 <= s->options.hedge_share * s->call_count && !swarm_is_tight(s, NULL);
 }
 
 void swarm_hedge(enx_swarm *s, uint32_t model)

@@ -136,8 +136,9 @@ static uint32_t next_voter(const enx_swarm *s, uint32_t item)
     const swarm_item *at = &s->items[item];
     uint32_t          found[ENX_ROSTER_MODELS_MAX];
     const uint32_t    count = swarm_workers_for(s, at->task_class->specialty, found);
+    const uint32_t    first = count ? swarm_spread(s, item) % count : 0;
     for (uint32_t k = 1; k < count; k++) {
-        const uint32_t model = found[(item + k) % count];
+        const uint32_t model = found[(first + k) % count];
         if (!is_family_used(s, at, model)) return model;
     }
     return SWARM_NONE;
@@ -179,7 +180,7 @@ static void judge_candidate(enx_swarm *s, uint32_t item, uint32_t first, double 
     for (uint32_t i = first; failed == ENX_REASON_NONE && i < c->check_count; i++) {
         const enx_check    *check = &c->checks[i];
         const enx_check_kin kin = enx_check_kind_kin(check->kind);
-        const bool is_cheap = kin == ENX_CHECK_KIN_CALL && enx_budget_is_tight(&s->budget);
+        const bool          is_cheap = kin == ENX_CHECK_KIN_CALL && swarm_is_tight(s, c);
         if (is_cheap) accepted = ENX_REASON_CHEAP;
         else if (kin == ENX_CHECK_KIN_CALL && ask_opinion(s, item, check->kind)) return;
         if (kin == ENX_CHECK_KIN_SCORE && error_chance > doubt_above(s, &s->items[item], check)) {

@@ -174,12 +174,21 @@ bool swarm_is_leads(const enx_swarm *s, const enx_class *task_class)
     return s->is_single || s->options.mode == ENX_SWARM_MODE_LEAD || task_class->is_leads;
 }
 
-/* Several share the tasks by index, so that chance has no part in it. */
+/* FNV-1a, folded: the low bits of the product alone would be those of the last bytes. */
+uint32_t swarm_spread(const enx_swarm *s, uint32_t item)
+{
+    const enx_span input = swarm_input(s, &s->items[item]);
+    uint64_t       hash = UINT64_C(0xCBF29CE484222325);
+    for (size_t i = 0; i < input.size_bytes; i++)
+        hash = (hash ^ (uint8_t)input.text[i]) * UINT64_C(0x100000001B3);
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
 uint32_t swarm_worker_for(const enx_swarm *s, const char *specialty, uint32_t item)
 {
     uint32_t found[ENX_ROSTER_MODELS_MAX];
     uint32_t count = swarm_workers_for(s, specialty, found);
-    return count ? found[item % count] : SWARM_NONE;
+    return count ? found[count > 1 ? swarm_spread(s, item) % count : 0] : SWARM_NONE;
 }
 
 uint32_t swarm_workers_for(const enx_swarm *s, const char *specialty,
@@ -210,6 +219,32 @@ uint32_t swarm_task_id(const enx_swarm *s, uint32_t item)
 bool swarm_is_over(const enx_swarm *s) { return s->is_stopped || s->end != ENX_SWARM_RUNNING; }
 
 /* ---- records of calls ---------------------------------------------------------------------- */
+
+const char *swarm_class_name(const enx_swarm *s, uint32_t item)
+{
+    return s->items[item].task_class ? s->items[item].task_class->name : NULL;
+}
+
+/* All allowances are told of the same day. */
+static void reserve_allowances(enx_swarm *s, swarm_call *entry)
+{
+    for (uint32_t i = 0; i < s->options.allowance_count; i++) {
+        entry->day = s->allowances[i].day;
+        if (enx_allowance_covers(&s->allowances[i], swarm_class_name(s, entry->item)))
+            enx_allowance_reserve(&s->allowances[i], &entry->reserved);
+    }
+}
+
+static void settle_allowances(enx_swarm *s, const swarm_call *entry, const enx_record *record)
+{
+    const enx_use use = { .usd_nano = record->cost_usd_nano,
+                          .tokens = enx_usage_tokens(&record->report.usage),
+                          .calls = !(record->report.flags & ENX_FLAG_REUSED),
+                          .time_us = record->report.latency_us };
+    for (uint32_t i = 0; entry->day && i < s->options.allowance_count; i++)
+        if (enx_allowance_covers(&s->allowances[i], swarm_class_name(s, entry->item)))
+            enx_allowance_settle(&s->allowances[i], entry->day, &entry->reserved, &use);
+}
 
 static enx_status apply_intent(enx_swarm *s, uint32_t item, const enx_record *record,
                                enx_report *report)
@@ -247,6 +282,7 @@ static enx_status apply_intent(enx_swarm *s, uint32_t item, const enx_record *re
         at->attempt = record->attempt;
         at->call = s->call_count;
     }
+    if (s->is_started) reserve_allowances(s, &s->calls[s->call_count]);
     if (item == s->item_count) at->state = ENX_TASK_OPEN;
     if (record->role == ENX_ROLE_VERIFY && at->vote_count > 0)
         at->candidate = swarm_count_votes(s, at, &lead, &chance);
@@ -293,6 +329,16 @@ static void take_vote(const enx_swarm *s, swarm_item *at, uint32_t call)
     if (at->vote_count < ENX_VOTES_MAX) at->votes[at->vote_count++] = call;
 }
 
+/* How well a model does, and since when a task does not: set_aside() of swarm_flow.c
+ * weighs the two. */
+static void note_end(enx_swarm *s, const swarm_call *entry)
+{
+    swarm_model *model = &s->models[entry->reserved.model];
+    const bool   is_failed = entry->status == ENX_CALL_ERROR || entry->status == ENX_CALL_LOST;
+    if (!is_failed) model->answered++;
+    else if (entry->attempt == 1) s->items[entry->item].failed_at = model->answered;
+}
+
 /* An open call of a task has ended.  The first answer counts, an end without one only when no other
  * call is left. */
 static void end_call(enx_swarm *s, uint32_t call, bool is_answer)
@@ -327,13 +373,17 @@ static enx_status apply_result(enx_swarm *s, const enx_record *record, swarm_tex
 
     const uint32_t   call = (uint32_t)(entry - s->calls);
     const enx_price *price = &s->options.roster->models[entry->reserved.model].price;
-    enx_budget_settle(&s->budget, &entry->reserved, entry->is_unknown, &got->usage, price);
+    if (got->flags & ENX_FLAG_REUSED)
+        enx_budget_release(&s->budget, &entry->reserved, entry->is_unknown);
+    else enx_budget_settle(&s->budget, &entry->reserved, entry->is_unknown, &got->usage, price);
+    settle_allowances(s, entry, record);
     entry->is_unknown = false;
     const bool was_open = entry->state == CALL_OPEN;
     if (was_open) unlink_open(s, call);
     entry->state = CALL_SETTLED;
     if (!was_open) return ENX_OK; /* late: it settles the bill and nothing else */
     take_report(entry, got, texts);
+    note_end(s, entry);
     take_vote(s, &s->items[item], call);
     end_call(s, call, got->status != ENX_CALL_ERROR);
     return ENX_OK;
@@ -354,6 +404,7 @@ static enx_status apply_lost(enx_swarm *s, const enx_record *record, swarm_text 
     entry->state = CALL_GIVEN_UP;
     entry->status = ENX_CALL_LOST;
     entry->error = why;
+    note_end(s, entry);
     end_call(s, call, false);
     return ENX_OK;
 }

@@ -36,6 +36,7 @@ typedef struct swarm_item {
     uint32_t         model;
     uint32_t         attempt;   /* calls made in this role */
     uint32_t         call;      /* the latest, SWARM_NONE before */
+    uint64_t         failed_at; /* answers of the model when the first call in this role failed */
     uint32_t         hedge;     /* a second open call for the same work, or SWARM_NONE */
     uint32_t         candidate; /* the call whose answer is judged now, SWARM_NONE before */
     uint32_t         votes[ENX_VOTES_MAX]; /* [vote_count] calls that answered the task */
@@ -74,16 +75,17 @@ typedef struct swarm_call {
     uint32_t         max_tokens_in;
     uint32_t         max_tokens_out;
     uint64_t         deadline_us;
-    uint32_t         prev; /* in the list of open calls, oldest first */
-    uint32_t         next;
-    enx_call_status  status; /* of the report */
-    swarm_text       answer;
-    swarm_text       error;
-    char             language[ENX_LANGUAGE_BYTES_MAX];
-    int32_t          level;
-    double           confidence;
-    double           error_chance;
-    uint32_t         flags;
+    uint32_t        day; /* of allowances, when it was admitted in this run; 0: in an earlier one */
+    uint32_t        prev; /* in the list of open calls, oldest first */
+    uint32_t        next;
+    enx_call_status status; /* of the report */
+    swarm_text      answer;
+    swarm_text      error;
+    char            language[ENX_LANGUAGE_BYTES_MAX];
+    int32_t         level;
+    double          confidence;
+    double          error_chance;
+    uint32_t        flags;
 } swarm_call;
 
 typedef struct swarm_queue {
@@ -103,6 +105,7 @@ typedef struct swarm_pace {
 typedef struct swarm_model {
     swarm_queue        queue;
     uint32_t           in_flight;
+    uint64_t           answered; /* calls that ended with an answer */
     swarm_pace         pace;
     enx_swarm_progress counts; /* queued, running and line are filled on demand */
 } swarm_model;
@@ -146,11 +149,14 @@ struct enx_swarm {
     uint32_t              open_last;
     uint32_t              open_count;
     uint32_t              hedges; /* made in this run */
-    char                 *texts; /* the pool */
+    char                 *texts;  /* the pool */
     size_t                texts_bytes;
     size_t                texts_capacity;
     swarm_model           models[ENX_ROSTER_MODELS_MAX];
     enx_budget            budget;
+    enx_allowance         allowances[ENX_ALLOWANCES_MAX]; /* [options.allowance_count] */
+    enx_cap               end_cap;
+    enx_report            end_cap_report;
     uint64_t              fingerprint;
     uint64_t              seq; /* of the last record */
     uint64_t              seed;
@@ -225,11 +231,16 @@ ENX_MUST_USE enx_status swarm_apply_graph(enx_swarm *s, const enx_record *record
 
 /* The lead answers every task of the class itself. */
 bool     swarm_is_leads(const enx_swarm *s, const enx_class *task_class);
+/* A number that depends on a task's input alone: the same text goes to the same worker, in every
+ * job and at every place, so that its answer may be known already. */
+uint32_t swarm_spread(const enx_swarm *s, uint32_t item);
 /* Workers of a specialty (NULL: all of them): the one for a task, or SWARM_NONE; and how many. */
 uint32_t swarm_worker_for(const enx_swarm *s, const char *specialty, uint32_t item);
 uint32_t swarm_workers_for(const enx_swarm *s, const char *specialty,
                            uint32_t found[ENX_ROSTER_MODELS_MAX]);
 
+/* Of the class of a task; NULL: the plan. */
+const char *swarm_class_name(const enx_swarm *s, uint32_t item);
 uint64_t    swarm_call_id(const enx_swarm *s, uint32_t call);
 uint32_t    swarm_task_id(const enx_swarm *s, uint32_t item);
 const char *swarm_text_get(const enx_swarm *s, swarm_text text);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # bad_input.sh - whatever comes: a clear message, an exit code, nothing lost.
 . "$(dirname "$0")/common.sh"
-run() { "$enxame" run -s "$swarm" --plan "$plan" "$@" "all"; }
+run() { "$enxame" run --fresh -s "$swarm" --plan "$plan" "$@" "all"; }
 
 # files that are no models
 head -c 3000 "$work/models/es.gguf" > "$work/cut.gguf"
@@ -21,27 +21,27 @@ END
 expect 69 "$enxame" models "$work/mamba.gguf"
 says "mamba"
 sed 's/lead.gguf/es.gguf/; s/scout.gguf/lead.gguf/' "$swarm" > "$work/models/wrong.yaml"
-expect 69 "$enxame" run -s "$work/models/wrong.yaml" "all" <<< "hola que tal"
+expect 69 "$enxame" run --fresh -s "$work/models/wrong.yaml" "all" <<< "hola que tal"
 says "cannot be a scout"
 
 # YAML
 sed 's/escalate:/escalte:/' "$swarm" > "$work/models/typo.yaml"
-expect 65 "$enxame" run -s "$work/models/typo.yaml" "all" <<< hola
+expect 65 "$enxame" run --fresh -s "$work/models/typo.yaml" "all" <<< hola
 says 'typo.yaml:8: unknown key "escalte"; did you mean "escalate"?'
-expect 66 "$enxame" run -s "$work/none.yaml" "all" <<< hola
+expect 66 "$enxame" run --fresh -s "$work/none.yaml" "all" <<< hola
 
 # commands and options
 expect 64 "$enxame" rnu
 says 'did you mean "run"?'
-expect 64 "$enxame" run --bugdet 3 x
+expect 64 "$enxame" run --fresh --bugdet 3 x
 says "did you mean --budget?"
-expect 64 "$enxame" run --budget much x
-expect 64 "$enxame" run --budget 1e-11 x
+expect 64 "$enxame" run --fresh --budget much x
+expect 64 "$enxame" run --fresh --budget 1e-11 x
 says "buys nothing"
 expect 64 "$enxame" run
 expect 64 "$enxame" resume seven
 expect 66 "$enxame" resume 77
-expect 66 "$enxame" run -i "$work/none.txt" -s "$swarm" all
+expect 66 "$enxame" run --fresh -i "$work/none.txt" -s "$swarm" all
 for command in run map chat code generate tokenize models perplexity quantize sandbox jobs bill \
                resume cancel doctor; do
     expect 0 "$enxame" $command --help
@@ -61,7 +61,7 @@ json "$work/out" '"byte 5" in d["answers"][0]["note"] and d["answers"][0]["state
 only_de='{"mode":"swarm","for_each":"paragraph","repair":["accents"],"languages":["de"],'
 only_de+='"escalate":true,"check":["round_trip"]}'
 printf 'hola que tal\nela e a herdeira\n' > "$work/two"
-expect 69 "$enxame" run -s "$swarm" --plan "$only_de" -i "$work/two" "all"
+expect 69 "$enxame" run --fresh -s "$swarm" --plan "$only_de" -i "$work/two" "all"
 says "de"
 head -c 68000000 /dev/zero | tr '\0' a > "$work/endless"
 expect 75 run -i "$work/endless"
@@ -73,14 +73,14 @@ expect 0 run --mode workers -i "$work/word"
 
 # records
 echo '{"goal": "all", "inptu": "text"}' > "$work/job.yaml"
-expect 65 "$enxame" map -s "$swarm" "$work/job.yaml" "$work/in.jsonl" -o "$work/o"
+expect 65 "$enxame" map --fresh -s "$swarm" "$work/job.yaml" "$work/in.jsonl" -o "$work/o"
 says 'unknown key "inptu"; did you mean "input"?'
 echo 'goal: all' > "$work/job.yaml"
 printf '{"text": "a"}\n{"text": 3}\n' > "$work/in.jsonl"
-expect 65 "$enxame" map -s "$swarm" "$work/job.yaml" "$work/in.jsonl" -o "$work/o"
+expect 65 "$enxame" map --fresh -s "$swarm" "$work/job.yaml" "$work/in.jsonl" -o "$work/o"
 says "in.jsonl:2"
 printf '{"text": "a"}\n{"text": \n' > "$work/in.jsonl"
-expect 65 "$enxame" map -s "$swarm" "$work/job.yaml" "$work/in.jsonl" -o "$work/o"
+expect 65 "$enxame" map --fresh -s "$swarm" "$work/job.yaml" "$work/in.jsonl" -o "$work/o"
 says "in.jsonl:2"
 [ ! -e "$work/o" ] || fail "half an output was written"
 

@@ -13,7 +13,7 @@ plan() { # plan STAGES KIND
     printf '{"mode":"swarm","why":"","advice":"","stages":[%s],
         "assembly":{"kind":"%s","instruction":"put it together"},"done_when":""}' "$1" "$2"
 }
-run=("$enxame" run -s "$swarm" -i "$work/in.txt" "count the numbers")
+run=("$enxame" run --fresh -s "$swarm" -i "$work/in.txt" "count the numbers")
 number='{"name":"n","type":"integer"}'
 flag='{"name":"is_even","type":"boolean"}'
 two="$(stage again answer '"reading"' "$flag"),$(stage reading line '' "$number")"
@@ -38,7 +38,8 @@ newest_job() {
 print(json.load(sys.stdin)["jobs"][0]["job"])'
 }
 seq 100 299 > "$work/many.txt"
-long=("$enxame" run -s "$swarm" -i "$work/many.txt" --plan "$(plan "$two" join)" "count them")
+long=("$enxame" run --fresh \
+    -s "$swarm" -i "$work/many.txt" --plan "$(plan "$two" join)" "count them")
 expect 0 "${long[@]}" --threads 1
 cp "$work/out" "$work/whole"
 kills=0
@@ -89,7 +90,7 @@ says "worst case"
 
 # a lead that does it alone is approved of as well, or it does nothing
 printf 'one line\n' > "$work/one.txt"
-expect 130 "$enxame" run -s "$swarm" -i "$work/one.txt" --approve "say it again" < /dev/null
+expect 130 "$enxame" run --fresh -s "$swarm" -i "$work/one.txt" --approve "say it again" < /dev/null
 says "worst case  1 task"
 expect 0 "$enxame" bill --json
 json "$work/out" 'd["bill"]["calls"] == 0'

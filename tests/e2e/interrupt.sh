@@ -4,7 +4,7 @@
 . "$(dirname "$0")/common.sh"
 records 2000 > "$work/in.jsonl"
 echo 'goal: all' > "$work/job.yaml"
-"$enxame" map -s "$swarm" --plan "$plan" --threads 1 "$work/job.yaml" "$work/in.jsonl" \
+"$enxame" map --fresh -s "$swarm" --plan "$plan" --threads 1 "$work/job.yaml" "$work/in.jsonl" \
     -o "$work/o.jsonl" > "$work/out" 2> "$work/err" &
 pid=$!
 for ((i = 0; i < 100; i++)); do
@@ -24,7 +24,7 @@ expect 0 "$enxame" resume 1
 [ "$(wc -l < "$work/o.jsonl")" = 2000 ] || fail "records are missing"
 
 # while a job runs, nobody else works on it
-"$enxame" map -s "$swarm" --plan "$plan" --threads 1 "$work/job.yaml" "$work/in.jsonl" \
+"$enxame" map --fresh -s "$swarm" --plan "$plan" --threads 1 "$work/job.yaml" "$work/in.jsonl" \
     -o "$work/p.jsonl" > /dev/null 2>&1 &
 pid=$!
 for ((i = 0; i < 100; i++)); do

@@ -9,7 +9,7 @@ rounds=$3
 RANDOM=${SEED:-1}
 records 240 > "$work/in.jsonl"
 printf 'goal: all\nreport: how\n' > "$work/job.yaml"
-map=("$enxame" map -s "$swarm" --plan "$plan" --seed 7 --labels 10 --threads 1 --json
+map=("$enxame" map --fresh -s "$swarm" --plan "$plan" --seed 7 --labels 10 --threads 1 --json
     "$work/job.yaml" "$work/in.jsonl" -o) # a command, not a function: its process is what is killed
 start_ns=$(date +%s%N)
 expect 0 "${map[@]}" "$work/whole.jsonl"

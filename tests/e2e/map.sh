@@ -10,7 +10,7 @@ schema='{type: object, properties: {n: {type: integer, minimum: 10, maximum: 42}
 job() { # job LINE…: a job's file of the class `reading` with these lines
     printf '%s\n' 'class: reading' 'input: text' "$@" > "$work/job.yaml"
 }
-map() { "$enxame" map -s "$swarm" --seed 7 "$work/job.yaml" "$work/in.jsonl" "$@"; }
+map() { "$enxame" map --fresh -s "$swarm" --seed 7 "$work/job.yaml" "$work/in.jsonl" "$@"; }
 out=$work/out.jsonl
 
 # every answer is a value of the schema, whatever the models say

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/common.sh"
 root=$(realpath "$(dirname "$0")/../..")
 for i in $(seq 12); do echo "por quanto tempo o povo $i"; done > "$work/in.txt"
-expect 0 "$enxame" run -s "$swarm" --plan "$plan" -i "$work/in.txt" --labels 4 "put it back"
+expect 0 "$enxame" run --fresh -s "$swarm" --plan "$plan" -i "$work/in.txt" --labels 4 "put it back"
 expect 0 "$enxame" bill 1 --calls --json
 cp "$work/out" "$work/bill.json"
 

@@ -8,6 +8,7 @@ Writes its port to FOLDER/port.  In FOLDER, all optional and read at each reques
     truth.json   {damaged text: text}; other texts come back as they are
     plan.json    the plan that it gives
     says.json    {part: text}: what it says to a request that holds the part, before anything else
+    poison.json  [text]: whatever comes with one of these is cut off
     faults       a word a line: what the next requests meet with, one each (FREE, CHARGED)
     delay        seconds before each answer
 What it did goes to FOLDER/meter.jsonl, a line a request that it charges for: key, api, kind, in,
@@ -74,6 +75,8 @@ def answer(system, user):
         return "plan", read("plan.json", json.dumps(PLAN))
     if "You look at the beginning" in system:
         return "scout", "pt_BR 3"
+    if not inside:
+        return "chat", outside
     if "answer 42" in inside:
         return "restore", "42"
     return "restore", json.loads(read("truth.json", "{}")).get(inside, inside)
@@ -194,6 +197,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with LOCK:
             known = ANSWERED.get(key)
             fault = "" if known else next_fault()
+            if fenced(body["messages"][-1]["content"])[0] in json.loads(read("poison.json", "[]")):
+                fault = "cut"
             if fault in FREE:
                 self.refuse(FREE[fault], "busy", "not now",
                             [("Retry-After", "1")] if fault == "429" else [])

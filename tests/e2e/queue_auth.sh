@@ -41,7 +41,7 @@ start_worker one "${models[@]}" --user one --password FIRST
 until_said "$work/one.log" ready
 records 20 > "$work/in.jsonl"
 printf 'goal: all\n' > "$work/job.yaml"
-map=("$enxame" map --plan "$plan" "$work/job.yaml" "$work/in.jsonl" --labels 0)
+map=("$enxame" map --fresh --plan "$plan" "$work/job.yaml" "$work/in.jsonl" --labels 0)
 expect 0 "${map[@]}" -s "$swarm" -o "$work/whole.jsonl"
 echo "queue: {url: '$url', user: lead, password: QUEUE_PASSWORD}" | cat "$swarm" - \
     > "$work/models/queued.yaml"

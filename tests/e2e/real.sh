@@ -47,7 +47,7 @@ Dieses Paket enthält die Bibliotheken für die Ausführung.
 Este paquete contiene los archivos de configuración.
 Sa oni obdarzeni rozumem i sumieniem i powinni postepowac wobec innych w duchu braterstwa.
 END
-"$enxame" run -s "$root/models/swarm.yaml" -i "$work/in.txt" "only put the accents back" \
+"$enxame" run --fresh -s "$root/models/swarm.yaml" -i "$work/in.txt" "only put the accents back" \
     > "$work/out.txt" 2> "$work/err.txt" || fail "run: $(tail -n 3 "$work/err.txt")"
 diff "$work/want.txt" "$work/out.txt" || fail "the accents are not all back"
 grep -q "abstained 1" "$work/err.txt" || fail "the unknown language was not left alone"

@@ -5,7 +5,7 @@
 printf '\n  por quanto tempo o povo\r\n\n\thola que tal amigo\nela e a herdeira \n' > "$work/in.txt"
 
 # the answer is on stdout and reduces to the input; the layout is kept
-expect 0 "$enxame" run -s "$swarm" --plan "$plan" -i "$work/in.txt" "put everything back"
+expect 0 "$enxame" run --fresh -s "$swarm" --plan "$plan" -i "$work/in.txt" "put everything back"
 says "bill "
 says "certificate "
 python3 - "$work/in.txt" "$work/out" <<'END' || fail "the answer does not reduce to its input"
@@ -26,7 +26,8 @@ cp "$work/out" "$work/first"
 
 # the same from stdin, with one thread and with three: byte for byte the same
 for threads in 1 3; do
-    expect 0 "$enxame" run -s "$swarm" --plan "$plan" --threads $threads "put everything back" \
+    expect 0 "$enxame" run --fresh \
+        -s "$swarm" --plan "$plan" --threads $threads "put everything back" \
         < "$work/in.txt"
     cmp -s "$work/out" "$work/first" || fail "the answer depends on threads"
 done
@@ -38,9 +39,9 @@ json "$work/out" 'd["bill"]["tokens_in"] == sum(m["tokens_in"] for m in d["bill"
 json "$work/out" 'd["bill"]["fixed_usd"] > 0 and d["state"] == "done"'
 
 # modes, certificate and files; --json is one object
-expect 0 "$enxame" run -s "$swarm" --plan "$plan" --mode lead --json -i "$work/in.txt" "all"
+expect 0 "$enxame" run --fresh -s "$swarm" --plan "$plan" --mode lead --json -i "$work/in.txt" "all"
 json "$work/out" 'd["paragraphs"] == 3 and all(a["model"] in ("lead", "") for a in d["answers"])'
-expect 0 "$enxame" run -s "$swarm" --plan "$plan" --mode workers -o "$work/answer" \
+expect 0 "$enxame" run --fresh -s "$swarm" --plan "$plan" --mode workers -o "$work/answer" \
     -i "$work/in.txt" "all"
 silent
 [ -s "$work/answer" ] || fail "-o wrote nothing"
@@ -54,14 +55,16 @@ expect 0 "$enxame" bill 1 --json
 cp "$work/out" "$work/bill1"
 
 # a budget that is too small for one call: said, nothing paid; resume with more goes on
-expect 73 "$enxame" run -s "$swarm" --plan "$plan" --budget 0.000000001 -i "$work/in.txt" "all"
+expect 73 "$enxame" run --fresh \
+    -s "$swarm" --plan "$plan" --budget 0.000000001 -i "$work/in.txt" "all"
 says "budget"
 says "enxame resume 6"
 expect 0 "$enxame" resume 6 --budget 1
 cmp -s "$work/out" "$work/first" || fail "another answer after a pause"
 
 # canceled jobs stay canceled
-expect 73 "$enxame" run -s "$swarm" --plan "$plan" --budget 0.000000001 -i "$work/in.txt" "all"
+expect 73 "$enxame" run --fresh \
+    -s "$swarm" --plan "$plan" --budget 0.000000001 -i "$work/in.txt" "all"
 expect 0 "$enxame" cancel 7
 expect 130 "$enxame" resume 7
 
@@ -104,5 +107,5 @@ expect 64 "$enxame" quantize "$work/small.gguf" "$work/smaller.gguf" q3
 cp -r "$work/models" "$ENXAME_HOME/models"
 expect 0 "$enxame" doctor --json
 json "$work/out" 'd["cores"] > 0 and d["ok"] and "home/models" in d["checks"][1]["text"]'
-expect 0 "$enxame" run --plan "$plan" -i "$work/in.txt" "put everything back"
+expect 0 "$enxame" run --fresh --plan "$plan" -i "$work/in.txt" "put everything back"
 cmp -s "$work/out" "$work/first" || fail "another answer from the default swarm"

@@ -413,7 +413,7 @@ static void damaged_foreign_and_newer_files_are_refused(void **state)
 static void older_files_are_brought_up_to_date(void **state)
 {
     world *w = *state;
-    char   command[300];
+    char   command[400];
     assert_int_equal(open_store(w, 0), ENX_OK);
     const uint64_t id = add_job(w);
     enx_record     records[] = { record_of(id, 1, ENX_RECORD_JOB_OPENED), full_record(id, 2) };
@@ -421,6 +421,7 @@ static void older_files_are_brought_up_to_date(void **state)
     enx_store_close(&w->store);
     snprintf(command, sizeof command,
              "python3 -c \"import sqlite3; c = sqlite3.connect('%s'); "
+             "c.execute('DROP INDEX records_intent'); c.execute('DROP TABLE questions'); "
              "c.execute('ALTER TABLE records DROP COLUMN tokens_reasoning'); "
              "c.execute('PRAGMA user_version = 1'); c.commit()\"",
              w->path);

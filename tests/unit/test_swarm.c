@@ -37,7 +37,8 @@ typedef struct bench {
     char              pool[POOL_BYTES];
     size_t            pool_bytes;
     char              plan_goal[400];
-    const char       *plans[4]; /* what the lead says, one after the other */
+    enx_use           elsewhere; /* of other jobs */
+    const char       *plans[4];  /* what the lead says, one after the other */
     uint32_t          plan_count;
 } bench;
 
@@ -118,6 +119,15 @@ static bool port_check(void *self, const enx_check *check, const enx_call *call,
     return is_same;
 }
 
+static enx_status port_use_elsewhere(void *self, const char *class_name, uint32_t *day,
+                                     enx_use *out, enx_report *report)
+{
+    (void)self, (void)class_name, (void)report;
+    *day = 1;
+    *out = b.elsewhere;
+    return ENX_OK;
+}
+
 static uint64_t port_now(void *self)
 {
     (void)self;
@@ -138,6 +148,7 @@ static void set_up(const char *const *texts, uint32_t count)
                            .generate = port_generate,
                            .cancel = port_cancel,
                            .save = port_save,
+                           .use_elsewhere = port_use_elsewhere,
                            .check = port_check,
                            .now_us = port_now,
                            .random_u64 = port_random };
@@ -554,6 +565,82 @@ static void a_spent_budget_returns_the_rest_and_can_go_on(void **state)
     enx_swarm_close(&b.swarm);
 }
 
+/* What other jobs use counts; the job goes on when that is another day's. */
+static void a_cap_that_is_shared_ends_the_job_and_says_which(void **state)
+{
+    (void)state;
+    static const char *const   texts[] = { "pt3oo", "cs3oo", "pt3oo", "cs3oo" };
+    static const enx_allowance allowances[] = { { .caps = { .calls = 100 } },
+                                                { .class_name = "other", .caps = { .calls = 1 } },
+                                                { .class_name = "restore",
+                                                  .caps = { .calls = 20 } } };
+    set_up(texts, 4);
+    b.options.allowances = allowances;
+    b.options.allowance_count = 3;
+    b.elsewhere.calls = 15;
+    open_swarm();
+    enx_swarm_start(b.swarm);
+    run_to_end();
+    enx_swarm_summary summary = enx_swarm_summary_get(b.swarm);
+    assert_int_equal(summary.end, ENX_SWARM_PARTIAL);
+    assert_int_equal(summary.end_cap, ENX_CAP_SHARED);
+    assert_non_null(strstr(summary.end_note, "today's calls of the class restore: all 20"));
+    assert_int_equal(enx_swarm_budget(b.swarm)->total.calls, 5);
+    b.elsewhere.calls = 0;
+    reopen();
+    enx_swarm_start(b.swarm);
+    run_to_end();
+    assert_int_equal(enx_swarm_summary_get(b.swarm).end, ENX_SWARM_DONE);
+    enx_swarm_close(&b.swarm);
+}
+
+/* Its calls fail while others are answered: the lead is not asked, and the job goes on. */
+static void a_task_that_only_fails_is_set_aside(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "pt3eo", "pt3oo", "pt3oo", "pt3oo", "pt3no",
+                                         "pt3oo", "pt3oo", "pt3oo", "pt3oo", "cs3eo" };
+    set_up(texts, 10);
+    open_swarm();
+    enx_swarm_start(b.swarm);
+    run_to_end();
+    assert_int_equal(enx_swarm_summary_get(b.swarm).end, ENX_SWARM_DONE);
+    const enx_swarm_answer failing = enx_swarm_result(b.swarm, 0);
+    assert_int_equal(failing.state, ENX_TASK_FAILED);
+    assert_int_equal(failing.reason, ENX_REASON_QUARANTINED);
+    assert_string_equal(failing.note, "3 calls failed, the last one: backend fell over");
+    assert_int_equal(enx_swarm_result(b.swarm, 4).reason, ENX_REASON_QUARANTINED);
+    /* the only one of its model: it may be the model */
+    assert_int_equal(enx_swarm_result(b.swarm, 9).reason, ENX_REASON_LEAD_CHECKED);
+    assert_int_equal(enx_swarm_summary_get(b.swarm).tasks[ENX_TASK_ACCEPTED], 8);
+    enx_swarm_close(&b.swarm);
+}
+
+static void an_answer_that_was_known_is_no_call_of_the_bill(void **state)
+{
+    (void)state;
+    static const char *const text = "pt3oo";
+    set_up(&text, 1);
+    b.options.caps.calls = 2;
+    open_swarm();
+    enx_swarm_start(b.swarm);
+    const enx_call_report known = { .call_id = b.waiting[0].call_id,
+                                    .language = "pt",
+                                    .level = 3,
+                                    .confidence = 1,
+                                    .answer = "",
+                                    .flags = ENX_FLAG_REUSED };
+    enx_swarm_on_report(b.swarm, &known);
+    const enx_budget *budget = enx_swarm_budget(b.swarm);
+    assert_int_equal(budget->total.calls, 0);
+    assert_int_equal(budget->reserved.calls, 1); /* the worker's */
+    answer_call(&b.waiting[1]);
+    assert_int_equal(enx_swarm_summary_get(b.swarm).end, ENX_SWARM_DONE);
+    assert_int_equal(budget->total.calls, 1);
+    assert_int_equal(budget->reserved.calls + budget->reserved.tokens, 0);
+    enx_swarm_close(&b.swarm);
+}
+
 static void a_budget_below_one_call_says_so(void **state)
 {
     (void)state;
@@ -883,6 +970,28 @@ static void a_task_whose_needs_have_no_answer_ends_and_the_job_goes_on(void **st
     enx_swarm_close(&b.swarm);
 }
 
+/* The process dies between the records of a task that was created and ended at once. */
+static void a_created_task_is_judged_again_after_a_crash(void **state)
+{
+    (void)state;
+    static const char *const graph =
+        PLAN("swarm", STAGE("one", "line", "") "," STAGE("two", "answer", "\"one\""), "join");
+    set_up_goal(&roster, graph);
+    run_to_end();
+    uint32_t cut = 0;
+    while (b.records[cut].kind != ENX_RECORD_TASK_ABSTAINED ||
+           b.records[cut].reason != ENX_REASON_NEEDS)
+        cut++;
+    b.record_count = cut;
+    reopen();
+    enx_swarm_start(b.swarm);
+    run_to_end();
+    assert_int_equal(enx_swarm_result(b.swarm, 2).reason, ENX_REASON_NEEDS);
+    assert_int_equal(enx_swarm_summary_get(b.swarm).end, ENX_SWARM_DONE);
+    assert_int_equal(b.generated[ENX_ROLE_WORK], 2); /* the other line, and its answer */
+    enx_swarm_close(&b.swarm);
+}
+
 static void a_plan_that_asks_a_lead_is_refused_without_one(void **state)
 {
     (void)state;
@@ -913,6 +1022,9 @@ int main(void)
         cmocka_unit_test(a_failed_job_is_the_same_after_a_replay),
         cmocka_unit_test(an_end_with_open_calls_cannot_follow),
         cmocka_unit_test(a_spent_budget_returns_the_rest_and_can_go_on),
+        cmocka_unit_test(a_cap_that_is_shared_ends_the_job_and_says_which),
+        cmocka_unit_test(a_task_that_only_fails_is_set_aside),
+        cmocka_unit_test(an_answer_that_was_known_is_no_call_of_the_bill),
         cmocka_unit_test(a_budget_below_one_call_says_so),
         cmocka_unit_test(time_and_cancel_end_the_job_and_late_reports_settle_the_bill),
         cmocka_unit_test(a_call_that_nobody_knows_of_stays_in_the_ledger_as_unknown),
@@ -924,6 +1036,7 @@ int main(void)
         cmocka_unit_test(progress_counts_models_and_slots),
         cmocka_unit_test(bad_options_are_refused),
         cmocka_unit_test(a_task_whose_needs_have_no_answer_ends_and_the_job_goes_on),
+        cmocka_unit_test(a_created_task_is_judged_again_after_a_crash),
         cmocka_unit_test(a_plan_that_asks_a_lead_is_refused_without_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
