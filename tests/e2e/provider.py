@@ -7,8 +7,8 @@
 Writes its port to FOLDER/port.  In FOLDER, all optional and read at each request:
     truth.json   {damaged text: text}; other texts come back as they are
     plan.json    the plan that it gives
-    says.json    {part: text}: what it says to a request that holds the part, before anything else
     poison.json  [text]: whatever comes with one of these is cut off
+    says.json    {part: text}: what it says to a request that holds the part, before anything else
     faults       a word a line: what the next requests meet with, one each (FREE, CHARGED)
     delay        seconds before each answer
 What it did goes to FOLDER/meter.jsonl, a line a request that it charges for: key, api, kind, in,
