@@ -22,7 +22,7 @@ typedef struct cli_asked_bill {
     uint64_t        unknown_usd_nano; /* worst case of calls whose fate is not known */
 } cli_asked_bill;
 
-enum { CLI_ASKED_NOBODY = UINT32_MAX };
+#define CLI_ASKED_NOBODY UINT32_MAX
 
 /* budget_usd 0: no cap.  The failures of enx_config_open and enx_backend_open. */
 ENX_MUST_USE enx_status cli_asked_open(cli_asked **out, const char *swarm_path, double budget_usd,

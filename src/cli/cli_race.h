@@ -23,7 +23,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CLI_RACE_WRITERS_MAX = 32, CLI_RACE_NOBODY = UINT32_MAX };
+enum { CLI_RACE_WRITERS_MAX = 32 };
+#define CLI_RACE_NOBODY UINT32_MAX
 
 typedef enum cli_racer_state {
     CLI_RACER_IDLE, /* before its next try, or out of rounds */

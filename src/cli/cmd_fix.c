@@ -236,11 +236,11 @@ static enx_status check(const fix_arguments *a, const cli_args *args, enx_report
         return ENX_FAIL(report, INVALID, "--sure: a chance from 0 to 1");
     if (a->out && (args->operands.count > 1 || a->is_writing))
         return ENX_FAIL(report, INVALID, "-o is for one file, without --write");
-    if (a->target.accuracy && !(a->target.accuracy > 0 && a->target.accuracy < 1))
+    if (!(a->target.accuracy >= 0 && a->target.accuracy < 1))
         return ENX_FAIL(report, INVALID, "--accuracy: between 0 and 1");
     if (!(a->target.confidence > 0 && a->target.confidence < 1))
         return ENX_FAIL(report, INVALID, "--confidence: between 0 and 1");
-    if ((a->target.accuracy || a->budget_usd || a->labels) && !a->swarm)
+    if ((a->target.accuracy > 0 || a->budget_usd > 0 || a->labels) && !a->swarm)
         return ENX_FAIL(report, INVALID,
                         "--accuracy, --labels and --budget are for the lead of a "
                         "swarm file; give it by -s");
