@@ -400,7 +400,7 @@ def check_jobs():
         answers = server.json("GET", f"/enxame/v1/jobs/{job}")["result"]["records"]
         assert [a["id"] for a in answers] == [0, 1, 2, 3] and all(a["answer"] for a in answers)
 
-        job = server.json("POST", "/enxame/v1/jobs", {"goal": "x", "input": lines},
+        job = server.json("POST", "/enxame/v1/jobs", {"goal": "x", "input": lines * 500},
                           status=201)["id"]
         server.json("DELETE", f"/enxame/v1/jobs/{job}")
         text = server.ask("GET", f"/enxame/v1/jobs/{job}/events")[2]
