@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 enum {
-    ROUNDS = 5,
+    ROUNDS = 20,
     ONE_TOKENS = 256,
     STREAMS = 1000,
     STREAM_TOKENS = 100,
@@ -185,22 +185,17 @@ static void keep_best(rate *best, rate now)
 }
 
 /* What the engine writes alone. */
-static rate run_engine(const enx_loaded *loaded, uint32_t context)
+static rate run_engine(enx_engine *engine, const enx_loaded *loaded)
 {
-    enx_engine       *engine = NULL;
     enx_tokens        prompt;
     static const char text[] = "Por quanto tempo";
     const uint32_t    eos = enx_tokenizer_eos(loaded->tokenizer);
     const enx_bias    never = { eos, -1e30F };
     enx_tokens_init(&prompt, 1000);
-    const enx_engine_options options = { .model = loaded->model,
-                                         .slot_count = 4,
-                                         .context_tokens = context };
     if (enx_tokenizer_begin(loaded->tokenizer, text, sizeof text - 1, &prompt) != ENX_OK ||
         enx_tokenizer_encode(loaded->tokenizer, text, sizeof text - 1, false, &prompt, NULL) !=
-            ENX_OK ||
-        enx_engine_open(&engine, &options, NULL) != ENX_OK)
-        stop("no engine");
+            ENX_OK)
+        stop("no prompt");
     const enx_request request = { .prompt = prompt.ids,
                                   .prompt_count = (uint32_t)prompt.count,
                                   .max_tokens = ONE_TOKENS,
@@ -212,7 +207,6 @@ static rate run_engine(const enx_loaded *loaded, uint32_t context)
     while (enx_engine_step(engine, NULL, NULL) > 0) continue;
     const double seconds = now_s() - start_s,
                  cpu_seconds = (double)enx_clock_cpu_us() * 1e-6 - start_cpu_s;
-    enx_engine_close(&engine);
     enx_tokens_deinit(&prompt);
     return (rate){ ONE_TOKENS / seconds, ONE_TOKENS / cpu_seconds };
 }
@@ -241,12 +235,17 @@ static rate run_stream(uint16_t port, uint32_t eos)
 
 static void bench_one(const char *path)
 {
-    enx_loaded loaded = { 0 };
-    enx_serve *serve = NULL;
-    enx_report report = { 0 };
-    rate       engine = { 0 }, served = { 0 };
+    enx_loaded  loaded = { 0 };
+    enx_engine *alone = NULL;
+    enx_serve  *serve = NULL;
+    enx_report  report = { 0 };
+    rate        engine = { 0 }, served = { 0 };
     if (enx_loaded_open(&loaded, path, &report) != ENX_OK) stop(report.text);
-    const uint32_t          own = enx_model_hparams(loaded.model)->context_tokens;
+    const uint32_t           own = enx_model_hparams(loaded.model)->context_tokens;
+    const enx_engine_options engine_options = { .model = loaded.model,
+                                                .slot_count = 4,
+                                                .context_tokens = own < 8192 ? own : 8192 };
+    if (enx_engine_open(&alone, &engine_options, &report) != ENX_OK) stop(report.text);
     const enx_serve_model   model = { .name = "one", .duty = "", .path = path };
     const enx_serve_options options = { .models = &model,
                                         .model_count = 1,
@@ -254,7 +253,7 @@ static void bench_one(const char *path)
                                         .jobs = { .folder = "/tmp/enxame-bench-serve" } };
     if (enx_serve_open(&serve, &options, &report) != ENX_OK) stop(report.text);
     for (int i = 0; i < ROUNDS; i++) {
-        keep_best(&engine, run_engine(&loaded, own < 8192 ? own : 8192));
+        keep_best(&engine, run_engine(alone, &loaded));
         keep_best(&served, run_stream(enx_serve_port(serve), enx_tokenizer_eos(loaded.tokenizer)));
     }
     say("one_stream_engine", engine.wall, "tokens/s");
@@ -262,6 +261,7 @@ static void bench_one(const char *path)
     say("one_stream_overhead", 100 * (1 - served.wall / engine.wall), "%");
     say("one_stream_overhead_cpu", 100 * (engine.cpu / served.cpu - 1), "%");
     enx_serve_close(&serve);
+    enx_engine_close(&alone);
     enx_loaded_close(&loaded);
 }
 
@@ -346,7 +346,7 @@ static void bench_made_crowd(void)
     const enx_http_options options = { .host = "127.0.0.1",
                                        .connections_max = CONNECTIONS_MAX,
                                        .connections_each_max = CONNECTIONS_MAX,
-                                       .header_bytes_max = 32 << 10,
+                                       .header_bytes_max = ENX_SERVE_HEADER_BYTES,
                                        .body_bytes_max = 1 << 16,
                                        .idle_s = 60,
                                        .arrive_s = 60,

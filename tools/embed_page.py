@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """embed_page.py - the web page as C: compressed, with its ETag and its policy.
 
-    tools/embed_page.py INDEX ARTIFACT OUT
+    tools/embed_page.py INDEX ARTIFACT VIEWER OUT
 
 writes the strings of serve/page.h.  The policy allows the inline scripts of INDEX by their hashes
 and no others; the same files give the same bytes.
@@ -36,16 +36,19 @@ def policy(page):
 
 
 def main():
-    index, artifact, target = sys.argv[1:]
+    index, artifact, viewer, target = sys.argv[1:]
     with open(index, "rb") as stream:
         page = stream.read()
     with open(artifact, "rb") as stream:
         frame = stream.read()
+    with open(viewer, "rb") as stream:
+        whole_viewer = stream.read()
     with open(target, "w", encoding="ascii") as out:
         out.write('#include "serve/page.h"\n')
         write_bytes(out, "enx_page", page)
         write_bytes(out, "enx_page_gzip", gzip.compress(page, 9, mtime=0))
         write_bytes(out, "enx_page_frame", frame)
+        write_bytes(out, "enx_page_viewer", whole_viewer)
         tag = hashlib.sha256(page).hexdigest()[:32]
         out.write(f'const char enx_page_tag[] = "\\"{tag}\\"";\n')
         out.write(f'const char enx_page_policy[] = "{policy(page)}";\n')

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// build.mjs - the page as two files without a reference to anything outside:
+// build.mjs - the page as files without a reference to anything outside:
 //
-//     node build.mjs [FOLDER]    dist/index.html, the page; dist/artifact.html, its frames
+//     node build.mjs [FOLDER]    dist/index.html, the page; dist/artifact.html, its frames;
+//                                dist/viewer.html, artifacts of the terminal's chat
 //
 // The same sources give the same bytes: esbuild is pinned, and nothing of time or place goes in.
 
@@ -37,16 +38,26 @@ function fill(template, parts) {
 
 async function make(folder) {
   const read = (name) => readFile(join(here, "src", name), "utf8");
-  const index = fill(await read("index.html"), {
-    style: `<style>${await bundle("src/style/main.css")}</style>`,
-    script: `<script type="module">${await bundle("src/main.js", { format: "esm" })}</script>`,
-  });
   const frame = fill(await read("frame/frame.html"), {
     script: `<script>${await bundle("src/frame/frame.js", { format: "iife" })}</script>`,
+  });
+  // The page's frames come from the server, with a policy; the viewer has theirs inside.
+  const module = async (entry, text) => {
+    const options = { format: "esm", define: { FRAME_TEXT: JSON.stringify(text) } };
+    return `<script type="module">${await bundle(entry, options)}</script>`;
+  };
+  const index = fill(await read("index.html"), {
+    style: `<style>${await bundle("src/style/main.css")}</style>`,
+    script: await module("src/main.js", ""),
+  });
+  const viewer = fill(await read("viewer/viewer.html"), {
+    style: `<style>${await bundle("src/style/viewer.css")}</style>`,
+    script: await module("src/viewer/viewer.js", frame),
   });
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "index.html"), index);
   await writeFile(join(folder, "artifact.html"), frame);
+  await writeFile(join(folder, "viewer.html"), viewer);
   return gzipSync(index, { level: 9 }).length + gzipSync(frame, { level: 9 }).length;
 }
 

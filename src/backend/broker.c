@@ -418,10 +418,7 @@ void enx_broker_close(enx_broker **broker)
     if (!b) return;
     end_subscription(b->cancels);
     end_subscription(b->reports);
-    for (uint32_t i = 0; i < b->want_count; i++) {
-        end_subscription(b->wants[i].subscription);
-        natsInbox_Destroy(b->wants[i].inbox);
-    }
+    enx_broker_want_none(b);
     if (b->connection) natsConnection_FlushTimeout(b->connection, API_MS);
     jsCtx_Destroy(b->js);
     natsConnection_Destroy(b->connection);
@@ -563,7 +560,7 @@ static enx_status add_consumer(enx_broker *b, const char *model, uint32_t priori
     jsErrCode        code = 0;
     jsConsumerConfig_Init(&config);
     name_consumer(name, model, priority);
-    snprintf(filter, sizeof filter, "enx.%s.work.%s.%u", b->swarm, model, priority);
+    snprintf(filter, sizeof filter, "enx.%s.work.%s.%u.*", b->swarm, model, priority);
     snprintf(work, sizeof work, "ENX-%s-work", b->swarm);
     config.Durable = name;
     config.AckPolicy = js_AckExplicit;
@@ -604,6 +601,15 @@ enx_status enx_broker_want(enx_broker *b, const char *model, uint32_t priority, 
     }
     *index = b->want_count++;
     return ENX_OK;
+}
+
+void enx_broker_want_none(enx_broker *b)
+{
+    for (; b->want_count > 0; b->want_count--) {
+        want *w = &b->wants[b->want_count - 1];
+        end_subscription(w->subscription);
+        natsInbox_Destroy(w->inbox);
+    }
 }
 
 enx_status enx_broker_pull(enx_broker *b, uint32_t index, uint32_t count, uint64_t expires_us,
@@ -648,6 +654,7 @@ void enx_broker_settle(enx_broker *b, const char *handle, enx_broker_answer answ
 enx_status enx_broker_hear_cancels(enx_broker *b, enx_report *report)
 {
     char subject[ENX_BROKER_SUBJECT_BYTES];
+    if (b->cancels) return ENX_OK;
     snprintf(subject, sizeof subject, "enx.%s.cancel.*", b->swarm);
     const natsStatus s =
         natsConnection_Subscribe(&b->cancels, b->connection, subject, on_cancel, b);
@@ -692,25 +699,97 @@ enx_status enx_broker_hear_reports(enx_broker *b, uint64_t salt, enx_report *rep
     return wait_for_stored(b, report);
 }
 
+void enx_broker_forget_calls(enx_broker *b, uint64_t salt)
+{
+    char      work[ENX_BROKER_SUBJECT_BYTES], subject[ENX_BROKER_SUBJECT_BYTES];
+    jsOptions o;
+    jsOptions_Init(&o);
+    snprintf(work, sizeof work, "ENX-%s-work", b->swarm);
+    snprintf(subject, sizeof subject, "enx.%s.work.*.*.%016" PRIx64, b->swarm, salt);
+    o.Stream.Purge.Subject = subject;
+    js_PurgeStream(b->js, work, &o, NULL); /* what stays costs somebody some work, and no more */
+}
+
+/* Is it asked in vain?  *given counts what it gave out so far. */
+static natsStatus look_at(enx_broker *b, const char *consumer, uint64_t *given, bool *is_idle,
+                          uint64_t *lease_us)
+{
+    char            work[ENX_BROKER_SUBJECT_BYTES];
+    jsConsumerInfo *info = NULL;
+    snprintf(work, sizeof work, "ENX-%s-work", b->swarm);
+    const natsStatus s = js_GetConsumerInfo(&info, b->js, work, consumer, NULL, NULL);
+    if (s != NATS_OK) return s;
+    *given = info->Delivered.Consumer;
+    *lease_us = (uint64_t)(info->Config->AckWait / NS_PER_US);
+    *is_idle = info->NumWaiting > 0 && (info->NumPending > 0 || info->NumRedelivered > 0);
+    jsConsumerInfo_Destroy(info);
+    return NATS_OK;
+}
+
+enx_status enx_broker_revive(enx_broker *b, const char *model, enx_broker_look *look, bool *is_anew,
+                             enx_report *report)
+{
+    char work[ENX_BROKER_SUBJECT_BYTES];
+    snprintf(work, sizeof work, "ENX-%s-work", b->swarm);
+    *is_anew = false;
+    for (uint32_t priority = 0; priority < ENX_BROKER_PRIORITIES; priority++) {
+        char     name[ENX_BROKER_SUBJECT_BYTES];
+        uint64_t given = 0;
+        bool     is_idle = false;
+        name_consumer(name, model, priority);
+        const natsStatus s = look_at(b, name, &given, &is_idle, &look->lease_us);
+        if (s != NATS_OK && s != NATS_NOT_FOUND) return fail_api(s, name, report);
+        const bool was_idle = look->is_idle[priority] && look->given[priority] == given;
+        look->given[priority] = given;
+        look->is_idle[priority] = is_idle && !was_idle;
+        if (!is_idle || !was_idle) continue;
+        js_DeleteConsumer(b->js, work, name, NULL, NULL);
+        ENX_TRY(add_consumer(b, model, priority, report));
+        *is_anew = true;
+    }
+    return ENX_OK;
+}
+
 /* ---- Words that stay ------------------------------------------------------------------------ */
+
+/* The subjects under one; destroyed by the caller. */
+static enx_status list_words(enx_broker *b, const char *suffix, const char *subject,
+                             char name[ENX_BROKER_SUBJECT_BYTES], jsStreamInfo **info,
+                             enx_report *report)
+{
+    char      filter[ENX_BROKER_SUBJECT_BYTES];
+    jsOptions o;
+    jsOptions_Init(&o);
+    snprintf(name, ENX_BROKER_SUBJECT_BYTES, "ENX-%s-%s", b->swarm, suffix);
+    snprintf(filter, sizeof filter, "enx.%s.%s", b->swarm, subject);
+    o.Stream.Info.SubjectsFilter = filter;
+    const natsStatus s = js_GetStreamInfo(info, b->js, name, &o, NULL);
+    return s == NATS_OK ? ENX_OK : fail_api(s, name, report);
+}
+
+enx_status enx_broker_count_words(enx_broker *b, const char *suffix, const char *subject,
+                                  uint32_t *count, enx_report *report)
+{
+    char          name[ENX_BROKER_SUBJECT_BYTES];
+    jsStreamInfo *info = NULL;
+    ENX_TRY(list_words(b, suffix, subject, name, &info, report));
+    *count = info->State.Subjects ? (uint32_t)info->State.Subjects->Count : 0;
+    jsStreamInfo_Destroy(info);
+    return ENX_OK;
+}
 
 enx_status enx_broker_words(enx_broker *b, const char *suffix, const char *subject,
                             enx_broker_word_fn fn, void *user, enx_report *report)
 {
-    char          name[ENX_BROKER_SUBJECT_BYTES], filter[ENX_BROKER_SUBJECT_BYTES];
+    char          name[ENX_BROKER_SUBJECT_BYTES];
     jsStreamInfo *info = NULL;
-    jsOptions     o;
-    jsOptions_Init(&o);
-    snprintf(name, sizeof name, "ENX-%s-%s", b->swarm, suffix);
-    snprintf(filter, sizeof filter, "enx.%s.%s", b->swarm, subject);
-    o.Stream.Info.SubjectsFilter = filter;
-    natsStatus s = js_GetStreamInfo(&info, b->js, name, &o, NULL);
-    if (s != NATS_OK) return fail_api(s, name, report);
+    ENX_TRY(list_words(b, suffix, subject, name, &info, report));
     const jsStreamStateSubjects *list = info->State.Subjects;
     for (int i = 0; list && i < list->Count; i++) {
-        natsMsg  *message = NULL;
-        jsErrCode code = 0;
-        s = js_GetLastMsg(&message, b->js, name, list->List[i].Subject, NULL, &code);
+        natsMsg         *message = NULL;
+        jsErrCode        code = 0;
+        const natsStatus s =
+            js_GetLastMsg(&message, b->js, name, list->List[i].Subject, NULL, &code);
         if (s == NATS_OK)
             fn(user, natsMsg_GetSubject(message), natsMsg_GetData(message),
                (size_t)natsMsg_GetDataLength(message));

@@ -3,7 +3,7 @@
  *
  * A swarm on the broker has a name S and these streams, made when they are missing:
  *
- *     ENX-S-work    enx.S.work.MODEL.PRIORITY       calls; each is gone once it is done
+ *     ENX-S-work    enx.S.work.MODEL.PRIORITY.SALT  calls; each is gone once it is done
  *     ENX-S-done    enx.S.done.WORKER.SALT.CALL     reports, kept for a day
  *     ENX-S-dead    enx.S.dead.MODEL.SALT           calls that nobody could answer, for a week
  *     ENX-S-here    enx.S.here.WORKER               who is there, the last word of each, 30 s
@@ -33,7 +33,7 @@ enum {
     ENX_BROKER_SUBJECT_BYTES = 256,
     ENX_BROKER_MESSAGE_BYTES = 512 << 10,   /* above, the content travels as an object */
     ENX_BROKER_OBJECT_BYTES_MAX = 32 << 20, /* of one that is read into memory */
-    ENX_BROKER_WORD_BYTES_MAX = 64 << 10, /* of JSON that says what or who is there */
+    ENX_BROKER_WORD_BYTES_MAX = 64 << 10,   /* of JSON that says what or who is there */
     ENX_BROKER_LEASE_US = 30000000, /* a call without a sign of life goes to somebody else */
     ENX_BROKER_PRIORITIES = 2,      /* 0 is first */
     ENX_BROKER_WANTS_MAX = 128,     /* models whose calls one worker takes */
@@ -107,6 +107,8 @@ ENX_MUST_USE enx_status enx_broker_say(enx_broker *broker, const char *subject, 
 /* Be ready to take calls for a model at a priority; *want is its index. */
 ENX_MUST_USE enx_status enx_broker_want(enx_broker *broker, const char *model, uint32_t priority,
                                         uint32_t *want, enx_report *report);
+/* Take no more calls of any model; indices begin at 0 again. */
+void                    enx_broker_want_none(enx_broker *broker);
 /* Ask for at most `count` calls of a want, until expires_us.  One question at a time. */
 ENX_MUST_USE enx_status enx_broker_pull(enx_broker *broker, uint32_t want, uint32_t count,
                                         uint64_t expires_us, enx_report *report);
@@ -121,7 +123,7 @@ typedef enum enx_broker_answer {
 } enx_broker_answer;
 
 void enx_broker_settle(enx_broker *broker, const char *handle, enx_broker_answer answer);
-/* Hear cancels of all jobs. */
+/* Hear cancels of all jobs, from the first time on. */
 ENX_MUST_USE enx_status enx_broker_hear_cancels(enx_broker *broker, enx_report *report);
 
 /* ---- Leading ---- */
@@ -131,6 +133,24 @@ ENX_MUST_USE enx_status enx_broker_hear_cancels(enx_broker *broker, enx_report *
 ENX_MUST_USE enx_status enx_broker_hear_reports(enx_broker *broker, uint64_t salt,
                                                 enx_report *report);
 
+/* Take the calls of job `salt` out of the queue: nobody waits for them.  Who generates one of them
+ * again within ten minutes is not heard. */
+void enx_broker_forget_calls(enx_broker *broker, uint64_t salt);
+
+/* What a model's consumer had given out when it was last looked at; zeroed at first. */
+typedef struct enx_broker_look {
+    uint64_t lease_us; /* as whoever made the consumer wanted it; 0: not looked at yet */
+    uint64_t given[ENX_BROKER_PRIORITIES];
+    bool     is_idle[ENX_BROKER_PRIORITIES]; /* calls waited though workers asked */
+} enx_broker_look;
+
+/* A broker that was killed may come back with a consumer that gives out nothing more (nats-server
+ * 2.9: "error looking up message for consumer").  Where workers asked and calls waited at this look
+ * and the last one, and none was given out between, the consumer is made anew, *is_anew; what it
+ * had given out is given out again.  Leave a few leases between looks.  ENX_IO. */
+ENX_MUST_USE enx_status enx_broker_revive(enx_broker *broker, const char *model,
+                                          enx_broker_look *look, bool *is_anew, enx_report *report);
+
 /* ---- Words that stay ---- */
 
 /* Each last word under a subject that may end in ".>", any order; fn may not call the broker. */
@@ -139,6 +159,10 @@ typedef void (*enx_broker_word_fn)(void *user, const char *subject, const char *
 ENX_MUST_USE enx_status enx_broker_words(enx_broker *broker, const char *stream,
                                          const char *subject, enx_broker_word_fn fn, void *user,
                                          enx_report *report);
+/* How many subjects have one. */
+ENX_MUST_USE enx_status enx_broker_count_words(enx_broker *broker, const char *stream,
+                                               const char *subject, uint32_t *count,
+                                               enx_report *report);
 /* Say a lasting word and wait until it is stored. */
 ENX_MUST_USE enx_status enx_broker_keep(enx_broker *broker, const char *subject, const char *bytes,
                                         size_t size_bytes, enx_report *report);

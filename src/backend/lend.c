@@ -20,7 +20,9 @@
 #include <unistd.h>
 
 enum {
-    PULL_US = 20000000, /* a question to the broker stays open so long */
+    PULL_US = 20000000,      /* a question to the broker stays open so long */
+    RESERVE_PULL_US = 50000, /* ... of a machine in reserve: it is for what waits now */
+    LOOKS_A_RESERVE = 2,
     RETELL_US = 10000000,
     SIGNS_A_LEASE = 3,
     SENTENCE_BYTES = ENX_REPORT_TEXT_MAX + 200,
@@ -68,6 +70,7 @@ typedef struct lend_model {
     uint32_t wants[ENX_BROKER_PRIORITIES]; /* of the broker */
     double   tokens_in_per_s, tokens_out_per_s;
     uint64_t done;
+    uint64_t waiting_since_us; /* in reserve: its calls wait since then; 0: none do */
 } lend_model;
 
 struct enx_lend {
@@ -76,6 +79,7 @@ struct enx_lend {
     uint32_t         slots;
     lend_model       models[ENX_LEND_MODELS_MAX];
     uint32_t         model_count;
+    uint32_t         wanted_count; /* models that the swarm wanted when they were fetched */
     uint32_t         want_models[ENX_BROKER_WANTS_MAX]; /* model of each want */
     enx_config       config;
     enx_config_model config_models[ENX_LEND_MODELS_MAX];
@@ -87,8 +91,8 @@ struct enx_lend {
     task          *outbox[ENX_WIRE_BUNDLE_MAX]; /* [outbox_count] of one job, written, not sent */
     uint32_t       outbox_count;
     size_t         outbox_bytes;
-    uint64_t       turn, started_us, sign_us, here_us;
-    bool           is_draining, is_barred, is_on_trial;
+    uint64_t       turn, started_us, sign_us, here_us, look_us;
+    bool           is_draining, is_barred, is_on_trial, is_behind;
     lend_class     classes[CLASSES_MAX];
     enx_buf        texts, scratch;
     enx_lend_count counts;
@@ -194,11 +198,10 @@ static enx_status fetch_model(enx_lend *l, const char *digest, const char *path,
 static enx_status fetch_models(enx_lend *l, enx_report *report)
 {
     wanted w = { .options = &l->options };
+    ENX_TRY(enx_broker_count_words(l->broker, "model", "model.>", &l->wanted_count, report));
     ENX_TRY(enx_broker_words(l->broker, "model", "model.>", take_wanted, &w, report));
     if (w.count == 0)
-        return ENX_FAIL(report, NOTFOUND,
-                        "the swarm \"%s\" wants no models yet; name some by --models, or start a "
-                        "job first",
+        return ENX_FAIL(report, AGAIN, "the swarm \"%s\" wants no models yet",
                         enx_broker_swarm(l->broker));
     ENX_TRY(enx_dir_make(l->options.folder, report));
     for (uint32_t i = 0; i < w.count; i++) {
@@ -283,6 +286,7 @@ void enx_lend_close(enx_lend **lend)
     enx_lend *l = *lend;
     if (!l) return;
     enx_local_close(&l->local);
+    enx_broker_want_none(l->broker);
     for (task *t = l->tasks; t < l->tasks + l->place_end; t++)
         if (t->own_id) end_task(l, t, true);
     for (uint32_t i = 0; i < CLASSES_MAX; i++) enx_wire_class_close(&l->classes[i].words);
@@ -696,6 +700,10 @@ static void report_presence(enx_lend *l, uint64_t now_us)
     (void)!say_here(l, false, NULL); /* else it is said the next time */
     snprintf(subject, sizeof subject, "barred.%s", l->options.name);
     (void)!enx_broker_words(l->broker, "model", subject, take_word, l, NULL);
+    uint32_t count = 0;
+    if (l->options.model_count == 0 &&
+        enx_broker_count_words(l->broker, "model", "model.>", &count, NULL) == ENX_OK)
+        l->is_behind = count > l->wanted_count;
 }
 
 /* ---- Opening -------------------------------------------------------------------------------- */
@@ -762,6 +770,25 @@ enx_status enx_lend_open(enx_lend **out, enx_broker *broker, const enx_lend_opti
 
 /* ---- Pulling -------------------------------------------------------------------------------- */
 
+/* In reserve: do others leave calls waiting? */
+static void look(enx_lend *l, uint64_t now_us)
+{
+    if (now_us < l->look_us) return;
+    l->look_us = now_us + l->options.reserve_us / LOOKS_A_RESERVE;
+    for (lend_model *m = l->models; m < l->models + l->model_count; m++) {
+        uint64_t waiting = 0, running = 0;
+        if (enx_broker_depth(l->broker, m->digest, &waiting, &running, NULL) != ENX_OK) waiting = 0;
+        if (waiting == 0) m->waiting_since_us = 0;
+        else if (m->waiting_since_us == 0) m->waiting_since_us = now_us;
+    }
+}
+
+static bool is_needed(const enx_lend *l, const lend_model *m, uint64_t now_us)
+{
+    if (l->options.reserve_us == 0) return true;
+    return m->waiting_since_us && now_us - m->waiting_since_us >= l->options.reserve_us;
+}
+
 /* Room is shared out among the questions that are open; each asks for one message at least, so a
  * worker with many models may have a few more than slots.  A message of several calls is for one
  * slot: they are short. */
@@ -771,9 +798,12 @@ static void pull(enx_lend *l, uint64_t now_us)
                    wants = l->model_count * ENX_BROKER_PRIORITIES;
     if (l->is_draining || l->message_count >= slots || l->task_count > PLACES_MIN) return;
     const uint32_t share = (slots - l->message_count + wants - 1) / wants;
+    const uint64_t open_us = l->options.reserve_us ? RESERVE_PULL_US : PULL_US;
+    if (l->options.reserve_us) look(l, now_us);
     for (uint32_t i = 0; i < wants; i++)
-        if (enx_broker_pending(l->broker, i, now_us) == 0)
-            (void)!enx_broker_pull(l->broker, i, share, PULL_US, NULL);
+        if (enx_broker_pending(l->broker, i, now_us) == 0 &&
+            is_needed(l, &l->models[l->want_models[i]], now_us))
+            (void)!enx_broker_pull(l->broker, i, share, open_us, NULL);
 }
 
 static void wait_for_any(const enx_lend *l, uint64_t timeout_us)
@@ -794,9 +824,12 @@ enx_status enx_lend_turn(enx_lend *l, uint64_t timeout_us, enx_report *report)
         return ENX_FAIL(report, CANCELED,
                         "the swarm has barred this worker: its answers were wrong, or its reports "
                         "faulty");
+    if (l->is_behind && !l->is_draining)
+        return ENX_FAIL(report, AGAIN, "the swarm wants more models than this worker has");
     keep_alive(l, now_us);
     pull(l, now_us);
-    wait_for_any(l, timeout_us);
+    const uint64_t look_us = l->options.reserve_us / LOOKS_A_RESERVE;
+    wait_for_any(l, look_us && look_us < timeout_us ? look_us : timeout_us);
     enx_broker_take(l->broker, on_event, l);
     if (l->local) enx_local_poll(l->local, 0, on_report, l);
     send_outbox(l);

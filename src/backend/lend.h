@@ -16,6 +16,9 @@
  * At most `slots` messages are here at a time, so that a slow machine holds nothing back.  Calls
  * that travelled as one message are settled together; the reports of one turn travel as one.
  *
+ * A machine in reserve, a dear one, looks how many calls wait and takes some only while others
+ * leave them waiting: who has no machine in reserve idle pays no dear one.
+ *
  * Layer: backend.  Thread-safety: one owner thread calls everything here.
  */
 #ifndef ENX_BACKEND_LEND_H
@@ -43,8 +46,9 @@ typedef struct enx_lend_options {
     uint32_t           model_count;
     const char *const *specialties; /* [specialty_count] fetch only models for these; none: all */
     uint32_t           specialty_count;
-    const char        *folder; /* where fetched models are kept */
-    uint32_t           slots;  /* 0: ENX_LEND_SLOTS */
+    const char        *folder;     /* where fetched models are kept */
+    uint32_t           slots;      /* 0: ENX_LEND_SLOTS */
+    uint64_t           reserve_us; /* take only calls of models whose calls have waited so long */
     enx_local_options  local;
     bool               is_echo; /* answers at once with nothing: measures the way, not the models */
     enx_lend_say_fn    say;     /* what happens, a sentence at a time; may be NULL */
@@ -52,12 +56,13 @@ typedef struct enx_lend_options {
 } enx_lend_options;
 
 /* `broker` and strings are borrowed until close.  The failures of enx_local_open, of the broker;
- * ENX_NOTFOUND: no model is given, and the swarm wants none yet that the broker has. */
+ * ENX_AGAIN: no model is given, and the swarm wants none yet. */
 ENX_MUST_USE enx_status enx_lend_open(enx_lend **out, enx_broker *broker,
                                       const enx_lend_options *options, enx_report *report);
 void                    enx_lend_close(enx_lend **lend);
 
-/* Wait for something to do for at most `timeout_us`, and do it.  ENX_CANCELED: barred. */
+/* Wait for something to do for at most `timeout_us`, and do it.  ENX_CANCELED: barred; ENX_AGAIN:
+ * no model was given, and the swarm wants more than there were at open: drain, close, and open. */
 ENX_MUST_USE enx_status enx_lend_turn(enx_lend *lend, uint64_t timeout_us, enx_report *report);
 
 /* Take nothing new, finish what is here; after `timeout_us` the rest goes back to the queue. */

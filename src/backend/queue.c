@@ -24,6 +24,8 @@ enum {
     ANSWER_BYTES_PER_TOKEN = 256,
     BUNDLE_WORK_US = 5000, /* a worker has this much to do with one message */
     BUNDLE_LEARN = 16,     /* reports of a model before its calls are bundled */
+    LOOK_US = 3000000,     /* nothing came for so long: the broker is looked at, and then */
+    LEASES_A_LOOK = 3,     /* so often */
 };
 
 static const char barred_word[] = "barred";
@@ -58,13 +60,15 @@ typedef struct call_list {
 } call_list;
 
 typedef struct queue_model {
-    const char *name;
-    char        digest[ENX_DIGEST_TEXT];
-    uint64_t    reports;
-    double      work_us;      /* of a call at a worker, a moving average */
-    queue_call *first, *last; /* calls that will travel as one */
-    uint32_t    bundle_count;
-    size_t      bundle_bytes;
+    const char     *name;
+    char            digest[ENX_DIGEST_TEXT];
+    uint64_t        reports;
+    double          work_us;      /* of a call at a worker, a moving average */
+    queue_call     *first, *last; /* calls that will travel as one */
+    uint32_t        bundle_count;
+    size_t          bundle_bytes;
+    enx_broker_look look;
+    uint64_t        look_us;
 } queue_model;
 
 struct enx_queue {
@@ -86,6 +90,7 @@ struct enx_queue {
     uint16_t         *answered_by; /* [answered_count] by item: 1 + index of a member; 0: nobody */
     uint32_t          answered_count;
     uint64_t          resend_us; /* when to look for what was not confirmed */
+    uint64_t          look_us;   /* when to look whether the broker gives out what it has */
     enx_buf           texts, scratch;
     enx_queue_report_fn fn; /* of the poll under way */
     void               *user;
@@ -186,6 +191,7 @@ void enx_queue_close(enx_queue **queue)
 {
     enx_queue *q = *queue;
     if (!q) return;
+    if (q->flight == 0 && q->salt) enx_broker_forget_calls(q->broker, q->salt);
     for (uint32_t i = 0; i < q->bucket_count; i++)
         for (queue_call *c = q->buckets[i], *next; c; c = next) {
             next = c->next;
@@ -294,8 +300,8 @@ static void send_bundle(enx_queue *q, queue_call *head)
 {
     char           subject[ENX_BROKER_SUBJECT_BYTES], id[ID_BYTES];
     const uint32_t priority = head->sends > 0 ? 0 : 1; /* who waits already goes first */
-    snprintf(subject, sizeof subject, "enx.%s.work.%s.%u", enx_broker_swarm(q->broker),
-             q->models[head->model].digest, priority);
+    snprintf(subject, sizeof subject, "enx.%s.work.%s.%u.%016" PRIx64, enx_broker_swarm(q->broker),
+             q->models[head->model].digest, priority, q->salt);
     snprintf(id, sizeof id, "call-%016" PRIx64 "-%" PRIx64 "-%u", q->salt, head->id, head->sends);
     head->sent_us = enx_clock_monotonic_us();
     if (q->resend_us == UINT64_MAX) q->resend_us = head->sent_us + ENX_QUEUE_RESEND_US;
@@ -666,6 +672,23 @@ static void resend(enx_queue *q)
         }
 }
 
+/* Calls are under way, and nothing comes: is the broker still giving them out? */
+static void look(enx_queue *q)
+{
+    const uint64_t now_us = enx_clock_monotonic_us();
+    if (q->handed || q->flight == 0) q->look_us = now_us + LOOK_US;
+    if (now_us < q->look_us) return;
+    q->look_us = now_us + LOOK_US;
+    for (queue_model *m = q->models; m < q->models + q->model_count; m++) {
+        bool is_anew = false;
+        if (m->look.lease_us && m->look_us + LEASES_A_LOOK * m->look.lease_us > now_us) continue;
+        m->look_us = now_us;
+        if (enx_broker_revive(q->broker, m->digest, &m->look, &is_anew, NULL) == ENX_OK && is_anew)
+            warn(q, "the broker gave out no calls of %s though workers asked; now it begins anew",
+                 m->name);
+    }
+}
+
 size_t enx_queue_poll(enx_queue *q, enx_queue_report_fn fn, void *user)
 {
     q->fn = fn;
@@ -674,6 +697,7 @@ size_t enx_queue_poll(enx_queue *q, enx_queue_report_fn fn, void *user)
     for (queue_call *c; (c = list_pop(&q->ready)) != NULL;) take_early(q, c);
     enx_broker_take(q->broker, on_event, q);
     resend(q);
+    look(q);
     return q->handed;
 }
 
@@ -687,7 +711,11 @@ enx_status enx_queue_hear(enx_queue *q, uint64_t salt, enx_report *report)
 
 int enx_queue_fd(const enx_queue *q) { return enx_broker_fd(q->broker); }
 
-uint64_t enx_queue_wake_us(const enx_queue *q) { return q->ready.first ? 0 : q->resend_us; }
+uint64_t enx_queue_wake_us(const enx_queue *q)
+{
+    if (q->ready.first) return 0;
+    return q->flight && q->look_us < q->resend_us ? q->look_us : q->resend_us;
+}
 
 /* ---- Members -------------------------------------------------------------------------------- */
 

@@ -1,41 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli_chat.c - prompts, answers as they come, and the commands.
+/* cli_chat.c - questions, answers as they come, and the commands.
  *
  * A conversation is copied (the list, not the messages) before anything is done to it, and put back
- * when that fails. */
+ * when that fails.  The server's threads only ring (`has_news`) and leave the bill; everything else
+ * is the main thread's. */
 #include "cli/cli_chat.h"
 
+#include "base/mem.h"
+#include "cli/cli_artifact.h"
 #include "cli/cli_bill.h"
 #include "plat/clock.h"
 #include "plat/file.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { PROMPT_TOKENS_MAX = 1 << 24, ROOM_SHARE = 4, US_PER_S = 1000000 };
+enum {
+    ROOM_SHARE = 4,
+    US_PER_S = 1000000,
+    NANO_PER_S = 1000000000,
+    LOOK_NANO = 20000000, /* how often it looks for Ctrl-C while nothing comes */
+    READ_BYTES = 1 << 14,
+    EVENT_BYTES_MAX = 1 << 20,
+};
 
 enx_status cli_chat_init(cli_chat *c, enx_report *report)
 {
     *c = (cli_chat){ .has_color = cli_has_color() };
     enx_buf_init(&c->thought, CLI_TEXT_BYTES_MAX);
     enx_buf_init(&c->text, CLI_TEXT_BYTES_MAX);
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->news, NULL);
     return cli_talk_init(&c->talk, report);
 }
 
 void cli_chat_deinit(cli_chat *c)
 {
-    enx_engine_close(&c->engine);
-    enx_pool_close(&c->pool);
-    enx_mask_close(&c->mask);
-    cli_answer_deinit(&c->answer);
+    enx_serve_close(&c->serve);
     cli_sampling_deinit(&c->sampling);
     cli_talk_deinit(&c->talk);
-    enx_chat_close(&c->chat);
     enx_buf_deinit(&c->thought);
     enx_buf_deinit(&c->text);
-    enx_loaded_close(&c->loaded);
+    pthread_cond_destroy(&c->news);
+    pthread_mutex_destroy(&c->lock);
 }
 
 /* ---- The screen ----------------------------------------------------------------------------- */
@@ -104,33 +113,161 @@ static void show_cost(const cli_chat *c, const char *what, const cli_chat_cost *
     fprintf(stderr, "]%s\n", bright(c));
 }
 
+/* ---- The server ----------------------------------------------------------------------------- */
+
+/* Called on the server's threads, as cli_chat_told is. */
+static void ring(void *user)
+{
+    cli_chat *c = user;
+    pthread_mutex_lock(&c->lock);
+    c->has_news = true;
+    pthread_cond_signal(&c->news);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void cli_chat_told(void *user, const enx_turn_bill *bill)
+{
+    cli_chat *c = user;
+    pthread_mutex_lock(&c->lock);
+    c->bill = *bill;
+    c->is_billed = true;
+    pthread_mutex_unlock(&c->lock);
+    ring(c);
+}
+
+/* Until the server rings, at most LOOK_NANO.  Is the bill there? */
+static bool wait_for_news(cli_chat *c)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += LOOK_NANO;
+    until.tv_sec += until.tv_nsec / NANO_PER_S;
+    until.tv_nsec %= NANO_PER_S;
+    pthread_mutex_lock(&c->lock);
+    while (!c->has_news && pthread_cond_timedwait(&c->news, &c->lock, &until) == 0) continue;
+    c->has_news = false;
+    const bool is_billed = c->is_billed;
+    pthread_mutex_unlock(&c->lock);
+    return is_billed;
+}
+
+/* The sentence of an error in OpenAI's shape. */
+static enx_status take_error(const json_t *json, enx_status status, enx_report *report)
+{
+    const json_t *text = json_object_get(json_object_get(json, "error"), "message");
+    if (!report) return status;
+    report->status = status;
+    snprintf(report->text, sizeof report->text, "%s",
+             json_is_string(text) ? json_string_value(text) : "the answer cannot be read");
+    return status;
+}
+
+static enx_status status_of(int http_status)
+{
+    switch (http_status) {
+    case 200:
+        return ENX_OK;
+    case 400:
+        return ENX_INVALID;
+    case 404:
+        return ENX_NOTFOUND;
+    case 429:
+        return ENX_BUDGET;
+    case 502:
+        return ENX_IO;
+    default:
+        return ENX_CANCELED;
+    }
+}
+
+/* An answer that is not streamed. */
+static enx_status take_whole(enx_reply *reply, json_t **out, enx_report *report)
+{
+    size_t           size = 0;
+    char            *bytes = enx_reply_take_whole(reply, &size);
+    json_t          *json = bytes ? json_loadb(bytes, size, 0, NULL) : NULL;
+    const enx_status status = status_of(enx_reply_status(reply));
+    enx_mem_free(bytes);
+    if (status == ENX_OK && json) {
+        *out = json;
+        return ENX_OK;
+    }
+    (void)!take_error(json, status == ENX_OK ? ENX_FORMAT : status, report);
+    json_decref(json);
+    return report ? report->status : ENX_FORMAT;
+}
+
+/* The conversation as a question; NULL: no memory. */
+static enx_question *make_question(const cli_chat *c)
+{
+    enx_question *q = enx_question_open(json_object());
+    if (!q) return NULL;
+    q->model = c->model;
+    q->messages = json_deep_copy(c->talk.messages);
+    q->max_tokens = (uint32_t)c->max_tokens;
+    if (q->messages) return q;
+    enx_question_close(&q);
+    return NULL;
+}
+
+static enx_reply *open_reply(cli_chat *c)
+{
+    enx_reply *reply = enx_reply_open();
+    if (reply) enx_reply_on_news(reply, ring, NULL, c);
+    pthread_mutex_lock(&c->lock);
+    c->is_billed = c->has_news = false;
+    pthread_mutex_unlock(&c->lock);
+    return reply;
+}
+
 /* ---- Prompts -------------------------------------------------------------------------------- */
+
+/* Tokens of the conversation as a prompt. */
+static enx_status count_prompt(cli_chat *c, uint64_t *count, enx_report *report)
+{
+    enx_question *q = make_question(c);
+    enx_reply    *reply = q ? open_reply(c) : NULL;
+    json_t       *json = NULL;
+    if (!reply) {
+        enx_question_close(&q);
+        return ENX_FAIL(report, NOMEM, "no memory for the question");
+    }
+    q->is_count = true;
+    enx_serve_ask(c->serve, q, reply);
+    while (enx_reply_poll(reply, NULL, NULL) == ENX_REPLY_WAITS) wait_for_news(c);
+    const enx_status status = take_whole(reply, &json, report);
+    if (status == ENX_OK)
+        *count = (uint64_t)json_integer_value(json_object_get(json, "input_tokens"));
+    json_decref(json);
+    enx_reply_drop(&reply);
+    return status;
+}
 
 /* What a prompt leaves free for the answer. */
 static uint32_t room_of(const cli_chat *c)
 {
-    const uint32_t most = enx_engine_context_tokens(c->engine) / ROOM_SHARE;
+    const uint32_t most = c->context_tokens / ROOM_SHARE;
     return c->max_tokens && c->max_tokens < most ? (uint32_t)c->max_tokens : most;
 }
 
 /* Forget the oldest exchanges when the prompt leaves no room; then until it fills half of the
- * context, for after that everything is read again, which should not happen at every turn. */
-static enx_status make_prompt(cli_chat *c, enx_tokens *prompt, bool *is_thinking,
-                              enx_report *report)
+ * context, for after that everything is read again, which should not happen at every turn.  What
+ * models elsewhere hold is not known: they say themselves when it is too much. */
+static enx_status make_room(cli_chat *c, enx_report *report)
 {
-    const uint32_t context = enx_engine_context_tokens(c->engine);
-    const int64_t  now_s = (int64_t)(enx_clock_wall_us() / US_PER_S);
+    const uint32_t context = c->context_tokens;
     uint32_t       most = context - room_of(c), dropped = 0;
+    uint64_t       count = 0;
+    if (context == 0) return ENX_OK;
     for (;; most = context / 2, dropped++) {
-        prompt->count = 0;
-        ENX_TRY(enx_chat_prompt(c->chat, c->talk.messages, now_s, prompt, is_thinking, report));
-        if (prompt->count <= most || !cli_talk_drop_oldest(&c->talk)) break;
+        ENX_TRY(count_prompt(c, &count, report));
+        if (count <= most || !cli_talk_drop_oldest(&c->talk)) break;
     }
-    if (prompt->count >= context)
+    if (count >= context)
         return ENX_FAIL(report, LIMIT,
-                        "the question needs %zu tokens with its frame, the context holds %u and "
+                        "the question needs %llu tokens with its frame, the context holds %u and "
                         "an answer; ask for less, or for more by --context",
-                        prompt->count, context);
+                        (unsigned long long)count, context);
     c->forgotten_count += dropped;
     if (dropped)
         note(c,
@@ -141,68 +278,112 @@ static enx_status make_prompt(cli_chat *c, enx_tokens *prompt, bool *is_thinking
 
 /* ---- Answers -------------------------------------------------------------------------------- */
 
-static void on_token(void *user, uint32_t token, float logprob)
+static enx_status append_part(enx_buf *to, const json_t *part, enx_report *report)
+{
+    if (!json_is_string(part) ||
+        enx_buf_append(to, json_string_value(part), json_string_length(part)) == ENX_OK)
+        return ENX_OK;
+    return ENX_FAIL(report, NOMEM, "no memory for the answer");
+}
+
+static enx_status take_event(void *user, const char *event, const char *data, size_t data_bytes,
+                             enx_report *report)
 {
     cli_chat *c = user;
-    size_t    size = 0;
-    (void)logprob;
-    if (c->first_us == 0) c->first_us = enx_clock_monotonic_us();
-    cli_answer_push(&c->answer, token);
-    const char *news = cli_answer_take_news(&c->answer, &size);
-    if (c->answer.status == ENX_OK) c->answer.status = enx_thought_push(&c->split, news, size);
+    (void)event;
+    json_t *json = json_loadb(data, data_bytes, 0, NULL);
+    if (!json) return ENX_OK; /* [DONE] */
+    const json_t *choice = json_array_get(json_object_get(json, "choices"), 0);
+    const json_t *delta = json_object_get(choice, "delta");
+    enx_status    status = ENX_OK;
+    if (json_object_get(json, "error")) status = take_error(json, ENX_CANCELED, report);
+    if (status == ENX_OK)
+        status = append_part(&c->thought, json_object_get(delta, "reasoning_content"), report);
+    if (status == ENX_OK) status = append_part(&c->text, json_object_get(delta, "content"), report);
+    json_decref(json);
     show(c);
+    return status;
 }
 
-static void on_done(void *owner, const enx_generation *g)
+/* Take what has come.  *is_over: that was all. */
+static enx_status listen(cli_chat *c, enx_reply *reply, enx_sse *sse, bool *is_over,
+                         enx_report *report)
 {
-    cli_chat *c = owner;
-    size_t    size = 0;
-    cli_answer_finish(&c->answer);
-    const char *news = cli_answer_take_news(&c->answer, &size);
-    if (c->answer.status == ENX_OK) c->answer.status = enx_thought_push(&c->split, news, size);
-    if (c->answer.status == ENX_OK) c->answer.status = enx_thought_finish(&c->split);
-    show(c);
-    c->finish = c->answer.stopper.is_stopped ? ENX_FINISH_STOP : g->finish;
-    c->last.usage = g->usage;
-    c->is_done = true;
+    char                  bytes[READ_BYTES];
+    const enx_reply_state state = enx_reply_poll(reply, NULL, NULL);
+    json_t               *json = NULL;
+    if (state == ENX_REPLY_WAITS) return ENX_OK;
+    if (state == ENX_REPLY_WHOLE) { /* a stream that did not begin */
+        const enx_status status = take_whole(reply, &json, report);
+        json_decref(json);
+        return status == ENX_OK ? ENX_FAIL(report, FORMAT, "the answer is no stream") : status;
+    }
+    for (;;) {
+        const size_t size = enx_reply_take(reply, bytes, sizeof bytes, is_over, NULL, NULL);
+        if (size == 0) return ENX_OK;
+        ENX_TRY(enx_sse_push(sse, bytes, size, take_event, c, report));
+    }
 }
 
-static enx_status start(cli_chat *c, const enx_tokens *prompt, bool is_thinking, uint64_t *id,
-                        enx_report *report)
+static enx_status follow(cli_chat *c, enx_reply *reply, enx_report *report)
 {
-    enx_request request = { .prompt = prompt->ids,
-                            .prompt_count = (uint32_t)prompt->count,
-                            .max_tokens = c->max_tokens ? (uint32_t)c->max_tokens
-                                                        : enx_engine_context_tokens(c->engine),
-                            .eos = enx_tokenizer_eos(c->loaded.tokenizer),
-                            .tokenizer = c->loaded.tokenizer,
-                            .mask = c->mask,
-                            .skips_forced = true,
-                            .on_token = on_token,
-                            .user = c };
-    ENX_TRY(cli_sampling_get(&c->sampling, c->loaded.tokenizer, &request.sampling, report));
-    cli_answer_deinit(&c->answer);
-    ENX_TRY(cli_answer_init(&c->answer, c->loaded.tokenizer, &c->sampling.stops, report));
+    enx_sse    sse;
+    bool       is_over = false;
+    enx_status status = ENX_OK;
+    enx_sse_init(&sse, EVENT_BYTES_MAX);
+    while (status == ENX_OK && !is_over && !c->was_stopped) {
+        if (cli_was_interrupted() || cli_is_ending()) c->was_stopped = true;
+        status = listen(c, reply, &sse, &is_over, report);
+        if (status == ENX_OK && !is_over && !c->was_stopped) wait_for_news(c);
+    }
+    enx_sse_deinit(&sse);
+    if (!c->was_stopped) return status;
+    enx_reply_leave(reply); /* whoever answers finds out, stops, and tells the bill */
+    while (!wait_for_news(c)) continue;
+    return ENX_OK;
+}
+
+static void begin_answer(cli_chat *c)
+{
     enx_buf_clear(&c->thought);
     enx_buf_clear(&c->text);
-    enx_thought_init(&c->split, is_thinking, &c->thought, &c->text);
     c->thought_shown = c->text_shown = 0;
-    c->is_done = c->was_stopped = false;
-    c->first_us = 0;
-    c->prompt_count = request.prompt_count;
+    c->was_stopped = false;
     c->last = (cli_chat_cost){ .read_us = 0 };
-    c->start_us = enx_clock_monotonic_us();
-    return enx_engine_submit(c->engine, &request, id, report);
+}
+
+static enx_status ask(cli_chat *c, enx_reply *reply, enx_question *q, enx_report *report)
+{
+    enx_sampling      sampling;
+    const enx_loaded *loaded = enx_serve_loaded(c->serve, c->model);
+    if (loaded) {
+        const enx_status status =
+            cli_sampling_get(&c->sampling, loaded->tokenizer, &sampling, report);
+        if (status != ENX_OK) {
+            enx_question_close(&q);
+            return status;
+        }
+        q->sampling = &sampling;
+        q->grammar = c->sampling.rules;
+    }
+    q->temperature = c->sampling.temperature;
+    q->top_p = c->sampling.top_p;
+    q->is_stream = true;
+    for (size_t i = 0; i < c->sampling.stops.count && i < ENX_QUESTION_STOPS_MAX; i++)
+        q->stops[q->stop_count++] = c->sampling.stops.items[i];
+    enx_serve_ask(c->serve, q, reply);
+    return follow(c, reply, report);
 }
 
 static void settle(cli_chat *c)
 {
-    const uint64_t        now_us = enx_clock_monotonic_us();
-    const enx_usage_count count = { c->last.usage.tokens_in, c->last.usage.tokens_cached,
-                                    c->last.usage.tokens_out };
-    c->last.read_us = (c->first_us ? c->first_us : now_us) - c->start_us;
-    c->last.write_us = c->first_us ? now_us - c->first_us : 0;
-    c->last.usd_nano = enx_price_cost(&c->price, &count);
+    const enx_turn_bill  *bill = &c->bill;
+    const enx_usage_count count = bill->usage;
+    c->last = (cli_chat_cost){ count, bill->read_us, bill->write_us,
+                               c->has_own_price ? enx_price_cost(&c->price, &count)
+                                                : bill->cost_usd_nano };
+    c->end = bill->end;
+    c->prompt_count = (uint32_t)(count.tokens_in + count.tokens_cached);
     c->all.usage.tokens_in += count.tokens_in;
     c->all.usage.tokens_cached += count.tokens_cached;
     c->all.usage.tokens_out += count.tokens_out;
@@ -216,30 +397,34 @@ static void explain_end(const cli_chat *c)
 {
     const uint64_t used = c->prompt_count + c->last.usage.tokens_out;
     if (c->was_stopped) note(c, "[stopped]");
-    else if (c->finish == ENX_FINISH_STUCK) note(c, "[the grammar allowed no token]");
-    else if (c->finish == ENX_FINISH_LENGTH && used >= enx_engine_context_tokens(c->engine))
+    else if (c->end == ENX_END_STUCK) note(c, "[the grammar allowed no token]");
+    else if (c->end == ENX_END_REFUSED) note(c, "[the model refuses]");
+    else if (c->end == ENX_END_LENGTH && c->context_tokens && used >= c->context_tokens)
         note(c, "[the context is full: the answer is cut; --context makes it larger]");
-    else if (c->finish == ENX_FINISH_LENGTH)
+    else if (c->end == ENX_END_LENGTH && c->max_tokens)
         note(c, "[%llu tokens: the answer is cut]", (unsigned long long)c->max_tokens);
+    else if (c->end == ENX_END_LENGTH) note(c, "[the answer is cut]");
     else if (c->text.size_bytes == 0) note(c, "[an answer without words]");
 }
 
-static enx_status run(cli_chat *c, const enx_tokens *prompt, bool is_thinking, enx_report *report)
+static enx_status run(cli_chat *c, enx_report *report)
 {
-    uint64_t id = 0;
-    ENX_TRY(start(c, prompt, is_thinking, &id, report));
-    while (!c->is_done) {
-        if (cli_was_interrupted() || cli_is_ending()) c->was_stopped = true;
-        if (c->was_stopped || cli_answer_is_over(&c->answer)) enx_engine_cancel(c->engine, id);
-        enx_engine_step(c->engine, on_done, c);
+    enx_question *q = make_question(c);
+    enx_reply    *reply = q ? open_reply(c) : NULL;
+    if (!reply) {
+        enx_question_close(&q);
+        return ENX_FAIL(report, NOMEM, "no memory for the question");
     }
+    begin_answer(c);
+    const enx_status status = ask(c, reply, q, report);
+    enx_reply_drop(&reply);
     cli_forget_interrupts();
+    if (status != ENX_OK) return status;
     settle(c);
     end_line(c);
     explain_end(c);
     if (!c->is_quiet) show_cost(c, "", &c->last);
-    return c->answer.status == ENX_OK ? ENX_OK
-                                      : ENX_FAIL(report, NOMEM, "no memory for the answer");
+    return ENX_OK;
 }
 
 /* Text as messages hold it: UTF-8, without zero bytes and white space at its end. */
@@ -268,14 +453,9 @@ static enx_status keep_answer(cli_chat *c, enx_report *report)
 /* The conversation ends in a question: answer it. */
 static enx_status answer(cli_chat *c, enx_report *report)
 {
-    enx_tokens prompt;
-    bool       is_thinking = false;
-    enx_tokens_init(&prompt, PROMPT_TOKENS_MAX);
-    enx_status status = make_prompt(c, &prompt, &is_thinking, report);
-    if (status == ENX_OK) status = run(c, &prompt, is_thinking, report);
-    if (status == ENX_OK) status = keep_answer(c, report);
-    enx_tokens_deinit(&prompt);
-    return status;
+    ENX_TRY(make_room(c, report));
+    ENX_TRY(run(c, report));
+    return keep_answer(c, report);
 }
 
 static bool is_wordless(const cli_chat *c)
@@ -311,12 +491,11 @@ enx_status cli_chat_ask(cli_chat *c, const char *question, enx_report *report)
 
 json_t *cli_chat_json(const cli_chat *c)
 {
-    static const char *const finish_words[] = { "stop", "length", "stuck", "canceled" };
+    static const char *const finish_words[] = { "stop", "stop", "length", "stuck", "refused" };
     const cli_chat_cost     *all = &c->all;
     return json_pack("{s:O, s:s, s:{s:I, s:I, s:I}, s:{s:f, s:f}, s:o, s:i}", "messages",
-                     c->talk.messages, "finish",
-                     finish_words[c->was_stopped ? ENX_FINISH_CANCELED : c->finish], "usage",
-                     "tokens_in", (json_int_t)all->usage.tokens_in, "tokens_cached",
+                     c->talk.messages, "finish", c->was_stopped ? "canceled" : finish_words[c->end],
+                     "usage", "tokens_in", (json_int_t)all->usage.tokens_in, "tokens_cached",
                      (json_int_t)all->usage.tokens_cached, "tokens_out",
                      (json_int_t)all->usage.tokens_out, "seconds", "read",
                      (double)all->read_us / US_PER_S, "write", (double)all->write_us / US_PER_S,
@@ -422,6 +601,25 @@ static enx_status load(cli_chat *c, const char *path, enx_report *report)
     return status;
 }
 
+/* Without a file's name one is made below the home, and the browser is asked to show it. */
+static enx_status show_artifacts(const cli_chat *c, const char *file, enx_report *report)
+{
+    char home[CLI_PATH_BYTES_MAX], path[CLI_PATH_BYTES_MAX + 48];
+    if (file[0]) {
+        ENX_TRY(cli_artifact_write(c->talk.messages, file, report));
+        note_file(c, file, "written");
+        return ENX_OK;
+    }
+    ENX_TRY(cli_home(home, report));
+    snprintf(path, sizeof path, "%s/artifacts", home);
+    ENX_TRY(enx_dir_make(path, report));
+    snprintf(path, sizeof path, "%s/artifacts/chat-%llu.html", home,
+             (unsigned long long)enx_clock_wall_us());
+    ENX_TRY(cli_artifact_write(c->talk.messages, path, report));
+    note_file(c, path, "written");
+    return cli_artifact_show(path, report);
+}
+
 static enx_status retry(cli_chat *c, enx_report *report)
 {
     json_t *before = json_copy(c->talk.messages);
@@ -439,8 +637,8 @@ static void print_stats(const cli_chat *c)
     const size_t count = cli_talk_exchange_count(&c->talk);
     note(c, "[%zu exchange%s, %u forgotten; the last filled %llu of %u tokens; seed %llu]", count,
          count == 1 ? "" : "s", c->forgotten_count,
-         (unsigned long long)(c->prompt_count + c->last.usage.tokens_out),
-         enx_engine_context_tokens(c->engine), (unsigned long long)c->sampling.seed);
+         (unsigned long long)(c->prompt_count + c->last.usage.tokens_out), c->context_tokens,
+         (unsigned long long)c->sampling.seed);
     show_cost(c, "all: ", &c->all);
 }
 
@@ -469,6 +667,8 @@ enx_status cli_chat_command(cli_chat *c, const char *line, bool *is_end, enx_rep
         return save(c, argument, report);
     case CLI_COMMAND_LOAD:
         return load(c, argument, report);
+    case CLI_COMMAND_OPEN:
+        return show_artifacts(c, argument, report);
     case CLI_COMMAND_SET:
         return set_number(c, argument, report);
     case CLI_COMMAND_STATS:

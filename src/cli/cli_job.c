@@ -91,6 +91,22 @@ enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report
     return cli_swarm_path(s->swarm, swarm_path, report);
 }
 
+void cli_job_take_recipe(cli_job_settings *s, const cli_recipe *r)
+{
+    const bool is_class = r->goal == NULL;
+    s->goal = is_class ? r->task_class.name : r->goal;
+    s->input_field = r->input ? r->input : is_class ? "" : "text";
+    s->output_field = r->output ? r->output : is_class ? "answer" : "restored";
+    s->report_field = r->report;
+    if (s->accuracy == 0) s->accuracy = r->accuracy;
+    if (s->confidence == 0) s->confidence = r->confidence;
+    if (s->labels == 0) s->labels = r->labels;
+    if (s->budget_usd == 0) s->budget_usd = (double)r->caps.usd_nano * 1e-9;
+    if (s->caps.tokens == 0) s->caps.tokens = r->caps.tokens;
+    if (s->caps.calls == 0) s->caps.calls = r->caps.calls;
+    if (s->caps.time_us == 0) s->caps.time_us = r->caps.time_us;
+}
+
 static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
 {
     json_t *json = json_pack(

@@ -92,6 +92,9 @@ void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *set
 ENX_MUST_USE enx_status cli_job_check(cli_job_settings *settings, const char *swarm_path,
                                       enx_report *report);
 
+/* What a job's file says holds where the settings say nothing; texts are borrowed from it. */
+void cli_job_take_recipe(cli_job_settings *settings, const cli_recipe *recipe);
+
 /* The default store, and no more. */
 ENX_MUST_USE enx_status cli_store_open(enx_store **out, enx_report *report);
 /* Settings of a job in the store; release by cli_job_settings_close. */

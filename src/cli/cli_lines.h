@@ -62,6 +62,7 @@ ENX_MUST_USE enx_status cli_check_text(const char *text, size_t size_bytes, enx_
     X(RETRY, "retry", "", "answer the last question again, with another seed") \
     X(SAVE, "save", "FILE", "write the conversation, as JSON") \
     X(LOAD, "load", "FILE", "go on with a conversation that was saved") \
+    X(OPEN, "open", "[FILE]", "show what the answers made in a browser, or write it to a file") \
     X(SET, "set", "[KEY VALUE]", "change how tokens are chosen, or show it") \
     X(STATS, "stats", "", "tokens, time and cost so far") \
     X(QUIT, "quit", "", "end; so does Ctrl-D")

@@ -3,9 +3,11 @@
 #include "cli/cli_serve.h"
 
 #include "cli/cli_text.h"
+#include "cli/cli_yaml.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void cli_served_deinit(cli_served *s)
 {
@@ -101,25 +103,81 @@ enx_status cli_served_add_swarm(cli_served *s, const char *path, enx_report *rep
 
 /* ---- Ports of jobs -------------------------------------------------------------------------- */
 
-enx_status cli_serve_job_add(void *user, enx_store *store, const enx_job_order *o, uint64_t *id,
-                             enx_report *report)
+/* A job of clients names no file here, and runs no command of theirs. */
+static enx_status check_recipe(const json_t *json, enx_report *report)
+{
+    size_t  i;
+    json_t *check;
+    if (json_is_string(json_object_get(json, "schema")))
+        return ENX_FAIL(report, INVALID,
+                        "schema: must be written out in the job; no file of the server is read");
+    json_array_foreach (json_object_get(json, "checks"), i, check)
+        if (json_object_get(check, "run"))
+            return ENX_FAIL(report, UNSUPPORTED, "checks: `run` is for jobs of the command line");
+    return ENX_OK;
+}
+
+static enx_status read_recipe(const enx_job_order *o, json_t **out, enx_report *report)
+{
+    enx_buf text;
+    if (o->recipe) {
+        *out = json_deep_copy(o->recipe);
+        return *out ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for a job");
+    }
+    enx_buf_init(&text, CLI_RECIPE_BYTES_MAX);
+    enx_status status = enx_buf_append(&text, o->recipe_text.text, o->recipe_text.size_bytes);
+    if (status != ENX_OK)
+        status = ENX_FAIL(report, LIMIT, "job: more than %d bytes", CLI_RECIPE_BYTES_MAX);
+    if (status == ENX_OK) status = cli_yaml_read(out, &text, "job", report);
+    enx_buf_deinit(&text);
+    return status;
+}
+
+static enx_status add_settings(enx_store *store, cli_job_settings *settings, const char *swarm,
+                               const enx_job_order *o, uint64_t *id, enx_report *report)
 {
     const cli_job_input text = { "text", o->text };
     const bool          is_run = strcmp(o->command, "run") == 0;
-    cli_job_settings    settings = { .command = o->command,
-                                     .goal = o->goal,
-                                     .mode = o->mode,
-                                     .accuracy = o->accuracy,
-                                     .confidence = o->confidence,
-                                     .labels = o->labels,
-                                     .budget_usd = o->budget_usd,
-                                     .input_field = "text",
-                                     .output_field = "answer",
-                                     .report_field = "report" };
-    ENX_TRY(cli_job_check(&settings, user, report));
-    snprintf(settings.in, sizeof settings.in, "%s", o->in);
-    snprintf(settings.out, sizeof settings.out, "%s", o->out);
-    return cli_job_add(store, &settings, &text, is_run ? 1 : 0, id, report);
+    ENX_TRY(cli_job_check(settings, swarm, report));
+    snprintf(settings->in, sizeof settings->in, "%s", o->in);
+    snprintf(settings->out, sizeof settings->out, "%s", o->out);
+    return cli_job_add(store, settings, &text, is_run ? 1 : 0, id, report);
+}
+
+enx_status cli_serve_job_add(void *user, enx_store *store, const enx_job_order *o, uint64_t *id,
+                             enx_report *report)
+{
+    cli_recipe      *recipe = NULL;
+    cli_job_settings settings = { .command = o->command,
+                                  .goal = o->goal,
+                                  .mode = o->mode,
+                                  .accuracy = o->accuracy,
+                                  .confidence = o->confidence,
+                                  .labels = o->labels,
+                                  .budget_usd = o->budget_usd,
+                                  .input_field = "text",
+                                  .output_field = "answer",
+                                  .report_field = "report" };
+    enx_status       status = ENX_OK;
+    if (!o->goal) {
+        ENX_TRY(read_recipe(o, &settings.recipe, report));
+        status = check_recipe(settings.recipe, report);
+        if (status == ENX_OK) status = cli_recipe_open(&recipe, settings.recipe, report);
+        if (status == ENX_OK) cli_job_take_recipe(&settings, recipe);
+    }
+    if (status == ENX_OK) status = add_settings(store, &settings, user, o, id, report);
+    cli_recipe_close(&recipe);
+    json_decref(settings.recipe);
+    return status;
+}
+
+bool cli_serve_job_is_busy(void *user, uint64_t id)
+{
+    int fd = -1;
+    (void)user;
+    const enx_status status = cli_job_lock(id, &fd, NULL);
+    if (fd >= 0) close(fd);
+    return status == ENX_AGAIN;
 }
 
 static enx_status add_items(const enx_buf *text, json_t *out, enx_report *report)

@@ -33,5 +33,6 @@ enx_status cli_serve_job_add(void *user, enx_store *store, const enx_job_order *
                              enx_report *report);
 enx_status cli_serve_job_items(void *user, enx_store *store, uint64_t id, json_t *out,
                                enx_report *report);
+bool       cli_serve_job_is_busy(void *user, uint64_t id);
 
 #endif /* ENX_CLI_CLI_SERVE_H */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_chat.c - enxame chat: talk with a model, in a terminal or through a pipe. */
-#include "backend/config.h"
+#include "backend/chat.h"
+#include "cli/cli_artifact.h"
 #include "cli/cli_chat.h"
 #include "cli/cli_editor.h"
+#include "cli/cli_serve.h"
 #include "plat/file.h"
 #include "text/template.h"
 
@@ -11,12 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CONTEXT_DEFAULT = 8192, OPTIONS_MAX = CLI_OPTIONS_MAX };
+enum { OPTIONS_MAX = CLI_OPTIONS_MAX };
 
 static const double temperature_default = 0.7, price_max = 1e6, no_price = -1;
 
 typedef struct chat_arguments {
-    const char *prompt, *file, *system, *form, *form_file;
+    const char *prompt, *file, *system, *form, *form_file, *model, *artifact;
     uint64_t    context, threads;
     double      usd_in, usd_out; /* a million tokens; negative: not given */
 } chat_arguments;
@@ -27,7 +29,10 @@ static size_t list_options(chat_arguments *a, cli_chat *c, cli_option out[OPTION
     const cli_option first[] = {
         { "prompt", 'p', CLI_TEXT, &a->prompt, "TEXT", "ask this, print the answer, end" },
         { "file", 'f', CLI_TEXT, &a->file, "FILE", "... what a file holds (-: standard input)" },
+        { "model", 'm', CLI_TEXT, &a->model, "NAME", "of a swarm: this one, not its lead" },
         { "system", '\0', CLI_TEXT, &a->system, "TEXT", "the system prompt" },
+        { "artifact", '\0', CLI_TEXT, &a->artifact, "FILE",
+          "at the end, write what the answers made, for a browser" },
         { "tokens", 'n', CLI_UINT, &c->max_tokens, "N",
           "at most so many tokens an answer (0: what fits)" },
         { "context", '\0', CLI_UINT, &a->context, "N",
@@ -74,84 +79,103 @@ static void set_price(const chat_arguments *a, cli_chat *c)
     const enx_config_model model = { .usd_per_mtok_in = &usd_in, .usd_per_mtok_out = &usd_out };
     if (a->usd_in == no_price && a->usd_out == no_price) return;
     c->price = enx_config_price(&machine, &model, 0);
-    c->has_price = true;
+    c->has_own_price = c->has_price = true;
 }
 
-/* The lead of a swarm, at the swarm's price. */
-static enx_status open_lead(chat_arguments *a, cli_chat *c, const char *swarm, enx_report *report)
+/* Of a swarm its lead, or the one that was named. */
+static enx_status choose_model(const chat_arguments *a, const char *swarm, const cli_served *served,
+                               const enx_serve_model **out, enx_report *report)
 {
-    enx_config *config = NULL;
-    enx_buf     path;
-    ENX_TRY(enx_config_open(&config, swarm, report));
-    enx_buf_init(&path, 2 * CLI_PATH_BYTES_MAX);
-    enx_status status = ENX_OK;
-    if (!config->lead.model)
-        status = ENX_FAIL(report, INVALID, "%s: the swarm has no lead to talk with", swarm);
-    if (status == ENX_OK) status = enx_config_model_path(config, &config->lead, &path);
-    if (status == ENX_OK) status = enx_loaded_open(&c->loaded, enx_buf_text(&path), report);
-    if (status == ENX_OK) {
-        const uint64_t params = enx_model_active_param_count(c->loaded.model);
-        c->price = enx_config_price(config, &config->lead, params);
-        c->has_price = true;
-        if (a->threads == 0) a->threads = config->threads;
+    for (uint32_t i = 0; i < served->count && !*out; i++)
+        if (strcmp(a->model ? a->model : "lead",
+                   a->model ? served->models[i].name : served->models[i].duty) == 0)
+            *out = &served->models[i];
+    if (*out) return ENX_OK;
+    if (!a->model)
+        return ENX_FAIL(report, INVALID, "%s: the swarm has no lead to talk with", swarm);
+    return ENX_FAIL(report, NOTFOUND,
+                    "%s: the swarm has no model %.200s; `enxame models` lists them", swarm,
+                    a->model);
+}
+
+static enx_status add_model(const chat_arguments *a, const char *path, cli_served *served,
+                            const enx_serve_model **out, enx_report *report)
+{
+    if (!cli_is_yaml(path)) {
+        if (a->model) return ENX_FAIL(report, INVALID, "--model: %s is one model", path);
+        ENX_TRY(cli_served_add_file(served, path, report));
+        *out = &served->models[0];
+        return ENX_OK;
     }
-    enx_buf_deinit(&path);
-    enx_config_close(&config);
-    return status;
+    ENX_TRY(cli_served_add_swarm(served, path, report));
+    return choose_model(a, path, served, out, report);
 }
 
-static enx_status open_file_template(cli_chat *c, const char *path, enx_report *report)
+/* --template and --template-file; a known form ends its answers by a text of its own. */
+static enx_status set_template(const chat_arguments *a, cli_chat *c, enx_buf *text,
+                               enx_serve_model *model, enx_report *report)
 {
-    enx_buf text;
-    enx_buf_init(&text, ENX_TEMPLATE_BYTES_MAX);
-    enx_status status = cli_read(&text, path, report);
-    if (status == ENX_OK)
-        status = enx_chat_open(&c->chat, &c->loaded, enx_buf_text(&text), text.size_bytes, report);
-    if (status != ENX_OK && text.size_bytes) enx_report_wrap(report, "%s", path);
-    enx_buf_deinit(&text);
-    return status;
-}
-
-static enx_status open_template(const chat_arguments *a, cli_chat *c, const char *model,
-                                enx_report *report)
-{
-    enx_gguf_str own;
-    if (a->form_file) return open_file_template(c, a->form_file, report);
-    if (a->form) {
-        const enx_chat_form *form = NULL;
-        ENX_TRY(enx_chat_form_find(&form, a->form, report));
-        cli_list *stops = &c->sampling.stops;
-        if (stops->count < CLI_LIST_MAX) stops->items[stops->count++] = form->stop;
-        return enx_chat_open(&c->chat, &c->loaded, form->text, strlen(form->text), report);
+    if (a->form_file) {
+        ENX_TRY(cli_read(text, a->form_file, report));
+        model->form = enx_buf_text(text);
+        model->form_bytes = text->size_bytes;
+        model->form_name = a->form_file;
     }
-    if (enx_gguf_read_str(c->loaded.gguf, "tokenizer.chat_template", &own, NULL) != ENX_OK)
+    if (!a->form) return ENX_OK;
+    const enx_chat_form *form = NULL;
+    ENX_TRY(enx_chat_form_find(&form, a->form, report));
+    cli_list *stops = &c->sampling.stops;
+    if (stops->count < CLI_LIST_MAX) stops->items[stops->count++] = form->stop;
+    model->form = form->text;
+    model->form_bytes = strlen(form->text);
+    return ENX_OK;
+}
+
+static enx_status open_server(const chat_arguments *a, cli_chat *c, const enx_serve_model *model,
+                              const cli_served *served, enx_report *report)
+{
+    const uint64_t          own_threads = served->config ? served->config->threads : 0;
+    const enx_serve_options options = {
+        .models = model,
+        .model_count = 1,
+        .slots = 1,
+        .context_tokens = (uint32_t)a->context,
+        .is_context_exact = a->context > 0,
+        .threads = (uint32_t)(a->threads ? a->threads : own_threads),
+        .cpu = getenv("ENX_CPU"),
+        .limits = { .tokens = ENX_ENGINE_CONTEXT_MAX, .seconds = INT32_MAX },
+        .is_private = true,
+        .told = cli_chat_told,
+        .user = c
+    };
+    ENX_TRY(enx_serve_open(&c->serve, &options, report));
+    c->model = model->name;
+    c->context_tokens = enx_serve_context_tokens(c->serve, c->model);
+    c->has_price = c->has_price || model->has_price;
+    return ENX_OK;
+}
+
+static enx_status open_all(const chat_arguments *a, cli_chat *c, const char *path,
+                           cli_served *served, enx_report *report)
+{
+    const enx_serve_model *chosen = NULL;
+    enx_buf                form;
+    ENX_TRY(add_model(a, path, served, &chosen, report));
+    enx_serve_model model = *chosen;
+    enx_buf_init(&form, ENX_TEMPLATE_BYTES_MAX);
+    enx_status status = set_template(a, c, &form, &model, report);
+    if (status == ENX_OK) status = open_server(a, c, &model, served, report);
+    enx_buf_deinit(&form);
+    if (status != ENX_OK) return status;
+    if (!enx_serve_can_chat(c->serve, c->model))
         return ENX_FAIL(report, UNSUPPORTED,
                         "%s is no chat model: it has no chat template; `enxame generate -m` "
                         "continues a text by it, --template chatml asks it in that form anyway",
-                        model);
-    return enx_chat_open(&c->chat, &c->loaded, NULL, 0, report);
-}
-
-static enx_status open_all(chat_arguments *a, cli_chat *c, const char *model, enx_report *report)
-{
-    ENX_TRY(cli_is_yaml(model) ? open_lead(a, c, model, report)
-                               : enx_loaded_open(&c->loaded, model, report));
+                        path);
     set_price(a, c);
-    ENX_TRY(open_template(a, c, model, report));
     ENX_TRY(cli_sampling_read_rules(&c->sampling, report));
-    ENX_TRY(cli_sampling_open_mask(&c->sampling, &c->loaded, &c->mask, report));
-    ENX_TRY(enx_pool_open(&c->pool, (uint32_t)a->threads, report));
-    const uint32_t           own = enx_model_hparams(c->loaded.model)->context_tokens;
-    const uint32_t           usual = own < CONTEXT_DEFAULT ? own : CONTEXT_DEFAULT;
-    const enx_engine_options options = { .model = c->loaded.model,
-                                         .cpu = getenv("ENX_CPU"),
-                                         .slot_count = 1,
-                                         .context_tokens =
-                                             a->context ? (uint32_t)a->context : usual,
-                                         .pool = c->pool };
-    ENX_TRY(enx_engine_open(&c->engine, &options, report));
     if (!a->system) return ENX_OK;
-    enx_status status = cli_check_text(a->system, strlen(a->system), report);
+    status = cli_check_text(a->system, strlen(a->system), report);
     if (status == ENX_OK) status = cli_talk_set_system(&c->talk, a->system, report);
     if (status != ENX_OK) enx_report_wrap(report, "--system");
     return status;
@@ -253,13 +277,12 @@ static enx_status talk(dialog *d, enx_report *report)
 
 static void greet(const cli_chat *c, const char *model)
 {
-    enx_gguf_str name = { model, strlen(model) };
-    (void)!enx_gguf_read_str(c->loaded.gguf, "general.name", &name, NULL);
+    const enx_loaded *loaded = enx_serve_loaded(c->serve, c->model);
+    enx_gguf_str      name = { model, strlen(model) };
+    if (loaded) (void)!enx_gguf_read_str(loaded->gguf, "general.name", &name, NULL);
     cli_write_text(stderr, name.data, name.size_bytes);
-    fprintf(stderr,
-            ", %u tokens of context\n"
-            "/help lists commands, Ctrl-C stops an answer, Ctrl-D ends\n",
-            enx_engine_context_tokens(c->engine));
+    if (c->context_tokens) fprintf(stderr, ", %u tokens of context", c->context_tokens);
+    fprintf(stderr, "\n/help lists commands, Ctrl-C stops an answer, Ctrl-D ends\n");
 }
 
 static enx_status converse(cli_chat *c, const char *model, enx_report *report)
@@ -280,23 +303,25 @@ static enx_status converse(cli_chat *c, const char *model, enx_report *report)
     return status;
 }
 
-static enx_status chat(chat_arguments *a, cli_chat *c, const char *model, enx_report *report)
+static enx_status chat(const chat_arguments *a, cli_chat *c, const char *path, cli_served *served,
+                       enx_report *report)
 {
     ENX_TRY(check_arguments(a, c, report));
-    ENX_TRY(open_all(a, c, model, report));
-    if (!a->prompt && !a->file) return converse(c, model, report);
+    ENX_TRY(open_all(a, c, path, served, report));
+    if (!a->prompt && !a->file) return converse(c, c->model, report);
     ENX_TRY(ask_once(a, c, report));
     return c->was_stopped ? ENX_FAIL(report, CANCELED, "interrupted") : ENX_OK;
 }
 
 int cmd_chat(int argc, char **argv)
 {
-    chat_arguments a = { .usd_in = no_price, .usd_out = no_price };
-    cli_chat       c;
-    cli_option     options[OPTIONS_MAX];
-    cli_args       args = { .is_json = false };
-    enx_report     report = { 0 };
-    enx_status     status = cli_chat_init(&c, &report);
+    static cli_served served;
+    chat_arguments    a = { .usd_in = no_price, .usd_out = no_price };
+    cli_chat          c;
+    cli_option        options[OPTIONS_MAX];
+    cli_args          args = { .is_json = false };
+    enx_report        report = { 0 };
+    enx_status        status = cli_chat_init(&c, &report);
     cli_sampling_init(&c.sampling, temperature_default);
     const size_t   option_count = list_options(&a, &c, options);
     const cli_spec spec = { "chat MODEL.gguf | swarm.yaml [options]",
@@ -312,8 +337,11 @@ int cmd_chat(int argc, char **argv)
     const bool has_work = status == ENX_OK && !args.is_help;
     c.is_mute = args.is_json;
     cli_count_interrupts();
-    if (has_work) status = chat(&a, &c, args.operands.items[0], &report);
+    if (has_work) status = chat(&a, &c, args.operands.items[0], &served, &report);
+    if (has_work && status == ENX_OK && a.artifact)
+        status = cli_artifact_write(c.talk.messages, a.artifact, &report);
     if (has_work && status == ENX_OK && args.is_json) cli_print_json(cli_chat_json(&c));
     cli_chat_deinit(&c);
+    cli_served_deinit(&served);
     return status == ENX_OK ? 0 : cli_fail("chat", &args, status, &report);
 }

@@ -329,23 +329,6 @@ done:
 
 /* ---- The command ---------------------------------------------------------------------------- */
 
-/* What the file says holds where the command line says nothing. */
-static void take_recipe(cli_job_settings *s, const cli_recipe *r)
-{
-    const bool is_class = r->goal == NULL;
-    s->goal = is_class ? r->task_class.name : r->goal;
-    s->input_field = r->input ? r->input : is_class ? "" : "text";
-    s->output_field = r->output ? r->output : is_class ? "answer" : "restored";
-    s->report_field = r->report;
-    if (s->accuracy == 0) s->accuracy = r->accuracy;
-    if (s->confidence == 0) s->confidence = r->confidence;
-    if (s->labels == 0) s->labels = r->labels;
-    if (s->budget_usd == 0) s->budget_usd = (double)r->caps.usd_nano * 1e-9;
-    if (s->caps.tokens == 0) s->caps.tokens = r->caps.tokens;
-    if (s->caps.calls == 0) s->caps.calls = r->caps.calls;
-    if (s->caps.time_us == 0) s->caps.time_us = r->caps.time_us;
-}
-
 static enx_status map(cli_job_settings *settings, const char *swarm, const char *out,
                       const cli_args *args, enx_report *report)
 {
@@ -358,7 +341,7 @@ static enx_status map(cli_job_settings *settings, const char *swarm, const char 
     status = cli_recipe_open(&recipe, settings->recipe, report);
     if (status != ENX_OK) enx_report_wrap(report, "%s", path);
     if (status == ENX_OK) {
-        take_recipe(settings, recipe);
+        cli_job_take_recipe(settings, recipe);
         cli_absolute_path(settings->in, args->operands.items[1]);
         cli_absolute_path(settings->out, out);
         status = cli_map_job(settings, 0, args, report);

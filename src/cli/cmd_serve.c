@@ -43,7 +43,7 @@ static size_t list_options(serve_arguments *a, cli_option out[OPTIONS])
         { "connections", '\0', CLI_UINT, &a->connections, "N", "open at a time (2048)" },
         { "connections-each", '\0', CLI_UINT, &a->connections_each, "N",
           "... of one address (all)" },
-        { "header-bytes", '\0', CLI_UINT, &a->header_bytes, "N", "of a request's header (32768)" },
+        { "header-bytes", '\0', CLI_UINT, &a->header_bytes, "N", "of a request's header (16384)" },
         { "body-bytes", '\0', CLI_UINT, &a->body_bytes, "N", "of its body (16777216)" },
         { "idle", '\0', CLI_UINT, &a->idle_s, "S", "seconds without a byte end a connection (75)" },
         { "arrive", '\0', CLI_UINT, &a->arrive_s, "S", "... and so many without a request (30)" },
@@ -95,9 +95,10 @@ static enx_status add_models(const serve_arguments *a, const cli_list *operands,
 
 /* The files that only exist as long as the server does. */
 typedef struct serve_files {
-    enx_buf   cert, key, keys_text;
-    enx_keys *keys;
-    char      store[CLI_PATH_BYTES_MAX + 16], folder[CLI_PATH_BYTES_MAX + 16],
+    enx_broker_options queue;
+    enx_buf            cert, key, keys_text;
+    enx_keys          *keys;
+    char               store[CLI_PATH_BYTES_MAX + 16], folder[CLI_PATH_BYTES_MAX + 16],
         spent[CLI_PATH_BYTES_MAX + 32];
 } serve_files;
 
@@ -119,6 +120,23 @@ static enx_status read_files(const serve_arguments *a, serve_files *f, enx_repor
     ENX_TRY(enx_dir_make(f->folder, report));
     ENX_TRY(cli_read(&f->keys_text, a->key_file, report));
     return enx_keys_open(&f->keys, &f->keys_text, a->key_file, f->spent, report);
+}
+
+/* Where the swarm's machines meet; as the swarm file says it. */
+static enx_status read_queue(const enx_config *config, enx_broker_options *out, enx_report *report)
+{
+    const enx_config_queue *q = config ? config->queue : NULL;
+    if (!q) return ENX_OK;
+    *out = (enx_broker_options){ .url = q->url,
+                                 .swarm = q->swarm ? q->swarm : ENX_BROKER_SWARM,
+                                 .user = q->user,
+                                 .password = q->password ? cli_secret(q->password) : NULL,
+                                 .credentials = q->credentials,
+                                 .tls_ca = q->tls_ca,
+                                 .tls_cert = q->tls_cert,
+                                 .tls_key = q->tls_key };
+    if (!q->password || out->password) return ENX_OK;
+    return ENX_FAIL(report, NOTFOUND, "queue: the environment has no %s; export it", q->password);
 }
 
 static void close_files(serve_files *f)
@@ -156,6 +174,7 @@ static enx_serve_options server_options(const serve_arguments *a, cli_served *se
                                       .running_max = (uint32_t)a->jobs,
                                       .add = cli_serve_job_add,
                                       .items = cli_serve_job_items,
+                                      .is_busy = cli_serve_job_is_busy,
                                       .user = served->swarm },
                             .log = a->is_quiet ? NULL : write_log };
     o.limits = (enx_serve_limits){ .header_bytes = (uint32_t)a->header_bytes,
@@ -167,6 +186,7 @@ static enx_serve_options server_options(const serve_arguments *a, cli_served *se
                                    .seconds = (uint32_t)a->seconds,
                                    .idle_s = (uint32_t)a->idle_s,
                                    .arrive_s = (uint32_t)a->arrive_s };
+    if (served->config && served->config->queue) o.queue = &f->queue;
     if (served->config) {
         o.swarm_name = served->config->name ? served->config->name : "";
         o.swarm_path = served->swarm;
@@ -208,6 +228,7 @@ static enx_status serve(const serve_arguments *a, const cli_args *args, cli_serv
     ENX_TRY(check_arguments(a, report));
     ENX_TRY(add_models(a, &args->operands, served, report));
     ENX_TRY(read_files(a, files, report));
+    ENX_TRY(read_queue(served->config, &files->queue, report));
     const enx_serve_options options = server_options(a, served, files);
     ENX_TRY(enx_serve_open(&server, &options, report));
     cli_catch_interrupts();

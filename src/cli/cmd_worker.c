@@ -18,7 +18,7 @@ typedef struct options {
     const char *name, *folder;
     cli_list    models, specialties;
     uint64_t    slots, threads, calls;
-    double      drain_s;
+    double      drain_s, reserve_s;
     bool        is_echo;
 } options;
 
@@ -47,21 +47,51 @@ static enx_status check(const options *o, enx_report *report)
         return ENX_FAIL(report, INVALID, "--slots: at most %d", ENX_LEND_SLOTS_MAX);
     if (o->threads > ENX_POOL_THREADS_MAX)
         return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
+    if (o->reserve_s != 0 && !(o->reserve_s >= 0.1 && o->reserve_s <= 3600))
+        return ENX_FAIL(report, INVALID, "--reserve %g: from 0.1 to 3600 seconds", o->reserve_s);
     if (o->drain_s < 0 || o->drain_s > 86400)
         return ENX_FAIL(report, INVALID, "--drain %g: from 0 to 86400 seconds", o->drain_s);
     return ENX_OK;
 }
 
-static enx_status serve(enx_lend *lend, const options *o, const char *name, enx_report *report)
+/* Until somebody stops it, or (ENX_AGAIN) the swarm wants more models; adds to `sum`. */
+static enx_status serve(enx_lend *lend, const options *o, const char *name, enx_lend_count *sum,
+                        enx_report *report)
 {
     enx_status status = ENX_OK;
     fprintf(stderr, "worker %s: ready\n", name);
     while (status == ENX_OK && !cli_is_interrupted()) {
-        if (o->calls && enx_lend_counts(lend).done >= o->calls) break;
+        if (o->calls && sum->done + enx_lend_counts(lend).done >= o->calls) break;
         status = enx_lend_turn(lend, TURN_US, report);
     }
     enx_lend_drain(lend, (uint64_t)(o->drain_s * 1e6));
+    const enx_lend_count counts = enx_lend_counts(lend);
+    sum->done += counts.done;
+    sum->canceled += counts.canceled;
+    sum->dead += counts.dead;
+    sum->given_back += counts.given_back;
     return status;
+}
+
+/* Lend; again whenever the swarm wants models that are not here. */
+static enx_status serve_all(enx_broker *broker, const enx_lend_options *lending, const options *o,
+                            enx_lend_count *sum, enx_report *report)
+{
+    enx_status status = ENX_AGAIN;
+    bool       is_told = false;
+    while (status == ENX_AGAIN && !cli_is_interrupted()) {
+        enx_lend *lend = NULL;
+        status = enx_lend_open(&lend, broker, lending, report);
+        if (status == ENX_OK) {
+            status = serve(lend, o, lending->name, sum, report);
+        } else if (status == ENX_AGAIN) {
+            if (!is_told) say(lending->user, report->text);
+            is_told = true;
+            usleep(TURN_US);
+        }
+        enx_lend_close(&lend);
+    }
+    return status == ENX_AGAIN ? ENX_OK : status;
 }
 
 static void print_counts(const enx_lend_count *c, const char *name, bool is_json)
@@ -79,8 +109,8 @@ static void print_counts(const enx_lend_count *c, const char *name, bool is_json
 static enx_status run(const options *o, bool is_json, enx_report *report)
 {
     char name[ENX_WIRE_NAME_BYTES], home[CLI_PATH_BYTES_MAX], folder[CLI_PATH_BYTES_MAX + 16];
-    enx_broker *broker = NULL;
-    enx_lend   *lend = NULL;
+    enx_broker    *broker = NULL;
+    enx_lend_count counts = { 0 };
     if (o->name) snprintf(name, sizeof name, "%s", o->name);
     else default_name(name);
     ENX_TRY(check(o, report));
@@ -93,6 +123,7 @@ static enx_status run(const options *o, bool is_json, enx_report *report)
                                        .specialty_count = (uint32_t)o->specialties.count,
                                        .folder = o->folder ? o->folder : folder,
                                        .slots = (uint32_t)o->slots,
+                                       .reserve_us = (uint64_t)(o->reserve_s * 1e6),
                                        .local = { .thread_count = (uint32_t)o->threads,
                                                   .cpu = getenv("ENX_CPU") },
                                        .is_echo = o->is_echo,
@@ -100,13 +131,8 @@ static enx_status run(const options *o, bool is_json, enx_report *report)
                                        .user = name };
     ENX_TRY(cli_broker_open(&broker, &o->broker, report));
     cli_catch_interrupts();
-    enx_status status = enx_lend_open(&lend, broker, &lending, report);
-    if (status == ENX_OK) status = serve(lend, o, name, report);
-    if (lend) {
-        const enx_lend_count counts = enx_lend_counts(lend);
-        if (status == ENX_OK) print_counts(&counts, name, is_json);
-    }
-    enx_lend_close(&lend);
+    const enx_status status = serve_all(broker, &lending, o, &counts, report);
+    if (status == ENX_OK) print_counts(&counts, name, is_json);
     enx_broker_close(&broker);
     return status;
 }
@@ -125,6 +151,8 @@ int cmd_worker(int argc, char **argv)
         { "folder", '\0', CLI_TEXT, (void *)&o.folder, "DIR", "where fetched models are kept" },
         { "slots", '\0', CLI_UINT, &o.slots, "N", "calls at a time (16)" },
         { "threads", '\0', CLI_UINT, &o.threads, "N", "default: one per core" },
+        { "reserve", '\0', CLI_REAL, &o.reserve_s, "S",
+          "take calls only while others leave some waiting for S seconds: for dear machines" },
         { "lease", '\0', CLI_REAL, &o.broker.lease_s, "S",
           "after S seconds of silence a call goes to another machine (30)" },
         { "drain", '\0', CLI_REAL, &o.drain_s, "S",

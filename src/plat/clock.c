@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -25,4 +26,14 @@ uint64_t enx_clock_rss_max_bytes(void)
     struct rusage usage;
     ENX_CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
     return (uint64_t)usage.ru_maxrss * 1024u; /* Linux counts in KiB */
+}
+
+uint64_t enx_clock_heap_bytes(void)
+{
+#ifdef __GLIBC__
+    const struct mallinfo2 all = mallinfo2();
+    return (uint64_t)all.uordblks + (uint64_t)all.hblkhd;
+#else
+    return 0;
+#endif
 }

@@ -60,28 +60,46 @@ static void tell_thought(enx_answer *a)
 
 /* ---- Calls ---------------------------------------------------------------------------------- */
 
-/* Take {"name", "arguments" or "parameters"}; false: it is no call of a tool that was offered. */
-static bool take_call(enx_answer *a, json_t *json)
+/* The arguments of {"name", "arguments" or "parameters"}; NULL: no call of a tool that was offered.
+ */
+static json_t *arguments_of(const enx_answer *a, const json_t *json)
 {
-    const char   *name = json_string_value(json_object_get(json, "name"));
-    const json_t *arguments = json_object_get(json, "arguments");
-    enx_buf       text;
+    const char *name = json_string_value(json_object_get(json, "name"));
+    json_t     *arguments = json_object_get(json, "arguments");
     if (!arguments) arguments = json_object_get(json, "parameters");
-    if (!name || !json_is_object(arguments) || !enx_question_tool(a->question, name) ||
-        a->call_count == ENX_ANSWER_CALLS_MAX)
-        return false;
+    return name && json_is_object(arguments) && enx_question_tool(a->question, name) ? arguments
+                                                                                     : NULL;
+}
+
+static enx_status take_call(enx_answer *a, json_t *json)
+{
+    enx_buf text;
     enx_buf_init(&text, ENX_ANSWER_BYTES_MAX);
-    if (enx_api_json_append(&text, json_incref((json_t *)(uintptr_t)arguments), NULL) != ENX_OK) {
-        enx_buf_deinit(&text);
-        return false;
-    }
+    enx_status status = enx_api_json_append(&text, json_incref(arguments_of(a, json)), NULL);
+    char      *arguments = status == ENX_OK ? enx_buf_take(&text) : NULL;
+    enx_buf_deinit(&text);
+    if (!arguments) return ENX_NOMEM;
     enx_tool_call *call = &a->calls[a->call_count];
-    *call = (enx_tool_call){ .name = name,
-                             .arguments = enx_buf_take(&text),
+    *call = (enx_tool_call){ .name = json_string_value(json_object_get(json, "name")),
+                             .arguments = arguments,
                              .json = json_incref(json) };
     snprintf(call->id, sizeof call->id, "call_%.24s_%u", a->id, a->call_count);
     const enx_delta delta = { .kind = ENX_DELTA_CALL, .call = call, .call_index = a->call_count++ };
     if (a->on_delta) a->on_delta(a->user, &delta);
+    return ENX_OK;
+}
+
+/* All are judged before the first is taken: what is told cannot be taken back. */
+static bool take_list(enx_answer *a, const json_t *list)
+{
+    size_t       i;
+    json_t      *call;
+    const size_t count = json_array_size(list);
+    if (count == 0 || count > ENX_ANSWER_CALLS_MAX - a->call_count) return false;
+    json_array_foreach (list, i, call)
+        if (!arguments_of(a, call)) return false;
+    json_array_foreach (list, i, call)
+        if (a->status == ENX_OK) a->status = take_call(a, call);
     return true;
 }
 
@@ -93,17 +111,13 @@ static bool take_calls(enx_answer *a, const char *text, size_t size_bytes)
     if (!enx_api_json_find(text, size_bytes, &begin, &end)) return false;
     const bool is_array = text[begin] == '[';
     enx_buf    wrapped;
-    bool       is_taken = false;
     enx_buf_init(&wrapped, ENX_ANSWER_BYTES_MAX);
-    if (enx_buf_printf(&wrapped, "{\"calls\":%s%.*s%s}", is_array ? "" : "[", (int)(end - begin),
+    const bool is_taken =
+        enx_buf_printf(&wrapped, "{\"calls\":%s%.*s%s}", is_array ? "" : "[", (int)(end - begin),
                        text + begin, is_array ? "" : "]") == ENX_OK &&
-        enx_api_json_load(&json, enx_buf_text(&wrapped), wrapped.size_bytes, NULL) == ENX_OK) {
-        size_t  i;
-        json_t *call;
-        json_array_foreach (json_object_get(json, "calls"), i, call)
-            if (take_call(a, call)) is_taken = true;
-        json_decref(json);
-    }
+        enx_api_json_load(&json, enx_buf_text(&wrapped), wrapped.size_bytes, NULL) == ENX_OK &&
+        take_list(a, json_object_get(json, "calls"));
+    json_decref(json);
     enx_buf_deinit(&wrapped);
     return is_taken;
 }

@@ -4,7 +4,10 @@
  * (1) What a client is told of a batch is its object in `all`, under the lock; lines and answers in
  *     flight are the thread's.
  * (2) An answer is in the output file before its line counts as done, so a batch that goes on after
- *     a crash asks no line twice that the file has whole. */
+ *     a crash asks no line twice that the file has whole.
+ * (3) A batch has its lines in memory only while it runs, and ENX_BATCH_RUNNING of them do.
+ * (4) The number of a batch's job is on the disk before anybody waits for it, so that it is given
+ *     to the swarm once. */
 #include "serve/batch.h"
 
 #include "backend/api_json.h"
@@ -30,6 +33,8 @@ enum {
     DAY_S = 86400
 };
 
+static const char job_endpoint[] = "/enxame/v1/jobs";
+
 typedef struct batch_line {
     enx_reply *reply; /* NULL: free */
     json_t    *line;  /* owned */
@@ -38,11 +43,12 @@ typedef struct batch_line {
 typedef struct batch {
     struct batch *next;
     json_t       *object;       /* as clients see it; one reference is `all`'s */
-    json_t       *lines, *done; /* owned: requests; {custom_id: true} */
+    json_t       *lines, *done; /* owned, while it runs: requests; {custom_id: true} */
     size_t        at;
-    batch_line    flight[ENX_BATCH_FLIGHT];
+    batch_line    flight[ENX_BATCH_FLIGHT]; /* of a job the first */
     const void   *key;
-    bool          is_canceled;
+    uint64_t      job;                          /* 0: lines, or a job that is still to be given */
+    bool          is_job, is_canceled, is_told; /* told: the job was, that nobody wants it */
 } batch;
 
 struct enx_batches {
@@ -52,7 +58,9 @@ struct enx_batches {
     pthread_t           thread;
     bool                is_started, is_stopping, has_news;
     json_t             *files, *all; /* {id: object} */
-    batch              *added, *running;
+    batch              *waiting;     /* in the order in which they came */
+    batch              *running;     /* the thread's */
+    uint32_t            running_count;
     uint64_t            next_id;
 };
 
@@ -235,11 +243,152 @@ static bool work_slot(enx_batches *b, batch *own, batch_line *slot)
     }
 }
 
-static bool work(enx_batches *b, batch *own)
+static bool work_lines(enx_batches *b, batch *own)
 {
     bool is_waiting = false;
     for (int i = 0; i < ENX_BATCH_FLIGHT; i++) is_waiting |= work_slot(b, own, &own->flight[i]);
     return is_waiting;
+}
+
+/* ---- A batch that is a job ------------------------------------------------------------------ */
+
+/* What a client says in `metadata`, whose values are texts by OpenAI's rules, as jobs.h has it. */
+static json_t *job_order(const json_t *object)
+{
+    static const char *const numbers[] = { "accuracy", "confidence", "budget", "labels" };
+    static const char *const texts[] = { "job_file_id", "goal", "mode" };
+    const json_t            *given = json_object_get(object, "metadata");
+    json_t *order = json_pack("{s:s}", "input_file_id", text_of(object, "input_file_id"));
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (json_object_get(given, texts[i]))
+            json_object_set(order, texts[i], json_object_get(given, texts[i]));
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        json_t     *value = json_object_get(given, numbers[i]);
+        const char *text = json_string_value(value);
+        json_t     *number = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+        if (value) json_object_set(order, numbers[i], number ? number : value);
+        json_decref(number);
+    }
+    return order;
+}
+
+static void fail_batch(enx_batches *b, batch *own, const char *text)
+{
+    pthread_mutex_lock(&b->lock);
+    json_object_set_new(own->object, "errors",
+                        json_pack("{s:s, s:[{s:s, s:s}]}", "object", "list", "data", "code",
+                                  "job_failed", "message", text));
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* Ask the swarm something of the batch's job; false: it cannot be asked. */
+static bool ask_job(enx_batches *b, batch *own, enx_jobs_ask ask)
+{
+    batch_line            *slot = &own->flight[0];
+    enx_report             report = { 0 };
+    const enx_jobs_request r = { .ask = ask,
+                                 .id = own->job,
+                                 .waits = true,
+                                 .revives = true,
+                                 .body = ask == ENX_JOBS_ADD ? job_order(own->object) : NULL,
+                                 .key = own->key,
+                                 .reply = slot->reply = enx_reply_open() };
+    if (slot->reply) enx_reply_on_news(slot->reply, on_news, NULL, b);
+    const bool is_asked = slot->reply && enx_jobs_submit(b->options.jobs, &r, &report) == ENX_OK;
+    json_decref(r.body);
+    if (is_asked) return true;
+    enx_reply_drop(&slot->reply);
+    fail_batch(b, own, "no memory for the job");
+    return false;
+}
+
+/* The job is there: (4), then wait for its end. */
+static bool take_job(enx_batches *b, batch *own, const json_t *answer)
+{
+    enx_report report = { 0 };
+    own->job = (uint64_t)json_integer_value(json_object_get(answer, "id"));
+    pthread_mutex_lock(&b->lock);
+    json_object_set_new(own->object, "enxame", json_pack("{s:I}", "job", (json_int_t)own->job));
+    const enx_status status = save_object(b, text_of(own->object, "id"), own->object, &report);
+    pthread_mutex_unlock(&b->lock);
+    if (status == ENX_OK) return ask_job(b, own, ENX_JOBS_GET);
+    fail_batch(b, own, report.text);
+    return false;
+}
+
+/* All of a job that has ended: answers to a file, the rest into the object. */
+static void take_end(enx_batches *b, batch *own, const json_t *job)
+{
+    size_t        i;
+    json_t       *record;
+    const char   *state = text_of(job, "state");
+    const json_t *records = json_object_get(json_object_get(job, "result"), "records");
+    const json_t *error = json_object_get(job, "error");
+    bool          is_kept = true;
+    json_array_foreach (records, i, record)
+        is_kept &=
+            append_line(b, text_of(own->object, "id"), ".out", json_incref(record)) == ENX_OK;
+    pthread_mutex_lock(&b->lock);
+    json_object_set_new(own->object, "enxame",
+                        json_pack("{s:I, s:s, s:O?, s:O?, s:O?}", "job", (json_int_t)own->job,
+                                  "state", state, "plan", json_object_get(job, "plan"),
+                                  "certificate", json_object_get(job, "certificate"), "bill",
+                                  json_object_get(job, "bill")));
+    json_t *counts = json_object_get(own->object, "request_counts");
+    json_object_set_new(counts, "completed", json_integer((json_int_t)json_array_size(records)));
+    pthread_mutex_unlock(&b->lock);
+    if (!is_kept) fail_batch(b, own, "the answers cannot be written");
+    else if (strcmp(state, "done") != 0 && !own->is_canceled)
+        fail_batch(b, own, error ? text_of(error, "text") : "the job did not end well");
+}
+
+/* Nobody wants the job any more: what waits for it is answered when it has stopped. */
+static void cancel_job(enx_batches *b, batch *own)
+{
+    if (!own->is_canceled || !own->job || own->is_told) return;
+    own->is_told = true;
+    enx_reply             *reply = enx_reply_open();
+    const enx_jobs_request r = {
+        .ask = ENX_JOBS_CANCEL, .id = own->job, .key = own->key, .reply = reply
+    };
+    if (reply) (void)!enx_jobs_submit(b->options.jobs, &r, NULL);
+    enx_reply_drop(&reply);
+}
+
+/* False: there is nothing more to wait for. */
+static bool take_job_answer(enx_batches *b, batch *own)
+{
+    batch_line *slot = &own->flight[0];
+    size_t      size = 0;
+    const int   code = enx_reply_status(slot->reply);
+    char       *bytes = enx_reply_take_whole(slot->reply, &size);
+    json_t     *answer = bytes ? json_loadb(bytes, size, 0, NULL) : NULL;
+    bool        is_waiting = false;
+    enx_mem_free(bytes);
+    enx_reply_leave(slot->reply);
+    enx_reply_drop(&slot->reply);
+    if (own->job == 0 && code == 201) is_waiting = take_job(b, own, answer);
+    else if (own->job && (code == 202 || code == 409)) is_waiting = ask_job(b, own, ENX_JOBS_GET);
+    else if (own->job && code == 200) take_end(b, own, answer);
+    else fail_batch(b, own, text_of(json_object_get(answer, "error"), "message"));
+    json_decref(answer);
+    return is_waiting;
+}
+
+/* As of work_slot: until an answer is waited for. */
+static bool work_job(enx_batches *b, batch *own)
+{
+    batch_line *slot = &own->flight[0];
+    if (!slot->reply && !ask_job(b, own, own->job ? ENX_JOBS_APPROVE : ENX_JOBS_ADD)) return false;
+    cancel_job(b, own);
+    while (enx_reply_poll(slot->reply, NULL, NULL) == ENX_REPLY_WHOLE)
+        if (!take_job_answer(b, own)) return false;
+    return true;
+}
+
+static bool work(enx_batches *b, batch *own)
+{
+    return own->is_job ? work_job(b, own) : work_lines(b, own);
 }
 
 /* ---- The ends of a batch -------------------------------------------------------------------- */
@@ -268,12 +417,15 @@ static void publish(enx_batches *b, const batch *own, const char *end, const cha
 
 static void end_batch(enx_batches *b, batch *own)
 {
-    const char *state = own->is_canceled ? "cancelled" : "completed";
+    const bool  is_failed = !json_is_null(json_object_get(own->object, "errors"));
+    const char *state = own->is_canceled ? "cancelled" : is_failed ? "failed" : "completed";
     pthread_mutex_lock(&b->lock);
     publish(b, own, ".out", "output_file_id");
     publish(b, own, ".bad", "error_file_id");
     json_object_set_new(own->object, "status", json_string(state));
-    json_object_set_new(own->object, own->is_canceled ? "cancelled_at" : "completed_at",
+    char when[ID_BYTES_MAX];
+    snprintf(when, sizeof when, "%s_at", state);
+    json_object_set_new(own->object, when,
                         json_integer((json_int_t)(enx_clock_wall_us() / US_PER_S)));
     (void)!save_object(b, text_of(own->object, "id"), own->object, NULL);
     pthread_mutex_unlock(&b->lock);
@@ -311,9 +463,50 @@ static void work_all(enx_batches *b)
             continue;
         }
         *at = own->next;
+        b->running_count--;
+        b->has_news = true; /* there is room for another */
         end_batch(b, own);
         close_batch(own);
     }
+}
+
+/* Of those that wait the next that may run, or that is not wanted any more.  Under the lock. */
+static batch *take_waiting(enx_batches *b)
+{
+    for (batch **at = &b->waiting; *at; at = &(*at)->next) {
+        batch *own = *at;
+        own->is_canceled |= strcmp(text_of(own->object, "status"), "cancelling") == 0;
+        if (!own->is_canceled && b->running_count >= ENX_BATCH_RUNNING) continue;
+        *at = own->next;
+        return own;
+    }
+    return NULL;
+}
+
+/* (3) */
+static void start_batch(enx_batches *b, batch *own)
+{
+    const char *id = text_of(own->object, "id");
+    size_t      bad = 0, i;
+    json_t     *line;
+    own->done = json_object();
+    own->lines =
+        own->is_job ? json_array() : read_lines(b, text_of(own->object, "input_file_id"), "", &bad);
+    json_t *answers = read_lines(b, id, ".out", &bad), *errors = read_lines(b, id, ".bad", &bad);
+    json_array_extend(answers, errors);
+    json_array_foreach (answers, i, line)
+        json_object_set_new(own->done, text_of(line, "custom_id"), json_true());
+    json_decref(answers);
+    json_decref(errors);
+    pthread_mutex_lock(&b->lock);
+    if (!own->is_canceled) json_object_set_new(own->object, "status", json_string("in_progress"));
+    json_object_set_new(own->object, "in_progress_at",
+                        json_integer((json_int_t)(enx_clock_wall_us() / US_PER_S)));
+    (void)!save_object(b, id, own->object, NULL);
+    pthread_mutex_unlock(&b->lock);
+    own->next = b->running;
+    b->running = own;
+    b->running_count++;
 }
 
 static void *run_batches(void *user)
@@ -323,14 +516,11 @@ static void *run_batches(void *user)
     while (!b->is_stopping) {
         while (!b->is_stopping && !b->has_news) pthread_cond_wait(&b->news, &b->lock);
         b->has_news = false;
-        while (b->added) {
-            batch *own = b->added;
-            b->added = own->next;
-            own->next = b->running;
-            b->running = own;
-        }
         if (b->is_stopping) break;
+        batch *next = take_waiting(b);
+        if (next) b->has_news = true; /* look again for one more */
         pthread_mutex_unlock(&b->lock);
+        if (next) start_batch(b, next);
         work_all(b);
         pthread_mutex_lock(&b->lock);
     }
@@ -401,13 +591,33 @@ bool enx_multipart_find(const char *body, size_t body_bytes, const char *type, c
 
 /* ---- Files ---------------------------------------------------------------------------------- */
 
-static const char *owner_of(const enx_exchange *x) { return x->key ? enx_key_name(x->key) : ""; }
+static const char *name_of(const enx_key *key) { return key ? enx_key_name(key) : ""; }
+
+static const char *owner_of(const enx_exchange *x) { return name_of(x->key); }
+
+static json_t *find_owned(const json_t *all, const char *id, const char *owner)
+{
+    json_t *object = json_object_get(all, id);
+    return object && strcmp(text_of(object, "owner"), owner) == 0 ? object : NULL;
+}
 
 /* An object of this client's; NULL: there is none. */
 static json_t *find_object(const json_t *all, const char *id, const enx_exchange *x)
 {
-    json_t *object = json_object_get(all, id);
-    return object && strcmp(text_of(object, "owner"), owner_of(x)) == 0 ? object : NULL;
+    return find_owned(all, id, owner_of(x));
+}
+
+enx_status enx_batches_read(void *batches, const char *id, const void *key, enx_buf *out,
+                            enx_report *report)
+{
+    enx_batches *b = batches;
+    char         path[PATH_BYTES_MAX];
+    pthread_mutex_lock(&b->lock);
+    const bool is_there = find_owned(b->files, id, name_of(key)) != NULL;
+    pthread_mutex_unlock(&b->lock);
+    if (!is_there) return ENX_FAIL(report, NOTFOUND, "there is no file %.60s", id);
+    path_of(b, id, "", path);
+    return enx_file_read(out, path, report);
 }
 
 static void list_objects(const json_t *all, enx_exchange *x)
@@ -417,6 +627,12 @@ static void list_objects(const json_t *all, enx_exchange *x)
     json_object_foreach ((json_t *)(uintptr_t)all, id, object)
         if (find_object(all, id, x)) json_array_append(data, object);
     answer_json(x, json_pack("{s:s, s:o, s:b}", "object", "list", "data", data, "has_more", 0));
+}
+
+static bool is_purpose(const char *text, size_t size)
+{
+    return (size == 5 && memcmp(text, "batch", 5) == 0) ||
+           (size == 9 && memcmp(text, "user_data", 9) == 0);
 }
 
 static void add_file(enx_batches *b, enx_exchange *x)
@@ -429,8 +645,9 @@ static void add_file(enx_batches *b, enx_exchange *x)
     if (!enx_multipart_find(body, x->body.size_bytes, type, "file", &content, &size, name) ||
         !enx_multipart_find(body, x->body.size_bytes, type, "purpose", &purpose, &purpose_size,
                             NULL) ||
-        purpose_size != 5 || memcmp(purpose, "batch", 5) != 0) {
-        answer_error(x, 400, "multipart/form-data with file, and purpose batch, is needed");
+        !is_purpose(purpose, purpose_size)) {
+        answer_error(x, 400,
+                     "multipart/form-data with file, and purpose batch or user_data, is needed");
         return;
     }
     if (json_object_size(b->files) >= ENX_BATCH_FILES_MAX) {
@@ -439,7 +656,8 @@ static void add_file(enx_batches *b, enx_exchange *x)
     }
     new_id(b, "file-", id);
     path_of(b, id, "", path);
-    json_t *object = file_json(id, size, name, "batch", owner_of(x));
+    json_t *object =
+        file_json(id, size, name, purpose_size == 5 ? "batch" : "user_data", owner_of(x));
     if (enx_file_write(path, content, size, &report) != ENX_OK ||
         save_object(b, id, object, &report) != ENX_OK) {
         answer_error(x, 503, report.text);
@@ -492,22 +710,29 @@ static void serve_files(enx_batches *b, enx_exchange *x, const char *rest)
 
 /* ---- Batches -------------------------------------------------------------------------------- */
 
-static batch *open_batch(json_t *object, json_t *lines, const void *key)
+static bool is_job(const json_t *object)
+{
+    return strcmp(text_of(object, "endpoint"), job_endpoint) == 0;
+}
+
+static batch *open_batch(json_t *object, const void *key)
 {
     batch *own = ENX_MEM_NEW(batch, 1);
-    if (!own) {
-        json_decref(lines);
-        return NULL;
-    }
-    *own =
-        (batch){ .object = json_incref(object), .lines = lines, .done = json_object(), .key = key };
+    if (!own) return NULL;
+    const json_t *job = json_object_get(json_object_get(object, "enxame"), "job");
+    *own = (batch){ .object = json_incref(object),
+                    .key = key,
+                    .job = (uint64_t)json_integer_value(job),
+                    .is_job = is_job(object) };
     return own;
 }
 
-static void add_running(enx_batches *b, batch *own)
+/* Under the lock. */
+static void add_waiting(enx_batches *b, batch *own)
 {
-    own->next = b->added;
-    b->added = own;
+    batch **at = &b->waiting;
+    while (*at) at = &(*at)->next;
+    *at = own;
     b->has_news = true;
     pthread_cond_signal(&b->news);
 }
@@ -519,11 +744,11 @@ static json_t *batch_json(const char *id, const json_t *body, size_t lines, cons
     const char      *endpoint = text_of(body, "endpoint"), *file = text_of(body, "input_file_id");
     json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "object", "batch",
                             "endpoint", endpoint, "input_file_id", file, "completion_window", "24h",
-                            "status", "in_progress", "owner", owner);
+                            "status", "validating", "owner", owner);
     json_t *rest = json_pack("{s:n, s:n, s:n, s:n, s:n, s:O?}", "errors", "output_file_id",
                              "error_file_id", "completed_at", "cancelled_at", "metadata", metadata);
-    json_t *times = json_pack("{s:I, s:I, s:I, s:{s:I, s:i, s:i}}", "created_at", now,
-                              "in_progress_at", now, "expires_at", now + DAY_S, "request_counts",
+    json_t *times = json_pack("{s:I, s:n, s:I, s:{s:I, s:i, s:i}}", "created_at", now,
+                              "in_progress_at", "expires_at", now + DAY_S, "request_counts",
                               "total", (json_int_t)lines, "completed", 0, "failed", 0);
     json_object_update(out, rest);
     json_object_update(out, times);
@@ -532,48 +757,102 @@ static json_t *batch_json(const char *id, const json_t *body, size_t lines, cons
     return out;
 }
 
+static bool has_ended(const json_t *object)
+{
+    static const char *const states[] = { "completed", "failed", "cancelled" };
+    const char              *state = text_of(object, "status");
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (strcmp(states[i], state) == 0) return true;
+    return false;
+}
+
+/* Batches that have not ended, of all and of one owner; *oldest: an id that has, or NULL. */
+static void count_batches(const enx_batches *b, const char *owner, size_t *open, size_t *own,
+                          const char **oldest)
+{
+    const char *id;
+    json_t     *object;
+    *open = *own = 0;
+    *oldest = NULL;
+    json_object_foreach (b->all, id, object) {
+        const bool is_open = !has_ended(object);
+        *open += is_open;
+        *own += is_open && strcmp(text_of(object, "owner"), owner) == 0;
+        if (!is_open && (!*oldest || strcmp(id, *oldest) < 0)) *oldest = id;
+    }
+}
+
+static enx_status make_room(enx_batches *b, const char *owner, enx_report *report)
+{
+    size_t      open = 0, own = 0;
+    const char *oldest = NULL;
+    char        path[PATH_BYTES_MAX];
+    count_batches(b, owner, &open, &own, &oldest);
+    if (open >= ENX_BATCH_OPEN_MAX || own >= ENX_BATCH_OPEN_EACH)
+        return ENX_FAIL(report, BUDGET,
+                        "%zu batches have not ended, %zu of them yours; there may be %d, %d of a "
+                        "key: try again when one has",
+                        open, own, ENX_BATCH_OPEN_MAX, ENX_BATCH_OPEN_EACH);
+    if (json_object_size(b->all) < ENX_BATCH_KEPT_MAX || !oldest) return ENX_OK;
+    path_of(b, oldest, ".json", path);
+    unlink(path);
+    json_object_del(b->all, oldest);
+    return ENX_OK;
+}
+
+/* How many lines there are to work on, judged before the batch is taken. */
+static enx_status count_lines(enx_batches *b, const json_t *body, const enx_exchange *x,
+                              size_t *count, enx_report *report)
+{
+    const char *file = text_of(body, "input_file_id"), *endpoint = text_of(body, "endpoint");
+    size_t      bad = 0;
+    if (!find_object(b->files, file, x))
+        return ENX_FAIL(report, INVALID, "input_file_id: no such file");
+    if (is_job(body) && !b->options.jobs)
+        return ENX_FAIL(report, INVALID, "endpoint: this server has no swarm to do jobs");
+    if (!is_job(body) && strncmp(endpoint, "/v1/", 4) != 0)
+        return ENX_FAIL(report, INVALID, "endpoint: /v1/chat/completions, for one, is needed");
+    json_t *lines = read_lines(b, file, "", &bad);
+    *count = json_array_size(lines);
+    json_decref(lines);
+    if (bad == 0 && *count > 0 && *count <= ENX_BATCH_LINES_MAX) return ENX_OK;
+    return ENX_FAIL(report, INVALID, "the file must hold JSON objects, one a line, at most %d",
+                    ENX_BATCH_LINES_MAX);
+}
+
+static enx_status start(enx_batches *b, const json_t *body, enx_exchange *x, json_t **object,
+                        enx_report *report)
+{
+    char   id[ID_BYTES_MAX];
+    size_t count = 0;
+    ENX_TRY(make_room(b, owner_of(x), report));
+    ENX_TRY(count_lines(b, body, x, &count, report));
+    new_id(b, "batch_", id);
+    *object = batch_json(id, body, count, owner_of(x));
+    ENX_TRY(save_object(b, id, *object, report));
+    batch *own = open_batch(*object, x->key);
+    if (!own) return ENX_FAIL(report, NOMEM, "no memory for a batch");
+    json_object_set(b->all, id, *object);
+    add_waiting(b, own);
+    return ENX_OK;
+}
+
 static void add_batch(enx_batches *b, enx_exchange *x)
 {
-    char       id[ID_BYTES_MAX];
-    json_t    *body = NULL, *object = NULL, *lines = NULL;
-    size_t     bad = 0;
+    json_t    *body = NULL, *object = NULL;
     enx_report report = { 0 };
-    batch     *own = NULL;
-    if (enx_api_json_load(&body, enx_buf_text(&x->body), x->body.size_bytes, &report) != ENX_OK) {
-        answer_error(x, 400, report.text);
-        return;
-    }
-    const char *file = text_of(body, "input_file_id"), *endpoint = text_of(body, "endpoint");
-    if (!find_object(b->files, file, x)) answer_error(x, 400, "input_file_id: no such file");
-    else if (strncmp(endpoint, "/v1/", 4) != 0)
-        answer_error(x, 400, "endpoint: /v1/chat/completions, for one, is needed");
-    else lines = read_lines(b, file, "", &bad);
-    if (lines &&
-        (bad > 0 || json_array_size(lines) == 0 || json_array_size(lines) > ENX_BATCH_LINES_MAX)) {
-        answer_error(x, 400, "the file must hold JSON objects, one a line, at most 50000");
-        json_decref(lines);
-        lines = NULL;
-    }
-    if (lines) {
-        new_id(b, "batch_", id);
-        object = batch_json(id, body, json_array_size(lines), owner_of(x));
-        own = open_batch(object, lines, x->key);
-        if (own && save_object(b, id, object, &report) == ENX_OK) {
-            json_object_set(b->all, id, object);
-            add_running(b, own);
-            answer_json(x, json_deep_copy(object));
-        } else {
-            if (own) close_batch(own);
-            answer_error(x, 503, own ? report.text : "no memory for a batch");
-        }
-        json_decref(object);
-    }
+    enx_status status =
+        enx_api_json_load(&body, enx_buf_text(&x->body), x->body.size_bytes, &report);
+    if (status == ENX_OK) status = start(b, body, x, &object, &report);
+    if (status == ENX_OK) answer_json(x, json_deep_copy(object));
+    else answer_error(x, enx_status_http(report.status), report.text);
+    json_decref(object);
     json_decref(body);
 }
 
 static void cancel_batch(json_t *object, enx_batches *b, enx_exchange *x)
 {
-    if (strcmp(text_of(object, "status"), "in_progress") == 0) {
+    if (!has_ended(object)) {
         json_object_set_new(object, "status", json_string("cancelling"));
         b->has_news = true;
         pthread_cond_signal(&b->news);
@@ -609,26 +888,26 @@ void enx_batches_serve(enx_batches *b, enx_exchange *x)
 
 /* ---- Opening -------------------------------------------------------------------------------- */
 
-/* Go on with a batch that was under way.  One that somebody's key paid for ends: whose it was is
- * not kept. */
+/* Go on with a batch that was under way; one whose key is gone ends. */
 static void resume(enx_batches *b, json_t *object)
 {
-    const char *id = text_of(object, "id");
-    size_t      bad = 0, i;
-    json_t     *line, *lines = read_lines(b, text_of(object, "input_file_id"), "", &bad);
-    batch      *own = open_batch(object, lines, NULL);
+    const char    *owner = text_of(object, "owner"), *id = text_of(object, "id");
+    const enx_key *key = b->options.keys && *owner ? enx_keys_named(b->options.keys, owner) : NULL;
+    size_t         bad = 0;
+    batch         *own = open_batch(object, key);
     if (!own) return;
-    own->is_canceled = text_of(object, "owner")[0] != '\0';
-    json_t *answers = read_lines(b, id, ".out", &bad), *errors = read_lines(b, id, ".bad", &bad);
+    own->is_canceled = *owner && !key;
     json_t *counts = json_object_get(object, "request_counts");
-    json_object_set_new(counts, "completed", json_integer((json_int_t)json_array_size(answers)));
-    json_object_set_new(counts, "failed", json_integer((json_int_t)json_array_size(errors)));
-    json_array_extend(answers, errors);
-    json_array_foreach (answers, i, line)
-        json_object_set_new(own->done, text_of(line, "custom_id"), json_true());
-    json_decref(answers);
-    json_decref(errors);
-    add_running(b, own);
+    if (!own->is_job) {
+        json_t *answers = read_lines(b, id, ".out", &bad),
+               *errors = read_lines(b, id, ".bad", &bad);
+        json_object_set_new(counts, "completed",
+                            json_integer((json_int_t)json_array_size(answers)));
+        json_object_set_new(counts, "failed", json_integer((json_int_t)json_array_size(errors)));
+        json_decref(answers);
+        json_decref(errors);
+    }
+    add_waiting(b, own);
 }
 
 static void load_object(enx_batches *b, const char *name)
@@ -662,9 +941,7 @@ static void load_all(enx_batches *b)
         load_object(b, entry->d_name);
     closedir(folder);
     json_object_foreach (b->all, id, object)
-        if (strcmp(text_of(object, "status"), "in_progress") == 0 ||
-            strcmp(text_of(object, "status"), "cancelling") == 0)
-            resume(b, object);
+        if (!has_ended(object)) resume(b, object);
 }
 
 enx_status enx_batches_open(enx_batches **out, const enx_batches_options *options,
@@ -692,20 +969,26 @@ enx_status enx_batches_open(enx_batches **out, const enx_batches_options *option
     return ENX_OK;
 }
 
-void enx_batches_close(enx_batches **out)
+void enx_batches_stop(enx_batches *b)
 {
-    enx_batches *b = *out;
-    *out = NULL;
-    if (!b) return;
     pthread_mutex_lock(&b->lock);
     b->is_stopping = true;
     b->has_news = true;
     pthread_cond_signal(&b->news);
     pthread_mutex_unlock(&b->lock);
     if (b->is_started) pthread_join(b->thread, NULL);
-    while (b->added) { /* the thread ended before it saw them */
-        batch *own = b->added;
-        b->added = own->next;
+    b->is_started = false;
+}
+
+void enx_batches_close(enx_batches **out)
+{
+    enx_batches *b = *out;
+    *out = NULL;
+    if (!b) return;
+    enx_batches_stop(b);
+    while (b->waiting) {
+        batch *own = b->waiting;
+        b->waiting = own->next;
         close_batch(own);
     }
     json_decref(b->files);

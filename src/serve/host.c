@@ -25,6 +25,7 @@ enum {
     SLOTS_DEFAULT = 4,
     PROMPT_TOKENS_MAX = 1 << 20,
     WATCH_US = 5000, /* clients that wait are looked for no oftener: each is a system call */
+    FLUSH_US = 4000, /* tokens that come faster travel together: waking the sender costs as much */
     NAP_MS = 20,     /* while every sequence is paused */
     US_PER_S = 1000000,
     NANO_PER_MS = 1000000,
@@ -69,6 +70,7 @@ struct enx_host {
     enx_engine      *engine;
     host_turn       *turns;         /* in the order in which they came */
     uint64_t         watched_us;    /* when it last looked for clients that have gone */
+    uint64_t         flushed_us;    /* ... and had what was written sent */
     uint32_t         turns_running; /* sequences in the engine, as of the last look */
 };
 
@@ -146,11 +148,12 @@ static enx_status open_answers(const enx_host *host, host_turn *h, enx_report *r
     if (q->max_tokens == 0 || q->max_tokens > most) h->turn->question->max_tokens = most;
     const uint32_t room = host->context_tokens - (uint32_t)h->prompt.count;
     const size_t   places = q->max_tokens < room ? q->max_tokens : room;
+    enx_grammar   *grammar = h->grammar ? h->grammar : q->grammar;
     for (uint32_t i = 0; i < q->answer_count; i++) {
         host_sequence *s = &h->sequences[i];
         *s = (host_sequence){ .turn = h, .index = i };
-        if (h->grammar)
-            ENX_TRY(enx_mask_open(&s->mask, enx_grammar_automaton(h->grammar), host->loaded.trie,
+        if (grammar)
+            ENX_TRY(enx_mask_open(&s->mask, enx_grammar_automaton(grammar), host->loaded.trie,
                                   host->loaded.tokenizer, report));
         if (!q->wants_logprobs || q->top_count == 0) continue;
         h->turn->answers[i].top = ENX_MEM_NEW(enx_likely, places * q->top_count);
@@ -266,7 +269,8 @@ static float temperature_of(const enx_question *q)
 static enx_sampling sampling_of(const host_sequence *s)
 {
     const enx_question *q = s->turn->turn->question;
-    const uint64_t      chance = q->has_seed ? q->seed : s->turn->turn->asked_us;
+    if (q->sampling) return *q->sampling;
+    const uint64_t chance = q->has_seed ? q->seed : s->turn->turn->asked_us;
     return (enx_sampling){ .temperature = temperature_of(q),
                            .top_k = q->top_k,
                            .top_p = (float)q->top_p,
@@ -394,7 +398,9 @@ static uint32_t serve_turns(enx_host *host, uint32_t *running, uint32_t *paused)
     uint32_t       count = 0;
     const uint64_t now_us = enx_clock_monotonic_us();
     const bool     is_watch_due = now_us - host->watched_us >= WATCH_US;
+    const bool     is_flush_due = now_us - host->flushed_us >= FLUSH_US;
     if (is_watch_due) host->watched_us = now_us;
+    if (is_flush_due) host->flushed_us = now_us;
     *running = *paused = 0;
     while (*at) {
         host_turn *h = *at;
@@ -409,6 +415,7 @@ static uint32_t serve_turns(enx_host *host, uint32_t *running, uint32_t *paused)
             continue;
         }
         count++;
+        if (is_flush_due || h->running == 0) enx_reply_flush(h->turn->reply);
         for (uint32_t i = 0; i < h->started; i++) {
             *running += h->sequences[i].id != 0;
             *paused += h->sequences[i].id != 0 && h->sequences[i].is_paused;
@@ -475,7 +482,14 @@ static void *run_host(void *user)
 
 static enx_status open_chat(enx_host *host, enx_report *report)
 {
-    enx_gguf_str own;
+    enx_gguf_str            own;
+    const enx_host_options *o = &host->options;
+    if (o->form) {
+        const enx_status status =
+            enx_chat_open(&host->chat, &host->loaded, o->form, o->form_bytes, report);
+        if (status != ENX_OK && o->form_name) enx_report_wrap(report, "%s", o->form_name);
+        return status;
+    }
     if (enx_gguf_read_str(host->loaded.gguf, "tokenizer.chat_template", &own, NULL) != ENX_OK)
         return ENX_OK;
     ENX_TRY(enx_chat_open(&host->chat, &host->loaded, NULL, 0, report));
@@ -499,7 +513,7 @@ enx_status enx_host_open(enx_host **out, const enx_host_options *options, enx_re
     if (status == ENX_OK) {
         const uint32_t own = enx_model_hparams(host->loaded.model)->context_tokens;
         const uint32_t most = options->context_tokens ? options->context_tokens : CONTEXT_DEFAULT;
-        host->context_tokens = own < most ? own : most;
+        host->context_tokens = own < most && !options->is_context_exact ? own : most;
         const int error = pthread_create(&host->thread, NULL, run_host, host);
         host->is_started = error == 0;
         if (error) status = ENX_FAIL(report, NOMEM, "no thread: %s", strerror(error));
@@ -546,6 +560,7 @@ enx_status enx_host_submit(enx_host *host, enx_turn *turn, enx_report *report)
     host_turn *h = ENX_MEM_NEW(host_turn, 1);
     if (!h) return ENX_FAIL(report, NOMEM, "no memory for a request");
     *h = (host_turn){ .turn = turn };
+    turn->gathers = true;
     enx_reply_on_room(turn->reply, on_room, host);
     pthread_mutex_lock(&host->lock);
     const uint32_t open = host->queue_count + host->turn_count;

@@ -24,6 +24,10 @@ typedef struct enx_host_options {
     uint32_t    waiting_max;    /* turns that wait */
     uint32_t    tokens_max;     /* of one answer */
     uint64_t    time_us_max;    /* of one turn, waiting included */
+    const char *form;           /* chat template; NULL: the model's own; borrowed for open */
+    size_t      form_bytes;
+    const char *form_name;        /* for messages; NULL: none */
+    bool        is_context_exact; /* context_tokens also beyond what the model was trained for */
 } enx_host_options;
 
 typedef struct enx_host_figures {

@@ -18,18 +18,31 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 16 << 10, BACKLOG = 1024, US_PER_S = 1000000, SPARE_BODIES = 8 };
+enum {
+    BLOCK_BYTES = 16 << 10,
+    BACKLOG = 1024,
+    US_PER_S = 1000000,
+    SPARE_BODIES = 8,
+    CLIENT_BYTES = 48
+};
 
 typedef struct http_socket {
     struct http_socket *previous, *next;
     int                 fd;
     uint64_t            since_us; /* when it last had nothing to do */
     bool                is_busy;  /* a whole request is here */
+    char                client[CLIENT_BYTES];
 } http_socket;
+
+struct enx_fixed {
+    struct MHD_Response *response;
+    size_t               size_bytes;
+};
 
 struct enx_http {
     enx_http_options   options;
@@ -43,6 +56,20 @@ struct enx_http {
 
 /* ---- Sockets -------------------------------------------------------------------------------- */
 
+static void write_client(struct MHD_Connection *connection, char *out, size_t out_bytes)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (!info || !info->client_addr) return;
+    struct sockaddr_storage address = { 0 };
+    const bool              is_v6 = info->client_addr->sa_family == AF_INET6;
+    memcpy(&address, info->client_addr,
+           is_v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
+    const void *bytes = is_v6 ? (const void *)&((struct sockaddr_in6 *)&address)->sin6_addr
+                              : (const void *)&((struct sockaddr_in *)&address)->sin_addr;
+    (void)!inet_ntop(is_v6 ? AF_INET6 : AF_INET, bytes, out, (socklen_t)out_bytes);
+}
+
 static void add_socket(enx_http *http, struct MHD_Connection *connection, void **context)
 {
     const union MHD_ConnectionInfo *info =
@@ -54,6 +81,7 @@ static void add_socket(enx_http *http, struct MHD_Connection *connection, void *
     }
     s->fd = info->connect_fd;
     s->since_us = enx_clock_monotonic_us();
+    write_client(connection, s->client, sizeof s->client);
     pthread_mutex_lock(&http->lock);
     s->next = http->sockets;
     if (s->next) s->next->previous = s;
@@ -156,8 +184,16 @@ static struct MHD_Response *make_response(enx_exchange *x, enx_reply_state state
     return response;
 }
 
+static enum MHD_Result respond_fixed(enx_exchange *x)
+{
+    x->http_status = MHD_HTTP_OK;
+    x->is_queued = true;
+    return MHD_queue_response(x->connection, MHD_HTTP_OK, x->fixed->response);
+}
+
 static enum MHD_Result respond(enx_exchange *x)
 {
+    if (x->fixed) return respond_fixed(x);
     const enx_reply_state state = enx_reply_poll(x->reply, suspend, x);
     if (state == ENX_REPLY_WAITS) return MHD_YES;
     struct MHD_Response *response = make_response(x, state);
@@ -182,20 +218,6 @@ static enum MHD_Result respond(enx_exchange *x)
 
 /* ---- Requests ------------------------------------------------------------------------------- */
 
-static void write_client(struct MHD_Connection *connection, char *out, size_t out_bytes)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (!info || !info->client_addr) return;
-    struct sockaddr_storage address = { 0 };
-    const bool              is_v6 = info->client_addr->sa_family == AF_INET6;
-    memcpy(&address, info->client_addr,
-           is_v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
-    const void *bytes = is_v6 ? (const void *)&((struct sockaddr_in6 *)&address)->sin6_addr
-                              : (const void *)&((struct sockaddr_in *)&address)->sin_addr;
-    (void)!inet_ntop(is_v6 ? AF_INET6 : AF_INET, bytes, out, (socklen_t)out_bytes);
-}
-
 static enx_exchange *open_exchange(enx_http *http, struct MHD_Connection *connection,
                                    const char *path, const char *method)
 {
@@ -214,17 +236,16 @@ static enx_exchange *open_exchange(enx_http *http, struct MHD_Connection *connec
     x->connection = connection;
     x->http = http;
     x->socket = info ? info->socket_context : NULL;
+    x->client = x->socket ? ((const http_socket *)x->socket)->client : "";
     x->began_us = enx_clock_monotonic_us();
-    write_client(connection, x->client, sizeof x->client);
     enx_reply_on_news(x->reply, resume, is_gone, x);
     return x;
 }
 
 static unsigned long long body_bytes(const enx_exchange *x)
 {
-    const char        *text = enx_exchange_header(x, "Content-Length");
-    unsigned long long size = 0;
-    return text && sscanf(text, "%20llu", &size) == 1 ? size : 0;
+    const char *text = enx_exchange_header(x, "Content-Length");
+    return text ? strtoull(text, NULL, 10) : 0;
 }
 
 /* Headers are here.  Who is refused now is told when the body is over, unread, so that clients that
@@ -280,7 +301,8 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
     *context = NULL;
     enx_reply_leave(x->reply);
     const enx_http_entry entry = { .exchange = x,
-                                   .bytes = enx_reply_total_bytes(x->reply),
+                                   .bytes = x->fixed ? x->fixed->size_bytes
+                                                     : enx_reply_total_bytes(x->reply),
                                    .elapsed_us = enx_clock_monotonic_us() - x->began_us,
                                    .is_cut = code != MHD_REQUEST_TERMINATED_COMPLETED_OK };
     if (http->options.log) http->options.log(http->options.user, &entry);
@@ -313,6 +335,34 @@ void enx_exchange_answer(enx_exchange *x, int http_status, const char *type, con
     enx_reply_begin(x->reply, http_status, type, false);
     (void)enx_reply_push(x->reply, bytes, size_bytes);
     enx_reply_end(x->reply);
+}
+
+enx_fixed *enx_fixed_open(const char *type, const void *bytes, size_t size_bytes)
+{
+    enx_fixed *f = ENX_MEM_NEW(enx_fixed, 1);
+    if (!f) return NULL;
+    f->size_bytes = size_bytes;
+    f->response = MHD_create_response_from_buffer(size_bytes, (void *)(uintptr_t)bytes,
+                                                  MHD_RESPMEM_PERSISTENT);
+    if (f->response && MHD_add_response_header(f->response, "Content-Type", type) == MHD_YES)
+        return f;
+    enx_fixed_close(&f);
+    return NULL;
+}
+
+void enx_fixed_close(enx_fixed **fixed)
+{
+    if (!*fixed) return;
+    if ((*fixed)->response) MHD_destroy_response((*fixed)->response);
+    enx_mem_free(*fixed);
+    *fixed = NULL;
+}
+
+void enx_exchange_answer_fixed(enx_exchange *x, const enx_fixed *fixed)
+{
+    enx_reply_begin(x->reply, MHD_HTTP_OK, NULL, false);
+    enx_reply_end(x->reply);
+    x->fixed = fixed;
 }
 
 /* ---- Opening -------------------------------------------------------------------------------- */

@@ -18,18 +18,22 @@
 
 #include <stdint.h>
 
+/* An answer that is always the same: status 200, made once. */
+typedef struct enx_fixed enx_fixed;
+
 typedef struct enx_exchange {
-    const char *method, *path; /* borrowed */
-    enx_buf     body;
-    enx_reply  *reply;
-    char        client[48]; /* address of the other side */
-    const void *key;        /* of whoever admitted it */
-    void       *connection; /* private */
-    void       *http;       /* private */
-    void       *socket;     /* private */
-    uint64_t    began_us, body_bytes;
-    bool        is_whole, is_queued;
-    int         http_status;
+    const char      *method, *path; /* borrowed */
+    enx_buf          body;
+    enx_reply       *reply;
+    const char      *client;      /* address of the other side; borrowed */
+    const void      *key, *route; /* of whoever admitted it */
+    const enx_fixed *fixed;       /* private */
+    void            *connection;  /* private */
+    void            *http;        /* private */
+    void            *socket;      /* private */
+    uint64_t         began_us, body_bytes;
+    bool             is_whole, is_queued;
+    int              http_status;
 } enx_exchange;
 
 /* What was done, for the access log: no text of anybody. */
@@ -76,5 +80,11 @@ void        enx_exchange_set_header(enx_exchange *exchange, const char *name, co
 /* Answer with all of it now; `type` is not copied, NULL: none. */
 void        enx_exchange_answer(enx_exchange *exchange, int http_status, const char *type,
                                 const void *bytes, size_t size_bytes);
+
+/* `bytes` and `type` are not copied.  NULL: no memory.  Close it after the server. */
+enx_fixed *enx_fixed_open(const char *type, const void *bytes, size_t size_bytes);
+void       enx_fixed_close(enx_fixed **fixed);
+/* From `serve`, on its thread, and with no header set. */
+void       enx_exchange_answer_fixed(enx_exchange *exchange, const enx_fixed *fixed);
 
 #endif /* ENX_SERVE_HTTP_H */

@@ -38,7 +38,9 @@ static enx_status take_job(void *user, const enx_store_job *j, enx_report *repor
 {
     list_view *v = user;
     if ((v->before && j->id >= v->before) || json_array_size(v->jobs) >= v->limit) return ENX_OK;
-    json_t *json = job_json(j, v->state(v->user, j->id, j->state));
+    const char *state = v->state(v->user, j->id, j->state);
+    if (!state) return ENX_OK;
+    json_t *json = job_json(j, state);
     if (json_array_append_new(v->jobs, json) != 0)
         return ENX_FAIL(report, NOMEM, "no memory for the jobs");
     if (!v->settings) v->settings = json_loads(j->settings, 0, NULL);

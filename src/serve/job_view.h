@@ -9,7 +9,7 @@
 #include "serve/event.h"
 #include "store/store.h"
 
-/* The state to show for a job that the store says is in `stored`. */
+/* The state to show for a job that the store says is in `stored`; NULL: leave it out of a list. */
 typedef const char *(*enx_job_state_fn)(void *user, uint64_t id, const char *stored);
 
 /* {"jobs": [...]}: at most `limit`, those with a number below `before` (0: all); owned. */

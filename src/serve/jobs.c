@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "plat/clock.h"
 #include "plat/file.h"
+#include "serve/job_account.h"
 #include "serve/job_view.h"
 #include "serve/voice.h"
 
@@ -33,6 +34,7 @@ static const double nano_per_usd = 1e9;
 enum {
     TURN_MS = 50, /* between two looks at the store while somebody watches or works */
     KEEP_US = 15000000,
+    CHARGE_US = 1000000, /* between two charges of what jobs have cost */
     ARGUMENTS_MAX = 8,
     WORD_BYTES_MAX = 32,
     PATH_BYTES_MAX = 4200,
@@ -53,6 +55,7 @@ typedef struct jobs_watcher {
     uint64_t             told_us;
     enx_event_names      names; /* as far as they were needed */
     bool                 is_told_waiting;
+    bool                 is_whole; /* no stream: waits for the job, to be told all of it */
 } jobs_watcher;
 
 typedef struct jobs_child {
@@ -66,20 +69,21 @@ typedef struct jobs_child {
 } jobs_child;
 
 struct enx_jobs {
-    enx_jobs_options options;
-    enx_store       *store;
-    pthread_t        thread;
-    bool             is_started;
-    pthread_mutex_t  lock;
-    pthread_cond_t   news;
-    jobs_message    *queue, **queue_end;
-    uint32_t         running;
-    bool             is_stopping;
+    enx_jobs_options  options;
+    enx_store        *store;
+    enx_job_accounts *accounts;
+    pthread_t         thread;
+    bool              is_started;
+    pthread_mutex_t   lock;
+    pthread_cond_t    news;
+    jobs_message     *queue, **queue_end;
+    uint32_t          running;
+    bool              is_stopping;
     /* The thread's. */
-    jobs_watcher    *watchers;
-    jobs_child      *children;
-    json_t          *waiting; /* {"12": true}: planned, and wait for approval */
-    uint64_t         next_file;
+    jobs_watcher     *watchers;
+    jobs_child       *children;
+    json_t           *waiting; /* {"12": true}: planned, and wait for approval */
+    uint64_t          next_file, charged_us;
 };
 
 /* ---- Small things --------------------------------------------------------------------------- */
@@ -120,12 +124,30 @@ static jobs_child *find_child(const enx_jobs *jobs, uint64_t id)
     return child;
 }
 
+/* A list, as one key sees it. */
+typedef struct jobs_sight {
+    enx_jobs      *jobs;
+    const enx_key *key;
+} jobs_sight;
+
 /* What the store calls partial waits for approval, or for its child; jobs without records run. */
-static const char *shown_state(void *user, uint64_t id, const char *stored)
+static const char *state_of(void *user, uint64_t id, const char *stored)
 {
     const enx_jobs *jobs = user;
     if (find_child(jobs, id)) return "running";
     return waits(jobs, id) ? "waiting" : stored;
+}
+
+static const char *shown_state(void *user, uint64_t id, const char *stored)
+{
+    const jobs_sight *sight = user;
+    if (!enx_job_accounts_shows(sight->jobs->accounts, id, sight->key)) return NULL;
+    return state_of(sight->jobs, id, stored);
+}
+
+static bool is_over(const char *shown)
+{
+    return strcmp(shown, "waiting") != 0 && strcmp(shown, "running") != 0;
 }
 
 static void result_path(const enx_jobs *jobs, uint64_t id, char out[PATH_BYTES_MAX])
@@ -222,6 +244,25 @@ static void finish_turn(enx_jobs *jobs, jobs_child *child)
     enx_turn_close(&child->turn);
 }
 
+static enx_status take_cost(void *user, const enx_store_job *row, enx_report *report)
+{
+    enx_jobs      *jobs = user;
+    const uint64_t tokens = row->tokens_in + row->tokens_cached + row->tokens_out;
+    const bool     is_ended = !find_child(jobs, row->id) && strcmp(row->state, "running") != 0;
+    (void)report;
+    enx_job_accounts_charge(jobs->accounts, row->id, row->cost_usd_nano, tokens, is_ended);
+    return ENX_OK;
+}
+
+static void charge_jobs(enx_jobs *jobs)
+{
+    const uint64_t now_us = enx_clock_monotonic_us();
+    if (now_us - jobs->charged_us < CHARGE_US) return;
+    jobs->charged_us = now_us;
+    for (uint64_t id = 0; (id = enx_job_accounts_open_from(jobs->accounts, id + 1)) != 0;)
+        (void)!enx_store_job_get(jobs->store, id, take_cost, jobs, NULL);
+}
+
 static void end_child(enx_jobs *jobs, jobs_child *child)
 {
     char state[WORD_BYTES_MAX] = "";
@@ -232,6 +273,7 @@ static void end_child(enx_jobs *jobs, jobs_child *child)
     else if (child->plans_only && strcmp(state, "partial") == 0) set_waiting(jobs, child->id, true);
     else if (strcmp(state, "running") == 0) /* it died */
         (void)!enx_store_job_set_state(jobs->store, child->id, "partial", 0, NULL);
+    (void)!enx_store_job_get(jobs->store, child->id, take_cost, jobs, NULL);
     if (child->turn) finish_turn(jobs, child);
 }
 
@@ -285,73 +327,144 @@ static jobs_child *add_child(enx_jobs *jobs, uint64_t id)
 
 /* ---- Orders --------------------------------------------------------------------------------- */
 
-static enx_status write_records(enx_jobs *jobs, const json_t *records, char in[PATH_BYTES_MAX],
-                                char out[PATH_BYTES_MAX], enx_report *report)
+/* What an order needs while it is given. */
+typedef struct jobs_form {
+    enx_job_order  order;
+    const enx_key *key;
+    const json_t  *body;
+    enx_buf        recipe; /* of a file */
+    char           in[PATH_BYTES_MAX], out[PATH_BYTES_MAX];
+    bool           approve;
+} jobs_form;
+
+static enx_status append_records(const json_t *body, bool needs_text, enx_buf *lines,
+                                 enx_report *report)
+{
+    size_t        i;
+    json_t       *record;
+    const json_t *records = json_object_get(body, "records");
+    if (json_array_size(records) > ENX_JOBS_RECORDS_MAX)
+        return ENX_FAIL(report, LIMIT, "records: at most %d", ENX_JOBS_RECORDS_MAX);
+    json_array_foreach (records, i, record) {
+        if (!json_is_object(record) ||
+            (needs_text && !json_is_string(json_object_get(record, "text"))))
+            return ENX_FAIL(report, INVALID, "records[%zu]: an object%s is needed", i,
+                            needs_text ? " with a field text" : "");
+        if (enx_voice_json(lines, json_incref(record)) != ENX_OK ||
+            enx_buf_append(lines, "\n", 1) != ENX_OK)
+            return ENX_FAIL(report, LIMIT, "records: more than %d bytes", ENX_JOBS_TEXT_BYTES_MAX);
+    }
+    return ENX_OK;
+}
+
+static enx_status read_file(enx_jobs *jobs, const jobs_form *f, const char *id, enx_buf *out,
+                            enx_report *report)
+{
+    if (!jobs->options.file) return ENX_FAIL(report, NOTFOUND, "there are no files here");
+    return jobs->options.file(jobs->options.files, id, f->key, out, report);
+}
+
+static enx_status write_records(enx_jobs *jobs, jobs_form *f, const char *file, enx_report *report)
 {
     enx_buf                  lines;
-    size_t                   i;
-    json_t                  *record;
-    enx_status               status = ENX_OK;
     const unsigned long long stamp = enx_clock_wall_us(), number = jobs->next_file++;
-    snprintf(in, PATH_BYTES_MAX, "%s/records-%llu-%llu.jsonl", jobs->options.folder, stamp, number);
-    snprintf(out, PATH_BYTES_MAX, "%s/answers-%llu-%llu.jsonl", jobs->options.folder, stamp,
-             number);
+    const char              *folder = jobs->options.folder;
+    snprintf(f->in, sizeof f->in, "%s/records-%llu-%llu.jsonl", folder, stamp, number);
+    snprintf(f->out, sizeof f->out, "%s/answers-%llu-%llu.jsonl", folder, stamp, number);
     enx_buf_init(&lines, ENX_JOBS_TEXT_BYTES_MAX);
-    json_array_foreach (records, i, record) {
-        if (status == ENX_OK && !json_is_string(json_object_get(record, "text")))
-            status = ENX_FAIL(report, INVALID,
-                              "records[%zu]: an object with a field text is "
-                              "needed",
-                              i);
-        if (status == ENX_OK) status = enx_voice_json(&lines, json_incref(record));
-        if (status == ENX_OK) status = enx_buf_append(&lines, "\n", 1);
-    }
+    enx_status status = file ? read_file(jobs, f, file, &lines, report)
+                             : append_records(f->body, f->order.goal != NULL, &lines, report);
     if (status == ENX_OK)
-        status = enx_file_write(in, enx_buf_text(&lines), lines.size_bytes, report);
-    else if (report && !report->text[0]) (void)ENX_FAIL(report, LIMIT, "too many records");
+        status = enx_file_write(f->in, enx_buf_text(&lines), lines.size_bytes, report);
     enx_buf_deinit(&lines);
     return status;
 }
 
-static enx_status read_order(const json_t *body, enx_job_order *o, bool *approve,
-                             enx_report *report)
+/* One of goal, job and job_file_id says what is done. */
+static enx_status read_task(enx_jobs *jobs, jobs_form *f, enx_report *report)
 {
-    const char *text = NULL;
-    uint64_t    labels = 0;
-    ENX_TRY(enx_question_text(body, "goal", &o->goal, report));
-    ENX_TRY(enx_question_text(body, "input", &text, report));
-    ENX_TRY(enx_question_text(body, "mode", &o->mode, report));
-    ENX_TRY(enx_question_number(body, "accuracy", 0, 0.999999, &o->accuracy, report));
-    ENX_TRY(enx_question_number(body, "confidence", 0, 0.999999, &o->confidence, report));
-    ENX_TRY(enx_question_number(body, "budget", 0, 1e9, &o->budget_usd, report));
-    ENX_TRY(enx_question_count(body, "labels", 0, ENX_SWARM_ITEMS_MAX, &labels, report));
-    ENX_TRY(enx_question_flag(body, "approve", approve, report));
-    o->labels = labels;
-    const json_t *records = json_object_get(body, "records");
-    if (!o->goal || !*o->goal) return ENX_FAIL(report, INVALID, "goal: a text is needed");
-    if ((text != NULL) == (json_array_size(records) > 0))
-        return ENX_FAIL(report, INVALID, "one of input, a text, and records, an array, is needed");
-    if (json_array_size(records) > ENX_JOBS_RECORDS_MAX)
-        return ENX_FAIL(report, LIMIT, "records: at most %d", ENX_JOBS_RECORDS_MAX);
-    if (text) o->text = (enx_span){ text, strlen(text) };
+    const char   *file = NULL;
+    const json_t *job = json_object_get(f->body, "job");
+    if (json_is_null(job)) job = NULL;
+    ENX_TRY(enx_question_text(f->body, "goal", &f->order.goal, report));
+    ENX_TRY(enx_question_text(f->body, "job_file_id", &file, report));
+    const bool has_goal = f->order.goal && f->order.goal[0];
+    if (has_goal + (job != NULL) + (file != NULL) != 1)
+        return ENX_FAIL(report, INVALID,
+                        "one of goal, a text, job, what a job's file says, and job_file_id is "
+                        "needed");
+    if (json_is_object(job)) f->order.recipe = job;
+    else if (json_is_string(job))
+        f->order.recipe_text = (enx_span){ json_string_value(job), json_string_length(job) };
+    else if (job) return ENX_FAIL(report, INVALID, "job: an object, or YAML in a text, is needed");
+    if (!file) return ENX_OK;
+    ENX_TRY(read_file(jobs, f, file, &f->recipe, report));
+    f->order.recipe_text = (enx_span){ enx_buf_text(&f->recipe), f->recipe.size_bytes };
     return ENX_OK;
 }
 
-static enx_status add_job(enx_jobs *jobs, const json_t *body, uint64_t *id, enx_report *report)
+/* One of input, records and input_file_id says of what. */
+static enx_status read_input(enx_jobs *jobs, jobs_form *f, enx_report *report)
 {
-    char          in[PATH_BYTES_MAX] = "", out[PATH_BYTES_MAX] = "";
-    enx_job_order o = { .command = "run", .in = in, .out = out };
-    bool          approve = false;
-    ENX_TRY(read_order(body, &o, &approve, report));
-    const json_t *records = json_object_get(body, "records");
-    if (!o.text.text) {
-        o.command = "map";
-        ENX_TRY(write_records(jobs, records, in, out, report));
-    }
-    ENX_TRY(jobs->options.add(jobs->options.user, jobs->store, &o, id, report));
+    const char *text = NULL, *file = NULL;
+    const bool  has_records = json_array_size(json_object_get(f->body, "records")) > 0;
+    ENX_TRY(enx_question_text(f->body, "input", &text, report));
+    ENX_TRY(enx_question_text(f->body, "input_file_id", &file, report));
+    if ((text != NULL) + has_records + (file != NULL) != 1)
+        return ENX_FAIL(report, INVALID,
+                        "one of input, a text, records, an array, and input_file_id is needed");
+    if (text && !f->order.goal)
+        return ENX_FAIL(report, INVALID, "a job of a file wants records, or input_file_id");
+    if (text) f->order.text = (enx_span){ text, strlen(text) };
+    else f->order.command = "map";
+    return text ? ENX_OK : write_records(jobs, f, file, report);
+}
+
+static enx_status read_order(enx_jobs *jobs, jobs_form *f, enx_report *report)
+{
+    enx_job_order *o = &f->order;
+    ENX_TRY(enx_question_text(f->body, "mode", &o->mode, report));
+    ENX_TRY(enx_question_number(f->body, "accuracy", 0, 0.999999, &o->accuracy, report));
+    ENX_TRY(enx_question_number(f->body, "confidence", 0, 0.999999, &o->confidence, report));
+    ENX_TRY(enx_question_number(f->body, "budget", 0, 1e9, &o->budget_usd, report));
+    ENX_TRY(enx_question_count(f->body, "labels", 0, ENX_SWARM_ITEMS_MAX, &o->labels, report));
+    ENX_TRY(enx_question_flag(f->body, "approve", &f->approve, report));
+    ENX_TRY(read_task(jobs, f, report));
+    return read_input(jobs, f, report);
+}
+
+static void tell_wait(enx_reply *reply, uint32_t wait_s)
+{
+    char text[WORD_BYTES_MAX];
+    if (wait_s == 0) return;
+    enx_reply_set_header(reply, "Retry-After", word(wait_s, text));
+}
+
+/* Put an order into the store, on the account of whoever gives it. */
+static enx_status place_order(enx_jobs *jobs, enx_job_order *o, const enx_key *key,
+                              enx_reply *reply, uint64_t *id, enx_report *report)
+{
+    uint64_t   held_usd_nano = 0;
+    uint32_t   wait_s = 0;
+    enx_status status =
+        enx_job_accounts_hold(jobs->accounts, key, &o->budget_usd, &held_usd_nano, &wait_s, report);
+    tell_wait(reply, wait_s);
+    if (status != ENX_OK) return status;
+    status = jobs->options.add(jobs->options.user, jobs->store, o, id, report);
+    if (status == ENX_OK)
+        status = enx_job_accounts_set(jobs->accounts, *id, key, held_usd_nano, report);
+    if (status != ENX_OK) enx_job_accounts_give_back(jobs->accounts, key, held_usd_nano);
+    return status;
+}
+
+static enx_status add_job(enx_jobs *jobs, jobs_form *f, enx_reply *reply, uint64_t *id,
+                          enx_report *report)
+{
+    ENX_TRY(read_order(jobs, f, report));
+    ENX_TRY(place_order(jobs, &f->order, f->key, reply, id, report));
     jobs_child *child = add_child(jobs, *id);
     if (!child) return ENX_FAIL(report, NOMEM, "no memory for a job");
-    child->plans_only = approve;
+    child->plans_only = f->approve;
     return ENX_OK;
 }
 
@@ -359,9 +472,20 @@ static void handle_add(enx_jobs *jobs, const enx_jobs_request *r)
 {
     enx_report report = { 0 };
     uint64_t   id = 0;
-    if (add_job(jobs, r->body, &id, &report) == ENX_OK)
+    jobs_form *f = ENX_MEM_NEW(jobs_form, 1);
+    if (!f) {
+        answer_error(r->reply, 503, "no memory for a job");
+        return;
+    }
+    f->order = (enx_job_order){ .command = "run", .in = f->in, .out = f->out };
+    f->key = r->key;
+    f->body = r->body;
+    enx_buf_init(&f->recipe, ENX_JOBS_RECIPE_BYTES_MAX);
+    if (add_job(jobs, f, r->reply, &id, &report) == ENX_OK)
         enx_voice_answer(r->reply, 201, json_pack("{s:I}", "id", (json_int_t)id));
     else answer_report(r->reply, &report);
+    enx_buf_deinit(&f->recipe);
+    enx_mem_free(f);
 }
 
 static json_t *read_lines(const char *path)
@@ -387,34 +511,36 @@ static json_t *result_json(const json_t *printed)
     return out ? json_pack("{s:o}", "records", read_lines(out)) : json_null();
 }
 
-static void handle_get(enx_jobs *jobs, const enx_jobs_request *r)
+static void answer_job(enx_jobs *jobs, uint64_t id, enx_reply *reply)
 {
     enx_report report = { 0 };
     json_t    *job = NULL, *items = json_array();
     if (!jobs->options.items ||
-        jobs->options.items(jobs->options.user, jobs->store, r->id, items, NULL) != ENX_OK)
+        jobs->options.items(jobs->options.user, jobs->store, id, items, NULL) != ENX_OK)
         json_array_clear(items);
     const enx_status status =
-        enx_job_view_one(jobs->store, r->id, items, shown_state, jobs, &job, &report);
+        enx_job_view_one(jobs->store, id, items, state_of, jobs, &job, &report);
     json_decref(items);
     if (status != ENX_OK) {
-        answer_report(r->reply, &report);
+        answer_report(reply, &report);
         return;
     }
-    json_t *printed = find_child(jobs, r->id) ? NULL : read_result(jobs, r->id);
+    json_t *printed = find_child(jobs, id) ? NULL : read_result(jobs, id);
     json_t *error = json_object_get(printed, "error");
     json_object_set_new(job, "result", result_json(printed));
     json_object_set_new(job, "error", error ? json_incref(error) : json_null());
     json_decref(printed);
-    enx_voice_answer(r->reply, 200, job);
+    enx_voice_answer(reply, 200, job);
 }
 
 static void handle_list(enx_jobs *jobs, const enx_jobs_request *r)
 {
     enx_report     report = { 0 };
     json_t        *list = NULL;
+    jobs_sight     sight = { jobs, r->key };
     const uint64_t limit = r->limit && r->limit < ENX_JOBS_LIST_MAX ? r->limit : ENX_JOBS_LIST_MAX;
-    if (enx_job_view_list(jobs->store, r->from, limit, shown_state, jobs, &list, &report) == ENX_OK)
+    if (enx_job_view_list(jobs->store, r->from, limit, shown_state, &sight, &list, &report) ==
+        ENX_OK)
         enx_voice_answer(r->reply, 200, list);
     else answer_report(r->reply, &report);
 }
@@ -452,6 +578,27 @@ static void handle_cancel(enx_jobs *jobs, const enx_jobs_request *r)
     else answer_error(r->reply, 409, "the job has ended, or another process works on it");
 }
 
+/* Under a new cap, or none; on the account of its owner. */
+static enx_status go_on(enx_jobs *jobs, const enx_jobs_request *r, double budget_usd,
+                        enx_report *report)
+{
+    uint64_t       held_usd_nano = 0;
+    uint32_t       wait_s = 0;
+    const enx_key *key = enx_job_accounts_payer(jobs->accounts, r->id, r->key);
+    enx_status     status =
+        enx_job_accounts_hold(jobs->accounts, key, &budget_usd, &held_usd_nano, &wait_s, report);
+    tell_wait(r->reply, wait_s);
+    if (status != ENX_OK) return status;
+    jobs_child *child = add_child(jobs, r->id);
+    if (!child) status = ENX_FAIL(report, NOMEM, "no memory for a job");
+    if (status == ENX_OK)
+        status = enx_job_accounts_set(jobs->accounts, r->id, key, held_usd_nano, report);
+    if (status == ENX_OK) child->budget_usd = budget_usd;
+    else enx_job_accounts_give_back(jobs->accounts, key, held_usd_nano);
+    if (status != ENX_OK && child) child->is_canceled = true;
+    return status;
+}
+
 static void handle_approve(enx_jobs *jobs, const enx_jobs_request *r)
 {
     enx_report report = { 0 };
@@ -462,16 +609,16 @@ static void handle_approve(enx_jobs *jobs, const enx_jobs_request *r)
         answer_report(r->reply, &report);
         return;
     }
-    if (find_child(jobs, r->id) || strcmp(state, "partial") != 0) {
+    const bool is_lost = r->revives && strcmp(state, "running") == 0 &&
+                         !jobs->options.is_busy(jobs->options.user, r->id);
+    if (find_child(jobs, r->id) || (strcmp(state, "partial") != 0 && !is_lost)) {
         answer_error(r->reply, 409, "the job does not wait for anything");
         return;
     }
-    jobs_child *child = add_child(jobs, r->id);
-    if (!child) {
-        answer_error(r->reply, 503, "no memory for a job");
+    if (go_on(jobs, r, budget_usd, &report) != ENX_OK) {
+        answer_report(r->reply, &report);
         return;
     }
-    child->budget_usd = budget_usd;
     set_waiting(jobs, r->id, false);
     enx_voice_answer(r->reply, 202,
                      json_pack("{s:I, s:s}", "id", (json_int_t)r->id, "state", "running"));
@@ -479,7 +626,8 @@ static void handle_approve(enx_jobs *jobs, const enx_jobs_request *r)
 
 /* ---- Watchers ------------------------------------------------------------------------------- */
 
-static void handle_events(enx_jobs *jobs, const enx_jobs_request *r)
+/* NULL: the request is answered, by its error. */
+static jobs_watcher *add_watcher(enx_jobs *jobs, const enx_jobs_request *r)
 {
     enx_report    report = { 0 };
     char          state[WORD_BYTES_MAX];
@@ -488,14 +636,29 @@ static void handle_events(enx_jobs *jobs, const enx_jobs_request *r)
         if (w) answer_report(r->reply, &report);
         else answer_error(r->reply, 503, "no memory for a stream");
         enx_mem_free(w);
-        return;
+        return NULL;
     }
     *w =
         (jobs_watcher){ .id = r->id, .seq = r->from, .store = jobs->store, .next = jobs->watchers };
     w->reply = enx_reply_hold(r->reply);
     w->told_us = enx_clock_monotonic_us();
-    jobs->watchers = w;
-    enx_reply_begin(w->reply, 200, "text/event-stream", true);
+    return jobs->watchers = w;
+}
+
+static void handle_events(enx_jobs *jobs, const enx_jobs_request *r)
+{
+    const jobs_watcher *w = add_watcher(jobs, r);
+    if (w) enx_reply_begin(w->reply, 200, "text/event-stream", true);
+}
+
+static void handle_get(enx_jobs *jobs, const enx_jobs_request *r)
+{
+    if (!r->waits) {
+        answer_job(jobs, r->id, r->reply);
+        return;
+    }
+    jobs_watcher *w = add_watcher(jobs, r);
+    if (w) w->is_whole = true;
 }
 
 /* A job's models are written one by one before its first record, so a stream that began earlier
@@ -543,20 +706,14 @@ static void keep_alive(jobs_watcher *w)
 }
 
 /* False: the stream is over. */
-static bool tell_watcher(enx_jobs *jobs, jobs_watcher *w)
+static bool tell_stream(enx_jobs *jobs, jobs_watcher *w, const char *shown)
 {
-    char state[WORD_BYTES_MAX] = "";
-    if (enx_reply_is_gone(w->reply)) return false;
-    /* The state first: what it speaks of is among the records that are read after it. */
-    (void)!enx_job_view_state(jobs->store, w->id, state, sizeof state, NULL);
-    const char      *shown = shown_state(jobs, w->id, state);
     const bool       is_waiting = strcmp(shown, "waiting") == 0;
-    const bool       is_over = !is_waiting && strcmp(shown, "running") != 0;
     const enx_status status =
         enx_store_replay_after(jobs->store, w->id, w->seq, tell_record, w, NULL);
     if (status == ENX_CANCELED) return false;
     if (status != ENX_OK) return true;
-    if (is_over) {
+    if (is_over(shown)) {
         tell_state(w, "end", shown);
         return false;
     }
@@ -566,8 +723,24 @@ static bool tell_watcher(enx_jobs *jobs, jobs_watcher *w)
     return true;
 }
 
+/* False: there is nothing more to tell. */
+static bool tell_watcher(enx_jobs *jobs, jobs_watcher *w)
+{
+    char state[WORD_BYTES_MAX] = "";
+    if (enx_reply_is_gone(w->reply)) return false;
+    /* The state first: what it speaks of is among the records that are read after it. */
+    (void)!enx_job_view_state(jobs->store, w->id, state, sizeof state, NULL);
+    const char *shown = state_of(jobs, w->id, state);
+    if (!w->is_whole) return tell_stream(jobs, w, shown);
+    if (strcmp(shown, "running") == 0) return true;
+    answer_job(jobs, w->id, w->reply);
+    return false;
+}
+
 static void close_watcher(jobs_watcher *w)
 {
+    if (w->is_whole && !enx_reply_has_begun(w->reply))
+        answer_error(w->reply, 503, "the server is stopping");
     enx_job_view_names_close(&w->names);
     enx_reply_end(w->reply);
     enx_reply_drop(&w->reply);
@@ -624,8 +797,7 @@ static enx_status start_turn(enx_jobs *jobs, enx_turn *t, enx_report *report)
     enx_buf_init(&goal, ENX_JOBS_TEXT_BYTES_MAX);
     enx_status status = read_chat(t->question, &goal, &o.text, report);
     o.goal = enx_buf_text(&goal);
-    if (status == ENX_OK)
-        status = jobs->options.add(jobs->options.user, jobs->store, &o, &id, report);
+    if (status == ENX_OK) status = place_order(jobs, &o, t->asker, t->reply, &id, report);
     jobs_child *child = status == ENX_OK ? add_child(jobs, id) : NULL;
     if (status == ENX_OK && !child) status = ENX_FAIL(report, NOMEM, "no memory for a job");
     enx_buf_deinit(&goal);
@@ -648,11 +820,20 @@ static void handle_turn(enx_jobs *jobs, enx_turn *turn)
 
 /* ---- The thread ----------------------------------------------------------------------------- */
 
+static void drop_request(enx_jobs_request *r)
+{
+    json_decref(r->body);
+    enx_reply_drop(&r->reply);
+}
+
 static void handle(enx_jobs *jobs, jobs_message *m)
 {
     const enx_jobs_request *r = &m->request;
     if (m->turn) {
         handle_turn(jobs, m->turn);
+    } else if (r->id && !enx_job_accounts_shows(jobs->accounts, r->id, r->key)) {
+        answer_error(r->reply, 404, "there is no such job");
+        drop_request(&m->request);
     } else {
         switch (r->ask) {
         case ENX_JOBS_LIST:
@@ -674,8 +855,7 @@ static void handle(enx_jobs *jobs, jobs_message *m)
             handle_events(jobs, r);
             break;
         }
-        json_decref(m->request.body);
-        enx_reply_drop(&m->request.reply);
+        drop_request(&m->request);
     }
     enx_mem_free(m);
 }
@@ -684,7 +864,7 @@ static void wait_for_news(enx_jobs *jobs)
 {
     struct timespec until;
     if (jobs->queue || jobs->is_stopping) return;
-    if (!jobs->watchers && !jobs->children) {
+    if (!jobs->watchers && !jobs->children && !enx_job_accounts_open_from(jobs->accounts, 0)) {
         pthread_cond_wait(&jobs->news, &jobs->lock);
         return;
     }
@@ -734,6 +914,7 @@ static void *run_jobs(void *user)
         reap(jobs);
         if (!is_stopping) start_children(jobs);
         tell_watchers(jobs);
+        charge_jobs(jobs);
     }
     stop(jobs);
     return NULL;
@@ -754,6 +935,8 @@ enx_status enx_jobs_open(enx_jobs **out, const enx_jobs_options *options, enx_re
     pthread_cond_init(&jobs->news, NULL);
     enx_status status = enx_dir_make(options->folder, report);
     if (status == ENX_OK) status = enx_store_open(&jobs->store, &store, report);
+    if (status == ENX_OK)
+        status = enx_job_accounts_open(&jobs->accounts, options->folder, options->keys, report);
     if (status == ENX_OK) {
         const int error = pthread_create(&jobs->thread, NULL, run_jobs, jobs);
         jobs->is_started = error == 0;
@@ -777,6 +960,7 @@ void enx_jobs_close(enx_jobs **out)
     pthread_cond_signal(&jobs->news);
     pthread_mutex_unlock(&jobs->lock);
     if (jobs->is_started) pthread_join(jobs->thread, NULL);
+    enx_job_accounts_close(&jobs->accounts);
     enx_store_close(&jobs->store);
     json_decref(jobs->waiting);
     pthread_cond_destroy(&jobs->news);

@@ -5,6 +5,9 @@
  * process of its own, as a person would; what happens to it is read from its records.  So a job
  * outlives the server, jobs of the command line are shown too, and neither can take the other down.
  *
+ * With keys a job is its owner's: charged to them (job_account.h), and shown to them and to keys
+ * that see all.
+ *
  * One thread owns the store's handle, the children, and all who watch.
  *
  * Layer: serve.  Thread-safety: internally locked.
@@ -12,6 +15,7 @@
 #ifndef ENX_SERVE_JOBS_H
 #define ENX_SERVE_JOBS_H
 
+#include "serve/keys.h"
 #include "serve/turn.h"
 #include "store/store.h"
 
@@ -21,17 +25,21 @@ enum {
     ENX_JOBS_RECORDS_MAX = 100000,
     ENX_JOBS_RUNNING = 2, /* default */
     ENX_JOBS_TEXT_BYTES_MAX = 64 << 20,
+    ENX_JOBS_RECIPE_BYTES_MAX = 1 << 20,
 };
 
 /* What a client wants done; texts are borrowed for the call. */
 typedef struct enx_job_order {
-    const char *command; /* run, map */
-    const char *goal;
-    const char *mode; /* NULL: swarm */
-    double      accuracy, confidence, budget_usd;
-    uint64_t    labels;
-    enx_span    text;     /* run */
-    const char *in, *out; /* map: paths */
+    const char   *command; /* run, map */
+    const char   *goal;
+    const char   *mode; /* NULL: swarm */
+    double        accuracy, confidence, budget_usd;
+    uint64_t      labels;
+    enx_span      text;     /* run */
+    const char   *in, *out; /* map: paths */
+    /* map: what JOB.yaml says, in place of a goal; as JSON, or as the file's text */
+    const json_t *recipe;
+    enx_span      recipe_text;
 } enx_job_order;
 
 typedef struct enx_jobs_options {
@@ -43,7 +51,14 @@ typedef struct enx_jobs_options {
                       enx_report *report);
     /* Append the texts of a job's tasks to a JSON array, in order; NULL: nobody knows. */
     enx_status (*items)(void *user, enx_store *store, uint64_t id, json_t *out, enx_report *report);
+    /* Does a process, any, work on the job? */
+    bool (*is_busy)(void *user, uint64_t id);
     void *user;
+    /* Append a file that this key has left here; ENX_NOTFOUND.  `files` comes first. */
+    enx_status (*file)(void *files, const char *id, const void *key, enx_buf *out,
+                       enx_report *report);
+    void     *files;
+    enx_keys *keys; /* borrowed; NULL: jobs are everybody's */
 } enx_jobs_options;
 
 typedef struct enx_jobs enx_jobs;
@@ -59,12 +74,15 @@ typedef enum enx_jobs_ask {
 
 /* Borrowed for the call. */
 typedef struct enx_jobs_request {
-    enx_jobs_ask ask;
-    uint64_t     id;
-    uint64_t     from;  /* EVENTS: records after this one; LIST: jobs before this one */
-    uint64_t     limit; /* LIST */
-    json_t      *body;  /* ADD, APPROVE; a reference is held */
-    enx_reply   *reply; /* answered from the thread */
+    enx_jobs_ask   ask;
+    uint64_t       id;
+    uint64_t       from;    /* EVENTS: records after this one; LIST: jobs before this one */
+    uint64_t       limit;   /* LIST */
+    bool           waits;   /* GET: until it has ended, or waits for approval */
+    bool           revives; /* APPROVE: also a job that runs, if no process has it any more */
+    json_t        *body;    /* ADD, APPROVE; a reference is held */
+    const enx_key *key;     /* whose jobs; NULL: there are no keys */
+    enx_reply     *reply;   /* answered from the thread */
 } enx_jobs_request;
 
 /* ENX_NOMEM, and the failures of the store. */

@@ -23,6 +23,7 @@ struct enx_key {
     double  *usd; /* NULL: no budget */
     uint32_t requests_per_min;
     uint64_t tokens_per_min;
+    bool     all_jobs;
     /* not in the file */
     uint64_t spent_usd_nano, held_usd_nano;
     double   requests, tokens; /* that are left in the buckets */
@@ -47,6 +48,7 @@ static const cyaml_schema_field_t key_fields[] = {
     CYAML_FIELD_FLOAT_PTR("usd", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, enx_key, usd),
     CYAML_FIELD_UINT("requests_per_min", CYAML_FLAG_OPTIONAL, enx_key, requests_per_min),
     CYAML_FIELD_UINT("tokens_per_min", CYAML_FLAG_OPTIONAL, enx_key, tokens_per_min),
+    CYAML_FIELD_BOOL("all_jobs", CYAML_FLAG_OPTIONAL, enx_key, all_jobs),
     CYAML_FIELD_END
 };
 static const cyaml_schema_value_t key_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, enx_key,
@@ -105,10 +107,11 @@ static enx_status read_spent(enx_keys *keys, const char *spent_path, enx_report 
 enx_status enx_keys_open(enx_keys **out, const enx_buf *text, const char *path,
                          const char *spent_path, enx_report *report)
 {
-    static const char *const names[] = { "keys",          "name", "key", "usd", "requests_per_min",
-                                         "tokens_per_min" };
-    enx_keys                *keys = ENX_MEM_NEW(enx_keys, 1);
-    void                    *data = NULL;
+    static const char *const names[] = {
+        "keys", "name", "key", "usd", "requests_per_min", "tokens_per_min", "all_jobs"
+    };
+    enx_keys *keys = ENX_MEM_NEW(enx_keys, 1);
+    void     *data = NULL;
     if (!keys) return ENX_FAIL(report, NOMEM, "no memory for the keys");
     pthread_mutex_init(&keys->lock, NULL);
     enx_status status =
@@ -153,7 +156,16 @@ const enx_key *enx_keys_find(const enx_keys *keys, const char *text)
     return found;
 }
 
+const enx_key *enx_keys_named(const enx_keys *keys, const char *name)
+{
+    for (unsigned i = 0; i < keys->yaml->keys_count; i++)
+        if (strcmp(keys->yaml->keys[i].name, name) == 0) return &keys->yaml->keys[i];
+    return NULL;
+}
+
 const char *enx_key_name(const enx_key *key) { return key->name; }
+
+bool enx_key_sees_all_jobs(const enx_key *key) { return key->all_jobs; }
 
 static void fill(enx_key *k, uint64_t now_us)
 {
@@ -221,6 +233,16 @@ uint64_t enx_keys_spent_usd_nano(enx_keys *keys, const enx_key *key)
     const uint64_t spent = key->spent_usd_nano;
     pthread_mutex_unlock(&keys->lock);
     return spent;
+}
+
+uint64_t enx_keys_left_usd_nano(enx_keys *keys, const enx_key *key)
+{
+    if (!key->usd) return UINT64_MAX;
+    pthread_mutex_lock(&keys->lock);
+    const double left =
+        *key->usd * nano_per_usd - (double)key->spent_usd_nano - (double)key->held_usd_nano;
+    pthread_mutex_unlock(&keys->lock);
+    return left > 0 ? (uint64_t)left : 0;
 }
 
 enx_status enx_keys_save(enx_keys *keys, enx_report *report)

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/status.h"
 #include "engine/engine.h"
+#include "text/grammar.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -41,31 +42,34 @@ typedef struct enx_question {
                           arguments objects; NULL: `prompt` is continued */
     const char *prompt;
     json_t     *tools; /* owned: [{type: "function", function: {name, description, parameters}}] */
-    enx_tool_choice tool_choice;
-    const char     *tool_name;         /* NAMED */
-    bool            has_one_tool_call; /* parallel calls are not wanted */
-    json_t         *schema;            /* owned; NULL: none */
-    bool            wants_json;        /* any object */
-    uint32_t        max_tokens;        /* 0: what fits */
-    double          temperature;       /* negative: the model's own */
-    double          top_p;             /* 0: none */
-    uint32_t        top_k;             /* 0: none */
-    double          min_p;
-    double          frequency_penalty, presence_penalty, repeat_penalty;
-    bool            has_seed;
-    uint64_t        seed;
-    const char     *stops[ENX_QUESTION_STOPS_MAX];
-    uint32_t        stop_count;
-    enx_bias        biases[ENX_QUESTION_BIASES_MAX];
-    uint32_t        bias_count;
-    uint32_t        answer_count; /* n, from 1 */
-    bool            is_echo;      /* the prompt comes before the answer */
-    bool            wants_logprobs;
-    uint32_t        top_count;
-    bool            is_stream;
-    bool            wants_usage; /* in the stream's last chunk */
-    bool            is_patient;  /* goes behind those who wait for their answer */
-    bool            is_count;    /* only the prompt's tokens are asked for */
+    enx_tool_choice     tool_choice;
+    const char         *tool_name;         /* NAMED */
+    bool                has_one_tool_call; /* parallel calls are not wanted */
+    json_t             *schema;            /* owned; NULL: none */
+    bool                wants_json;        /* any object */
+    uint32_t            max_tokens;        /* 0: what fits */
+    double              temperature;       /* negative: the model's own */
+    double              top_p;             /* 0: none */
+    uint32_t            top_k;             /* 0: none */
+    double              min_p;
+    double              frequency_penalty, presence_penalty, repeat_penalty;
+    bool                has_seed;
+    uint64_t            seed;
+    const char         *stops[ENX_QUESTION_STOPS_MAX];
+    uint32_t            stop_count;
+    enx_bias            biases[ENX_QUESTION_BIASES_MAX];
+    uint32_t            bias_count;
+    uint32_t            answer_count; /* n, from 1 */
+    bool                is_echo;      /* the prompt comes before the answer */
+    bool                wants_logprobs;
+    uint32_t            top_count;
+    bool                is_stream;
+    bool                wants_usage; /* in the stream's last chunk */
+    bool                is_patient;  /* goes behind those who wait for their answer */
+    bool                is_count;    /* only the prompt's tokens are asked for */
+    /* Of askers in this process, in place of the fields above; borrowed until the turn is over. */
+    const enx_sampling *sampling;
+    enx_grammar        *grammar; /* of the whole answer, its thought included */
 } enx_question;
 
 /* Takes the reference to `body`.  NULL: no memory. */

@@ -12,7 +12,10 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { KEPT_BYTES = 4 << 10 /* of an empty queue; more is given back */ };
+enum {
+    KEPT_BYTES = 4 << 10,     /* of an empty queue; more is given back */
+    GATHERED_BYTES = 4 << 10, /* well below full, so that nobody waits for the other */
+};
 
 struct enx_reply {
     pthread_mutex_t    lock;
@@ -135,17 +138,34 @@ void enx_reply_begin(enx_reply *r, int http_status, const char *type, bool is_st
     unlock(r);
 }
 
-bool enx_reply_push(enx_reply *r, const char *bytes, size_t size_bytes)
+static bool push(enx_reply *r, const char *bytes, size_t size_bytes, size_t level_bytes)
 {
     lock(r);
     if (!r->is_gone && enx_buf_append(&r->bytes, bytes, size_bytes) != ENX_OK) r->is_gone = true;
     const bool is_kept = !r->is_gone;
     if (is_kept) {
         r->total_bytes += size_bytes;
-        if (r->is_stream) wake(r);
+        if (r->is_stream && r->bytes.size_bytes - r->taken > level_bytes) wake(r);
     }
     unlock(r);
     return is_kept;
+}
+
+bool enx_reply_push(enx_reply *r, const char *bytes, size_t size_bytes)
+{
+    return push(r, bytes, size_bytes, 0);
+}
+
+bool enx_reply_gather(enx_reply *r, const char *bytes, size_t size_bytes)
+{
+    return push(r, bytes, size_bytes, GATHERED_BYTES);
+}
+
+void enx_reply_flush(enx_reply *r)
+{
+    lock(r);
+    if (r->is_stream && r->bytes.size_bytes > r->taken) wake(r);
+    unlock(r);
 }
 
 void enx_reply_end(enx_reply *r)

@@ -46,6 +46,9 @@ void enx_reply_set_header(enx_reply *reply, const char *name, const char *value)
 void enx_reply_begin(enx_reply *reply, int http_status, const char *type, bool is_stream);
 /* False: the client is gone, or there is no memory for it; then it is gone from now on. */
 bool enx_reply_push(enx_reply *reply, const char *bytes, size_t size_bytes);
+/* The same, but the sender is not woken for it before flush, or the end, or much has gathered. */
+bool enx_reply_gather(enx_reply *reply, const char *bytes, size_t size_bytes);
+void enx_reply_flush(enx_reply *reply);
 void enx_reply_end(enx_reply *reply);
 bool enx_reply_has_begun(const enx_reply *reply);
 bool enx_reply_is_full(const enx_reply *reply);

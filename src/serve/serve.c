@@ -10,6 +10,7 @@
 #include "serve/batch.h"
 #include "serve/host.h"
 #include "serve/http.h"
+#include "serve/machines.h"
 #include "serve/meter.h"
 #include "serve/page.h"
 #include "serve/voice.h"
@@ -44,12 +45,14 @@ struct enx_serve {
     enx_away         *away; /* NULL: no model behind an API */
     enx_jobs         *jobs; /* NULL: no swarm */
     enx_batches      *batches;
+    enx_machines     *machines; /* NULL: the swarm has no queue */
     enx_meter        *meter;
     serve_model       models[ENX_SERVE_MODELS_MAX + 1];
     uint32_t          model_count;
     enx_remote_model  remotes[ENX_SERVE_MODELS_MAX];
     uint32_t          remote_count;
-    enx_buf           list; /* /v1/models, made once */
+    enx_buf           list;       /* /v1/models, made once */
+    enx_fixed        *list_fixed; /* ... as it is sent without CORS */
     atomic_ullong     turn_number;
     atomic_uint       turns_open;
     atomic_bool       is_draining;
@@ -109,16 +112,23 @@ static void write_turn_line(const enx_serve *s, const enx_turn *t, const enx_tur
     enx_buf_deinit(&line);
 }
 
+/* Whose jobs have accounts of their own. */
+static bool is_swarm(const enx_serve *s, const enx_turn *t)
+{
+    return s->jobs && t->model == s->models[s->model_count - 1].name;
+}
+
 /* On the thread of whoever answered. */
 static void on_bill(void *user, const enx_turn *t, const enx_turn_bill *bill)
 {
     enx_serve *s = user;
     for (uint32_t i = 0; i < s->model_count; i++)
         if (s->models[i].name == t->model) enx_meter_turn(s->meter, i, bill);
-    if (t->asker)
+    if (t->asker && !is_swarm(s, t))
         enx_keys_settle(s->options.keys, t->asker, t->held_usd_nano, t->held_tokens,
                         bill->cost_usd_nano, bill->usage.tokens_in + bill->usage.tokens_out);
     if (s->options.log) write_turn_line(s, t, bill);
+    if (s->options.told) s->options.told(s->options.user, bill);
     atomic_fetch_sub(&s->turns_open, 1);
 }
 
@@ -142,7 +152,8 @@ static enx_status reserve(const enx_serve *s, const enx_key *key, const serve_mo
     const enx_usage_count most = { .tokens_in = enx_question_bytes(q),
                                    .tokens_out = (uint64_t)out * q->answer_count };
     const uint64_t        usd_nano = m->has_price ? enx_price_cost(&m->price, &most) : 0;
-    if (!key) return ENX_OK;
+    t->asker = m->given ? NULL : key;
+    if (!key || !m->given) return ENX_OK;
     const enx_status status =
         enx_keys_reserve(s->options.keys, key, enx_clock_monotonic_us(), usd_nano,
                          most.tokens_in + most.tokens_out, &wait_s, report);
@@ -245,6 +256,20 @@ static void ask_exchange(enx_serve *s, enx_exchange *x, const enx_voice *voice, 
     else refuse(&a, &report);
 }
 
+void enx_serve_ask(enx_serve *s, enx_question *q, enx_reply *reply)
+{
+    const ask          a = { .voice = &enx_voice_chat, .reply = reply };
+    const serve_model *m = find_model(s, q->model);
+    if (m) {
+        start_turn(s, &a, m, q);
+        return;
+    }
+    enx_report report = { 0 };
+    (void)ENX_FAIL(&report, NOTFOUND, "there is no model %.200s", q->model);
+    refuse(&a, &report);
+    enx_question_close(&q);
+}
+
 /* A line of a batch, on the batches' thread. */
 static bool ask_line(void *user, const char *path, json_t *body, const void *key, enx_reply *reply)
 {
@@ -280,7 +305,8 @@ static enx_status write_list(enx_serve *s, enx_report *report)
     for (uint32_t i = 0; i < s->model_count; i++)
         json_array_append_new(data, model_json(&s->models[i]));
     if (enx_voice_json(&s->list, json_pack("{s:s, s:o}", "object", "list", "data", data)) == ENX_OK)
-        return ENX_OK;
+        s->list_fixed = enx_fixed_open(json_media, enx_buf_text(&s->list), s->list.size_bytes);
+    if (s->list_fixed) return ENX_OK;
     return ENX_FAIL(report, NOMEM, "no memory for the list of models");
 }
 
@@ -342,8 +368,9 @@ static void show_info(const enx_serve *s, enx_exchange *x)
     json_t                 *models = json_array();
     for (uint32_t i = 0; i < s->model_count; i++)
         json_array_append_new(models, info_model_json(&s->models[i]));
-    answer_json(x, json_pack("{s:s, s:b, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "version",
-                             ENX_VERSION, "needs_key", s->options.keys != NULL, "swarm",
+    answer_json(x, json_pack("{s:s, s:b, s:b, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
+                             "version", ENX_VERSION, "needs_key", s->options.keys != NULL,
+                             "machines", s->machines != NULL, "swarm",
                              s->jobs ? json_pack("{s:s, s:s}", "name", s->options.swarm_name,
                                                  "path", s->options.swarm_path)
                                      : json_null(),
@@ -356,15 +383,19 @@ static void show_info(const enx_serve *s, enx_exchange *x)
 static void show_metrics(enx_serve *s, enx_exchange *x)
 {
     enx_buf out;
-    enx_buf_init(&out, 1 << 20);
+    enx_buf_init(&out, ENX_MACHINES_METRICS_BYTES_MAX);
     enx_status status = enx_meter_write(s->meter, &out);
+    if (status == ENX_OK && s->machines) status = enx_machines_write(s->machines, &out);
     if (status == ENX_OK)
         status = enx_buf_printf(&out,
                                 "# TYPE enxame_connections gauge\nenxame_connections %u\n"
                                 "# TYPE enxame_turns_open gauge\nenxame_turns_open %u\n"
-                                "# TYPE enxame_jobs_running gauge\nenxame_jobs_running %u\n",
+                                "# TYPE enxame_jobs_running gauge\nenxame_jobs_running %u\n"
+                                "# HELP enxame_heap_bytes Memory that is allocated now.\n"
+                                "# TYPE enxame_heap_bytes gauge\nenxame_heap_bytes %llu\n",
                                 enx_http_connection_count(s->http), atomic_load(&s->turns_open),
-                                s->jobs ? enx_jobs_running(s->jobs) : 0);
+                                s->jobs ? enx_jobs_running(s->jobs) : 0,
+                                (unsigned long long)enx_clock_heap_bytes());
     if (status == ENX_OK)
         enx_exchange_answer(x, 200, "text/plain; version=0.0.4", enx_buf_text(&out),
                             out.size_bytes);
@@ -438,7 +469,7 @@ static void route_jobs(enx_serve *s, enx_exchange *x)
     char            *end = NULL;
     const bool       is_get = strcmp(x->method, "GET") == 0;
     const bool       is_post = strcmp(x->method, "POST") == 0;
-    enx_jobs_request r = { .limit = ENX_JOBS_LIST_MAX };
+    enx_jobs_request r = { .limit = ENX_JOBS_LIST_MAX, .key = x->key };
     if (!s->jobs) {
         answer_error(x, 404, "this server has no swarm: start it with -s swarm.yaml");
         return;
@@ -455,6 +486,7 @@ static void route_jobs(enx_serve *s, enx_exchange *x)
     const char *tail = end ? end : "?";
     last = enx_exchange_header(x, "Last-Event-ID");
     r.from = number(last ? last : enx_exchange_query(x, "from"));
+    r.waits = enx_exchange_query(x, "wait") != NULL;
     if (*tail == '\0' && is_get) r.ask = ENX_JOBS_GET;
     else if (*tail == '\0' && strcmp(x->method, "DELETE") == 0) r.ask = ENX_JOBS_CANCEL;
     else if (strcmp(tail, "/approve") == 0 && is_post) r.ask = ENX_JOBS_APPROVE;
@@ -464,6 +496,14 @@ static void route_jobs(enx_serve *s, enx_exchange *x)
         return;
     }
     submit_job_request(s, x, &r);
+}
+
+static void show_workers(enx_serve *s, enx_exchange *x)
+{
+    if (s->machines) enx_machines_answer(s->machines, x->reply);
+    else
+        answer_error(x, 404,
+                     "the swarm of this server has no queue: no other machine works for it");
 }
 
 /* ---- Routes --------------------------------------------------------------------------------- */
@@ -496,7 +536,8 @@ static void count_tokens(enx_serve *s, enx_exchange *x)
 static void route_batches(enx_serve *s, enx_exchange *x) { enx_batches_serve(s->batches, x); }
 static void list_models(enx_serve *s, enx_exchange *x)
 {
-    enx_exchange_answer(x, 200, json_media, enx_buf_text(&s->list), s->list.size_bytes);
+    if (!s->options.cors) enx_exchange_answer_fixed(x, s->list_fixed);
+    else enx_exchange_answer(x, 200, json_media, enx_buf_text(&s->list), s->list.size_bytes);
 }
 static void get_model(enx_serve *s, enx_exchange *x) { show_model(s, x); }
 static void get_info(enx_serve *s, enx_exchange *x) { show_info(s, x); }
@@ -532,6 +573,7 @@ static const route routes[] = {
     { NULL, "/v1/batches*", route_batches, false },
     { "GET", "/enxame/v1/info", get_info, false },
     { NULL, "/enxame/v1/jobs*", route_jobs, false },
+    { "GET", "/enxame/v1/workers", show_workers, false },
     { "GET", "/metrics", show_metrics, false },
     { "GET", "/healthz", get_health, true },
     { "GET", "/", get_page, true },
@@ -605,6 +647,7 @@ static void admit(void *user, enx_exchange *x)
     enx_serve   *s = user;
     bool         is_known = false;
     const route *r = find_route(x, &is_known);
+    x->route = r;
     if (!is_own_page(s, x)) {
         answer_error(x, 403, "requests of pages of other sites are not answered (see --cors)");
         return;
@@ -631,8 +674,7 @@ static void admit(void *user, enx_exchange *x)
 static void serve(void *user, enx_exchange *x)
 {
     enx_serve   *s = user;
-    bool         is_known = false;
-    const route *r = find_route(x, &is_known);
+    const route *r = x->route;
     ENX_CHECK(r); /* admitted */
     pthread_mutex_lock(&s->gate);
     if (atomic_load(&s->is_draining) && !r->is_open) {
@@ -723,7 +765,11 @@ static enx_status open_model(enx_serve *s, const enx_serve_model *given, enx_rep
                                         .waiting_max = s->options.limits.waiting,
                                         .tokens_max = s->options.limits.tokens,
                                         .time_us_max =
-                                            (uint64_t)s->options.limits.seconds * US_PER_S };
+                                            (uint64_t)s->options.limits.seconds * US_PER_S,
+                                        .form = given->form,
+                                        .form_bytes = given->form_bytes,
+                                        .form_name = given->form_name,
+                                        .is_context_exact = s->options.is_context_exact };
         ENX_TRY(enx_host_open(&m->host, &host, report));
         m->params = enx_model_active_param_count(enx_host_loaded(m->host)->model);
     } else {
@@ -733,6 +779,14 @@ static enx_status open_model(enx_serve *s, const enx_serve_model *given, enx_rep
     if (given->config && given->config_model)
         m->price = enx_config_price(given->config, given->config_model, m->params);
     return ENX_OK;
+}
+
+/* For jobs, whose thread begins before there are files. */
+static enx_status read_file(void *user, const char *id, const void *key, enx_buf *out,
+                            enx_report *report)
+{
+    enx_serve *s = user;
+    return enx_batches_read(s->batches, id, key, out, report);
 }
 
 static enx_status open_models(enx_serve *s, enx_report *report)
@@ -746,8 +800,13 @@ static enx_status open_models(enx_serve *s, enx_report *report)
                                     .salt = s->options.salt,
                                     .seed = s->options.salt };
     if (s->remote_count) ENX_TRY(enx_away_open(&s->away, &away, report));
+    if (s->options.queue) ENX_TRY(enx_machines_open(&s->machines, s->options.queue, report));
     if (!s->options.swarm_path) return ENX_OK;
-    ENX_TRY(enx_jobs_open(&s->jobs, &s->options.jobs, report));
+    enx_jobs_options jobs = s->options.jobs;
+    jobs.keys = s->options.keys;
+    jobs.file = read_file;
+    jobs.files = s;
+    ENX_TRY(enx_jobs_open(&s->jobs, &jobs, report));
     s->models[s->model_count++] = (serve_model){ .name = "swarm" };
     return ENX_OK;
 }
@@ -764,7 +823,9 @@ static enx_status open_batches(enx_serve *s, enx_report *report)
 {
     const enx_batches_options options = { .folder = s->options.jobs.folder,
                                           .ask = ask_line,
-                                          .user = s };
+                                          .user = s,
+                                          .jobs = s->jobs,
+                                          .keys = s->options.keys };
     return enx_batches_open(&s->batches, &options, report);
 }
 
@@ -800,8 +861,8 @@ enx_status enx_serve_open(enx_serve **out, const enx_serve_options *options, enx
     enx_status status = check_options(&s->options, report);
     if (status == ENX_OK) status = open_models(s, report);
     if (status == ENX_OK) status = open_meter(s, report);
-    if (status == ENX_OK) status = open_batches(s, report);
-    if (status == ENX_OK) status = open_http(s, report);
+    if (status == ENX_OK && !s->options.is_private) status = open_batches(s, report);
+    if (status == ENX_OK && !s->options.is_private) status = open_http(s, report);
     if (status != ENX_OK) {
         enx_serve_close(&s);
         return status;
@@ -810,7 +871,31 @@ enx_status enx_serve_open(enx_serve **out, const enx_serve_options *options, enx
     return ENX_OK;
 }
 
-uint16_t enx_serve_port(const enx_serve *s) { return enx_http_port(s->http); }
+uint16_t enx_serve_port(const enx_serve *s) { return s->http ? enx_http_port(s->http) : 0; }
+
+static const enx_host *find_host(const enx_serve *s, const char *name)
+{
+    const serve_model *m = find_model(s, name);
+    return m ? m->host : NULL;
+}
+
+const enx_loaded *enx_serve_loaded(const enx_serve *s, const char *name)
+{
+    const enx_host *host = find_host(s, name);
+    return host ? enx_host_loaded(host) : NULL;
+}
+
+uint32_t enx_serve_context_tokens(const enx_serve *s, const char *name)
+{
+    const enx_host *host = find_host(s, name);
+    return host ? enx_host_context_tokens(host) : 0;
+}
+
+bool enx_serve_can_chat(const enx_serve *s, const char *name)
+{
+    const serve_model *m = find_model(s, name);
+    return m && (!m->host || enx_host_can_chat(m->host));
+}
 
 void enx_serve_tick(enx_serve *s)
 {
@@ -841,13 +926,16 @@ void enx_serve_close(enx_serve **out)
     pthread_mutex_lock(&s->gate);
     atomic_store(&s->is_draining, true);
     pthread_mutex_unlock(&s->gate);
-    enx_batches_close(&s->batches);
+    if (s->batches) enx_batches_stop(s->batches);
     for (uint32_t i = 0; i < s->model_count; i++) enx_host_close(&s->models[i].host);
     enx_away_close(&s->away);
+    enx_machines_close(&s->machines);
     enx_jobs_close(&s->jobs);
+    enx_batches_close(&s->batches);
     enx_http_close(&s->http);
     if (s->options.keys) (void)!enx_keys_save(s->options.keys, NULL);
     enx_meter_close(&s->meter);
+    enx_fixed_close(&s->list_fixed);
     enx_buf_deinit(&s->list);
     pthread_mutex_destroy(&s->gate);
     enx_mem_free(s);

@@ -14,12 +14,13 @@
 #define ENX_SERVE_SERVE_H
 
 #include "backend/backend.h"
+#include "backend/broker.h"
 #include "serve/jobs.h"
 #include "serve/keys.h"
 
 enum {
     ENX_SERVE_MODELS_MAX = ENX_ROSTER_MODELS_MAX,
-    ENX_SERVE_HEADER_BYTES = 32 << 10,
+    ENX_SERVE_HEADER_BYTES = 16 << 10,
     ENX_SERVE_BODY_BYTES = 16 << 20,
     ENX_SERVE_CONNECTIONS = 2048,
     ENX_SERVE_WAITING = 1024,
@@ -48,24 +49,32 @@ typedef struct enx_serve_model {
     bool                    has_price;
     const enx_config       *config;       /* whose machine's price counts; NULL: none */
     const enx_config_model *config_model; /* NULL: none */
+    const char             *form;         /* chat template; NULL: its own; borrowed for open */
+    size_t                  form_bytes;
+    const char             *form_name; /* for messages; NULL: none */
 } enx_serve_model;
 
 typedef struct enx_serve_options {
-    const char            *host; /* NULL: 127.0.0.1 */
-    uint16_t               port;
-    const char            *tls_cert, *tls_key; /* PEM texts; NULL: no TLS */
-    const char            *cors;   /* the origin that may call from a browser; NULL: none */
-    enx_keys              *keys;   /* borrowed; NULL: everybody may ask */
-    const enx_serve_model *models; /* [model_count], borrowed until close */
-    uint32_t               model_count;
-    uint32_t               slots, context_tokens, threads; /* of each model of this machine */
-    const char            *cpu;
-    uint64_t               salt;                    /* by chance */
-    const char            *swarm_name, *swarm_path; /* NULL: no swarm, no jobs */
-    enx_jobs_options       jobs;
-    enx_serve_limits       limits;
+    const char               *host; /* NULL: 127.0.0.1 */
+    uint16_t                  port;
+    const char               *tls_cert, *tls_key; /* PEM texts; NULL: no TLS */
+    const char               *cors;   /* the origin that may call from a browser; NULL: none */
+    enx_keys                 *keys;   /* borrowed; NULL: everybody may ask */
+    const enx_serve_model    *models; /* [model_count], borrowed until close */
+    uint32_t                  model_count;
+    uint32_t                  slots, context_tokens, threads; /* of each model of this machine */
+    const char               *cpu;
+    uint64_t                  salt;                    /* by chance */
+    const char               *swarm_name, *swarm_path; /* NULL: no swarm, no jobs */
+    enx_jobs_options          jobs;
+    const enx_broker_options *queue; /* borrowed until close; NULL: no other machines */
+    enx_serve_limits          limits;
+    bool is_private;       /* no socket, files and batches: only enx_serve_ask asks */
+    bool is_context_exact; /* of host.h */
     /* A line of the access log, JSON without a line break; NULL: none is kept. */
     void (*log)(void *user, const char *line);
+    /* What each question came to, before its reply ends; on any thread; may be NULL. */
+    void (*told)(void *user, const enx_turn_bill *bill);
     void *user;
 } enx_serve_options;
 
@@ -75,7 +84,16 @@ typedef struct enx_serve enx_serve;
  * else the failures of models, keys, sockets and the store. */
 ENX_MUST_USE enx_status enx_serve_open(enx_serve **out, const enx_serve_options *options,
                                        enx_report *report);
+/* 0: none. */
 uint16_t                enx_serve_port(const enx_serve *serve);
+/* Ask as a client would, from this process: the answer is that of a chat completion, whole or
+ * streamed.  Takes the question; `messages` are as question.h has them. */
+void                    enx_serve_ask(enx_serve *serve, enx_question *question, enx_reply *reply);
+/* A model of this machine; NULL: it is behind an API, or there is none of this name. */
+const enx_loaded       *enx_serve_loaded(const enx_serve *serve, const char *name);
+/* Tokens of a conversation with it; 0: not known. */
+uint32_t                enx_serve_context_tokens(const enx_serve *serve, const char *name);
+bool                    enx_serve_can_chat(const enx_serve *serve, const char *name);
 /* About once a second: slow clients, sums of keys. */
 void                    enx_serve_tick(enx_serve *serve);
 /* Take no new connections and wait until every request is answered, at most so long.  False: some

@@ -64,7 +64,8 @@ void enx_turn_close(enx_turn **turn)
 static void send(enx_turn *t, enx_status status)
 {
     if (status == ENX_OK && t->out.size_bytes > 0)
-        (void)enx_reply_push(t->reply, enx_buf_text(&t->out), t->out.size_bytes);
+        (void)(t->gathers ? enx_reply_gather : enx_reply_push)(t->reply, enx_buf_text(&t->out),
+                                                               t->out.size_bytes);
     enx_buf_clear(&t->out);
     if (status == ENX_OK || t->is_failed) return;
     const enx_report why = { .status = ENX_NOMEM, .text = "no memory for the answer" };
@@ -167,7 +168,7 @@ bool enx_turn_is_over(const enx_turn *t, uint32_t index)
 
 enx_turn_bill enx_turn_bill_get(const enx_turn *t)
 {
-    enx_turn_bill  bill = { .is_failed = t->is_failed };
+    enx_turn_bill  bill = { .is_failed = t->is_failed, .end = t->answers[0].end };
     const uint64_t now_us = t->ended_us ? t->ended_us : enx_clock_monotonic_us();
     for (uint32_t i = 0; i < t->answer_count; i++) {
         bill.usage.tokens_in += t->answers[i].usage.tokens_in;

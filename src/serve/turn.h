@@ -53,6 +53,7 @@ typedef struct enx_turn_bill {
     enx_usage_count usage; /* of all answers; the prompt counts once */
     uint64_t        cost_usd_nano;
     uint64_t        wait_us, read_us, write_us;
+    enx_end         end; /* of the first answer */
     bool            is_failed;
 } enx_turn_bill;
 typedef void (*enx_turn_bill_fn)(void *user, const enx_turn *turn, const enx_turn_bill *bill);
@@ -82,6 +83,7 @@ struct enx_turn {
     uint64_t             sequence;
     enx_turn_bill_fn     on_bill;
     void                *user;
+    bool                 gathers;                    /* whoever answers flushes the reply */
     const void          *asker;                      /* whatever the asker is known by */
     uint64_t             held_usd_nano, held_tokens; /* of the asker's budget, until the bill */
 };

@@ -81,6 +81,27 @@ lines "um" "/set tokens 3"  "dois"
 talk --json
 json "$work/out" 'len(d["messages"][3]["content"]) == 3'
 
+# what answers made, as a file for a browser: nothing of the talk ends its script
+lines "</script><script>x" "/open $work/made.html" "/save $work/talk.json"
+talk --artifact "$work/end.html"
+cmp -s "$work/made.html" "$work/end.html" || fail "/open and --artifact differ"
+python3 - "$work/made.html" "$work/talk.json" <<'END' || fail "the file for a browser"
+import json, re, sys
+page = open(sys.argv[1], encoding="utf-8").read()
+talk = re.search(r'<script type="application/json" id="talk">(.*?)</script>', page, re.S).group(1)
+assert json.loads(talk) == json.load(open(sys.argv[2])), talk
+assert "default-src 'none'" in page
+END
+lines "um" "/open"
+BROWSER=$work/no-browser expect 66 chat < "$work/in"
+says "in a browser, or name one in"
+printf '#!/bin/sh\ncp "$1" "%s"\n' "$work/shown.html" > "$work/browser"
+chmod +x "$work/browser"
+BROWSER=$work/browser expect 0 chat < "$work/in"
+for _ in {1..50}; do [ -s "$work/shown.html" ] && break; sleep 0.05; done
+grep -q 'id="talk"' "$work/shown.html" || fail "the browser is not given the file"
+expect 64 chat --model other -p um
+
 # the end of an answer: its own, a stop text
 "$enxame" chat "$model" -p "um" -n 9 --temp 0 --json --logit-bias 256=1000 \
     > "$work/out" 2> "$work/err"

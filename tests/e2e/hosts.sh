@@ -104,6 +104,7 @@ begin() {
     as_host 0
     job=(ip netns exec $tag-0 env "${env[@]}" "${map[@]}" -o "$work/part.jsonl" --queue $url
         --seed $turn)
+    before=$(jobs)
     started=$EPOCHREALTIME
     "${job[@]}" > "$work/out" 2> "$work/err" &
     lead=$!
@@ -127,7 +128,11 @@ END
 }
 
 # ---- Faults: each strikes in the middle of a job.  A dead machine's calls wait for the lease.
-middle() { sleep "0.$((2 + RANDOM % 4))"; }
+jobs() { sqlite3 -cmd ".timeout 9000" "$ENXAME_HOME/enxame.db" "select count(*) from jobs"; }
+middle() {
+    until [ "$(jobs)" -gt "$before" ]; do sleep 0.05; done
+    sleep "0.$((1 + RANDOM % 4))"
+}
 fault_none() { finish none 0; }
 fault_cut() { # for longer than a lease
     middle

@@ -71,6 +71,8 @@ def answer(system, user):
         return "plan", read("plan.json", json.dumps(PLAN))
     if "You look at the beginning" in system:
         return "scout", "pt_BR 3"
+    if not inside:
+        return "chat", outside
     if "answer 42" in inside:
         return "restore", "42"
     return "restore", json.loads(read("truth.json", "{}")).get(inside, inside)

@@ -46,13 +46,18 @@ kill "${pids[-1]}"; wait "${pids[-1]}" 2> /dev/null
 
 # ---- One worker with its own files, one that fetches what the swarm wants
 start_broker
-expect 66 "$enxame" worker --join $url --name early
-says "wants no models yet"
+start_worker early --folder "$work/early" # waits until somebody wants something
+early=$worker
+until_said "$work/early.log" "wants no models yet"
 start_worker own "${models[@]}"
 own=$worker
 until_said "$work/own.log" ready
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url
 same "one worker"
+until_said "$work/early.log" "worker early: ready"
+until_said "$work/early.log" "fetched"
+kill $early
+wait $early || fail "the worker that came early says $?"
 { cat "$swarm"; echo "queue: {url: '$url', slots: 64, hedge: true}"; } > "$work/models/queued.yaml"
 expect 0 "${map[@]}" -s "$work/models/queued.yaml" -o "$work/part.jsonl"
 cmp -s "$work/whole.jsonl" "$work/part.jsonl" || fail "queue in the swarm file: another output"
@@ -64,7 +69,7 @@ start_worker fetched --folder "$work/fetched"
 until_said "$work/fetched.log" ready
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 8 --labels 0
 "$enxame" workers --join $url --json > "$work/workers.json"
-json "$work/workers.json" '{w["worker"] for w in d["workers"]} == {"own", "fetched"}'
+json "$work/workers.json" '{"own", "fetched"} <= {w["worker"] for w in d["workers"]}'
 json "$work/workers.json" 'all(m["waiting"] == 0 and m["running"] == 0 for m in d["models"])'
 kill "$worker"
 wait "$worker" || fail "a worker that was asked to stop says $?"
@@ -76,7 +81,7 @@ rm -f "$work/part.jsonl"
 
 # ---- Strangers: malformed, too long, of another model, for more than was reserved, again
 digest=$(sha256sum "$work/models/es.gguf" | cut -d' ' -f1)
-echo 'version=1' | python3 "$say" $port "enx.enxame.work.$digest.1"
+echo 'version=1' | python3 "$say" $port "enx.enxame.work.$digest.1.0000000000000000"
 until_said "$work/own.log" "a call is dead"
 kill $own
 wait $own 2> /dev/null # no worker is left: the job waits
@@ -130,7 +135,31 @@ same "strangers"
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 10
 same "after strangers"
 
+# ---- A machine in reserve takes nothing while others have room, and helps when calls wait
+kill $worker
+wait $worker
+start_worker reserve "${models[@]}" --reserve 0.3
+reserve=$worker
+start_worker cheap "${models[@]}" --slots 64
+until_said "$work/reserve.log" ready
+until_said "$work/cheap.log" ready
+answered() { # WORKER
+    "$enxame" workers --join $url --json | python3 -c 'import json, sys
+print(next(w["done"] for w in json.load(sys.stdin)["workers"] if w["worker"] == sys.argv[1]))' "$1"
+}
+expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 11
+same "with a machine in reserve"
+sleep 5.5 # until each has said again how many it answered
+[ "$(answered reserve)" = 0 ] || fail "the machine in reserve worked though another had room"
+kill -9 $worker # what it had and what comes waits for the lease, and then for somebody
+expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 12
+same "the machine in reserve alone"
+kill $reserve
+wait $reserve
+grep -q " 0 calls answered" "$work/reserve.log" && fail "the machine in reserve did nothing"
+
 # ---- Rounds of faults
+start_worker steady "${models[@]}"
 rm -f "$work/whole.jsonl"
 expect 0 "${map[@]}" -o "$work/whole.jsonl" --labels 0
 cp "$work/out" "$work/whole.json"

@@ -16,10 +16,12 @@ import sys
 import threading
 import time
 
-ENXAME, FOLDER = sys.argv[1:]
+ENXAME, FOLDER = sys.argv[1:3]
 KEYS = """keys:
   - {name: ana, key: sk-aaaaaaaaaaaaaaaa, requests_per_min: 3}
   - {name: eva, key: sk-cccccccccccccccc}
+  - {name: ivo, key: sk-dddddddddddddddd, usd: 1}
+  - {name: boss, key: sk-eeeeeeeeeeeeeeee, all_jobs: true}
   - {name: rui, key: sk-bbbbbbbbbbbbbbbb, usd: 0.0000001}
 """
 
@@ -285,13 +287,49 @@ def check_log(server):
     assert "secret words" not in text and "sk-" not in text
 
 
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
+
+
+IVO, EVA, BOSS = (bearer("sk-" + letter * 16) for letter in "dce")
+
+
+def upload(server, name, content, headers=None):
+    boundary = ("--b\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\n\r\n"
+                "{}\r\n")
+    body = boundary.format("purpose", "", "batch") + boundary.format("file", name, content)
+    form = {"Content-Type": "multipart/form-data; boundary=b"}
+    return server.json("POST", "/v1/files", body + "--b--\r\n",
+                       headers=form | (headers or {}))["id"]
+
+
+def check_owners(server):
+    """Jobs are charged to their key, and seen by it and by those that see all."""
+    text = "por quanto tempo o povo\nola que tal amigo\n"
+    order = {"goal": "put it back", "input": text}
+    server.json("POST", "/enxame/v1/jobs", order | {"budget": 2}, status=429, headers=IVO)
+    job = server.json("POST", "/enxame/v1/jobs", order, status=201, headers=IVO)["id"]
+    path = f"/enxame/v1/jobs/{job}"
+    ended = server.json("GET", path + "?wait=true", headers=IVO)
+    assert ended["state"] == "done" and ended["bill"]["cost_usd"] > 0, ended
+    for method, where in (("GET", path), ("GET", path + "/events"), ("DELETE", path),
+                          ("POST", path + "/approve")):
+        server.json(method, where, headers=EVA, status=404)
+    assert server.json("GET", "/enxame/v1/jobs", headers=EVA)["jobs"] == []
+    for key in (IVO, BOSS):
+        listed = server.json("GET", "/enxame/v1/jobs", headers=key)["jobs"]
+        assert [j["id"] for j in listed] == [job]
+    question = [{"role": "user", "content": "put it back\n\n" + text}]
+    answer = server.json("POST", "/v1/chat/completions", {"model": "swarm", "messages": question},
+                         headers=IVO)
+    return ended["bill"]["cost_usd"] + answer["enxame"]["bill"]["cost_usd"]
+
+
 def check_keys():
-    path = os.path.join(FOLDER, "keys.yaml")
-    with open(path, "w", encoding="utf-8") as stream:
+    path_of_keys = os.path.join(FOLDER, "keys.yaml")
+    with open(path_of_keys, "w", encoding="utf-8") as stream:
         stream.write(KEYS)
-    with Server("--key-file", path, swarm=True) as server:
-        def bearer(key):
-            return {"Authorization": f"Bearer {key}"}
+    with Server("--key-file", path_of_keys, swarm=True) as server:
         server.json("GET", "/v1/models", status=401)
         server.json("GET", "/v1/models", headers=bearer("sk-aaaaaaaaaaaaaaab"), status=401)
         server.json("GET", "/v1/models", headers={"x-api-key": "sk-aaaaaaaaaaaaaaaa"})
@@ -310,16 +348,16 @@ def check_keys():
         server.json("POST", "/v1/completions", poor, headers=bearer("sk-bbbbbbbbbbbbbbbb"))
 
         # files of others are not found
-        boundary = ("--b\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"f\"\r\n\r\n"
-                    "{}\r\n")
-        body = boundary.format("purpose", "batch") + boundary.format("file", "{}") + "--b--\r\n"
-        form = {"Content-Type": "multipart/form-data; boundary=b"}
-        file = server.json("POST", "/v1/files", body, headers=form | bearer("sk-bbbbbbbbbbbbbbbb"))
-        path = "/v1/files/" + file["id"]
+        path = "/v1/files/" + upload(server, "f", "{}", bearer("sk-bbbbbbbbbbbbbbbb"))
         server.json("GET", path, headers=bearer("sk-bbbbbbbbbbbbbbbb"))
         server.json("GET", path, headers=bearer("sk-cccccccccccccccc"), status=404)
+        cost = check_owners(server)
     spent = json.load(open(os.path.join(os.environ["ENXAME_HOME"], "serve/spent.json")))
     assert spent["rui"] > 0
+    assert abs(spent["ivo"] * 1e-9 - cost) < 1e-12, (spent, cost)
+    with Server("--key-file", path_of_keys, swarm=True) as server:  # nothing is charged twice
+        assert len(server.json("GET", "/enxame/v1/jobs", headers=IVO)["jobs"]) == 2
+    assert json.load(open(os.path.join(os.environ["ENXAME_HOME"], "serve/spent.json"))) == spent
 
 
 def check_jobs():
@@ -378,10 +416,106 @@ def check_jobs():
         assert answer["usage"]["completion_tokens"] == bill["tokens_out"]
         assert answer["enxame"]["plan"]
         listed = server.json("GET", "/enxame/v1/jobs?limit=2")["jobs"]
-        assert [j["id"] for j in listed] == [5, 4]
+        assert [j["id"] for j in listed] == [answer["enxame"]["job"], job]
         question = [{"role": "user", "content": "no text"}]
         server.json("POST", "/v1/chat/completions", {"model": "swarm", "messages": question},
                     status=400)
+
+
+RECIPE = """class: reading
+input: text
+schema: {type: object, properties: {n: {type: integer, minimum: 10, maximum: 42}},
+  required: [n], additionalProperties: false}
+checks: [schema]
+report: how
+"""
+
+
+def check_recipes():
+    """What JOB.yaml says, over the API: as YAML, as JSON, of a file, and as a batch."""
+    swarm = os.path.join(FOLDER, "models/swarm.yaml")
+    with open(swarm, encoding="utf-8") as stream:
+        lines = [line for line in stream if not line.startswith("scout")]
+    whole = os.path.join(FOLDER, "models/class.yaml")
+    with open(whole, "w", encoding="utf-8") as stream:
+        stream.writelines(lines)
+    records = [{"id": i, "text": f"mais uma linha {i}"} for i in range(6)]
+    schema = {"type": "integer", "minimum": 3, "maximum": 5}
+    with Server("-s", whole) as server:
+        job_file = upload(server, "job.yaml", RECIPE)
+        file = upload(server, "in.jsonl", "".join(json.dumps(r) + "\n" for r in records))
+        for order in ({"job": RECIPE, "records": records},
+                      {"job_file_id": job_file, "input_file_id": file}):
+            job = server.json("POST", "/enxame/v1/jobs", order, status=201)["id"]
+            ended = server.json("GET", f"/enxame/v1/jobs/{job}?wait=true")
+            answers = ended["result"]["records"]
+            assert ended["state"] == "done" and ended["goal"] == "reading", ended["error"]
+            assert [a["id"] for a in answers] == list(range(6))
+            assert all(10 <= a["answer"]["n"] <= 42 and a["how"] for a in answers)
+        order = {"job": {"class": "reading", "input": "text", "schema": schema,
+                         "checks": ["schema"]}, "records": records}
+        job = server.json("POST", "/enxame/v1/jobs", order, status=201)["id"]
+        ended = server.json("GET", f"/enxame/v1/jobs/{job}?wait=true")
+        assert all(3 <= a["answer"] <= 5 for a in ended["result"]["records"])
+        command = [{"check": "run", "run": "id"}]
+        for bad, says in (({"job": {"class": "x", "schema": "/etc/passwd"}}, "no file of the"),
+                          ({"job": {"class": "x", "checks": command}}, "run"),
+                          ({"job": {"klass": "x"}}, "did you mean"),
+                          ({"job": "{"}, "job"), ({"job": 7}, "job:"), ({}, "job_file_id"),
+                          ({"job": RECIPE, "goal": "x"}, "one of goal")):
+            error = server.json("POST", "/enxame/v1/jobs", bad | {"records": records}, status=400)
+            assert says in error["error"]["message"], error
+        server.json("POST", "/enxame/v1/jobs", {"job": RECIPE, "input": "x"}, status=400)
+        server.json("POST", "/enxame/v1/jobs", {"job_file_id": "no", "records": records},
+                    status=404)
+        check_job_batches(server, job_file, file)
+
+
+def ended_batch(server, order):
+    batch = server.json("POST", "/v1/batches", order)
+    until = time.monotonic() + 60
+    while batch["status"] not in ("completed", "failed", "cancelled"):
+        assert time.monotonic() < until, batch
+        time.sleep(0.05)
+        batch = server.json("GET", "/v1/batches/" + batch["id"])
+    return batch
+
+
+def check_job_batches(server, job_file, file):
+    order = {"input_file_id": file, "endpoint": "/enxame/v1/jobs", "completion_window": "24h",
+             "metadata": {"job_file_id": job_file, "accuracy": "0.5", "budget": "1"}}
+    batch = ended_batch(server, order)
+    assert batch["status"] == "completed" and batch["request_counts"]["completed"] == 6, batch
+    assert batch["enxame"]["bill"]["cost_usd"] > 0 and "certificate" in batch["enxame"], batch
+    text = server.ask("GET", f"/v1/files/{batch['output_file_id']}/content")[2]
+    answers = [json.loads(line) for line in text.splitlines()]
+    assert [a["id"] for a in answers] == list(range(6)) and all(a["answer"]["n"] for a in answers)
+    order["metadata"] = {"job_file_id": job_file, "accuracy": "much"}
+    batch = ended_batch(server, order)
+    assert batch["status"] == "failed", batch
+    assert "accuracy" in batch["errors"]["data"][0]["message"], batch
+
+
+def check_batches():
+    """More batches than may run at a time: all end, and one that waits can be canceled."""
+    line = {"custom_id": "a", "url": "/v1/chat/completions", "method": "POST", "body": chat(40)}
+    with Server() as server:
+        lines = "".join(json.dumps(line | {"custom_id": str(i)}) + "\n" for i in range(3))
+        order = {"input_file_id": upload(server, "in.jsonl", lines), "completion_window": "24h",
+                 "endpoint": "/v1/chat/completions"}
+        ids = [server.json("POST", "/v1/batches", order)["id"] for _ in range(12)]
+        canceled = server.json("POST", f"/v1/batches/{ids[-1]}/cancel")
+        assert canceled["status"] == "cancelling"
+        last = ended_batch(server, order)
+        states = [server.json("GET", "/v1/batches/" + i) for i in ids]
+        assert last["status"] == "completed"
+        assert [s["status"] for s in states] == ["completed"] * 11 + ["cancelled"], states
+        assert all(s["request_counts"]["completed"] == 3 for s in states[:-1])
+        for _ in range(100):
+            code, _, text = server.ask("POST", "/v1/batches", order)
+            if code != 200:
+                break
+        assert code in (200, 429), text
 
 
 def check_drain():
@@ -431,9 +565,11 @@ def main():
                       check_garbage, check_log):
             print(check.__name__, flush=True)
             check(server)
-    for check in (check_keys, check_jobs, check_drain, check_cors, check_tls):
+    for check in (check_keys, check_jobs, check_recipes, check_batches, check_drain, check_cors,
+                  check_tls):
         print(check.__name__, flush=True)
         check()
 
 
-main()
+if __name__ == "__main__":
+    main()

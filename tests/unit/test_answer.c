@@ -74,6 +74,12 @@ static void parts_are_the_same_wherever_the_text_is_cut(void **state)
         { "[TOOL_CALLS][{\"name\": \"f\", \"arguments\": {}}, {\"name\": \"f\", \"arguments\": "
           "{}}]",
           "[0 f {}][1 f {}]" },
+        { "[TOOL_CALLS][{\"name\": \"f\", \"arguments\": {}}, {\"name\": \"g\", \"arguments\": "
+          "{}}]",
+          "|[TOOL_CALLS][{\"name\": \"f\", \"arguments\": {}}, {\"name\": \"g\", \"arguments\": "
+          "{}}]" },
+        { "<tool_call>[{\"name\":\"f\",\"arguments\":{}},7]</tool_call>",
+          "|<tool_call>[{\"name\":\"f\",\"arguments\":{}},7]</tool_call>" },
         { "<tool_call>{\"name\":\"g\",\"arguments\":{}}</tool_call>",
           "|<tool_call>{\"name\":\"g\",\"arguments\":{}}</tool_call>" },
         { "<tool_call>{\"name\":\"f\",\"arguments\":{}}", "[0 f {}]" },

@@ -128,6 +128,26 @@ static void what_was_spent_outlives_the_process(void **state)
     rmdir(folder);
 }
 
+static void what_is_left_is_neither_spent_nor_held(void **state)
+{
+    enx_keys *keys = NULL;
+    uint32_t  wait_s = 0;
+    (void)state;
+    assert_int_equal(open_text(&keys, yaml, NULL, NULL), ENX_OK);
+    const enx_key *ana = enx_keys_named(keys, "ana"), *eva = enx_keys_named(keys, "eva");
+    assert_ptr_equal(ana, enx_keys_find(keys, "sk-aaaaaaaaaaaaaaaa"));
+    assert_null(enx_keys_named(keys, "nobody"));
+    assert_true(enx_keys_left_usd_nano(keys, eva) == UINT64_MAX);
+    assert_int_equal(enx_keys_left_usd_nano(keys, ana), 1000000000);
+    assert_int_equal(enx_keys_reserve(keys, ana, SECOND, 700000000, 0, &wait_s, NULL), ENX_OK);
+    assert_int_equal(enx_keys_left_usd_nano(keys, ana), 300000000);
+    enx_keys_settle(keys, ana, 700000000, 0, 100000000, 0);
+    assert_int_equal(enx_keys_left_usd_nano(keys, ana), 900000000);
+    enx_keys_settle(keys, ana, 0, 0, 2000000000, 0);
+    assert_int_equal(enx_keys_left_usd_nano(keys, ana), 0);
+    enx_keys_close(&keys);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +155,7 @@ int main(void)
         cmocka_unit_test(bad_files_are_refused_with_the_reason),
         cmocka_unit_test(a_budget_is_never_overrun),
         cmocka_unit_test(rates_fill_up_again),
+        cmocka_unit_test(what_is_left_is_neither_spent_nor_held),
         cmocka_unit_test(what_was_spent_outlives_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

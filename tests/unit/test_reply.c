@@ -95,6 +95,35 @@ static void a_stream_sleeps_where_nothing_is_and_wakes_once(void **state)
     enx_reply_drop(&r);
 }
 
+static void what_gathers_wakes_by_a_flush_or_when_it_is_much(void **state)
+{
+    sender      s = open_sender();
+    enx_reply  *r = enx_reply_open();
+    static char much[ENX_REPLY_FULL_BYTES / 2], out[ENX_REPLY_FULL_BYTES];
+    bool        is_end = true;
+    (void)state;
+    enx_reply_on_news(r, on_wake, probe, &s);
+    enx_reply_begin(r, 200, "text/event-stream", true);
+    assert_int_equal(enx_reply_take(r, out, sizeof out, &is_end, on_sleep, &s), 0);
+    enx_reply_flush(r); /* nothing to send */
+    assert_true(enx_reply_gather(r, "ab", 2) && enx_reply_gather(r, "c", 1));
+    assert_int_equal(s.wakes, 0);
+    enx_reply_flush(r);
+    assert_int_equal(s.wakes, 1);
+    assert_int_equal(enx_reply_take(r, out, sizeof out, &is_end, on_sleep, &s), 3);
+    assert_memory_equal(out, "abc", 3);
+    assert_int_equal(enx_reply_take(r, out, sizeof out, &is_end, on_sleep, &s), 0);
+    assert_true(enx_reply_gather(r, much, sizeof much)); /* long before it is full */
+    assert_int_equal(s.wakes, 2);
+    assert_int_equal(enx_reply_take(r, out, sizeof out, &is_end, on_sleep, &s), sizeof much);
+    assert_int_equal(enx_reply_take(r, out, sizeof out, &is_end, on_sleep, &s), 0);
+    assert_true(enx_reply_gather(r, "d", 1));
+    enx_reply_end(r);
+    assert_int_equal(s.wakes, 3);
+    assert_int_equal(enx_reply_take(r, out, sizeof out, &is_end, on_sleep, &s), 1);
+    enx_reply_drop(&r);
+}
+
 static void a_full_queue_asks_for_a_pause_and_tells_when_there_is_room(void **state)
 {
     static char block[ENX_REPLY_FULL_BYTES];
@@ -208,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_reply_is_there_when_it_has_ended),
         cmocka_unit_test(a_stream_sleeps_where_nothing_is_and_wakes_once),
+        cmocka_unit_test(what_gathers_wakes_by_a_flush_or_when_it_is_much),
         cmocka_unit_test(a_full_queue_asks_for_a_pause_and_tells_when_there_is_room),
         cmocka_unit_test(a_client_that_leaves_takes_nothing_more),
         cmocka_unit_test(headers_are_kept_once_and_bounded),

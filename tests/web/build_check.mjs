@@ -17,7 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), "enxame-page-"));
 let status = 0;
 try {
   execFileSync(process.execPath, [join(web, "build.mjs"), folder], { stdio: "inherit" });
-  for (const name of ["index.html", "artifact.html"]) {
+  for (const name of ["index.html", "artifact.html", "viewer.html"]) {
     if (readFileSync(join(folder, name)).equals(readFileSync(join(web, "dist", name)))) continue;
     console.log(`web/dist/${name} is not what web/src gives; run make web`);
     status = 1;

@@ -54,6 +54,10 @@ const VIEWS = {
     await page.evaluate(() => (location.hash = "#/models"));
     await page.waitForSelector("table.models");
   },
+  "the machines": async (page) => {
+    await page.evaluate(() => (location.hash = "#/machines"));
+    await page.waitForSelector(".machine .worker");
+  },
   settings: async (page) => page.getByRole("button", { name: "Settings" }).click(),
 };
 
@@ -133,6 +137,7 @@ test("on a phone nothing is wider than the screen", async () => {
     "a chat with an artifact",
     "a job with a task",
     "the jobs",
+    "the machines",
   ]) {
     const phone = { viewport: { width: 375, height: 740 }, hasTouch: true, isMobile: true };
     await withPage(phone, async (page) => {

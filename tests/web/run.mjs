@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // run.mjs - the page in Chromium: `make web-test`.
 //
-//     node tests/web/run.mjs [NAME]...    all, or of: chat, artifact, hostile, swarm, look, real
+//     node tests/web/run.mjs [NAME]...    all, or of: chat, artifact, hostile, viewer, swarm, look,
+//                                        real
 //
 // Exit status 77 (skipped) where Chromium or playwright-core is missing.
 
@@ -9,7 +10,7 @@ import { after } from "node:test";
 import { chromiumPath, closeBrowser, findPackage } from "./browser.mjs";
 
 const SKIPPED = 77;
-const FILES = ["chat", "artifact", "hostile", "swarm", "look", "real"];
+const FILES = ["chat", "artifact", "hostile", "viewer", "swarm", "look", "real"];
 
 function reasonToSkip() {
   if (!chromiumPath) return "no Chromium here (Debian: apt-get install chromium)";

@@ -49,6 +49,7 @@ function info(options) {
   return {
     version: "0.1.0",
     needs_key: Boolean(options.key),
+    machines: true,
     swarm: { name: "restore", path: "models/swarm.yaml" },
     models: [
       {
@@ -75,6 +76,41 @@ function info(options) {
       ...swarm,
     ],
     limits: { body_bytes: 16777216, streams: 1024, waiting: 256, tokens: 131072, seconds: 600 },
+  };
+}
+
+// Two machines at work and one that is barred, as GET /enxame/v1/workers has them.
+function crew() {
+  const model = (name, fast) => ({
+    digest: name.padEnd(64, "0"),
+    name: `${name}.gguf`,
+    tokens_in_per_s: 900 * fast,
+    tokens_out_per_s: 310 * fast,
+    calls: Math.round(400 * fast),
+  });
+  const worker = (name, host, fast, rest = {}) => ({
+    worker: name,
+    host,
+    slots: 16,
+    working: Math.round(9 * fast),
+    done: Math.round(800 * fast),
+    draining: false,
+    trial: false,
+    models: [model("restore-pt_BR", fast), model("restore-de", fast)],
+    ...rest,
+  });
+  return {
+    workers: [
+      worker("ida-1", "ida", 1),
+      worker("ida-2", "ida", 0.5, { draining: true }),
+      worker("rosalind-1", "rosalind", 2.25),
+      worker("x-1", "<b>x</b>", 0, { models: [] }),
+    ],
+    models: [
+      { digest: "0".repeat(64), name: "restore-pt_BR.gguf", waiting: 120, running: 22 },
+      { digest: "1".repeat(64), name: "restore-de.gguf", waiting: 0, running: 7 },
+    ],
+    barred: [{ worker: "x-1", state: "barred" }],
   };
 }
 
@@ -263,6 +299,7 @@ async function route(request, response, jobs, options) {
     return sendError(response, 401, "This server wants a key.");
   }
   if (pathname === "/enxame/v1/info") return sendJson(response, info(options));
+  if (pathname === "/enxame/v1/workers") return sendJson(response, crew());
   if (pathname === "/v1/chat/completions") {
     return sendAnswer(await readBody(request), response, jobs, options);
   }

@@ -8,7 +8,7 @@ function parse(hash) {
   if (view === "c" && id) return { view: "chat", id };
   if (view === "jobs" && id === "new") return { view: "new-job", id: "" };
   if (view === "jobs") return { view: id ? "job" : "jobs", id };
-  if (view === "models") return { view: "models", id: "" };
+  if (view === "models" || view === "machines") return { view, id: "" };
   return { view: "chat", id: "" };
 }
 

@@ -10,6 +10,7 @@ import { HelpDialog, KeyDialog, SettingsDialog } from "./dialogs.js";
 import { classes, html } from "./html.js";
 import { JobList } from "./job_list.js";
 import { JobView } from "./job.js";
+import { MachinesView } from "./machines.js";
 import { ModelsView } from "./models.js";
 import { NewJob } from "./new_job.js";
 import { Sidebar, stepChat } from "./sidebar.js";
@@ -18,6 +19,7 @@ function View({ at, onMenu }) {
   if (at.view === "jobs") return html`<${JobList} onMenu=${onMenu} />`;
   if (at.view === "new-job") return html`<${NewJob} onMenu=${onMenu} />`;
   if (at.view === "job") return html`<${JobView} key=${at.id} id=${at.id} onMenu=${onMenu} />`;
+  if (at.view === "machines") return html`<${MachinesView} onMenu=${onMenu} />`;
   if (at.view === "models") return html`<${ModelsView} onMenu=${onMenu} />`;
   return html`<${Chat} key=${at.id || "new"} id=${at.id} onMenu=${onMenu} />`;
 }

@@ -11,6 +11,7 @@
 //    messages, is removed.  Where browser and frame share a process the whole tab hangs instead;
 //    then the mark in sessionStorage keeps the artifact from being run again by itself.
 
+/* global FRAME_TEXT -- by the build: the frame's document, or "" where a server has it */
 const FRAME = "/artifact";
 const PING_MS = 1000;
 const ALIVE_MS = 4000;
@@ -65,7 +66,8 @@ function createFrame(parent, title, onMessage) {
   element.setAttribute("allow", "");
   element.setAttribute("referrerpolicy", "no-referrer");
   element.title = title;
-  element.src = FRAME;
+  if (FRAME_TEXT) element.srcdoc = FRAME_TEXT;
+  else element.src = FRAME;
   const { port1: port, port2: theirs } = new MessageChannel();
   let messages = 0;
   port.onmessage = ({ data }) => {

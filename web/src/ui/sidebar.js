@@ -90,6 +90,7 @@ function ServerState() {
 export function Sidebar({ onDialog, onClose }) {
   const all = useStore(chats);
   const at = useStore(route);
+  const hasMachines = useStore(info, (value) => value?.machines);
   const list = newestFirst(all).slice(0, LISTED_MAX);
   const isJobs = ["jobs", "job", "new-job"].includes(at.view);
   return html`<aside class="sidebar" aria-label="Conversations and views">
@@ -101,6 +102,15 @@ export function Sidebar({ onDialog, onClose }) {
       <${NavLink} to="#/" icon="plus" label="New chat" isCurrent=${at.view === "chat" && !at.id} />
       <${NavLink} to="#/jobs" icon="jobs" label="Swarm jobs" isCurrent=${isJobs} />
       <${NavLink} to="#/models" icon="models" label="Models" isCurrent=${at.view === "models"} />
+      ${
+        hasMachines &&
+        html`<${NavLink}
+          to="#/machines"
+          icon="screen"
+          label="Machines"
+          isCurrent=${at.view === "machines"}
+        />`
+      }
     </nav>
     <h2 class="side-title" id="chats-title">Conversations</h2>
     <nav class="chats" aria-labelledby="chats-title">
