@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // dispatch.mjs - the tasks of `enxame bench swarm` through other people's programs.
 //
-//     npm install --prefix DIR @langchain/langgraph @langchain/core @langchain/openai ai @ai-sdk/openai-compatible
+//     npm install --prefix DIR @langchain/langgraph @langchain/core @langchain/openai \
+//         ai @ai-sdk/openai-compatible
 //     bench/peers/dispatch DIR build          runs all of them, and writes a CSV
 //
 // Each task is one streamed chat completion from an endpoint on 127.0.0.1 that answers at once, so
 // many at a time; what is measured is the peer itself.  Arguments: NAME PORT TASKS AT_ONCE, where
-// NAME is `langgraph` (a graph with a node for each task, sent out by Send, with its checkpointer in
-// memory), `ai-sdk` (streamText) or `fetch` (no library at all).
+// NAME is `langgraph` (a graph with a node for each task, sent out by Send, state in memory),
+// `ai-sdk` (streamText) or `fetch` (no library at all).
 const [, , name, port, tasks, atOnce] = process.argv;
 const count = Number(tasks), limit = Number(atOnce);
 const url = `http://127.0.0.1:${port}/v1`;
@@ -65,7 +66,8 @@ async function viaLangGraph() {
     ({ answers: [await timed(async () => (await model.invoke("Say ok.")).content)] });
   const graph = new StateGraph(state)
     .addNode("work", work)
-    .addConditionalEdges(START, () => Array.from({ length: count }, (_, i) => new Send("work", { i })))
+    .addConditionalEdges(START,
+      () => Array.from({ length: count }, (_, i) => new Send("work", { i })))
     .addEdge("work", END)
     .compile({ checkpointer: new MemorySaver() });
   const done = await graph.invoke({ answers: [] },

@@ -93,7 +93,7 @@ until_ready() { # HOST
 # ---- The job
 records 80 > "$work/in.jsonl"
 printf 'goal: all\nreport: how\n' > "$work/job.yaml"
-map=("$enxame" map -s "$swarm" --plan "$plan" --labels 0 --threads 1 --json "$work/job.yaml"
+map=("$enxame" map --fresh -s "$swarm" --plan "$plan" --labels 0 --threads 1 --json "$work/job.yaml"
     "$work/in.jsonl")
 expect 0 "${map[@]}" -o "$work/whole.jsonl"
 cp "$work/out" "$work/whole.json"
