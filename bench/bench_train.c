@@ -4,11 +4,13 @@
  *     bench_train VOCAB WIDTH LAYERS FFN TOKENS [f32] [STEPS]
  *
  * Prints a CSV line: sizes, parameters, level, products, tokens a second of processor time (best of
- * STEPS, after one that does not count), GFLOP/s, and GFLOP/s of a large product alone, in the same
- * type: what the processor has to give.
+ * STEPS, after one that does not count), GFLOP/s, GFLOP/s of a large product alone, in the same
+ * type, and of multiply-adds in registers that do nothing else, f32 at AVX2: what the processor has
+ * to give.
  */
 #include "base/mem.h"
 #include "kernels/cpu.h"
+#include "peaks.h"
 #include "plat/clock.h"
 #include "train/operands.h"
 
@@ -95,6 +97,18 @@ static double large_product(const enx_grad_kernels *grad, bool is_bf16, enx_repo
     return 2e-9 * LARGE * LARGE * LARGE / best;
 }
 
+/* GFLOP/s of registers alone. */
+static double peak(void)
+{
+    double best = 1e30, operations = 0;
+    for (int i = 0; i <= 20 * STEPS; i++) {
+        const uint64_t start_us = enx_clock_cpu_us();
+        operations = peak_float();
+        if (i > 0 && seconds_since(start_us) < best) best = seconds_since(start_us);
+    }
+    return 1e-9 * operations / best;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 6) {
@@ -123,9 +137,9 @@ int main(int argc, char **argv)
         return 1;
     }
     const double tokens_per_s = enx_shard_batch(b.shard)->token_count / best;
-    printf("%u,%u,%u,%u,%zu,%s,%s,%.0f,%.1f,%.1f\n", sizes.vocab, sizes.width, sizes.layers,
+    printf("%u,%u,%u,%u,%zu,%s,%s,%.0f,%.1f,%.1f,%.1f\n", sizes.vocab, sizes.width, sizes.layers,
            sizes.ffn, b.layout.count, b.grad.name, is_bf16 ? "bf16" : "f32", tokens_per_s,
            tokens_per_s * enx_net_flops_per_token(&b.layout, SEGMENT / 2) * 1e-9,
-           large_product(&b.grad, is_bf16, &report));
+           large_product(&b.grad, is_bf16, &report), peak());
     return 0;
 }

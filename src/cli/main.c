@@ -3,6 +3,7 @@
 #include "base/nearest.h"
 #include "cli/cli.h"
 #include "cli/cmd_exam.h"
+#include "cli/cmd_synthesize.h"
 #include "cli/cmd_train.h"
 
 #include <signal.h>
@@ -31,6 +32,7 @@ static const command commands[] = {
 #ifdef HAVE_TRAIN
     { "train", cmd_train, "make a model from a recipe" },
 #endif
+    { "synthesize", cmd_synthesize, "text that a model writes for a smaller one to learn from" },
     { "code", cmd_code, "a program written, run and repaired until it passes" },
     { "fix", cmd_fix, "source that no longer parses, repaired and proved by its parser" },
     { "sandbox", cmd_sandbox, "run a program that nobody trusts" },

@@ -23,5 +23,5 @@ void enx_grad_kernels_init(enx_grad_kernels *table, unsigned cpu_flags)
 #if HAVE_KERNELS_AVX512
     if (cpu_flags & ENX_CPU_AVX512) enx_grad_bind_avx512(table);
 #endif
-    (void)cpu_flags;
+    table->matrix = enx_matrix_kernels_find(cpu_flags);
 }

@@ -14,6 +14,8 @@
 #ifndef ENX_KERNELS_GRAD_H
 #define ENX_KERNELS_GRAD_H
 
+#include "kernels/matrix.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,7 +25,8 @@ enum {
 };
 
 typedef struct enx_grad_kernels {
-    const char *name;
+    const char               *name;
+    const enx_matrix_kernels *matrix; /* products in f32; NULL: leave them to a library */
 
     /* out[i] = round-to-nearest-even bf16 of in[i], [n]. */
     void (*to_bf16)(uint16_t *out, const float *in, size_t n);

@@ -4,7 +4,8 @@
  * Private to grad_*.c: each includes this file under its own -m flags with GRAD_LEVEL, GRAD_BIND,
  * GRAD_STRIP and GRAD_BLOCK_ROWS defined.  The lanes are a compiler vector; a level without 512-bit
  * registers gets them as two or four narrower ones.  Sums always run over 16 lanes and then
- * pairwise, so that the order is the same for every length and thread.
+ * pairwise, so that the order is the same for every length and thread.  Comparisons are made a
+ * strip, one register, at a time: gcc 12 takes those of wider vectors apart, lane by lane.
  *
  * Layer: kernels.  Thread-safety: no shared state.
  */
@@ -18,16 +19,20 @@
 #include <string.h>
 
 typedef float    lanes __attribute__((vector_size(64)));
-typedef int32_t  ilanes __attribute__((vector_size(64)));
 typedef uint16_t halves __attribute__((vector_size(32)));
 typedef uint32_t ulanes __attribute__((vector_size(64)));
 enum { LANES = 16 };
+
+enum { STRIP = GRAD_STRIP }; /* a divisor of LANES */
+typedef float   strip __attribute__((vector_size(4 * GRAD_STRIP)));
+typedef int32_t istrip __attribute__((vector_size(4 * GRAD_STRIP)));
 
 /* Lanes that cross a call go through memory. */
 #define LANES_INLINE static inline __attribute__((always_inline))
 
 /* Half a head may be 8 wide. */
 typedef float eight __attribute__((vector_size(32)));
+typedef float four __attribute__((vector_size(16)));
 enum { EIGHT = 8 };
 
 static inline eight load_eight(const float *p)
@@ -48,53 +53,83 @@ LANES_INLINE lanes load(const float *p)
 
 LANES_INLINE void store(float *p, lanes v) { memcpy(p, &v, sizeof v); }
 
-LANES_INLINE lanes splat(float x) { return (lanes){ 0 } + x; }
-
-LANES_INLINE float lanes_sum(lanes v)
+LANES_INLINE strip load_strip(const float *p)
 {
-    float a[LANES];
-    store(a, v);
-    for (size_t width = LANES / 2; width > 0; width /= 2)
-        for (size_t i = 0; i < width; i++) a[i] += a[i + width];
-    return a[0];
+    strip v;
+    memcpy(&v, p, sizeof v);
+    return v;
 }
 
-LANES_INLINE lanes lanes_max(lanes a, lanes b)
+LANES_INLINE void store_strip(float *p, strip v) { memcpy(p, &v, sizeof v); }
+
+LANES_INLINE strip splat(float x) { return (strip){ 0 } + x; }
+
+/* Halves onto each other, down to one. */
+LANES_INLINE float lanes_sum(lanes v)
 {
-    const ilanes more = a > b;
-    return (lanes)(((ilanes)a & more) | ((ilanes)b & ~more));
+    eight low, high;
+    four  a, b;
+    memcpy(&low, &v, sizeof low);
+    memcpy(&high, (const char *)&v + sizeof low, sizeof high);
+    low += high;
+    memcpy(&a, &low, sizeof a);
+    memcpy(&b, (const char *)&low + sizeof a, sizeof b);
+    a += b;
+    return (a[0] + a[2]) + (a[1] + a[3]);
+}
+
+LANES_INLINE strip strip_max(strip a, strip b)
+{
+    const istrip more = a > b;
+    return (strip)(((istrip)a & more) | ((istrip)b & ~more));
 }
 
 LANES_INLINE float row_max(const float *x, size_t n)
 {
-    lanes top = load(x);
-    for (size_t i = LANES; i < n; i += LANES) top = lanes_max(load(x + i), top);
-    float tops[LANES], highest;
-    store(tops, top);
+    strip top0 = load_strip(x), top1 = load_strip(x + LANES - STRIP);
+    for (size_t i = 0; i < n; i += LANES)
+        for (size_t j = 0; j < LANES; j += 2 * STRIP) {
+            top0 = strip_max(load_strip(x + i + j), top0);
+            top1 = strip_max(load_strip(x + i + (j + STRIP) % LANES), top1);
+        }
+    float tops[STRIP], highest;
+    store_strip(tops, strip_max(top0, top1));
     highest = tops[0];
-    for (size_t i = 1; i < LANES; i++) highest = tops[i] > highest ? tops[i] : highest;
+    for (size_t i = 1; i < STRIP; i++) highest = tops[i] > highest ? tops[i] : highest;
     return highest;
 }
 
 /* e^x for x <= 88; below -87 it is 0.  Relative error < 2e-7: 2^n * p(r), r in [-ln2/2, ln2/2]. */
-LANES_INLINE lanes lanes_exp(lanes x)
+LANES_INLINE strip strip_exp(strip x)
 {
-    const lanes  low = splat(-87.0f);
-    const ilanes keep = x > low;
-    x = lanes_max(x, low);
-    const lanes shifter = splat(12582912.0f); /* 1.5 * 2^23 rounds to an integer */
-    const lanes t = x * 1.44269504f + shifter;
-    const lanes n = t - shifter;
-    const lanes r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
-    lanes       p = splat(1.9875691500e-4f);
+    const strip  low = splat(-87.0f);
+    const istrip keep = x > low;
+    x = (strip)(((istrip)x & keep) | ((istrip)low & ~keep));
+    const strip shifter = splat(12582912.0f); /* 1.5 * 2^23 rounds to an integer */
+    const strip t = x * 1.44269504f + shifter;
+    const strip n = t - shifter;
+    const strip r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    strip       p = splat(1.9875691500e-4f);
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.0f;
-    const ilanes bits = ((ilanes)t << 23) + (ilanes)p;
-    return (lanes)(bits & keep);
+    const istrip bits = ((istrip)t << 23) + (istrip)p;
+    return (strip)(bits & keep);
+}
+
+/* row[i] = e^((row[i] - highest) scale); returns the sum.  n: a multiple of LANES. */
+LANES_INLINE float exp_row(float *row, size_t n, float highest, float scale)
+{
+    lanes sum = { 0 };
+    for (size_t i = 0; i < n; i += LANES) {
+        for (size_t j = i; j < i + LANES; j += STRIP)
+            store_strip(row + j, strip_exp((load_strip(row + j) - highest) * scale));
+        sum += load(row + i);
+    }
+    return lanes_sum(sum);
 }
 
 static void to_bf16(uint16_t *out, const float *in, size_t n)
@@ -206,17 +241,17 @@ static void head_rope_back(float *dx, float *dgain, float *dy, const float *x, s
 }
 
 /* Below -80 the result is as good as 0, and e^-x would leave the range of f32. */
-LANES_INLINE lanes sigmoid(lanes x)
+LANES_INLINE strip sigmoid(strip x)
 {
-    return 1.0f / (1.0f + lanes_exp(-lanes_max(x, splat(-80.0f))));
+    return 1.0f / (1.0f + strip_exp(-strip_max(x, splat(-80.0f))));
 }
 
 static void silu_mul(float *s, const float *gate_up, size_t rows, size_t f)
 {
     for (size_t row = 0; row < rows; row++, s += f, gate_up += 2 * f)
-        for (size_t i = 0; i < f; i += LANES) {
-            const lanes g = load(gate_up + i);
-            store(s + i, g * sigmoid(g) * load(gate_up + f + i));
+        for (size_t i = 0; i < f; i += STRIP) {
+            const strip g = load_strip(gate_up + i);
+            store_strip(s + i, g * sigmoid(g) * load_strip(gate_up + f + i));
         }
 }
 
@@ -224,11 +259,11 @@ static void silu_mul_back(float *dgate_up, const float *ds, const float *gate_up
                           size_t f)
 {
     for (size_t row = 0; row < rows; row++, ds += f, gate_up += 2 * f, dgate_up += 2 * f)
-        for (size_t i = 0; i < f; i += LANES) {
-            const lanes g = load(gate_up + i), u = load(gate_up + f + i), ds_i = load(ds + i);
-            const lanes sg = sigmoid(g);
-            store(dgate_up + i, ds_i * u * sg * (1.0f + g * (1.0f - sg)));
-            store(dgate_up + f + i, ds_i * g * sg);
+        for (size_t i = 0; i < f; i += STRIP) {
+            const strip g = load_strip(gate_up + i), u = load_strip(gate_up + f + i);
+            const strip ds_i = load_strip(ds + i), sg = sigmoid(g);
+            store_strip(dgate_up + i, ds_i * u * sg * (1.0f + g * (1.0f - sg)));
+            store_strip(dgate_up + f + i, ds_i * g * sg);
         }
 }
 
@@ -239,18 +274,8 @@ static void silu_mul_back(float *dgate_up, const float *ds, const float *gate_up
  * GRAD_BLOCK_ROWS, a divisor of 32, as many rows as fit.  Each number of c is one sum over rising
  * k, so the shape of the blocks changes no bit.  `triangle` skips what causality makes zero: LOWER
  * sums k < m + the block's rows, UPPER sums k >= m. */
-enum { STRIP = GRAD_STRIP, BLOCK_ROWS = GRAD_BLOCK_ROWS, BLOCK_COLUMNS = 2 * STRIP };
-typedef float strip __attribute__((vector_size(4 * GRAD_STRIP)));
-typedef enum triangle { WHOLE, LOWER, UPPER } triangle;
-
-static inline strip load_strip(const float *p)
-{
-    strip v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static inline void store_strip(float *p, strip v) { memcpy(p, &v, sizeof v); }
+enum { BLOCK_ROWS = GRAD_BLOCK_ROWS, BLOCK_COLUMNS = 2 * STRIP };
+typedef enum triangle { LOWER, UPPER } triangle;
 
 static inline void block_product(float *c, size_t c_stride, const float *a, size_t a_row,
                                  size_t a_column, const float *b, size_t b_stride, size_t k_first,
@@ -315,41 +340,53 @@ enum { PADDING = 2 * LANES }; /* of a segment's tokens */
 
 static size_t padded_count(size_t n) { return (n + PADDING - 1) & ~(size_t)(PADDING - 1); }
 
+/* Rows of heads are short: 64 bytes at a time are faster than a call. */
+static void copy_rows(float *out, size_t out_stride, const float *in, size_t in_stride, size_t n,
+                      size_t d)
+{
+    for (size_t j = 0; j < d; j += LANES)
+        for (size_t i = 0; i < n; i++)
+            store(out + i * out_stride + j, load(in + i * in_stride + j));
+}
+
 /* Copy [n][d] at `stride` into a dense, zero-padded [padded][d]. */
 static void gather(float *out, const float *in, size_t stride, size_t n, size_t padded, size_t d)
 {
-    for (size_t i = 0; i < n; i++) memcpy(out + i * d, in + i * stride, d * sizeof *out);
+    copy_rows(out, d, in, stride, n, d);
     memset(out + n * d, 0, (padded - n) * d * sizeof *out);
 }
 
 static void scatter(float *out, size_t stride, const float *in, size_t n, size_t d)
 {
-    for (size_t i = 0; i < n; i++) memcpy(out + i * stride, in + i * d, d * sizeof *out);
+    copy_rows(out, stride, in, d, n, d);
 }
 
-static void transpose(float *out, const float *in, size_t rows, size_t d)
+/* Copy [n][d] at `stride` into the turned, zero-padded [d][padded], 8 rows at a time: one line of
+ * the cache for each of d. */
+static void gather_turned(float *out, const float *in, size_t stride, size_t n, size_t padded,
+                          size_t d)
 {
-    for (size_t j = 0; j < d; j++)
-        for (size_t i = 0; i < rows; i++) out[j * rows + i] = in[i * d + j];
+    size_t i = 0;
+    for (; i + EIGHT <= n; i += EIGHT)
+        for (size_t j = 0; j < d; j++) {
+            eight column;
+            for (size_t k = 0; k < EIGHT; k++) column[k] = in[(i + k) * stride + j];
+            store_eight(out + j * padded + i, column);
+        }
+    for (; i < padded; i++)
+        for (size_t j = 0; j < d; j++) out[j * padded + i] = i < n ? in[i * stride + j] : 0;
 }
 
-/* Softmax of the lower triangle in place; what lies right of the diagonal becomes 0. */
+/* Softmax of the lower triangle in place; the rest of the 16 columns that hold the diagonal becomes
+ * 0.  What lies right of these is never read: block rows are fewer. */
 static void causal_softmax(float *scores, size_t padded, float scale)
 {
     for (size_t m = 0; m < padded; m++) {
         float       *row = scores + m * padded;
         const size_t end = (m + LANES) & ~(size_t)(LANES - 1);
         for (size_t n = m + 1; n < end; n++) row[n] = -1e30f;
-        const float highest = row_max(row, end);
-        lanes       sum = { 0 };
-        for (size_t n = 0; n < end; n += LANES) {
-            const lanes e = lanes_exp((load(row + n) - highest) * scale);
-            store(row + n, e);
-            sum += e;
-        }
-        const float inverse = 1.0f / lanes_sum(sum);
+        const float inverse = 1.0f / exp_row(row, end, row_max(row, end), scale);
         for (size_t n = 0; n < end; n += LANES) store(row + n, load(row + n) * inverse);
-        memset(row + end, 0, (padded - end) * sizeof *row);
     }
 }
 
@@ -358,8 +395,7 @@ static void attention(float *out, const float *q, const float *k, const float *v
 {
     const size_t padded = padded_count(n);
     float       *scores = scratch, *dense = scores + padded * padded, *turned = dense + padded * d;
-    gather(dense, k, c, n, padded, d);
-    transpose(turned, dense, padded, d);
+    gather_turned(turned, k, c, n, padded, d);
     gather(dense, q, c, n, padded, d);
     lower_scores(scores, dense, turned, padded, d);
     causal_softmax(scores, padded, 1.0f / sqrtf((float)d));
@@ -368,7 +404,7 @@ static void attention(float *out, const float *q, const float *k, const float *v
     scatter(out, c, dense, n, d);
 }
 
-/* dS = P (dP - sum_n P dP) / sqrt(d), in place of dP, lower triangle only. */
+/* dS = P (dP - sum_n P dP) / sqrt(d), in place of dP, where causal_softmax writes. */
 static void softmax_back(float *dscores, const float *p, size_t padded, float scale)
 {
     for (size_t m = 0; m < padded; m++) {
@@ -380,7 +416,6 @@ static void softmax_back(float *dscores, const float *p, size_t padded, float sc
         const float total = lanes_sum(sum);
         for (size_t n = 0; n < end; n += LANES)
             store(dp + n, load(row + n) * (load(dp + n) - total) * scale);
-        memset(dp + end, 0, (padded - end) * sizeof *dp);
     }
 }
 
@@ -395,14 +430,12 @@ static void attention_back(float *dq, float *dk, float *dv, const float *dout, c
     gather(q_d, q, c, n, padded, d);
     gather(k_d, k, c, n, padded, d);
     gather(dout_d, dout, c, n, padded, d);
-    transpose(turned, k_d, padded, d);
+    gather_turned(turned, k, c, n, padded, d);
     lower_scores(p, q_d, turned, padded, d);
     causal_softmax(p, padded, scale);
     product(result, d, p, 1, padded, dout_d, d, padded, d, padded, UPPER); /* dV = P^T dO */
-    gather(turned, v, v_stride, n, padded, d);
     scatter(dv, v_stride, result, n, d);
-    memcpy(result, turned, dense * sizeof *result);
-    transpose(turned, result, padded, d);
+    gather_turned(turned, v, v_stride, n, padded, d);
     lower_scores(ds, dout_d, turned, padded, d); /* dP = dO V^T */
     softmax_back(ds, p, padded, scale);
     product(result, d, ds, padded, 1, k_d, d, padded, d, padded, LOWER);
@@ -414,13 +447,7 @@ static void attention_back(float *dq, float *dk, float *dv, const float *dout, c
 static float cross_entropy(float *logits, size_t n, uint32_t target, float scale, float z_weight)
 {
     const float highest = row_max(logits, n), at_target = logits[target];
-    lanes       sum = { 0 };
-    for (size_t i = 0; i < n; i += LANES) {
-        const lanes e = lanes_exp(load(logits + i) - highest);
-        store(logits + i, e);
-        sum += e;
-    }
-    const float total = lanes_sum(sum), log_sum = highest + logf(total);
+    const float total = exp_row(logits, n, highest, 1.0f), log_sum = highest + logf(total);
     const float factor = scale * (1.0f + 2.0f * z_weight * log_sum) / total;
     for (size_t i = 0; i < n; i += LANES) store(logits + i, load(logits + i) * factor);
     logits[target] -= scale;

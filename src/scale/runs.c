@@ -175,19 +175,19 @@ static enx_status copy_list(char out[MAP_BYTES_MAX], const char *list, const cha
 static enx_status read_map(reader *r, const char *map, enx_report *report)
 {
     char *at = r->map, *key, *value;
-    ENX_TRY(copy_list(r->map, map, "map", report));
+    ENX_TRY(copy_list(r->map, map, "--map", report));
     while (next_pair(&at, &key, &value)) {
         int id = 0;
         while (id < ENX_COLUMNS_COUNT && strcmp(enx_column_keys[id], key) != 0) id++;
         if (id == ENX_COLUMNS_COUNT || !value) {
             const char *near = enx_nearest(key, enx_column_keys, ENX_COLUMNS_COUNT);
             return ENX_FAIL(report, INVALID,
-                            "map: \"%.40s\" is not one of N, D, C, loss, U, epochs, seed, "
+                            "--map: \"%.40s\" is not one of N, D, C, loss, U, epochs, seed, "
                             "tokenizer, bytes_per_token, lr followed by =COLUMN%s%s%s",
                             key, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
         }
         r->columns[id] = find_column(r, value, true);
-        if (r->columns[id] == ABSENT) return fail_column(r, "map", value, report);
+        if (r->columns[id] == ABSENT) return fail_column(r, "--map", value, report);
     }
     return ENX_OK;
 }
@@ -195,14 +195,15 @@ static enx_status read_map(reader *r, const char *map, enx_report *report)
 static enx_status read_filters(reader *r, const char *where, enx_report *report)
 {
     char *at = r->where, *key, *value;
-    ENX_TRY(copy_list(r->where, where, "where", report));
+    ENX_TRY(copy_list(r->where, where, "--where", report));
     while (next_pair(&at, &key, &value)) {
-        if (!value) return ENX_FAIL(report, INVALID, "where: \"%.40s\" is not COLUMN=VALUE", key);
+        if (!value) return ENX_FAIL(report, INVALID, "--where: \"%.40s\" is not COLUMN=VALUE", key);
         if (r->filter_count == ENX_RUNS_FILTERS_MAX)
-            return ENX_FAIL(report, LIMIT, "where: more than %d conditions", ENX_RUNS_FILTERS_MAX);
+            return ENX_FAIL(report, LIMIT, "--where: more than %d conditions",
+                            ENX_RUNS_FILTERS_MAX);
         filter *f = &r->filters[r->filter_count++];
         *f = (filter){ find_column(r, key, true), value };
-        if (f->column == ABSENT) return fail_column(r, "where", key, report);
+        if (f->column == ABSENT) return fail_column(r, "--where", key, report);
     }
     return ENX_OK;
 }

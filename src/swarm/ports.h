@@ -108,6 +108,9 @@ typedef struct enx_call {
     size_t           input_bytes;
     const char      *answer; /* VERIFY: [answer_bytes], what is to be judged */
     size_t           answer_bytes;
+    const char      *guess; /* LEAD, AUDIT: [guess_bytes], what a worker answered.  A help for speed
+                               alone: the answer must be what it would be without */
+    size_t           guess_bytes;
     char             language[ENX_LANGUAGE_BYTES_MAX]; /* "" unknown */
     int32_t          level; /* damage the input has, capped by the plan; ENX_LEVEL_UNKNOWN */
     uint32_t         kinds; /* the only kinds of change that the answer may make */

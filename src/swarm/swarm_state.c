@@ -792,12 +792,22 @@ static swarm_text judged_answer(const enx_swarm *s, const swarm_item *at, enx_ro
     return is_verify ? s->calls[at->candidate].answer : (swarm_text){ 0 };
 }
 
+/* What a worker said, right or not, that the lead may say, too. */
+static swarm_text guess_of(const enx_swarm *s, const swarm_item *at, enx_role role)
+{
+    if (role != ENX_ROLE_LEAD && role != ENX_ROLE_AUDIT) return (swarm_text){ 0 };
+    if (at->has_kept) return at->kept;
+    if (at->candidate != SWARM_NONE) return s->calls[at->candidate].answer;
+    return at->has_answer ? at->answer : (swarm_text){ 0 };
+}
+
 enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t call_id)
 {
     const swarm_item *at = &s->items[entry->item];
     const bool        is_plan = entry->item == s->item_count;
     const enx_span    input = swarm_input(s, at);
     const swarm_text  answer = judged_answer(s, at, entry->reserved.role);
+    const swarm_text  guess = guess_of(s, at, entry->reserved.role);
     enx_call          call = {
                  .call_id = call_id,
                  .task_id = swarm_task_id(s, entry->item),
@@ -814,6 +824,8 @@ enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t cal
                  .input_bytes = input.size_bytes,
                  .answer = swarm_text_get(s, answer),
                  .answer_bytes = answer.size_bytes,
+                 .guess = swarm_text_get(s, guess),
+                 .guess_bytes = guess.size_bytes,
                  .level = at->level,
                  .kinds = at->kinds,
                  .max_tokens_in = entry->max_tokens_in,

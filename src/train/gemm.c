@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gemm.c - oneDNN matmul primitives, cached by shape. */
+/* gemm.c - which products are our own, and oneDNN matmul primitives, cached by shape. */
 #include "train/gemm.h"
 
 #include "base/check.h"
@@ -30,8 +30,13 @@ struct enx_gemm {
     dnnl_stream_t           stream;
     dnnl_data_type_t        type;
     const enx_grad_kernels *grad;
-    size_t                  shape_count;
-    gemm_shape              shapes[GEMM_SHAPES_MAX];
+
+    const enx_matrix_kernels *own; /* NULL: all products are oneDNN's */
+    float *scratch;                /* [ENX_MATRIX_SCRATCH], and a block of a plain b behind it */
+    size_t scratch_floats;
+
+    size_t     shape_count;
+    gemm_shape shapes[GEMM_SHAPES_MAX];
 };
 
 bool enx_gemm_has_bf16(void)
@@ -51,6 +56,7 @@ enx_status enx_gemm_open(enx_gemm **out, bool is_bf16, const enx_grad_kernels *g
     if (!gemm) return ENX_FAIL(report, NOMEM, "no memory for matrix products");
     gemm->type = is_bf16 ? dnnl_bf16 : dnnl_f32;
     gemm->grad = grad;
+    gemm->own = is_bf16 ? NULL : grad->matrix;
     if (dnnl_engine_create(&gemm->engine, dnnl_cpu, 0) != dnnl_success ||
         dnnl_stream_create(&gemm->stream, gemm->engine, dnnl_stream_default_flags) !=
             dnnl_success) {
@@ -77,17 +83,72 @@ void enx_gemm_close(enx_gemm **gemm)
     for (size_t i = 0; i < (*gemm)->shape_count; i++) shape_close(&(*gemm)->shapes[i]);
     if ((*gemm)->stream) dnnl_stream_destroy((*gemm)->stream);
     if ((*gemm)->engine) dnnl_engine_destroy((*gemm)->engine);
+    enx_mem_free((*gemm)->scratch);
     enx_mem_free(*gemm);
     *gemm = NULL;
 }
 
 size_t enx_gemm_packed_bytes(size_t n) { return n * sizeof(float); }
 
-void enx_gemm_pack(const enx_gemm *gemm, void *packed, const float *values, size_t n)
+const void *enx_gemm_operand(const enx_gemm *gemm, void *room, const float *values, size_t n)
 {
-    if (gemm->type == dnnl_bf16) gemm->grad->to_bf16(packed, values, n);
-    else memcpy(packed, values, n * sizeof *values);
+    if (gemm->type != dnnl_bf16) return values;
+    gemm->grad->to_bf16(room, values, n);
+    return room;
 }
+
+float *enx_gemm_floats(const enx_gemm *gemm, void *packed, float *room)
+{
+    return gemm->type == dnnl_bf16 ? room : packed;
+}
+
+void enx_gemm_keep(const enx_gemm *gemm, void *packed, const float *floats, size_t n)
+{
+    if (gemm->type == dnnl_bf16) gemm->grad->to_bf16(packed, floats, n);
+}
+
+/* ---- Our own -------------------------------------------------------------------------------- */
+
+static enx_status make_scratch(enx_gemm *gemm, const enx_product *p, enx_report *report)
+{
+    const size_t depth = p->k < ENX_MATRIX_DEPTH ? p->k : ENX_MATRIX_DEPTH;
+    const size_t floats = ENX_MATRIX_SCRATCH + (p->b_is_blocked ? 0 : depth * p->n);
+    if (floats <= gemm->scratch_floats) return ENX_OK;
+    enx_mem_free(gemm->scratch);
+    gemm->scratch_floats = 0;
+    gemm->scratch = ENX_MEM_NEW(float, floats);
+    if (!gemm->scratch) return ENX_FAIL(report, NOMEM, "no memory for matrix products");
+    gemm->scratch_floats = floats;
+    return ENX_OK;
+}
+
+/* A plain b is packed a block of k at a time, while its rows are near. */
+static enx_status run_own(enx_gemm *gemm, const enx_product *p, float *c, const float *a,
+                          const float *b, enx_report *report)
+{
+    enx_matrix_product product = { .m = p->m,
+                                   .n = p->n,
+                                   .k = p->k,
+                                   .a_stride = p->a_turned ? p->m : p->k,
+                                   .a_turned = p->a_turned,
+                                   .is_added = p->is_added };
+    ENX_CHECK(p->m % 2 == 0 && p->n % ENX_MATRIX_PANEL == 0 && !(p->b_turned && !p->b_is_blocked));
+    ENX_TRY(make_scratch(gemm, p, report));
+    if (p->b_is_blocked) {
+        gemm->own->multiply(c, a, b, &product, gemm->scratch);
+        return ENX_OK;
+    }
+    float *panels = gemm->scratch + ENX_MATRIX_SCRATCH;
+    for (size_t first = 0; first < p->k; first += ENX_MATRIX_DEPTH, product.is_added = true) {
+        product.k = p->k - first < ENX_MATRIX_DEPTH ? p->k - first : ENX_MATRIX_DEPTH;
+        gemm->own->pack(panels, b + first * p->n, product.k, p->n, false);
+        gemm->own->multiply(c, a + first * (p->a_turned ? p->m : 1), panels, &product,
+                            gemm->scratch);
+    }
+    return ENX_OK;
+}
+
+/* ---- oneDNN's ------------------------------------------------------------------------------- */
 
 /* A [rows][columns] matrix, stored so or turned. */
 static dnnl_status_t describe(dnnl_memory_desc_t *out, size_t rows, size_t columns,
@@ -185,6 +246,7 @@ static enx_status refuse(const enx_product *product, enx_report *report)
 enx_status enx_gemm_run(enx_gemm *gemm, const enx_product *product, float *c, const void *a,
                         const void *b, enx_report *report)
 {
+    if (gemm->own) return run_own(gemm, product, c, a, b, report);
     gemm_shape *shape = shape_find(gemm, product);
     if (!shape) return refuse(product, report);
     dnnl_memory_set_data_handle(shape->a, unconst(a));
@@ -207,6 +269,10 @@ enx_status enx_gemm_block_bytes(enx_gemm *gemm, const enx_product *product, size
                                 enx_report *report)
 {
     ENX_CHECK(product->b_is_blocked);
+    if (gemm->own) {
+        *size_bytes = product->k * product->n * sizeof(float);
+        return ENX_OK;
+    }
     const gemm_shape *shape = shape_find(gemm, product);
     if (!shape) return refuse(product, report);
     *size_bytes = dnnl_memory_desc_get_size(&shape->b_desc);
@@ -232,6 +298,10 @@ static dnnl_status_t open_blocking(enx_gemm *gemm, gemm_shape *shape)
 enx_status enx_gemm_block(enx_gemm *gemm, const enx_product *product, void *blocked,
                           const float *values, enx_report *report)
 {
+    if (gemm->own) {
+        gemm->own->pack(blocked, values, product->k, product->n, product->b_turned);
+        return ENX_OK;
+    }
     gemm_shape *shape = shape_find(gemm, product);
     if (!shape) return refuse(product, report);
     omp_set_num_threads(1);

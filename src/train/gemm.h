@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gemm.h - the trainer's matrix products, by oneDNN, one thread a call.
+/* gemm.h - the trainer's matrix products, one thread a call: by kernels/matrix.h where that has
+ * some, by oneDNN elsewhere.
  *
  * Operands are "packed": bf16 where the processor multiplies bf16 (AVX512_BF16 or AMX), f32
- * elsewhere.  Sums are f32 always.  A context belongs to one thread; primitives are made once
- * for each shape and kept.
+ * elsewhere.  Sums are f32 always.  A context belongs to one thread; what a shape needs is made
+ * when it first comes, and kept.
  *
  * Layer: train.  Thread-safety: one owner thread; not shared.
  */
@@ -22,22 +23,27 @@ typedef struct enx_gemm enx_gemm;
 bool enx_gemm_has_bf16(void);
 
 ENX_MUST_USE enx_status enx_gemm_open(enx_gemm **out, bool is_bf16, const enx_grad_kernels *grad,
-                                      enx_report *report);
+                                      enx_report *report); /* borrows grad */
 void                    enx_gemm_close(enx_gemm **gemm);
 
 /* Bytes that n packed numbers take at most (f32's, so that buffers fit either way). */
-size_t enx_gemm_packed_bytes(size_t n);
-/* Convert n floats into operand form. */
-void   enx_gemm_pack(const enx_gemm *gemm, void *packed, const float *values, size_t n);
-/* One product: c [m][n] = or += op(a) op(b), inner length k.
- * a is [m][k], or [k][m] when a_turned; b is [k][n], or [n][k] when b_turned; both dense.
- * b_is_blocked: b is what enx_gemm_block made of it for this product. */
+size_t      enx_gemm_packed_bytes(size_t n);
+/* n floats in operand form: themselves where that is f32, else packed into `room`. */
+const void *enx_gemm_operand(const enx_gemm *gemm, void *room, const float *values, size_t n);
+/* Where to write floats that are to be kept as the operand `packed`, until enx_gemm_keep: there, or
+ * into `room` when they must be converted. */
+float      *enx_gemm_floats(const enx_gemm *gemm, void *packed, float *room);
+void        enx_gemm_keep(const enx_gemm *gemm, void *packed, const float *floats, size_t n);
+
+/* One product: c [m][n] = or += op(a) op(b), inner length k; m is even, n a multiple of 16.
+ * a is [m][k], or [k][m] when a_turned; b is [k][n], both dense.
+ * b_is_blocked: b is what enx_gemm_block made of it for this product, from [n][k] when b_turned. */
 typedef struct enx_product {
     size_t m, n, k;
     bool   a_turned, b_turned, is_added, b_is_blocked;
 } enx_product;
 
-/* ENX_UNSUPPORTED when oneDNN refuses the shape. */
+/* ENX_UNSUPPORTED when oneDNN refuses the shape; ENX_NOMEM. */
 ENX_MUST_USE enx_status enx_gemm_run(enx_gemm *gemm, const enx_product *product, float *c,
                                      const void *a, const void *b, enx_report *report);
 

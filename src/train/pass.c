@@ -228,25 +228,27 @@ static enx_status layer_forward(pass *p, uint32_t index, float *x_next)
     const enx_grad_kernels *g = s->grad;
     const size_t            n = p->n, c = p->c, f = p->f;
 
-    g->rmsnorm(s->y, kept->rstd_attn, kept->x, p->params + at->attn_norm, n, c,
-               enx_net_rms_epsilon);
-    enx_gemm_pack(s->gemm, kept->h, s->y, n * c);
+    float *y = enx_gemm_floats(s->gemm, kept->h, s->y);
+    g->rmsnorm(y, kept->rstd_attn, kept->x, p->params + at->attn_norm, n, c, enx_net_rms_epsilon);
+    enx_gemm_keep(s->gemm, kept->h, y, n * c);
     ENX_TRY(apply(p, kept->qkv, kept->h, at->qkv, n, 3 * c, c, false));
     g->head_rope(kept->q, kept->rstd_q, kept->qkv, 3 * c, p->params + at->q_norm,
                  s->batch.positions, s->cosines, s->sines, n, p->heads, p->d, enx_net_rms_epsilon);
     g->head_rope(kept->k, kept->rstd_k, kept->qkv + c, 3 * c, p->params + at->k_norm,
                  s->batch.positions, s->cosines, s->sines, n, p->heads, p->d, enx_net_rms_epsilon);
-    attend(p, kept, s->y);
-    enx_gemm_pack(s->gemm, kept->att, s->y, n * c);
+    y = enx_gemm_floats(s->gemm, kept->att, s->y);
+    attend(p, kept, y);
+    enx_gemm_keep(s->gemm, kept->att, y, n * c);
     memcpy(kept->x_mid, kept->x, n * c * sizeof *kept->x);
     ENX_TRY(apply(p, kept->x_mid, kept->att, at->attn_out, n, c, c, true));
 
-    g->rmsnorm(s->y, kept->rstd_ffn, kept->x_mid, p->params + at->ffn_norm, n, c,
-               enx_net_rms_epsilon);
-    enx_gemm_pack(s->gemm, kept->h_mid, s->y, n * c);
+    y = enx_gemm_floats(s->gemm, kept->h_mid, s->y);
+    g->rmsnorm(y, kept->rstd_ffn, kept->x_mid, p->params + at->ffn_norm, n, c, enx_net_rms_epsilon);
+    enx_gemm_keep(s->gemm, kept->h_mid, y, n * c);
     ENX_TRY(apply(p, kept->gate_up, kept->h_mid, at->gate_up, n, 2 * f, c, false));
-    g->silu_mul(s->wide, kept->gate_up, n, f);
-    enx_gemm_pack(s->gemm, kept->s, s->wide, n * f);
+    y = enx_gemm_floats(s->gemm, kept->s, s->wide);
+    g->silu_mul(y, kept->gate_up, n, f);
+    enx_gemm_keep(s->gemm, kept->s, y, n * f);
     memcpy(x_next, kept->x_mid, n * c * sizeof *x_next);
     return apply(p, x_next, kept->s, at->down, n, c, f, true);
 }
@@ -276,18 +278,18 @@ static enx_status head_chunk(pass *p, const uint32_t *rows, size_t count, bool i
 {
     enx_shard   *s = p->s;
     const size_t c = p->c, v = s->layout.sizes.vocab, embed = s->layout.embed;
-    for (size_t i = 0; i < count; i++)
-        memcpy(s->head_dy + i * c, s->y + rows[i] * c, c * sizeof(float));
-    memset(s->head_dy + count * c, 0, (ENX_NET_HEAD_ROWS - count) * c * sizeof(float));
-    enx_gemm_pack(s->gemm, s->pack_b, s->head_dy, ENX_NET_HEAD_ROWS * c);
+    float       *y = enx_gemm_floats(s->gemm, s->pack_b, s->head_dy);
+    for (size_t i = 0; i < count; i++) memcpy(y + i * c, s->y + rows[i] * c, c * sizeof(float));
+    memset(y + count * c, 0, (ENX_NET_HEAD_ROWS - count) * c * sizeof(float));
+    enx_gemm_keep(s->gemm, s->pack_b, y, ENX_NET_HEAD_ROWS * c);
     ENX_TRY(apply(p, s->logits, s->pack_b, embed, ENX_NET_HEAD_ROWS, v, c, false));
     for (size_t i = 0; i < count; i++)
         *loss_sum += (double)s->grad->cross_entropy(s->logits + i * v, v, s->batch.targets[rows[i]],
                                                     scale, z_loss_weight);
     if (!is_backward) return ENX_OK;
     memset(s->logits + count * v, 0, (ENX_NET_HEAD_ROWS - count) * v * sizeof(float));
-    enx_gemm_pack(s->gemm, s->pack_a, s->logits, ENX_NET_HEAD_ROWS * v);
-    ENX_TRY(apply_back(p, s->head_dy, s->pack_a, s->pack_b, embed, ENX_NET_HEAD_ROWS, v, c));
+    const void *dlogits = enx_gemm_operand(s->gemm, s->pack_a, s->logits, ENX_NET_HEAD_ROWS * v);
+    ENX_TRY(apply_back(p, s->head_dy, dlogits, s->pack_b, embed, ENX_NET_HEAD_ROWS, v, c));
     for (size_t i = 0; i < count; i++)
         memcpy(s->dy + rows[i] * c, s->head_dy + i * c, c * sizeof(float));
     return ENX_OK;
@@ -316,12 +318,12 @@ static enx_status feed_forward_back(pass *p, uint32_t index)
     kept_layer             *kept = &s->kept[index];
     const enx_net_layer_at *at = &s->layout.layers[index];
     const size_t            n = p->n, c = p->c, f = p->f;
-    enx_gemm_pack(s->gemm, s->pack_a, s->dx, n * c);
-    ENX_TRY(apply_back(p, s->wide, s->pack_a, kept->s, at->down, n, c, f));
+    const void             *dy = enx_gemm_operand(s->gemm, s->pack_a, s->dx, n * c);
+    ENX_TRY(apply_back(p, s->wide, dy, kept->s, at->down, n, c, f));
     /* gate_up is not needed after this: its gradient may take its place. */
     s->grad->silu_mul_back(kept->gate_up, s->wide, kept->gate_up, n, f);
-    enx_gemm_pack(s->gemm, s->pack_a, kept->gate_up, n * 2 * f);
-    ENX_TRY(apply_back(p, s->dy, s->pack_a, kept->h_mid, at->gate_up, n, 2 * f, c));
+    dy = enx_gemm_operand(s->gemm, s->pack_a, kept->gate_up, n * 2 * f);
+    ENX_TRY(apply_back(p, s->dy, dy, kept->h_mid, at->gate_up, n, 2 * f, c));
     s->grad->rmsnorm_back(s->dx, s->gradients + at->ffn_norm, s->dy, kept->x_mid,
                           p->params + at->ffn_norm, kept->rstd_ffn, n, c);
     return ENX_OK;
@@ -333,8 +335,8 @@ static enx_status attention_layer_back(pass *p, uint32_t index)
     kept_layer             *kept = &s->kept[index];
     const enx_net_layer_at *at = &s->layout.layers[index];
     const size_t            n = p->n, c = p->c;
-    enx_gemm_pack(s->gemm, s->pack_a, s->dx, n * c);
-    ENX_TRY(apply_back(p, s->dy, s->pack_a, kept->att, at->attn_out, n, c, c));
+    const void             *dy = enx_gemm_operand(s->gemm, s->pack_a, s->dx, n * c);
+    ENX_TRY(apply_back(p, s->dy, dy, kept->att, at->attn_out, n, c, c));
     attend_back(p, kept, s->wide, s->dy);
     s->grad->head_rope_back(s->wide, s->gradients + at->q_norm, s->dq, kept->qkv, 3 * c,
                             p->params + at->q_norm, kept->rstd_q, s->batch.positions, s->cosines,
@@ -342,8 +344,8 @@ static enx_status attention_layer_back(pass *p, uint32_t index)
     s->grad->head_rope_back(s->wide + c, s->gradients + at->k_norm, s->dk, kept->qkv + c, 3 * c,
                             p->params + at->k_norm, kept->rstd_k, s->batch.positions, s->cosines,
                             s->sines, n, p->heads, p->d);
-    enx_gemm_pack(s->gemm, s->pack_a, s->wide, n * 3 * c);
-    ENX_TRY(apply_back(p, s->dy, s->pack_a, kept->h, at->qkv, n, 3 * c, c));
+    dy = enx_gemm_operand(s->gemm, s->pack_a, s->wide, n * 3 * c);
+    ENX_TRY(apply_back(p, s->dy, dy, kept->h, at->qkv, n, 3 * c, c));
     s->grad->rmsnorm_back(s->dx, s->gradients + at->attn_norm, s->dy, kept->x,
                           p->params + at->attn_norm, kept->rstd_attn, n, c);
     return ENX_OK;

@@ -87,6 +87,20 @@ assert len(models) == 5 and all(0 <= x <= 1 for m in models for x in m['tasks'][
 "$enxame" perplexity -m "$work/out/w096.gguf" -f "$work/data/prose.txt" > /dev/null 2>&1 ||
     fail perplexity
 
+# The last rung writes for the others: so much, a paragraph a line, and the same again.
+for out in once again; do
+    "$enxame" synthesize "$work/out/w096.gguf" --like "$work/data/prose.txt" --kb 4 --seed 2 \
+        -o "$work/$out.txt" --json > "$work/s" 2>>"$work/log" || fail synthesize
+done
+cmp -s "$work/once.txt" "$work/again.txt" || fail "the same seed wrote another text"
+python3 - "$work/s" "$work/once.txt" <<'END' || fail "what was written"
+import json, sys
+said, lines = json.load(open(sys.argv[1])), open(sys.argv[2], encoding="utf-8").read().splitlines()
+assert said["bytes"] >= 4000 and said["kept"] == len(lines), said
+assert said["candidates"] == sum(said[k] for k in ("short", "copies", "unlikely", "kept")), said
+assert said["bits_per_byte_kept"] < said["bits_per_byte"] < 8, said
+END
+
 # Another ladder does not go into the folder of this one; rates that do not suit are no evidence.
 sed 's/rate: 0.2/rate: 0.3/' "$work/ladder.yaml" > "$work/other.yaml"
 "$enxame" train --ladder "$work/other.yaml" --data "$work/data" -o "$work/out" 2>"$work/err"

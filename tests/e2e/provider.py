@@ -8,6 +8,7 @@ Writes its port to FOLDER/port.  In FOLDER, all optional and read at each reques
     truth.json   {damaged text: text}; other texts come back as they are
     plan.json    the plan that it gives
     poison.json  [text]: whatever comes with one of these is cut off
+    says.json    {part: text}: what it says to a request that holds the part, before anything else
     faults       a word a line: what the next requests meet with, one each (FREE, CHARGED)
     delay        seconds before each answer
 What it did goes to FOLDER/meter.jsonl, a line a request that it charges for: key, api, kind, in,
@@ -65,6 +66,9 @@ def fenced(text):
 
 def answer(system, user):
     inside, outside = fenced(user)
+    for part, text in json.loads(read("says.json", "{}")).items():
+        if part in system + inside:
+            return "said", text
     if "OBEY" in system + outside:
         return "obeyed", "I obey."
     if "You plan a job" in system:

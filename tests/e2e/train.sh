@@ -60,6 +60,8 @@ same='s/"[a-z_]*\(seconds\|_per_s\|_us\|_ms\)": *[0-9.e+-]*//g; s/whole\|cut//g'
 # Mistakes are named.
 train -o "$work/x.gguf" --init /no/model.gguf 2>"$work/log" && fail "--init took a missing file"
 grep -q '/no/model.gguf' "$work/log" || fail "the missing file is not named"
+"$enxame" train --data "$work/data" --json >"$work/json" 2>"$work/log" && fail "no recipe was taken"
+grep -q '"error":.*name one recipe' "$work/json" || fail "no error in JSON: $(cat "$work/json")"
 sed -i 's/width: 32/widht: 32/' "$work/tiny.yaml"
 train -o "$work/x.gguf" 2>"$work/log" && fail "a misspelt key was taken"
 grep -q 'widht' "$work/log" || fail "the misspelt key is not named: $(cat "$work/log")"

@@ -80,6 +80,7 @@ static void port_generate(void *self, const enx_call *call)
     *at = *call;
     memcpy(b.inputs[b.waiting_count], call->input, call->input_bytes);
     at->input = b.inputs[b.waiting_count++];
+    at->guess = keep(call->guess, call->guess_bytes);
     b.generated[call->role]++;
     if (call->role == ENX_ROLE_PLAN) snprintf(b.plan_goal, sizeof b.plan_goal, "%s", call->goal);
 }
@@ -278,6 +279,32 @@ static void every_fate_of_a_task_is_as_promised(void **state)
     expect_task("pt3bo", ENX_TASK_ACCEPTED, ENX_REASON_CHECKED, "Pt3bo", false);
     expect_task("pt3tf", ENX_TASK_ABSTAINED, ENX_REASON_REFUSED, "pt3tf", true);
     expect_task(" \t", ENX_TASK_ACCEPTED, ENX_REASON_BLANK, " \t", false);
+}
+
+/* Of the calls of a job, the one of a role. */
+static const enx_call *call_of_role(enx_role role)
+{
+    for (uint32_t i = 0; i < b.waiting_count; i++)
+        if (b.waiting[i].role == role) return &b.waiting[i];
+    fail_msg("no call as %s", enx_role_text(role));
+    return NULL;
+}
+
+static void expect_guess(const char *text, enx_role role, const char *guess)
+{
+    result_of(text);
+    const enx_call *call = call_of_role(role);
+    assert_int_equal(call->guess_bytes, strlen(guess));
+    assert_memory_equal(call->guess, guess, strlen(guess));
+    enx_swarm_close(&b.swarm);
+}
+
+static void a_lead_is_told_what_the_worker_said(void **state)
+{
+    (void)state;
+    expect_guess("pt3lo", ENX_ROLE_LEAD, "Pt3lo");
+    expect_guess("pt3lo", ENX_ROLE_WORK, "");
+    expect_guess("up3oo", ENX_ROLE_LEAD, ""); /* no worker was asked */
 }
 
 static void errors_are_tried_again_before_they_go_up(void **state)
@@ -1054,6 +1081,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_fate_of_a_task_is_as_promised),
+        cmocka_unit_test(a_lead_is_told_what_the_worker_said),
         cmocka_unit_test(errors_are_tried_again_before_they_go_up),
         cmocka_unit_test(scout_decides_the_tags_and_the_plan_caps_them),
         cmocka_unit_test(plan_without_the_damaged_kind_leaves_the_text),
