@@ -19,6 +19,7 @@ help:
 	@echo "make bench    measure this machine"
 	@echo "make web      build the page (web/) again; needs npm"
 	@echo "make web-test the page in Chromium; needs npm and chromium"
+	@echo "make bench-peers  measure beside llama.cpp, installed outside the tree (CASE=)"
 	@echo "make conformance  compare with llama.cpp and other peers, installed outside the tree"
 	@echo "make clients  other people's clients against the server, installed outside the tree"
 	@echo "make soak     the long tests, and the others $(ROUNDS) times over (ROUNDS=)"
@@ -55,6 +56,9 @@ web: web/node_modules
 	@node web/build.mjs
 web-test: web/node_modules
 	@ENXAME=$(wildcard $(CURDIR)/$(BUILD)/enxame) node tests/web/run.mjs
+
+bench-peers: build
+	@BUILD=$(BUILD) scripts/bench-peers $(CASE)
 
 conformance: build
 	@BUILD=$(BUILD) scripts/conformance
@@ -97,5 +101,5 @@ format: deps-full
 clean:
 	rm -rf build build-asan build-tsan build-fuzz
 
-.PHONY: help deps deps-full build demo test bench web web-test conformance clients soak asan tsan \
+.PHONY: help deps deps-full build demo test bench bench-peers web web-test conformance clients soak asan tsan \
 	fuzz-build fuzz fuzz-long format clean

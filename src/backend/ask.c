@@ -34,6 +34,7 @@ struct enx_ask {
     size_t           previous_end; /* end of the previous core in previous_answer */
     bool             is_started, is_over;
     enx_tokens       prompt, forced;
+    enx_tokens       guess; /* the call's, as this model's tokens */
     enx_reduce      *reduce;
     enx_grammar     *grammar; /* of a form's answer */
     char             fence[ENX_FORM_FENCE_BYTES];
@@ -336,8 +337,8 @@ enx_status enx_ask_open(enx_ask **out, const enx_skill *skill, const enx_call *c
 {
     const size_t goal_bytes = strlen(call->goal) + 1, what_bytes = strlen(call->what) + 1;
     enx_ask     *ask = ENX_MEM_NEW(enx_ask, 1);
-    char        *copies =
-        ENX_MEM_NEW(char, goal_bytes + what_bytes + call->input_bytes + call->answer_bytes + 1);
+    char        *copies = ENX_MEM_NEW(char, goal_bytes + what_bytes + call->input_bytes +
+                                                call->answer_bytes + call->guess_bytes + 1);
     if (!ask || !copies) {
         enx_mem_free(ask);
         enx_mem_free(copies);
@@ -349,6 +350,9 @@ enx_status enx_ask_open(enx_ask **out, const enx_skill *skill, const enx_call *c
     if (call->answer_bytes)
         memcpy(copies + goal_bytes + what_bytes + call->input_bytes, call->answer,
                call->answer_bytes);
+    if (call->guess_bytes)
+        memcpy(copies + goal_bytes + what_bytes + call->input_bytes + call->answer_bytes,
+               call->guess, call->guess_bytes);
     *ask = (enx_ask){ .skill = skill,
                       .call = *call,
                       .copies = copies,
@@ -358,10 +362,12 @@ enx_status enx_ask_open(enx_ask **out, const enx_skill *skill, const enx_call *c
     ask->call.what = copies + goal_bytes;
     ask->call.input = copies + goal_bytes + what_bytes;
     ask->call.answer = ask->call.input + call->input_bytes;
+    ask->call.guess = ask->call.answer + call->answer_bytes;
     read_levels(call, &ask->level, &ask->tag);
     ask->kinds = enx_call_kinds(call);
     enx_tokens_init(&ask->prompt, PROMPT_TOKENS_MAX);
     enx_tokens_init(&ask->forced, PROMPT_TOKENS_MAX);
+    enx_tokens_init(&ask->guess, PROMPT_TOKENS_MAX);
     const size_t answer_bytes_max = (call->input_bytes + 4096) * TEXT_BYTES_PER_BYTE;
     enx_buf_init(&ask->current, answer_bytes_max);
     enx_buf_init(&ask->previous_answer, answer_bytes_max);
@@ -379,6 +385,7 @@ void enx_ask_close(enx_ask **ask)
     enx_grammar_close(&a->grammar);
     enx_tokens_deinit(&a->prompt);
     enx_tokens_deinit(&a->forced);
+    enx_tokens_deinit(&a->guess);
     enx_buf_deinit(&a->current);
     enx_buf_deinit(&a->previous_answer);
     enx_buf_deinit(&a->answer);
@@ -518,6 +525,15 @@ static enx_status prepare(enx_ask *a, enx_report *report)
     return enx_form_is(&a->call) ? prepare_form(a, report) : prepare_window(a, report);
 }
 
+/* Windows begin somewhere inside the guess; what was forced leads to the place. */
+static void take_guess(enx_ask *a)
+{
+    if (a->call.guess_bytes == 0 || a->guess.count > 0) return;
+    if (enx_tokenizer_encode(a->skill->loaded.tokenizer, a->call.guess, a->call.guess_bytes, false,
+                             &a->guess, NULL) != ENX_OK)
+        a->guess.count = 0; /* too long to help */
+}
+
 /* Of the next answer, by the context and by what its kind may have. */
 static uint32_t request_tokens_max(const enx_ask *a)
 {
@@ -542,6 +558,7 @@ bool enx_ask_next(enx_ask *a, enx_request *request)
                      is_text ? ENX_FLAG_MALFORMED : 0, report.text);
         return false;
     }
+    take_guess(a);
     uint32_t       max_tokens = request_tokens_max(a);
     const uint64_t in =
         a->usage.tokens_in + a->usage.tokens_cached + a->prompt.count + a->forced.count;
@@ -557,13 +574,17 @@ bool enx_ask_next(enx_ask *a, enx_request *request)
     *request =
         (enx_request){ .prompt = a->prompt.ids,
                        .prompt_count = (uint32_t)a->prompt.count,
+                       .priority = a->call.role == ENX_ROLE_PLAN, /* the job waits for it */
+                       .job = a->call.call_id >> 32,
                        .forced = a->forced.ids,
                        .forced_count = (uint32_t)a->forced.count,
                        .max_tokens = max_tokens,
                        .eos = enx_tokenizer_eos(a->skill->loaded.tokenizer),
                        .tokenizer = enx_form_is(&a->call) ? a->skill->loaded.tokenizer : NULL,
                        .mask = a->mask,
-                       .drafts = true, /* an answer repeats much of its prompt */
+                       .drafts = true, /* an answer repeats much of its prompt, or of the guess */
+                       .guess = a->guess.count ? a->guess.ids : NULL,
+                       .guess_count = (uint32_t)a->guess.count,
                        .user = a };
     return true;
 }

@@ -28,6 +28,7 @@ enum {
     API_MS = 5000,
     STORED_MS = 5000, /* without a word the owner publishes again */
     REPLAY_US = 30000000,
+    RETRY_US = 100000,
     RECONNECT_MS = 250,
     CHUNK_BYTES = 128 << 10,
     RECONNECT_BUFFER_BYTES = 64 << 20,
@@ -664,9 +665,8 @@ enx_status enx_broker_hear_cancels(enx_broker *b, enx_report *report)
 /* ---- Leading -------------------------------------------------------------------------------- */
 
 /* Everything that was stored is in the list. */
-static enx_status wait_for_stored(enx_broker *b, enx_report *report)
+static enx_status wait_for_stored(enx_broker *b, uint64_t until_us, enx_report *report)
 {
-    const uint64_t until_us = enx_clock_monotonic_us() + REPLAY_US;
     while (enx_clock_monotonic_us() < until_us) {
         jsConsumerInfo  *info = NULL;
         const natsStatus s = natsSubscription_GetConsumerInfo(&info, b->reports, NULL, NULL);
@@ -683,12 +683,14 @@ static enx_status wait_for_stored(enx_broker *b, enx_report *report)
     return ENX_FAIL(report, IO, "the broker keeps reports of this job, and they do not come");
 }
 
-enx_status enx_broker_hear_reports(enx_broker *b, uint64_t salt, enx_report *report)
+static enx_status hear(enx_broker *b, uint64_t salt, uint64_t until_us, enx_report *report)
 {
     char         subject[ENX_BROKER_SUBJECT_BYTES], done[ENX_BROKER_SUBJECT_BYTES];
     jsSubOptions o;
     jsErrCode    code = 0;
-    ENX_CHECK(!b->reports);
+    pthread_mutex_lock(&b->lock);
+    b->report_count = 0;
+    pthread_mutex_unlock(&b->lock);
     jsSubOptions_Init(&o);
     snprintf(subject, sizeof subject, "enx.%s.done.*.%016" PRIx64 ".*", b->swarm, salt);
     snprintf(done, sizeof done, "ENX-%s-done", b->swarm);
@@ -696,7 +698,20 @@ enx_status enx_broker_hear_reports(enx_broker *b, uint64_t salt, enx_report *rep
     o.Ordered = true;
     const natsStatus s = js_Subscribe(&b->reports, b->js, subject, on_report, b, NULL, &o, &code);
     if (s != NATS_OK) return fail_api(s, subject, report);
-    return wait_for_stored(b, report);
+    return wait_for_stored(b, until_us, report);
+}
+
+enx_status enx_broker_hear_reports(enx_broker *b, uint64_t salt, enx_report *report)
+{
+    const uint64_t until_us = enx_clock_monotonic_us() + REPLAY_US;
+    ENX_CHECK(!b->reports);
+    for (;;) { /* a broker that dies meanwhile comes back */
+        const enx_status status = hear(b, salt, until_us, report);
+        if (status == ENX_OK || enx_clock_monotonic_us() >= until_us) return status;
+        end_subscription(b->reports);
+        b->reports = NULL;
+        usleep(RETRY_US);
+    }
 }
 
 void enx_broker_forget_calls(enx_broker *b, uint64_t salt)

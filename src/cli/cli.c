@@ -8,6 +8,7 @@
 #include "text/utf8.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <signal.h>
@@ -307,6 +308,25 @@ enx_status cli_home(char out[CLI_PATH_BYTES_MAX], enx_report *report)
                         "jobs by the variable ENXAME_HOME");
     if (size >= CLI_PATH_BYTES_MAX) return ENX_FAIL(report, LIMIT, "ENXAME_HOME is too long");
     return ENX_OK;
+}
+
+/* A byte of the file is the lock; the kernel drops it when the process ends. */
+enx_status cli_lock_take(const char *file, uint64_t number, int *fd, enx_report *report)
+{
+    char         home[CLI_PATH_BYTES_MAX], path[CLI_PATH_BYTES_MAX + 16];
+    struct flock byte = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)number, .l_len = 1
+    };
+    ENX_TRY(cli_home(home, report));
+    snprintf(path, sizeof path, "%s/%s", home, file);
+    const int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (opened < 0) return ENX_FAIL(report, IO, "cannot open %s: %s", path, strerror(errno));
+    if (fcntl(opened, F_OFD_SETLK, &byte) == 0) {
+        *fd = opened;
+        return ENX_OK;
+    }
+    close(opened);
+    return ENX_FAIL(report, AGAIN, "%s: another process has the lock", path);
 }
 
 /* The folder that this binary is in; "" when the system does not say. */

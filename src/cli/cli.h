@@ -122,6 +122,11 @@ void                    cli_absolute_path(char out[CLI_PATH_BYTES_MAX], const ch
 /* Is this the name of a swarm file, ".yaml" or ".yml"? */
 bool                    cli_is_yaml(const char *path);
 
+/* One process at a time has a number of a file of that home, until it closes *fd or ends, however:
+ * ENX_AGAIN. */
+ENX_MUST_USE enx_status cli_lock_take(const char *file, uint64_t number, int *fd,
+                                      enx_report *report);
+
 /* The value of an environment variable that holds a key; NULL without. */
 const char *cli_secret(const char *name);
 
@@ -151,6 +156,7 @@ int cmd_demo(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_fix(int argc, char **argv);
 int cmd_generate(int argc, char **argv);
+int cmd_checks(int argc, char **argv);
 int cmd_jobs(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_market(int argc, char **argv);

@@ -2,7 +2,12 @@
 /* cli_bill.c - a job's bill and certificate. */
 #include "cli/cli_bill.h"
 
+#include "base/binomial.h"
+
+#include <math.h>
 #include <string.h>
+
+static const double known_tail = .025; /* on each side of an interval */
 
 const char *cli_money(char out[CLI_MONEY_BYTES], uint64_t usd_nano)
 {
@@ -125,23 +130,83 @@ void cli_bill_print(FILE *out, const json_t *bill)
 json_t *cli_certificate_json(bool has, const enx_certificate_claim *claim)
 {
     if (!has) return json_null();
-    return json_pack("{s:b, s:f, s:f, s:I, s:I, s:I, s:I, s:I}", "certified",
-                     (int)claim->is_certified, "alpha", claim->alpha, "delta", claim->delta,
-                     "answers", (json_int_t)claim->answers, "population",
-                     (json_int_t)claim->population, "accepted", (json_int_t)claim->accepted,
-                     "labels", (json_int_t)claim->labels, "wrong", (json_int_t)claim->wrong);
+    json_t *out = json_pack("{s:s, s:b, s:f, s:f, s:I, s:I, s:I, s:I, s:I}", "form",
+                            enx_certificate_form_text(claim->form), "certified",
+                            (int)claim->is_certified, "alpha", claim->alpha, "delta", claim->delta,
+                            "answers", (json_int_t)claim->answers, "population",
+                            (json_int_t)claim->population, "accepted", (json_int_t)claim->accepted,
+                            "labels", (json_int_t)claim->labels, "wrong", (json_int_t)claim->wrong);
+    if (claim->form == ENX_CERTIFICATE_STREAM)
+        json_object_update_new(
+            out, json_pack("{s:f, s:f, s:I, s:I, s:I}", "always", claim->always, "lately",
+                           claim->lately, "window", (json_int_t)claim->window, "escalated",
+                           (json_int_t)claim->escalated, "drifts", (json_int_t)claim->drifts));
+    return out;
+}
+
+/* Of a class that goes on: what is promised at any moment, and what is proved at this one. */
+static void print_stream(FILE *out, const enx_certificate_claim *c)
+{
+    fprintf(
+        out,
+        "certificate stream: of all %u answers of the class so far, %u of them of this job, at "
+        "most %.2f %%\n            differ from the lead's, at any moment, and of the last %u at "
+        "any given one; confidence %.0f %%\n            proved now: at most %.2f %% of all, "
+        "%.2f %% of the last ones (%u delivered as they were,\n            %u audited, %u of "
+        "those wrong and replaced, %u answered by the lead)\n",
+        c->answers, c->population, 100 * c->alpha, c->window, 100 * (1 - c->delta), 100 * c->always,
+        100 * c->lately, c->accepted, c->labels, c->wrong, c->escalated);
+    if (c->drifts)
+        fprintf(out,
+                "            errors became more likely %u times: what was learnt was dropped\n",
+                c->drifts);
 }
 
 void cli_certificate_print(FILE *out, bool has, const enx_certificate_claim *claim)
 {
     if (!has) fprintf(out, "certificate none was asked for (--accuracy A or --labels N)\n");
+    else if (claim->form == ENX_CERTIFICATE_STREAM) print_stream(out, claim);
     else if (!claim->is_certified)
         fprintf(out, "certificate nothing proved by %u labels, %u of them wrong\n", claim->labels,
                 claim->wrong);
     else
         fprintf(out,
-                "certificate of %u answers at most %.2f %% differ from the lead's, with confidence "
+                "certificate batch: of %u answers at most %.2f %% differ from the lead's, with "
+                "confidence "
                 "%.0f %%\n            (%u labels, %u wrong; %u of %u workers' answers certified)\n",
                 claim->answers, 100 * claim->alpha, 100 * (1 - claim->delta), claim->labels,
                 claim->wrong, claim->accepted, claim->population);
+}
+
+/* A model against what the user knows, with an interval that holds in 95 of 100 cases. */
+json_t *cli_known_json(const enx_swarm_known *k)
+{
+    return json_pack("{s:i, s:i, s:f, s:f}", "count", (int)k->count, "wrong", (int)k->wrong, "low",
+                     enx_binomial_low(k->wrong, k->count, known_tail), "high",
+                     enx_binomial_high(k->wrong, k->count, known_tail));
+}
+
+static void print_known(FILE *out, const char *who, const enx_swarm_known *k)
+{
+    if (k->count)
+        fprintf(out,
+                "            %s wrong in %u of %u of the records that you labelled: %.1f to "
+                "%.1f %% (95 %%)\n",
+                who, k->wrong, k->count, 100 * enx_binomial_low(k->wrong, k->count, known_tail),
+                100 * enx_binomial_high(k->wrong, k->count, known_tail));
+}
+
+/* What a certificate against the lead does not say: how often the lead is wrong. */
+void cli_known_print(FILE *out, const enx_swarm_summary *s)
+{
+    const enx_swarm_known *lead = &s->known_lead;
+    print_known(out, "the lead is", lead);
+    print_known(out, "workers are", &s->known_worker);
+    if (!lead->count || !s->has_certificate || !s->certificate.is_certified) return;
+    const double most =
+        s->certificate.alpha + enx_binomial_high(lead->wrong, lead->count, known_tail);
+    fprintf(out,
+            "            so against the truth at most %.2f %% are wrong, if those records were "
+            "drawn at random\n",
+            100 * fmin(1, most));
 }

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "store/store.h"
+#include "swarm/swarm.h"
 
 #include <stdio.h>
 
@@ -24,5 +25,10 @@ void                    cli_bill_print(FILE *out, const json_t *bill);
 /* null: no certificate was asked for. */
 json_t *cli_certificate_json(bool has, const enx_certificate_claim *claim);
 void    cli_certificate_print(FILE *out, bool has, const enx_certificate_claim *claim);
+
+/* Models against the right answers that the user gave: {count, wrong, low, high}, an interval that
+ * holds in 95 of 100 cases; in words, with what follows for the certificate. */
+json_t *cli_known_json(const enx_swarm_known *known);
+void    cli_known_print(FILE *out, const enx_swarm_summary *summary);
 
 #endif /* ENX_CLI_CLI_BILL_H */

@@ -3,6 +3,8 @@
 #include "cli/cli_code.h"
 
 #include "base/check.h"
+#include "cli/cli.h"
+#include "cli/cli_page.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +39,7 @@ static const dialect dialects[] = {
       "require('./test.js');\n" },
     { "sh", "POSIX shell", "set -e\n. ./test.sh\nprintf '\\n%s\\n' '" MARK "'\n" },
     { "sql", "SQL for SQLite", ".read test.sql\nselect char(10) || '" MARK "';\n" },
+    { "html", "HTML, one page with its style and script in it,", NULL }, /* cli_page.h */
 };
 
 enum { DIALECTS = sizeof dialects / sizeof *dialects };
@@ -51,17 +54,31 @@ static const dialect *dialect_of(const enx_language *language)
 
 /* ---- Words ---------------------------------------------------------------------------------- */
 
-enx_status cli_code_ask(enx_buf *out, const cli_code_task *task)
+const char *cli_code_fence(const cli_code_task *task)
+{
+    return task->language ? task->language->name : "diff";
+}
+
+static enx_status ask_for_test(enx_buf *out, const cli_code_task *task)
 {
     const enx_language *language = task->language;
-    ENX_TRY(enx_buf_printf(out, "Write in %s: %s\n", dialect_of(language)->called, task->what));
-    if (task->test) {
-        const size_t shown = task->test_bytes < CLI_CODE_SHOWN_BYTES_MAX ? task->test_bytes
-                                                                         : CLI_CODE_SHOWN_BYTES_MAX;
-        ENX_TRY(enx_buf_printf(out,
-                               "\nYour code will be in the file program.%s, and must pass this "
-                               "test:\n```%s\n%.*s\n```\n",
-                               language->extension, language->name, (int)shown, task->test));
+    const size_t        shown =
+        task->test_bytes < CLI_CODE_SHOWN_BYTES_MAX ? task->test_bytes : CLI_CODE_SHOWN_BYTES_MAX;
+    return enx_buf_printf(out,
+                          "\nYour code will be in the file program.%s, and must pass this "
+                          "test:\n```%s\n%.*s\n```\n",
+                          language->extension, language->name, (int)shown, task->test);
+}
+
+enx_status cli_code_ask(enx_buf *out, const cli_code_task *task)
+{
+    if (task->edit) return cli_edit_ask(out, task->edit, task->what);
+    ENX_TRY(
+        enx_buf_printf(out, "Write in %s: %s\n", dialect_of(task->language)->called, task->what));
+    if (task->test) ENX_TRY(ask_for_test(out, task));
+    if (task->examples) {
+        ENX_TRY(enx_buf_append_text(out, "\nFor each input it must print the output:\n"));
+        ENX_TRY(cli_examples_show(out, task->examples));
     }
     return enx_buf_printf(out, "\nAnswer with the whole code in one block, and nothing else.\n");
 }
@@ -150,18 +167,14 @@ static enx_status write_log(enx_buf *log, const enx_sandbox_result *r, enx_progr
     return append_shortened(log, enx_buf_text(&r->err), r->err.size_bytes);
 }
 
-enx_status cli_code_judge(const enx_sandbox *sandbox, const cli_code_task *task,
-                          const char *program, bool *has_passed, enx_buf *log, enx_report *report)
+static enx_status judge_program(const enx_sandbox *sandbox, const cli_code_task *task,
+                                const char *program, bool *has_passed, enx_buf *log,
+                                enx_report *report)
 {
     const enx_language *language = task->language;
     char                program_name[NAME_BYTES], test_name[NAME_BYTES];
     enx_sandbox_result  result;
     enx_program_step    step;
-    *has_passed = false;
-    if (!program[0])
-        return enx_buf_append_text(log, "the answer holds no code\n") == ENX_OK
-                   ? ENX_OK
-                   : ENX_FAIL(report, NOMEM, "no memory for the log");
     snprintf(program_name, sizeof program_name, "program.%s", language->extension);
     snprintf(test_name, sizeof test_name, "test.%s", language->extension);
     const enx_sandbox_file files[] = {
@@ -176,11 +189,153 @@ enx_status cli_code_judge(const enx_sandbox *sandbox, const cli_code_task *task,
     const enx_sandbox_task run = { .files = files,
                                    .file_count = task->test ? 2 : 0,
                                    .limits = task->limits,
-                                   .should_stop = task->should_stop };
+                                   .should_stop = task->should_stop,
+                                   .user = task->user };
     ENX_TRY(enx_program_run(sandbox, &whole, &run, &result, &step, report));
     *has_passed = step == ENX_PROGRAM_RUN && !result.is_stopped && result.exit_code == 0 &&
                   (!task->test || find_mark(&result));
     const enx_status status = write_log(log, &result, step, *has_passed);
     enx_sandbox_result_deinit(&result);
     return status == ENX_OK ? ENX_OK : ENX_FAIL(report, NOMEM, "no memory for the log");
+}
+
+/* ---- Examples ------------------------------------------------------------------------------- */
+
+/* What is said of an example that failed: the ending, the example, and what came instead. */
+static enx_status write_example_log(enx_buf *log, const cli_code_task *task, size_t index,
+                                    const enx_sandbox_result *r)
+{
+    const cli_example e = cli_examples_get(task->examples, index);
+    if (r->exit_code == 0 && !r->is_stopped)
+        ENX_TRY(enx_buf_append_text(log, "another output than expected\n"));
+    else ENX_TRY(append_ending(log, r, ENX_PROGRAM_RUN, false));
+    ENX_TRY(enx_buf_printf(log, "example %zu of %zu\ninput:\n", index + 1,
+                           cli_examples_count(task->examples)));
+    ENX_TRY(append_shortened(log, e.input, strlen(e.input)));
+    ENX_TRY(enx_buf_append_text(log, "\nexpected:\n"));
+    ENX_TRY(append_shortened(log, e.output, strlen(e.output)));
+    ENX_TRY(enx_buf_append_text(log, "\nprinted:\n"));
+    ENX_TRY(append_shortened(log, enx_buf_text(&r->out), r->out.size_bytes));
+    ENX_TRY(enx_buf_append_text(log, "\n"));
+    return append_shortened(log, enx_buf_text(&r->err), r->err.size_bytes);
+}
+
+/* The examples one after the other, up to the first that fails. */
+static enx_status run_examples(const enx_sandbox *sandbox, const cli_code_task *task,
+                               const enx_program *program, const enx_sandbox_result *made,
+                               bool *has_passed, enx_buf *log, enx_report *report)
+{
+    *has_passed = true;
+    for (size_t i = 0; i < cli_examples_count(task->examples) && *has_passed; i++) {
+        const cli_example      e = cli_examples_get(task->examples, i);
+        const bool             has_input = strcmp(program->language->name, "sql") != 0;
+        const enx_sandbox_task run = { .stdin_bytes = e.input,
+                                       .stdin_size_bytes = has_input ? strlen(e.input) : 0,
+                                       .limits = task->limits,
+                                       .should_stop = task->should_stop,
+                                       .user = task->user };
+        enx_sandbox_result     result;
+        ENX_TRY(enx_program_start(sandbox, program, made, &run, &result, report));
+        *has_passed = !result.is_stopped && result.exit_code == 0 &&
+                      cli_examples_agree(enx_buf_text(&result.out), e.output);
+        const enx_status status = *has_passed ? ENX_OK : write_example_log(log, task, i, &result);
+        enx_sandbox_result_deinit(&result);
+        if (status != ENX_OK) return ENX_FAIL(report, NOMEM, "no memory for the log");
+    }
+    if (*has_passed && enx_buf_append_text(log, "passed\n") != ENX_OK)
+        return ENX_FAIL(report, NOMEM, "no memory for the log");
+    return ENX_OK;
+}
+
+static enx_status judge_examples(const enx_sandbox *sandbox, const cli_code_task *task,
+                                 const char *program, bool *has_passed, enx_buf *log,
+                                 enx_report *report)
+{
+    const enx_program      whole = { .language = task->language,
+                                     .text = program,
+                                     .size_bytes = strlen(program),
+                                     .is_sanitized = task->is_sanitized };
+    const enx_sandbox_task build = { .limits = task->limits,
+                                     .should_stop = task->should_stop,
+                                     .user = task->user };
+    enx_sandbox_result     made;
+    bool                   is_built = false;
+    ENX_TRY(enx_program_build(sandbox, &whole, &build, &made, &is_built, report));
+    enx_status status = ENX_OK;
+    if (is_built) status = run_examples(sandbox, task, &whole, &made, has_passed, log, report);
+    else if (write_log(log, &made, ENX_PROGRAM_COMPILE, false) != ENX_OK)
+        status = ENX_FAIL(report, NOMEM, "no memory for the log");
+    enx_sandbox_result_deinit(&made);
+    return status;
+}
+
+/* ---- Pages ---------------------------------------------------------------------------------- */
+
+static enx_status write_page_log(enx_buf *log, const enx_sandbox_result *r, bool *has_passed)
+{
+    enx_buf console;
+    enx_buf_init(&console, CLI_TEXT_BYTES_MAX);
+    enx_status status = cli_page_read(&console, enx_buf_text(&r->err), has_passed);
+    *has_passed = *has_passed && !r->is_stopped && r->exit_code == 0;
+    if (status == ENX_OK && !*has_passed && r->exit_code == 0 && !r->is_stopped)
+        status =
+            enx_buf_append_text(log, "errors in the page's console, or it never came to rest\n");
+    else if (status == ENX_OK) status = append_ending(log, r, ENX_PROGRAM_RUN, *has_passed);
+    if (status == ENX_OK)
+        status = append_shortened(log, enx_buf_text(&console), console.size_bytes);
+    enx_buf_deinit(&console);
+    return status;
+}
+
+static enx_status judge_page(const enx_sandbox *sandbox, const cli_code_task *task,
+                             const char *program, bool *has_passed, enx_buf *log,
+                             enx_report *report)
+{
+    const enx_sandbox_file file = { .name = "test.js",
+                                    .bytes = task->test,
+                                    .size_bytes = task->test_bytes };
+    const enx_sandbox_task run = { .files = &file,
+                                   .file_count = task->test ? 1 : 0,
+                                   .limits = task->limits,
+                                   .should_stop = task->should_stop,
+                                   .user = task->user };
+    enx_buf                page;
+    enx_sandbox_result     result = { 0 };
+    enx_program_step       step;
+    enx_buf_init(&page, CLI_TEXT_BYTES_MAX);
+    enx_status status = cli_page_wrap(&page, program, task->test != NULL);
+    if (status != ENX_OK) status = ENX_FAIL(report, NOMEM, "no memory for a page");
+    const enx_program whole = { .language = task->language,
+                                .text = enx_buf_text(&page),
+                                .size_bytes = page.size_bytes };
+    if (status == ENX_OK) status = enx_program_run(sandbox, &whole, &run, &result, &step, report);
+    if (status == ENX_OK && write_page_log(log, &result, has_passed) != ENX_OK)
+        status = ENX_FAIL(report, NOMEM, "no memory for the log");
+    enx_sandbox_result_deinit(&result);
+    enx_buf_deinit(&page);
+    return status;
+}
+
+/* ---- All of them ---------------------------------------------------------------------------- */
+
+enx_status cli_code_judge(const enx_sandbox *sandbox, const cli_code_task *task,
+                          const char *program, bool *has_passed, enx_buf *log, enx_report *report)
+{
+    *has_passed = false;
+    if (!program[0])
+        return enx_buf_append_text(log, "the answer holds no code\n") == ENX_OK
+                   ? ENX_OK
+                   : ENX_FAIL(report, NOMEM, "no memory for the log");
+    if (task->edit) {
+        const cli_edit_run run = { task->limits, task->should_stop, task->user };
+        return cli_edit_judge(sandbox, task->edit, program, &run, has_passed, log, report);
+    }
+    if (strcmp(task->language->name, "html") == 0)
+        return judge_page(sandbox, task, program, has_passed, log, report);
+    if (task->test || !task->examples) {
+        ENX_TRY(judge_program(sandbox, task, program, has_passed, log, report));
+        if (!*has_passed || !task->examples) return ENX_OK;
+        enx_buf_clear(log);
+    }
+    return judge_examples(sandbox, task, program, has_passed, log, report);
 }

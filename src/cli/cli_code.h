@@ -3,8 +3,10 @@
  *
  * A test is a program in the same language, in a file beside the answer, which is program.c, .py,
  * .js, .sh or .sql there: it includes, imports, requires, sources or reads it.  It has passed when
- * it ran to its end and its exit code is 0; a program that ends the test early has not.  Without a
- * test, the answer itself must end with exit code 0.
+ * it ran to its end and its exit code is 0; a program that ends the test early has not.  Examples
+ * that are no calls are run beside it, one by one.  Without either, the answer itself must end with
+ * exit code 0.  A web page is judged by cli_page.h; of a tree that is edited, the answer is a
+ * patch, judged by cli_edit.h.
  *
  * Layer: cli.  Thread-safety: no shared state.
  */
@@ -12,6 +14,8 @@
 #define ENX_CLI_CLI_CODE_H
 
 #include "base/buf.h"
+#include "cli/cli_edit.h"
+#include "cli/cli_examples.h"
 #include "sandbox/language.h"
 
 enum {
@@ -21,14 +25,20 @@ enum {
 };
 
 typedef struct cli_code_task {
-    const char         *what; /* to write */
-    const enx_language *language;
-    const char         *test; /* [test_bytes]; NULL: none */
+    const char         *what;     /* to write */
+    const enx_language *language; /* NULL: a tree is edited */
+    const char         *test;     /* [test_bytes]; NULL: none */
     size_t              test_bytes;
+    const cli_examples *examples; /* to be run; NULL: none */
+    const cli_edit     *edit;     /* the tree and its test; NULL: a program is written */
     enx_sandbox_limits  limits;
     bool                is_sanitized;
     bool (*should_stop)(void *user);
+    void *user;
 } cli_code_task;
+
+/* What its answers are fenced as: "python", "diff". */
+const char *cli_code_fence(const cli_code_task *task);
 
 /* Append the first message. */
 ENX_MUST_USE enx_status cli_code_ask(enx_buf *out, const cli_code_task *task);

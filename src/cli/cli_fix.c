@@ -333,9 +333,13 @@ static enx_status begin(fixer *f, cli_fix *out, const char *text, size_t size_by
     ENX_TRY(parser_ask(f, first, report));
     const enx_parser_verdict *v = &first->verdict;
     out->is_accepted = v->is_accepted;
-    if (v->is_accepted) out->chance = 1;
-    else
-        snprintf(out->log, sizeof out->log, "line %u, column %u: %s", v->line, v->column, v->words);
+    if (v->is_accepted) {
+        out->chance = 1;
+        return ENX_OK;
+    }
+    out->line = v->line;
+    out->column = v->column;
+    snprintf(out->log, sizeof out->log, "line %u, column %u: %s", v->line, v->column, v->words);
     return ENX_OK;
 }
 
@@ -430,13 +434,42 @@ static enx_status append_hunks(enx_buf *out, const char *before, const char *aft
     return ENX_OK;
 }
 
+static size_t count_lines(const char *at)
+{
+    size_t count = 0;
+    for (; *at; at += line_bytes(at)) count++;
+    return count;
+}
+
+/* Texts of other numbers of lines: one hunk, from the first line that differs to the end. */
+static enx_status append_whole_hunk(enx_buf *out, const char *before, const char *after)
+{
+    const size_t a = count_lines(before), b = count_lines(after), least = a < b ? a : b;
+    size_t       same = 0;
+    while (same < least) {
+        const size_t size = line_bytes(before);
+        if (size != line_bytes(after) || memcmp(before, after, size) != 0) break;
+        before += size;
+        after += size;
+        same++;
+    }
+    ENX_TRY(enx_buf_printf(out, "@@ -%zu,%zu +%zu,%zu @@\n", same + (a > same), a - same,
+                           same + (b > same), b - same));
+    for (; *before; before += line_bytes(before)) ENX_TRY(append_line(out, '-', before));
+    for (; *after; after += line_bytes(after)) ENX_TRY(append_line(out, '+', after));
+    return ENX_OK;
+}
+
 enx_status cli_fix_diff(enx_buf *out, const char *name, const char *before, const char *after)
 {
     size_t     lines;
-    bool      *is_changed = mark_lines(before, after, &lines);
+    const bool is_even = count_lines(before) == count_lines(after);
+    bool      *is_changed = mark_lines(before, is_even ? after : before, &lines);
     enx_status status = is_changed ? ENX_OK : ENX_NOMEM;
     if (status == ENX_OK) status = enx_buf_printf(out, "--- %s\n+++ %s\n", name, name);
-    if (status == ENX_OK) status = append_hunks(out, before, after, is_changed, lines);
+    if (status == ENX_OK)
+        status = is_even ? append_hunks(out, before, after, is_changed, lines)
+                         : append_whole_hunk(out, before, after);
     enx_mem_free(is_changed);
     return status;
 }

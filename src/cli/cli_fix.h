@@ -32,7 +32,8 @@ typedef struct cli_fix {
     uint32_t     edit_count;
     uint64_t     ranked, judged; /* edits */
     enx_buf      text;           /* repaired; as it came where nothing was accepted */
-    char         log[ENX_PARSER_WORDS_BYTES + 64]; /* what the parser said of it as it came */
+    uint32_t     line, column; /* where the parser stopped in it as it came, from 1; 0: not told */
+    char         log[ENX_PARSER_WORDS_BYTES + 64]; /* what it said there */
 } cli_fix;
 
 typedef struct cli_fix_tools {
@@ -52,7 +53,8 @@ ENX_MUST_USE enx_status cli_fix_text(cli_fix *out, const cli_fix_tools *tools, e
                                      const char *text, size_t size_bytes, enx_report *report);
 void                    cli_fix_deinit(cli_fix *fix);
 
-/* Append the lines that differ, as a unified diff.  Edits neither make nor take lines. */
+/* Append the lines that differ, as a unified diff.  Edits neither make nor take lines; of texts
+ * that differ in their number, all from the first other line on is given. */
 ENX_MUST_USE enx_status cli_fix_diff(enx_buf *out, const char *name, const char *before,
                                      const char *after);
 

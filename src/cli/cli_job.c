@@ -5,12 +5,12 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "cli/cli_bill.h"
+#include "cli/cli_checks.h"
 #include "cli/cli_command.h"
 #include "cli/cli_display.h"
 #include "plat/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-static const double   hedge_share = .06; /* of all calls */
+static const uint64_t votes_measured = 16; /* one task in so many */
+static const double   hedge_share = .06;   /* of all calls */
 static const uint64_t day_us = UINT64_C(86400000000);
 static const uint64_t turn_us = 50000, drain_us = 3000000, call_timeout_us = 900000000;
 enum { KNOWN_ROUNDS = 64, NAMED_MAX = 10 /* tasks that are named on a terminal */ };
@@ -37,8 +38,10 @@ void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *s,
         { "accuracy", '\0', CLI_REAL, &s->accuracy, "A",
           "certify that a share A equals the lead's" },
         { "confidence", '\0', CLI_REAL, &s->confidence, "C", "... with this confidence (0.95)" },
-        { "labels", '\0', CLI_UINT, &s->labels, "N",
-          "audit at most N answers for the certificate" },
+        { "labels", '\0', CLI_LIST, &s->label_words, "N|FILE",
+          "audit N answers at most; FILE: right answers, to measure the lead by" },
+        { "certificate", '\0', CLI_TEXT, (void *)&s->certificate, "FORM",
+          "batch: of this job alone; stream: of its class, from job to job" },
         { "seed", '\0', CLI_UINT, &s->seed, "S", "of the choice of audits (default: by chance)" },
         { "plan", '\0', CLI_TEXT, &s->plan, "PLAN", "this plan (JSON, or a file), not the lead's" },
         { "threads", '\0', CLI_UINT, &s->threads, "N", "default: the swarm's, or one per core" },
@@ -65,8 +68,28 @@ static bool is_mode(const char *mode)
     return false;
 }
 
+/* `--labels 20` and `--labels FILE` are two things under one name: labels that are bought, and
+ * labels that are brought. */
+static enx_status take_labels(cli_job_settings *s, enx_report *report)
+{
+    for (size_t i = 0; i < s->label_words.count; i++) {
+        const char *word = s->label_words.items[i];
+        if (word[strspn(word, "0123456789")] == '\0' && *word) {
+            s->labels = strlen(word) > 9 ? UINT64_MAX : strtoull(word, NULL, 10);
+        } else {
+            if (s->labels_file[0])
+                return ENX_FAIL(report, INVALID, "--labels: one number and one file at most");
+            cli_absolute_path(s->labels_file, word);
+        }
+    }
+    if (s->labels > ENX_SWARM_ITEMS_MAX)
+        return ENX_FAIL(report, INVALID, "--labels: at most %d", ENX_SWARM_ITEMS_MAX);
+    return ENX_OK;
+}
+
 enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report *report)
 {
+    ENX_TRY(take_labels(s, report));
     if (!s->mode) s->mode = "swarm";
     if (!is_mode(s->mode))
         return ENX_FAIL(report, INVALID, "--mode %s: swarm, workers or lead", s->mode);
@@ -81,8 +104,9 @@ enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report
         return ENX_FAIL(report, INVALID,
                         "--budget %g: buys nothing; prices are counted in 0.000000001 dollars",
                         s->budget_usd);
-    if (s->labels > ENX_SWARM_ITEMS_MAX)
-        return ENX_FAIL(report, INVALID, "--labels: at most %d", ENX_SWARM_ITEMS_MAX);
+    if (s->certificate && strcmp(s->certificate, "batch") != 0 &&
+        strcmp(s->certificate, "stream") != 0)
+        return ENX_FAIL(report, INVALID, "--certificate %s: batch or stream", s->certificate);
     if (s->seconds < 0 || s->seconds > 1e9)
         return ENX_FAIL(report, INVALID, "--max-seconds %g: from 0 on", s->seconds);
     s->caps.time_us = (uint64_t)llround(s->seconds * 1e6);
@@ -101,6 +125,7 @@ void cli_job_take_recipe(cli_job_settings *s, const cli_recipe *r)
     if (s->accuracy == 0) s->accuracy = r->accuracy;
     if (s->confidence == 0) s->confidence = r->confidence;
     if (s->labels == 0) s->labels = r->labels;
+    if (!s->certificate) s->certificate = r->certificate;
     if (s->budget_usd == 0) s->budget_usd = (double)r->caps.usd_nano * 1e-9;
     if (s->caps.tokens == 0) s->caps.tokens = r->caps.tokens;
     if (s->caps.calls == 0) s->caps.calls = r->caps.calls;
@@ -117,6 +142,12 @@ static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
         s->input_field ? s->input_field : "", "output", s->output_field ? s->output_field : "",
         "report", s->report_field ? s->report_field : "", "plan", s->plan ? s->plan : "", "queue",
         s->queue ? s->queue : "");
+    if (s->certificate) json_object_set_new(json, "certificate", json_string(s->certificate));
+    if (s->labels_file[0]) json_object_set_new(json, "labels_file", json_string(s->labels_file));
+    if (s->vote_why[0])
+        json_object_set_new(
+            json, "votes",
+            json_pack("{s:I, s:s}", "every", (json_int_t)s->vote_every, "why", s->vote_why));
     json_object_set_new(json, "fresh", json_boolean(s->is_fresh));
     json_object_set_new(json, "caps",
                         json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)s->caps.tokens, "calls",
@@ -144,6 +175,7 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
     json_object_set_new(json, "command", json_string(job->command));
     json_object_set_new(json, "goal", json_string(job->goal));
     json_object_set_new(json, "state", json_string(job->state));
+    const char *known = text_or_null(json, "labels_file");
     const char *in = text_or_null(json, "in"), *out = text_or_null(json, "out"),
                *swarm = text_or_null(json, "swarm");
     *s = (cli_job_settings){ .command = text_or_null(json, "command"),
@@ -153,6 +185,7 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
                              .output_field = text_or_null(json, "output"),
                              .report_field = text_or_null(json, "report"),
                              .plan = text_or_null(json, "plan"),
+                             .certificate = text_or_null(json, "certificate"),
                              .recipe = json_object_get(json, "recipe"),
                              .queue = text_or_null(json, "queue"),
                              .json = json };
@@ -162,12 +195,17 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
     s->labels = (uint64_t)json_integer_value(json_object_get(json, "labels"));
     s->threads = (uint64_t)json_integer_value(json_object_get(json, "threads"));
     s->seed = (uint64_t)json_integer_value(json_object_get(json, "seed"));
+    const json_t *votes = json_object_get(json, "votes");
+    const char   *why = text_or_null(votes, "why");
+    s->vote_every = (uint64_t)json_integer_value(json_object_get(votes, "every"));
+    snprintf(s->vote_why, sizeof s->vote_why, "%s", why ? why : "");
     s->is_fresh = json_is_true(json_object_get(json, "fresh"));
     const json_t *caps = json_object_get(json, "caps");
     s->caps.tokens = (uint64_t)json_integer_value(json_object_get(caps, "tokens"));
     s->caps.calls = (uint64_t)json_integer_value(json_object_get(caps, "calls"));
     s->caps.time_us = (uint64_t)json_integer_value(json_object_get(caps, "time_us"));
     snprintf(s->swarm, sizeof s->swarm, "%s", swarm ? swarm : "");
+    snprintf(s->labels_file, sizeof s->labels_file, "%s", known ? known : "");
     snprintf(s->in, sizeof s->in, "%s", in ? in : "");
     snprintf(s->out, sizeof s->out, "%s", out ? out : "");
     if (!s->command || !s->goal || !s->mode || !is_mode(s->mode))
@@ -213,20 +251,10 @@ enx_status cli_store_open(enx_store **out, enx_report *report)
     return enx_store_open(out, &options, report);
 }
 
-/* One byte of a common file a job; the kernel drops the lock when the process ends, however. */
 enx_status cli_job_lock(uint64_t id, int *fd, enx_report *report)
 {
-    char         home[CLI_PATH_BYTES_MAX], path[CLI_PATH_BYTES_MAX + 16];
-    struct flock byte = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)id, .l_len = 1
-    };
-    ENX_TRY(cli_home(home, report));
-    snprintf(path, sizeof path, "%s/jobs.lock", home);
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (*fd < 0) return ENX_FAIL(report, IO, "cannot open %s: %s", path, strerror(errno));
-    if (fcntl(*fd, F_OFD_SETLK, &byte) == 0) return ENX_OK;
-    close(*fd);
-    *fd = -1;
+    const enx_status status = cli_lock_take("jobs.lock", id, fd, report);
+    if (status != ENX_AGAIN) return status;
     return ENX_FAIL(report, AGAIN, "another process is working on job %llu",
                     (unsigned long long)id);
 }
@@ -351,6 +379,16 @@ bool cli_job_is_goal(const cli_job_settings *s, const enx_config *config)
     return strcmp(s->command, "run") == 0 && !enx_config_has(&config->scout);
 }
 
+/* A class of the user's goes on from job to job; text is restored under a certificate of its own,
+ * and so is what has a limit of audits.  Goals have none. */
+static bool is_streamed(const cli_job *job, const cli_job_settings *s)
+{
+    if (s->accuracy == 0 || (s->mode && strcmp(s->mode, "swarm") != 0)) return false;
+    if (cli_job_is_goal(s, job->config)) return false;
+    if (s->certificate) return strcmp(s->certificate, "stream") == 0;
+    return job->recipe && s->labels == 0;
+}
+
 static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                                        const enx_span *items, uint32_t item_count)
 {
@@ -364,12 +402,17 @@ static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                             .is_goal = !job->recipe && cli_job_is_goal(s, job->config),
                             .given = job->recipe ? &job->recipe->task_class : NULL,
                             .caps = s->caps,
-                            .target_alpha = s->accuracy > 0 ? 1 - s->accuracy : 0,
+                            .target_alpha =
+                                s->accuracy > 0 && !is_streamed(job, s) ? 1 - s->accuracy : 0,
                             .delta = delta,
                             .audit_labels_max = (uint32_t)s->labels,
                             .gate_items_min = job->config->gate_min_paragraphs,
                             .call_timeout_us = call_timeout_us,
                             .hedge_share = hedge_share,
+                            .stream = job->certificate.stream,
+                            .stream_id = job->certificate.id,
+                            .truths = s->truths,
+                            .vote_every = (uint32_t)s->vote_every,
                             .seed = s->seed };
     o.caps.usd_nano = (uint64_t)llround(s->budget_usd * 1e9);
     o.allowances = job->config->allowances;
@@ -430,14 +473,55 @@ static enx_status open_models(cli_job **out, const cli_job_settings *settings, u
     return status;
 }
 
-enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
-                        const char *key, const cli_job_input *inputs, size_t input_count,
-                        bool is_quiet, enx_report *report)
+/* The class's certificate, with all that it was shown before. */
+static enx_status open_certificate(cli_job *job, const cli_job_settings *s, enx_report *report)
+{
+    if (!is_streamed(job, s)) return ENX_OK;
+    if (s->labels)
+        return ENX_FAIL(report, INVALID,
+                        "--labels N limits the audits of one job; the certificate of a class has "
+                        "no such limit: leave it out, or take --certificate batch");
+    const cli_stream_options options = { .config = job->config,
+                                         .recipe = job->recipe,
+                                         .accuracy = s->accuracy,
+                                         .confidence = s->confidence,
+                                         .seed = port_random_u64(job),
+                                         .now_us = enx_clock_wall_us() };
+    return cli_stream_open(&job->certificate, job->store, &options, report);
+}
+
+/* Do votes pay, by what earlier jobs of the class measured?  Where they do not, some are cast all
+ * the same, so that a change is seen. */
+static enx_status judge_votes(cli_job *job, cli_job_settings *s, enx_report *report)
+{
+    cli_checks found;
+    if (!job->recipe ||
+        enx_class_find_check(&job->recipe->task_class, ENX_CHECK_SECOND) == ENX_CLASS_CHECKS_MAX)
+        return ENX_OK;
+    ENX_TRY(cli_checks_read(&found, job->store, job->recipe->task_class.name,
+                            json_object_get(job->recipe->json, "checks"), report));
+    snprintf(s->vote_why, sizeof s->vote_why, "used: no job of the class has measured them yet");
+    if (found.count) {
+        const cli_checks_group *group = &found.groups[0];
+        const enx_tally_vote    vote =
+            enx_tally_vote_get(enx_tally_sums_get(group->tally), cli_checks_vote(group));
+        if (vote.is_known && !vote.pays) s->vote_every = votes_measured;
+        cli_checks_explain(group, &vote, s->vote_why, sizeof s->vote_why);
+    }
+    cli_checks_close(&found);
+    return ENX_OK;
+}
+
+enx_status cli_job_open(cli_job **out, cli_job_settings *settings, uint64_t id, const char *key,
+                        const cli_job_input *inputs, size_t input_count, bool is_quiet,
+                        enx_report *report)
 {
     cli_job *job = NULL;
     ENX_TRY(open_models(&job, settings, id, is_quiet, report));
-    enx_status status = ENX_OK;
-    if (id == 0) status = add_job(job, settings, key, inputs, input_count, report);
+    enx_status status = open_certificate(job, settings, report);
+    if (status == ENX_OK && id == 0) status = judge_votes(job, settings, report);
+    if (status == ENX_OK && id == 0)
+        status = add_job(job, settings, key, inputs, input_count, report);
     if (status == ENX_OK) status = cli_job_lock(job->id, &job->lock_fd, report);
     if (status == ENX_OK) status = set_salt(job, report);
     if (status == ENX_OK && id != 0) {
@@ -463,6 +547,7 @@ void cli_job_close(cli_job **out)
     for (uint32_t i = 0; i < job->judge_count; i++) enx_judge_close(&job->judges[i]);
     cli_recipe_close(&job->recipe);
     enx_sandbox_close(&job->sandbox);
+    cli_stream_close(&job->certificate);
     cli_reuse_close(&job->reuse);
     enx_config_close(&job->config);
     enx_store_close(&job->store);
@@ -528,7 +613,7 @@ static enx_status port_save(void *self, const enx_record *records, size_t record
     cli_job *job = self;
     ENX_TRY(begin_group(job, report));
     for (size_t i = 0; i < record_count; i++)
-        if (records[i].kind == ENX_RECORD_LABEL)
+        if (records[i].kind == ENX_RECORD_LABEL && records[i].reason != ENX_REASON_ANSWERED)
             enx_backend_judge(job->backend, records[i].item, records[i].is_wrong);
     ENX_TRY(enx_store_save(job->store, records, record_count, report));
     return cli_reuse_saved(job->reuse, records, record_count, report);
@@ -728,6 +813,8 @@ enx_status cli_job_run(cli_job *job, const cli_job_settings *settings, const enx
                               .now_us = port_now_us,
                               .random_u64 = port_random_u64 };
     job->plans_only = settings->plans_only;
+    job->votes = settings->vote_why;
+    job->has_votes = settings->vote_every < 2;
     enx_swarm_options options = swarm_options(job, settings, items, item_count);
     enx_plan          plan;
     bool              has_plan = false;
@@ -906,6 +993,18 @@ enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
                      cli_certificate_json(s.has_certificate, &s.certificate), "bill", bill,
                      "seconds", job->seconds);
     if (!*out) return ENX_FAIL(report, NOMEM, "no memory for the summary");
+    if (job->votes && job->votes[0])
+        json_object_set_new(
+            *out, "votes", json_pack("{s:b, s:s}", "used", (int)job->has_votes, "why", job->votes));
+    if (s.known_lead.count + s.known_worker.count)
+        json_object_set_new(*out, "known",
+                            json_pack("{s:o, s:o}", "lead", cli_known_json(&s.known_lead),
+                                      "workers", cli_known_json(&s.known_worker)));
+    json_t *certificate = json_object_get(*out, "certificate");
+    if (job->certificate.stream && json_is_object(certificate))
+        json_object_update_new(certificate,
+                               json_pack("{s:i, s:s}", "epoch", (int)job->certificate.epoch,
+                                         "changed", job->certificate.changed));
     json_object_set_new(*out, "set_aside", set_aside_json(job, s.task_count));
     return ENX_OK;
 }
@@ -939,6 +1038,16 @@ static void print_left_alone(const cli_job *job, const enx_swarm_summary *s)
     print_set_aside(job, items);
 }
 
+static void print_epoch(const cli_stream *certificate)
+{
+    if (!certificate->stream) return;
+    fprintf(stderr, "            epoch %u of the class", certificate->epoch);
+    if (certificate->changed[0])
+        fprintf(stderr, ", new: its %s changed, and nothing is known of it yet",
+                certificate->changed);
+    fputc('\n', stderr);
+}
+
 enx_status cli_job_print(cli_job *job, enx_report *report)
 {
     const enx_swarm_summary s = enx_swarm_summary_get(job->swarm);
@@ -946,6 +1055,9 @@ enx_status cli_job_print(cli_job *job, enx_report *report)
     ENX_TRY(cli_bill_json(job->store, job->id, &bill, report));
     print_left_alone(job, &s);
     cli_certificate_print(stderr, s.has_certificate, &s.certificate);
+    if (s.has_certificate) print_epoch(&job->certificate);
+    cli_known_print(stderr, &s);
+    if (job->votes && job->votes[0]) fprintf(stderr, "votes       %s\n", job->votes);
     cli_bill_print(stderr, bill);
     json_decref(bill);
     fprintf(stderr, "job         %llu, %.1f s\n", (unsigned long long)job->id, job->seconds);

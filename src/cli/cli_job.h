@@ -19,6 +19,7 @@
 #include "cli/cli.h"
 #include "cli/cli_recipe.h"
 #include "cli/cli_reuse.h"
+#include "cli/cli_stream.h"
 #include "sandbox/sandbox.h"
 #include "store/store.h"
 #include "swarm/swarm.h"
@@ -29,13 +30,19 @@ typedef struct cli_job_settings {
     const char     *goal;
     const char     *mode; /* swarm, workers, lead */
     char            swarm[CLI_PATH_BYTES_MAX];
-    double          accuracy;   /* 0: no target */
-    double          confidence; /* 0: .95 */
-    uint64_t        labels;     /* audits at most; 0 without target: none */
-    double          budget_usd; /* 0: no cap */
-    uint64_t        threads;    /* 0: the swarm file's */
-    uint64_t        seed;       /* of the audits; 0: by chance */
-    const char     *plan;       /* JSON, or the path of a file with it; NULL: the lead writes it */
+    double          accuracy;    /* 0: no target */
+    double          confidence;  /* 0: .95 */
+    cli_list        label_words; /* as they were given: a number, the name of a file */
+    uint64_t        labels;      /* audits at most; 0 without target: none */
+    char            labels_file[CLI_PATH_BYTES_MAX]; /* right answers (cli_labels.h); "": none */
+    const enx_span *truths;                          /* of that file, one an item; not kept */
+    uint64_t        vote_every; /* enx_swarm_options; found out when the job is new */
+    char            vote_why[320];
+    const char     *certificate; /* batch, stream; NULL: by the kind of job */
+    double          budget_usd;  /* 0: no cap */
+    uint64_t        threads;     /* 0: the swarm file's */
+    uint64_t        seed;        /* of the audits; 0: by chance */
+    const char     *plan;        /* JSON, or the path of a file with it; NULL: the lead writes it */
     char            in[CLI_PATH_BYTES_MAX]; /* map */
     char            out[CLI_PATH_BYTES_MAX];
     const char     *input_field, *output_field, *report_field;
@@ -73,19 +80,22 @@ typedef struct cli_job {
     uint32_t     judge_count;
     enx_buf      graph; /* the plan for a goal that was given */
     cli_reuse   *reuse;
-    enx_sandbox *sandbox; /* opened by the first check that runs a command */
-    int          lock_fd; /* -1: none */
+    cli_stream   certificate; /* of a class that goes on, if any */
+    enx_sandbox *sandbox;     /* opened by the first check that runs a command */
+    int          lock_fd;     /* -1: none */
     bool         is_grouped;
     bool         asks, says_yes;           /* of the settings */
     uint64_t     clock_offset_us;          /* wall less monotonic */
     uint64_t     replayed_seq;             /* the last record of earlier runs */
     cli_job_use  uses[ENX_ALLOWANCES_MAX]; /* what others use, as it was last read */
     bool         is_quiet, plans_only;
+    const char  *votes; /* of the settings: whether they are used and why; "" or NULL: no votes */
+    bool         has_votes;
     double       seconds;
 } cli_job;
 
 /* Options that `run` and `map` share. */
-enum { CLI_JOB_OPTION_COUNT = 17 };
+enum { CLI_JOB_OPTION_COUNT = 18 };
 void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *settings,
                      const char **swarm_path);
 /* Judge what the user gave and find the swarm. */
@@ -117,7 +127,7 @@ typedef struct cli_job_input {
 ENX_MUST_USE enx_status cli_job_add(enx_store *store, const cli_job_settings *settings,
                                     const cli_job_input *inputs, size_t input_count, uint64_t *id,
                                     enx_report *report);
-ENX_MUST_USE enx_status cli_job_open(cli_job **out, const cli_job_settings *settings, uint64_t id,
+ENX_MUST_USE enx_status cli_job_open(cli_job **out, cli_job_settings *settings, uint64_t id,
                                      const char *key, const cli_job_input *inputs,
                                      size_t input_count, bool is_quiet, enx_report *report);
 void                    cli_job_close(cli_job **job);

@@ -14,7 +14,7 @@
 static const char *const keys[] = {
     "goal",     "class",  "instruction", "advice",     "input",         "output",
     "report",   "schema", "examples",    "checks",     "specialty",     "on_fail",
-    "accuracy", "labels", "budget",      "confidence", "answer_tokens",
+    "accuracy", "labels", "budget",      "confidence", "answer_tokens", "certificate",
 };
 static const char *const check_keys[] = { "check", "field", "pattern", "that", "run",
                                           "above", "ahead", "max",     "total" };
@@ -221,6 +221,10 @@ static enx_status read_rest(cli_recipe *r, enx_report *report)
     ENX_TRY(get_number(r->json, "accuracy", 0, .9999, &r->accuracy, report));
     ENX_TRY(get_number(r->json, "confidence", 0, .9999, &r->confidence, report));
     ENX_TRY(get_count(r->json, "labels", 1 << 20, &r->labels, report));
+    ENX_TRY(get_text(r->json, "certificate", &r->certificate, report));
+    if (r->certificate && strcmp(r->certificate, "batch") != 0 &&
+        strcmp(r->certificate, "stream") != 0)
+        return ENX_FAIL(report, FORMAT, "certificate: %.64s; batch or stream", r->certificate);
     ENX_TRY(read_budget(r, report));
     const bool has_class = json_object_get(r->json, "class") != NULL;
     if (has_class == (r->goal != NULL))

@@ -33,6 +33,7 @@ typedef struct cli_recipe {
     double          accuracy;   /* 0: not said */
     double          confidence; /* 0: not said */
     uint64_t        labels;
+    const char     *certificate; /* batch, stream; NULL: by the kind of job */
     enx_budget_caps caps; /* 0: no cap */
     enx_class       task_class;
     enx_check       checks[ENX_CLASS_CHECKS_MAX];

@@ -2,6 +2,7 @@
 /* cli_trials.c - worlds in which a certificate is put on trial. */
 #include "cli/cli_trials.h"
 
+#include "base/binomial.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "bench/bargain.h"
@@ -10,7 +11,7 @@
 
 #include <math.h>
 
-enum { RANKS_MAX = 256, SEARCH_STEPS = 50 };
+enum { RANKS_MAX = 256 };
 
 static const double sure_share = .03;
 
@@ -100,7 +101,7 @@ static void judge_batch(const world *w, const enx_certificate_claim *claim, doub
 {
     uint32_t wrong = 0, lead = w->count - claim->accepted;
     for (uint32_t i = 0; i < claim->accepted; i++) {
-        wrong += w->wrong[i];
+        wrong += w->wrong[i] && !is_labelled[i];
         lead += is_labelled[i];
     }
     out->is_violated = wrong > (1 - target) * w->count + 1e-6;
@@ -210,27 +211,7 @@ enx_status cli_trial_run(cli_trial *out, const cli_regime *regime, double target
     return status;
 }
 
-/* P(at least `hits` of `count`) at chance p. */
-static double tail(uint32_t hits, uint32_t count, double p)
-{
-    double sum = 0;
-    for (uint32_t k = hits; k <= count; k++) {
-        const double log_ways = lgamma(count + 1.) - lgamma(k + 1.) - lgamma(count - k + 1.);
-        const double term = exp(log_ways + k * log(p) + (count - k) * log1p(-p));
-        sum += term;
-        if (k > count * p && term < 1e-12 * sum) break;
-    }
-    return sum;
-}
-
 double cli_trials_low99(uint32_t hits, uint32_t count)
 {
-    double low = 0, high = count ? (double)hits / count : 0;
-    if (hits == 0) return 0;
-    for (int step = 0; step < SEARCH_STEPS; step++) {
-        const double middle = .5 * (low + high);
-        if (middle > 0 && middle < 1 && tail(hits, count, middle) > .01) high = middle;
-        else low = middle;
-    }
-    return low;
+    return enx_binomial_low(hits, count, .01);
 }

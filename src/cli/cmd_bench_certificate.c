@@ -85,13 +85,21 @@ static enx_status run_cells(bench *b, enx_pool *pool, enx_report *report)
     return ENX_OK;
 }
 
+/* A part of a name, as "stream", or "batch" for all the others. */
+static bool is_wanted(const bench *b, const cli_regime *regime)
+{
+    if (!b->o.regime) return true;
+    if (strcmp(b->o.regime, "batch") == 0) return !cli_regime_is_stream(regime);
+    return strstr(regime->name, b->o.regime) != NULL;
+}
+
 static enx_status plan_cells(bench *b, enx_report *report)
 {
     uint32_t number = 0;
     for (uint32_t r = 0; r < cli_regime_count; r++)
         for (int t = 0; t < TARGETS; t++)
             for (int d = 0; d < DELTAS; d++, number++)
-                if (!b->o.regime || strstr(cli_regimes[r].name, b->o.regime))
+                if (is_wanted(b, &cli_regimes[r]))
                     b->cells[b->cell_count++] = (cell){ .regime = &cli_regimes[r],
                                                         .number = number,
                                                         .target = targets[t],
@@ -217,7 +225,7 @@ int cmd_bench_certificate(int argc, char **argv)
         { "trials", '\0', CLI_UINT, &b.o.trials, "N", "of each regime and target (default 200)" },
         { "seed", '\0', CLI_UINT, &b.o.seed, "S", "of all chance (default 1)" },
         { "regime", '\0', CLI_TEXT, (void *)&b.o.regime, "NAME",
-          "only those with this in the name" },
+          "only those with this in the name; batch: all but the streams" },
         { "threads", '\0', CLI_UINT, &b.o.threads, "N", "default: one a core; changes nothing" },
     };
     const cli_spec spec = { "bench certificate [options]",

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "cli/cli.h"
+#include "cli/cli_records.h"
 #include "engine/engine.h"
 #include "kernels/kernels.h"
 #include "plat/clock.h"
@@ -28,7 +29,9 @@ static const uint32_t widths[WIDTHS] = { 1, 4, 16, 64 };
 
 typedef struct options {
     const char *model;
-    uint64_t    prompt, output, runs, threads, seed;
+    const char *part;    /* NULL: all, records where there is a grammar */
+    const char *grammar; /* of the records' answers */
+    uint64_t    prompt, output, runs, threads, seed, sequences, records;
 } options;
 
 typedef struct bench {
@@ -45,12 +48,33 @@ typedef struct bench {
     double      read_gbps, int8_tops;
     double      prefill_tps, batched_tps[WIDTHS];
     double      idle_ms, busy_ms; /* until a newcomer's first token, at the 95th percentile */
-    uint64_t    kv_bytes;         /* of 64 sequences over a shared prompt */
+    uint64_t    kv_bytes;         /* of the widest over a shared prompt */
+
+    cli_records_result records;
 } bench;
 
-static double seconds_since(uint64_t start_us)
+static const char *const parts[] = { "prefill", "decode", "first", "records" };
+
+static bool has_part(const bench *b, const char *name)
 {
-    return (double)(enx_clock_monotonic_us() - start_us + 1) * 1e-6;
+    if (strcmp(name, "records") == 0 && !b->o.grammar) return false;
+    return !b->o.part || strcmp(b->o.part, name) == 0;
+}
+
+static bool has_width(const bench *b, uint32_t width)
+{
+    return has_part(b, "decode") && (b->o.sequences == 0 || b->o.sequences == width);
+}
+
+/* One thread's time is the processor's: other programs on the machine count little then. */
+static uint64_t now_us(const bench *b)
+{
+    return b->o.threads == 1 ? enx_clock_cpu_us() : enx_clock_monotonic_us();
+}
+
+static double seconds_since(const bench *b, uint64_t start_us)
+{
+    return (double)(now_us(b) - start_us + 1) * 1e-6;
 }
 
 static int by_size(const void *a, const void *b)
@@ -96,14 +120,14 @@ static enx_status measure_machine(bench *b, enx_report *report)
     memset(b->memory, 1, READ_BYTES);
     enx_kernels_init(&b->table, enx_cpu_detect(getenv("ENX_CPU")));
     for (uint64_t run = 0; run < b->o.runs; run++) {
-        uint64_t start = enx_clock_monotonic_us();
+        uint64_t start = now_us(b);
         enx_pool_run(b->pool, read_part, b, threads);
-        read[run] = READ_BYTES * 1e-9 / seconds_since(start);
-        start = enx_clock_monotonic_us();
+        read[run] = READ_BYTES * 1e-9 / seconds_since(b, start);
+        start = now_us(b);
         enx_pool_run(b->pool, multiply_part, b, threads);
         tops[run] = 0;
         for (uint32_t i = 0; i < threads; i++) tops[run] += (double)b->sums[i];
-        tops[run] *= 1e-12 / seconds_since(start);
+        tops[run] *= 1e-12 / seconds_since(b, start);
     }
     b->read_gbps = quantile(read, b->o.runs, .5);
     b->int8_tops = quantile(tops, b->o.runs, .5);
@@ -150,9 +174,9 @@ static enx_status measure_prefill(bench *b, enx_report *report)
     for (uint64_t run = 0; run < b->o.runs; run++) {
         draw_prompt(b, b->prompt, b->o.prompt);
         ENX_TRY(submit(b, b->prompt, b->o.prompt, 1, NULL, report));
-        const uint64_t start = enx_clock_monotonic_us();
+        const uint64_t start = now_us(b);
         finish_all(b);
-        figures[run] = (double)b->o.prompt / seconds_since(start);
+        figures[run] = (double)b->o.prompt / seconds_since(b, start);
     }
     b->prefill_tps = quantile(figures, b->o.runs, .5);
     return ENX_OK;
@@ -178,12 +202,13 @@ static enx_status measure_decode(bench *b, int which, enx_report *report)
 {
     double         figures[RUNS_MAX];
     const uint32_t width = widths[which];
+    if (!has_width(b, width)) return ENX_OK;
     for (uint64_t run = 0; run < b->o.runs; run++) {
         ENX_TRY(start_decoding(b, width, b->o.output + START_TOKENS, report));
         const enx_engine_counts counts = enx_engine_count(b->engine);
-        const uint64_t          start = enx_clock_monotonic_us();
+        const uint64_t          start = now_us(b);
         for (uint64_t i = 0; i < b->o.output; i++) enx_engine_step(b->engine, NULL, NULL);
-        figures[run] = (double)(width * b->o.output) / seconds_since(start);
+        figures[run] = (double)(width * b->o.output) / seconds_since(b, start);
         b->kv_bytes = (uint64_t)(counts.pages - counts.pages_free - counts.pages_remembered) *
                       enx_engine_page_bytes(b->engine);
         enx_engine_cancel_all(b->engine);
@@ -203,9 +228,9 @@ static enx_status measure_first(bench *b, uint32_t width, double *out, enx_repor
         if (width) ENX_TRY(start_decoding(b, width, b->o.output + START_TOKENS, report));
         draw_prompt(b, newcomer, NEWCOMER_TOKENS);
         ENX_TRY(submit(b, newcomer, NEWCOMER_TOKENS, 2, &is_first, report));
-        const uint64_t start = enx_clock_monotonic_us();
+        const uint64_t start = now_us(b);
         while (!is_first) enx_engine_step(b->engine, NULL, NULL);
-        figures[run] = seconds_since(start) * 1e3;
+        figures[run] = seconds_since(b, start) * 1e3;
         enx_engine_cancel_all(b->engine);
         finish_all(b);
     }
@@ -213,17 +238,68 @@ static enx_status measure_first(bench *b, uint32_t width, double *out, enx_repor
     return ENX_OK;
 }
 
+/* Once: what is asked again is remembered. */
+static enx_status measure_records(bench *b, enx_report *report)
+{
+    const uint32_t vocab = enx_model_hparams(b->loaded.model)->vocab_count;
+    for (uint32_t i = 0; i < b->o.prompt; i++) b->prompt[i] = cli_record_token(0, i, vocab);
+    const cli_records_options o = { .loaded = &b->loaded,
+                                    .engine = b->engine,
+                                    .grammar = b->o.grammar,
+                                    .instruction = b->prompt,
+                                    .instruction_count = (uint32_t)b->o.prompt,
+                                    .count = (uint32_t)b->o.records,
+                                    .width = b->o.sequences ? (uint32_t)b->o.sequences : SLOTS - 1,
+                                    .now_us = b->o.threads == 1 ? enx_clock_cpu_us
+                                                                : enx_clock_monotonic_us };
+    return cli_records_run(&b->records, &o, report);
+}
+
+static enx_status check_options(const options *o, enx_report *report)
+{
+    const struct {
+        const char *name;
+        uint64_t    value, least, most;
+    } limits[] = {
+        { "prompt", o->prompt, 2, PROMPT_MAX },
+        { "output", o->output, 1, PROMPT_MAX },
+        { "runs", o->runs, 1, RUNS_MAX },
+        { "sequences", o->sequences, 0, SLOTS - 1 },
+        { "records", o->records, 1, CLI_RECORDS_MAX },
+    };
+    if (!o->model) return ENX_FAIL(report, INVALID, "-m MODEL is missing");
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (limits[i].value < limits[i].least || limits[i].value > limits[i].most)
+            return ENX_FAIL(report, INVALID, "--%s is %llu, expected %llu to %llu", limits[i].name,
+                            (unsigned long long)limits[i].value,
+                            (unsigned long long)limits[i].least,
+                            (unsigned long long)limits[i].most);
+    if (!o->part) return ENX_OK;
+    if (strcmp(o->part, "records") == 0 && !o->grammar)
+        return ENX_FAIL(report, INVALID, "the part records needs --grammar FILE");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strcmp(o->part, parts[i]) == 0) return ENX_OK;
+    return ENX_FAIL(report, INVALID,
+                    "no part is called %s; they are prefill, decode, first, "
+                    "records",
+                    o->part);
+}
+
+/* The first pass brings the weights into memory. */
+static enx_status warm_up(bench *b, enx_report *report)
+{
+    draw_prompt(b, b->prompt, 1);
+    ENX_TRY(submit(b, b->prompt, 1, 1, NULL, report));
+    finish_all(b);
+    return ENX_OK;
+}
+
 static enx_status open_all(bench *b, enx_report *report)
 {
     ENX_TRY(enx_loaded_open(&b->loaded, b->o.model, report));
     const uint64_t most = enx_model_hparams(b->loaded.model)->context_tokens;
-    const uint64_t context = b->o.prompt + b->o.output + START_TOKENS + NEWCOMER_TOKENS;
-    if (b->o.prompt < 2 || b->o.prompt > PROMPT_MAX || b->o.output < 1 || b->o.output > PROMPT_MAX)
-        return ENX_FAIL(report, INVALID, "--prompt is 2 to %d, --output 1 to %d", PROMPT_MAX,
-                        PROMPT_MAX);
-    if (b->o.runs < 1 || b->o.runs > RUNS_MAX)
-        return ENX_FAIL(report, INVALID, "%llu runs, expected 1 to %d",
-                        (unsigned long long)b->o.runs, RUNS_MAX);
+    const uint64_t context = b->o.prompt + b->o.output + START_TOKENS + NEWCOMER_TOKENS +
+                             (b->o.grammar ? CLI_RECORD_ANSWER_TOKENS : 0);
     ENX_TRY(enx_pool_open(&b->pool, (uint32_t)b->o.threads, report));
     b->prompt = enx_mem_new(b->o.prompt + NEWCOMER_TOKENS, sizeof *b->prompt);
     if (!b->prompt) return ENX_FAIL(report, NOMEM, "no memory for prompts");
@@ -240,14 +316,18 @@ static enx_status run(void *user, const cli_args *args, enx_report *report)
 {
     bench *b = user;
     (void)args;
-    if (!b->o.model) return ENX_FAIL(report, INVALID, "-m MODEL is missing");
+    ENX_TRY(check_options(&b->o, report));
     b->rng = enx_rng_open(b->o.seed, 0);
     ENX_TRY(open_all(b, report));
+    ENX_TRY(warm_up(b, report));
     ENX_TRY(measure_machine(b, report));
-    ENX_TRY(measure_prefill(b, report));
+    if (has_part(b, "prefill")) ENX_TRY(measure_prefill(b, report));
     for (int i = 0; i < WIDTHS; i++) ENX_TRY(measure_decode(b, i, report));
-    ENX_TRY(measure_first(b, 0, &b->idle_ms, report));
-    return measure_first(b, SLOTS - 1, &b->busy_ms, report);
+    if (has_part(b, "first")) {
+        ENX_TRY(measure_first(b, 0, &b->idle_ms, report));
+        ENX_TRY(measure_first(b, SLOTS - 1, &b->busy_ms, report));
+    }
+    return has_part(b, "records") ? measure_records(b, report) : ENX_OK;
 }
 
 /* ---- what is printed ----------------------------------------------------------------------- */
@@ -266,17 +346,64 @@ static double read_share(const bench *b)
            b->read_gbps;
 }
 
+static json_t *json_decode(const bench *b)
+{
+    json_t *batched = json_object();
+    for (int i = 0; i < WIDTHS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%u", widths[i]);
+        if (has_width(b, widths[i]))
+            json_object_set_new(batched, name, json_real(b->batched_tps[i]));
+    }
+    return batched;
+}
+
+static json_t *json_records(const cli_records_result *r)
+{
+    json_t *answers = json_array();
+    for (uint32_t i = 0; i < r->count; i++)
+        json_array_append_new(
+            answers, cli_json_text(enx_buf_text(&r->answers[i]), r->answers[i].size_bytes));
+    return json_pack("{s:f, s:I, s:o}", "per_s", r->count / r->seconds, "tokens_out",
+                     (json_int_t)r->tokens_out, "answers", answers);
+}
+
 static void print_json(const void *user)
 {
-    const bench  *b = user;
-    const double *t = b->batched_tps;
-    cli_print_json(json_pack(
-        "{s:s, s:I, s:I, s:f, s:f, s:{s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:{s:f, s:f}, s:I}",
-        "kernels", b->table.name, "threads", (json_int_t)enx_pool_thread_count(b->pool), "prompt",
-        (json_int_t)b->o.prompt, "prefill_tps", b->prefill_tps, "decode_tps", t[0], "batched", "1",
-        t[0], "4", t[1], "16", t[2], "64", t[3], "read_gbps", b->read_gbps, "int8_tops",
-        b->int8_tops, "int8_share", int8_share(b), "read_share", read_share(b), "first_token_ms",
-        "idle", b->idle_ms, "busy", b->busy_ms, "kv_bytes", (json_int_t)b->kv_bytes));
+    const bench *b = user;
+    json_t      *out =
+        json_pack("{s:s, s:I, s:I, s:f, s:f}", "kernels", b->table.name, "threads",
+                  (json_int_t)enx_pool_thread_count(b->pool), "prompt", (json_int_t)b->o.prompt,
+                  "read_gbps", b->read_gbps, "int8_tops", b->int8_tops);
+    if (has_part(b, "prefill")) {
+        json_object_set_new(out, "prefill_tps", json_real(b->prefill_tps));
+        json_object_set_new(out, "int8_share", json_real(int8_share(b)));
+    }
+    if (has_part(b, "decode")) {
+        json_object_set_new(out, "batched", json_decode(b));
+        json_object_set_new(out, "kv_bytes", json_integer((json_int_t)b->kv_bytes));
+    }
+    if (has_width(b, 1)) {
+        json_object_set_new(out, "decode_tps", json_real(b->batched_tps[0]));
+        json_object_set_new(out, "read_share", json_real(read_share(b)));
+    }
+    if (has_part(b, "first"))
+        json_object_set_new(out, "first_token_ms",
+                            json_pack("{s:f, s:f}", "idle", b->idle_ms, "busy", b->busy_ms));
+    if (has_part(b, "records")) json_object_set_new(out, "records", json_records(&b->records));
+    cli_print_json(out);
+}
+
+static void print_decode(const bench *b)
+{
+    if (has_width(b, 1))
+        printf("decode        %.1f tokens/s, %.0f %% of reading\n", b->batched_tps[0],
+               100 * read_share(b));
+    for (int i = 1; i < WIDTHS; i++)
+        if (has_width(b, widths[i]))
+            printf("%-2u sequences  %.1f tokens/s over a shared prompt of %llu\n", widths[i],
+                   b->batched_tps[i], (unsigned long long)b->o.prompt);
+    printf("keys, values  %.1f MiB for them\n", (double)b->kv_bytes / (1 << 20));
 }
 
 static void print_table(const void *user)
@@ -284,14 +411,17 @@ static void print_table(const void *user)
     const bench *b = user;
     printf("machine       %.1f GB/s read, %.2f int8 tera-operations/s (%s, %u threads)\n",
            b->read_gbps, b->int8_tops, b->table.name, enx_pool_thread_count(b->pool));
-    printf("prefill       %.0f tokens/s, %.0f %% of int8\n", b->prefill_tps, 100 * int8_share(b));
-    printf("decode        %.1f tokens/s, %.0f %% of reading\n", b->batched_tps[0],
-           100 * read_share(b));
-    for (int i = 1; i < WIDTHS; i++)
-        printf("%-2u sequences  %.1f tokens/s over a shared prompt of %llu\n", widths[i],
-               b->batched_tps[i], (unsigned long long)b->o.prompt);
-    printf("first token   %.0f ms, with 64 sequences decoding %.0f ms\n", b->idle_ms, b->busy_ms);
-    printf("keys, values  %.1f MiB for 64 sequences\n", (double)b->kv_bytes / (1 << 20));
+    if (has_part(b, "prefill"))
+        printf("prefill       %.0f tokens/s, %.0f %% of int8\n", b->prefill_tps,
+               100 * int8_share(b));
+    if (has_part(b, "decode")) print_decode(b);
+    if (has_part(b, "first"))
+        printf("first token   %.0f ms, with 64 sequences decoding %.0f ms\n", b->idle_ms,
+               b->busy_ms);
+    if (has_part(b, "records"))
+        printf("records       %.2f/s, %llu tokens written for %u\n",
+               b->records.count / b->records.seconds, (unsigned long long)b->records.tokens_out,
+               b->records.count);
 }
 
 static void close_all(void *user)
@@ -302,6 +432,7 @@ static void close_all(void *user)
     enx_mem_free(b->prompt);
     enx_mem_free(b->memory);
     enx_loaded_close(&b->loaded);
+    cli_records_free(&b->records);
 }
 
 static const cli_steps steps = { "bench engine", run, print_json, print_table, close_all };
@@ -309,14 +440,21 @@ static const cli_steps steps = { "bench engine", run, print_json, print_table, c
 int cmd_bench_engine(int argc, char **argv)
 {
     static bench b;
-    b.o = (options){ .prompt = 512, .output = 32, .runs = 5, .seed = 1 };
+    b.o = (options){ .prompt = 512, .output = 32, .runs = 5, .seed = 1, .records = 64 };
     const cli_option list[] = {
         { "model", 'm', CLI_TEXT, &b.o.model, "MODEL", "a GGUF file" },
         { "prompt", '\0', CLI_UINT, &b.o.prompt, "N", "tokens of a prompt (default 512)" },
         { "output", '\0', CLI_UINT, &b.o.output, "N", "tokens of an answer (default 32)" },
         { "runs", '\0', CLI_UINT, &b.o.runs, "N", "of which the median is taken (default 5)" },
-        { "threads", '\0', CLI_UINT, &b.o.threads, "N", "default: one a core" },
+        { "threads", '\0', CLI_UINT, &b.o.threads, "N",
+          "default: one a core; 1: counts the processor's time" },
         { "seed", '\0', CLI_UINT, &b.o.seed, "S", "of the prompts (default 1)" },
+        { "part", '\0', CLI_TEXT, &b.o.part, "NAME",
+          "prefill, decode, first or records alone (default all)" },
+        { "sequences", '\0', CLI_UINT, &b.o.sequences, "N",
+          "1, 4, 16 or 64 alone; of records, at a time (64)" },
+        { "grammar", '\0', CLI_TEXT, &b.o.grammar, "FILE", "GBNF of the records' answers" },
+        { "records", '\0', CLI_UINT, &b.o.records, "N", "to be answered (default 64)" },
     };
     const cli_spec spec = { "bench engine -m MODEL [options]",
                             "Tokens a second of reading and writing, one sequence and many, beside "

@@ -69,11 +69,11 @@ static double rate_of(const bench *b) { return (double)b->o.tasks / b->rush.seco
 static void print_json(const void *user)
 {
     const bench *b = user;
-    cli_print_json(json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "dispatch_per_s",
+    cli_print_json(json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "dispatch_per_s",
                              rate_of(b), "p99_ms", b->calm.p99_ms, "rss_mb", b->rush.rss_mb,
                              "makespan_ratio", b->swarm_s / b->waves_s, "extra_calls", b->extra,
-                             "p50_ms", b->calm.p50_ms, "cpu_us", b->rush.cpu_us, "makespan_s",
-                             b->swarm_s));
+                             "p50_ms", b->calm.p50_ms, "rush_p50_ms", b->rush.p50_ms, "rush_p99_ms",
+                             b->rush.p99_ms, "cpu_us", b->rush.cpu_us, "makespan_s", b->swarm_s));
 }
 
 static void print_text(const void *user)

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_code.c - enxame code: write, run, repair, until a program passes.
+/* cmd_code.c - enxame code: write, run, repair, until a program passes; or a patch of a tree.
  *
- * Several writers work at the same time, in one batch of the engine, each with chance of its own.
- * An answer that is whole is judged at once; one that fails is asked for again with what the
- * machine said.  The first that passes wins, and the others stop where they are.
+ * What must be passed is given, or made of examples, or written by another model of the swarm.
+ * cli_writers.h writes; here is what they are told, and what becomes of it.
  */
-#include "backend/chat.h"
 #include "base/mem.h"
-#include "cli/cli_answer.h"
-#include "cli/cli_code.h"
-#include "cli/cli_sampling.h"
-#include "cli/cli_talk.h"
-#include "plat/clock.h"
+#include "cli/cli_tests.h"
+#include "cli/cli_writers.h"
 #include "plat/file.h"
 
 #include <stdio.h>
@@ -19,231 +14,144 @@
 #include <string.h>
 
 enum {
-    WRITERS_MAX = 32,
     ROUNDS_MAX = 100,
-    CONTEXT_DEFAULT = 8192,
-    MESSAGE_BYTES_MAX = 1 << 20,
     OPTIONS_MAX = CLI_OPTIONS_MAX,
+    AHEAD_MAX = CLI_RACE_WRITERS_MAX,
+    DOUBTED_AFTER = 2, /* programs that a test by a model has refused */
 };
 
 static const double temperature_default = 0.7;
 
 typedef struct code_arguments {
-    const char  *model, *language, *test, *out, *form;
+    const char  *model, *swarm, *language, *test, *examples, *tree, *command, *out, *form;
     uint64_t     rounds, writers, max_tokens, context, threads, memory_mib;
-    double       wall_s;
-    bool         is_sanitized;
+    double       wall_s, ahead, budget_usd;
+    bool         is_sanitized, asks;
     cli_sampling sampling;
 } code_arguments;
 
-typedef struct code_state code_state;
-
-/* One that writes: a conversation of the task, and once something failed that and the complaint. */
-typedef struct writer {
-    code_state *all;
-    cli_talk    talk;
-    cli_answer  answer;
-    enx_mask   *mask;
-    uint64_t    id; /* of the request under way */
-    uint32_t    number, round;
-    bool        is_writing, is_whole; /* whole: to be judged */
-    enx_buf     program, log;
-} writer;
-
-struct code_state {
-    enx_loaded    loaded;
-    enx_chat     *chat;
-    enx_pool     *pool;
-    enx_engine   *engine;
+typedef struct code_state {
+    const char   *model; /* that writes */
     enx_sandbox  *sandbox;
-    enx_buf       test, first; /* the test; the first message */
+    cli_asked    *asked; /* NULL: no swarm file */
+    cli_examples *examples;
+    cli_edit     *edit;
+    enx_buf       test;
+    const char   *test_by; /* the model that wrote it; NULL: given, or made of examples */
+    uint32_t      refused; /* programs, by that test */
+    bool          is_settled;
+    const char   *settled; /* "program" or "test", as the lead said; NULL: it was not asked */
     cli_code_task task;
-    enx_sampling  sampling;
-    writer       *writers; /* owned, [writer_count] */
-    uint32_t      writer_count;
-    const writer *winner; /* NULL: none yet */
-    const writer *last;   /* that was judged */
-    enx_usage     usage;
+    cli_writers  *writers;
     json_t       *attempts; /* [{writer, round, passed, outcome}] */
-    uint64_t      judge_us;
-};
-
-/* ---- Writing -------------------------------------------------------------------------------- */
-
-static void on_token(void *user, uint32_t token, float logprob)
-{
-    writer *w = user;
-    (void)logprob;
-    cli_answer_push(&w->answer, token);
-}
-
-static void on_done(void *owner, const enx_generation *g)
-{
-    code_state *s = owner;
-    writer     *w = g->user;
-    s->usage.tokens_in += g->usage.tokens_in;
-    s->usage.tokens_cached += g->usage.tokens_cached;
-    s->usage.tokens_out += g->usage.tokens_out;
-    cli_answer_finish(&w->answer);
-    w->is_writing = false;
-    w->is_whole = s->winner == NULL;
-}
-
-/* Every round of every writer has a seed of its own. */
-static enx_status ask(writer *w, const code_arguments *a, enx_report *report)
-{
-    code_state *s = w->all;
-    enx_tokens  prompt;
-    bool        is_thinking = false;
-    cli_answer_deinit(&w->answer);
-    ENX_TRY(cli_answer_init(&w->answer, s->loaded.tokenizer, &a->sampling.stops, report));
-    enx_tokens_init(&prompt, ENX_ENGINE_CONTEXT_MAX);
-    enx_status status =
-        enx_chat_prompt(s->chat, w->talk.messages, (int64_t)(enx_clock_wall_us() / 1000000),
-                        &prompt, &is_thinking, report);
-    enx_request request = { .prompt = prompt.ids,
-                            .prompt_count = (uint32_t)prompt.count,
-                            .max_tokens = (uint32_t)a->max_tokens,
-                            .eos = enx_tokenizer_eos(s->loaded.tokenizer),
-                            .tokenizer = s->loaded.tokenizer,
-                            .sampling = s->sampling,
-                            .mask = w->mask,
-                            .on_token = on_token,
-                            .user = w };
-    request.sampling.seed += (uint64_t)w->round * s->writer_count + w->number;
-    w->round++;
-    w->is_writing = true; /* before: a mask may end it within submit */
-    if (status == ENX_OK) status = enx_engine_submit(s->engine, &request, &w->id, report);
-    enx_tokens_deinit(&prompt);
-    return status;
-}
+} code_state;
 
 static enx_status fail_memory(enx_report *report)
 {
     return ENX_FAIL(report, NOMEM, "no memory for programs and messages");
 }
 
-/* The task, what was written, and what is wrong with it: earlier tries are forgotten. */
-static enx_status complain(writer *w, const code_arguments *a, enx_report *report)
+/* ---- Verdicts ------------------------------------------------------------------------------- */
+
+static bool on_verdict(void *user, const cli_verdict *v)
 {
-    enx_buf text, answer;
-    enx_buf_init(&text, MESSAGE_BYTES_MAX);
-    enx_buf_init(&answer, MESSAGE_BYTES_MAX);
-    cli_talk_clear(&w->talk);
-    enx_status status = cli_talk_ask(&w->talk, enx_buf_text(&w->all->first), report);
-    if (status == ENX_OK && enx_buf_printf(&answer, "```%s\n%s\n```", w->all->task.language->name,
-                                           enx_buf_text(&w->program)) != ENX_OK)
-        status = fail_memory(report);
-    if (status == ENX_OK) status = cli_talk_answer(&w->talk, enx_buf_text(&answer), "", report);
-    if (status == ENX_OK && cli_code_complain(&text, enx_buf_text(&w->log)) != ENX_OK)
-        status = fail_memory(report);
-    if (status == ENX_OK) status = cli_talk_ask(&w->talk, enx_buf_text(&text), report);
-    enx_buf_deinit(&text);
-    enx_buf_deinit(&answer);
-    return status == ENX_OK ? ask(w, a, report) : status;
+    code_state  *s = user;
+    const size_t size = strcspn(v->log, "\n");
+    fprintf(stderr, "enxame code: writer %u, round %u: %.*s\n", v->writer, v->round, (int)size,
+            v->log);
+    json_array_append_new(s->attempts,
+                          json_pack("{s:i, s:i, s:b, s:o}", "writer", (int)v->writer, "round",
+                                    (int)v->round, "passed", (int)v->has_passed, "outcome",
+                                    cli_json_text(v->log, size)));
+    s->refused += s->test_by && !v->has_passed;
+    return !s->is_settled && s->refused >= DOUBTED_AFTER;
 }
 
-/* ---- Judging -------------------------------------------------------------------------------- */
-
-static enx_status note_attempt(code_state *s, const writer *w, bool has_passed)
+static void show_test(const code_state *s)
 {
-    const char  *log = enx_buf_text(&w->log);
-    const size_t size = strcspn(log, "\n");
-    fprintf(stderr, "enxame code: writer %u, round %u: %.*s\n", w->number + 1, w->round, (int)size,
-            log);
-    return json_array_append_new(s->attempts,
-                                 json_pack("{s:i, s:i, s:b, s:o}", "writer", (int)w->number + 1,
-                                           "round", (int)w->round, "passed", (int)has_passed,
-                                           "outcome", cli_json_text(log, size))) == 0
-               ? ENX_OK
-               : ENX_NOMEM;
+    fprintf(stderr, "enxame code: test by %s:\n", s->test_by);
+    cli_write_text(stderr, enx_buf_text(&s->test), s->test.size_bytes);
+    fputs("\n", stderr);
 }
 
-static enx_status judge(writer *w, const code_arguments *a, enx_report *report)
+/* The old test, if there is one, stays where no new one comes about. */
+static enx_status write_test(code_state *s, uint32_t model, enx_report *report)
 {
-    code_state    *s = w->all;
-    bool           has_passed = false;
-    const uint64_t start_us = enx_clock_monotonic_us();
-    w->is_whole = false;
-    enx_buf_clear(&w->program);
-    enx_buf_clear(&w->log);
-    if (w->answer.status != ENX_OK ||
-        cli_code_extract(&w->program, enx_buf_text(&w->answer.text)) != ENX_OK)
-        return fail_memory(report);
-    ENX_TRY(cli_code_judge(s->sandbox, &s->task, enx_buf_text(&w->program), &has_passed, &w->log,
-                           report));
-    s->judge_us += enx_clock_monotonic_us() - start_us;
-    s->last = w;
-    if (note_attempt(s, w, has_passed) != ENX_OK) return fail_memory(report);
-    if (has_passed) s->winner = w;
-    else if (w->round < a->rounds) return complain(w, a, report);
+    enx_buf text;
+    enx_buf_init(&text, CLI_CODE_TEST_BYTES_MAX);
+    const enx_status status = cli_tests_write(&text, s->asked, model, &s->task, s->sandbox, report);
+    if (status != ENX_OK) {
+        enx_buf_deinit(&text);
+        return status;
+    }
+    enx_buf_deinit(&s->test);
+    s->test = text;
+    s->test_by = cli_asked_name(s->asked, model);
+    s->task.test = enx_buf_text(&s->test);
+    s->task.test_bytes = s->test.size_bytes;
+    show_test(s);
     return ENX_OK;
 }
 
-static bool is_stop(void *user)
+/* The lead says who is wrong; where it is the test, it writes another, which is final. */
+static enx_status ask_lead(code_state *s, uint32_t lead, bool *is_new, enx_report *report)
 {
-    (void)user;
-    return cli_is_interrupted();
+    const cli_verdict *last = cli_writers_last(s->writers);
+    bool               is_test_wrong = false;
+    ENX_TRY(cli_tests_doubt(&is_test_wrong, s->asked, lead, &s->task, last->program, last->log,
+                            report));
+    s->settled = is_test_wrong ? "test" : "program";
+    fprintf(stderr, "enxame code: programs and test disagree; %s says that the %s is wrong\n",
+            cli_asked_name(s->asked, lead), s->settled);
+    if (is_test_wrong) ENX_TRY(write_test(s, lead, report));
+    *is_new = is_test_wrong;
+    return ENX_OK;
 }
 
-static uint32_t count_writing(const code_state *s)
+/* A lead that cannot be asked leaves things as they are. */
+static enx_status settle(void *user, bool *is_new, enx_report *report)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < s->writer_count; i++)
-        count += s->writers[i].is_writing || s->writers[i].is_whole;
-    return count;
-}
-
-static enx_status work(code_state *s, const code_arguments *a, enx_report *report)
-{
-    for (uint32_t i = 0; i < s->writer_count; i++) {
-        writer *w = &s->writers[i];
-        ENX_TRY(cli_talk_ask(&w->talk, enx_buf_text(&s->first), report));
-        ENX_TRY(ask(w, a, report));
-    }
-    while (count_writing(s) > 0) {
-        if (cli_is_interrupted()) return ENX_FAIL(report, CANCELED, "interrupted");
-        for (uint32_t i = 0; i < s->writer_count && !s->winner; i++)
-            if (s->writers[i].is_whole) ENX_TRY(judge(&s->writers[i], a, report));
-        for (uint32_t i = 0; i < s->writer_count; i++) {
-            writer *w = &s->writers[i];
-            if (s->winner) w->is_whole = false;
-            if (w->is_writing && (s->winner || cli_answer_is_over(&w->answer)))
-                enx_engine_cancel(s->engine, w->id);
-        }
-        enx_engine_step(s->engine, on_done, s);
-    }
+    code_state    *s = user;
+    const uint32_t lead = cli_asked_lead(s->asked);
+    s->is_settled = true;
+    if (lead == CLI_ASKED_NOBODY) return ENX_OK;
+    const enx_status status = ask_lead(s, lead, is_new, report);
+    if (status == ENX_OK || status == ENX_CANCELED || status == ENX_NOMEM) return status;
+    fprintf(stderr, "enxame code: programs and test disagree, and the lead was no help: %s\n",
+            report->text);
     return ENX_OK;
 }
 
 /* ---- Opening and closing -------------------------------------------------------------------- */
 
-static enx_status open_chat(code_state *s, code_arguments *a, enx_report *report)
+static enx_status open_examples(code_state *s, const code_arguments *a, enx_report *report)
 {
-    if (!a->form) {
-        const enx_status status = enx_chat_open(&s->chat, &s->loaded, NULL, 0, report);
-        if (status != ENX_OK) enx_report_wrap(report, "%s", a->model);
-        return status;
+    enx_buf text;
+    enx_buf_init(&text, CLI_EXAMPLES_BYTES_MAX);
+    enx_status status = cli_read(&text, a->examples, report);
+    if (status == ENX_OK)
+        status = cli_examples_open(&s->examples, a->examples, enx_buf_text(&text), report);
+    enx_buf_deinit(&text);
+    ENX_TRY(status);
+    if (!cli_examples_are_calls(s->examples)) {
+        s->task.examples = s->examples;
+        return ENX_OK;
     }
-    const enx_chat_form *form = NULL;
-    ENX_TRY(enx_chat_form_find(&form, a->form, report));
-    cli_list *stops = &a->sampling.stops;
-    if (stops->count < CLI_LIST_MAX) stops->items[stops->count++] = form->stop;
-    return enx_chat_open(&s->chat, &s->loaded, form->text, strlen(form->text), report);
+    return cli_examples_test(&s->test, s->examples, s->task.language->name, report);
 }
 
-static enx_status open_writers(code_state *s, const code_arguments *a, enx_report *report)
+static enx_status open_language(code_state *s, const code_arguments *a, enx_report *report)
 {
-    s->writers = ENX_MEM_NEW(writer, a->writers);
-    s->attempts = json_array();
-    if (!s->writers || !s->attempts) return fail_memory(report);
-    while (s->writer_count < a->writers) {
-        writer *w = &s->writers[s->writer_count];
-        *w = (writer){ .all = s, .number = s->writer_count++ };
-        enx_buf_init(&w->program, CLI_TEXT_BYTES_MAX);
-        enx_buf_init(&w->log, CLI_TEXT_BYTES_MAX);
-        ENX_TRY(cli_talk_init(&w->talk, report));
-        ENX_TRY(cli_sampling_open_mask(&a->sampling, &s->loaded, &w->mask, report));
+    cli_code_task *task = &s->task;
+    task->language = enx_language_find(a->language);
+    if (!task->language)
+        return ENX_FAIL(report, INVALID, "--lang %s: c, python, js, sh, sql or html", a->language);
+    ENX_TRY(enx_language_check(task->language, report));
+    if (a->test) ENX_TRY(cli_read(&s->test, a->test, report));
+    if (a->examples) ENX_TRY(open_examples(s, a, report));
+    if (s->test.size_bytes) {
+        task->test = enx_buf_text(&s->test);
+        task->test_bytes = s->test.size_bytes;
     }
     return ENX_OK;
 }
@@ -253,78 +161,90 @@ static enx_status open_task(code_state *s, const code_arguments *a, const char *
 {
     cli_code_task *task = &s->task;
     task->what = what;
-    task->language = enx_language_find(a->language);
-    if (!task->language)
-        return ENX_FAIL(report, INVALID, "--lang %s: c, python, js, sh or sql", a->language);
-    ENX_TRY(enx_language_check(task->language, report));
-    if (a->test) {
-        ENX_TRY(cli_read(&s->test, a->test, report));
-        task->test = enx_buf_text(&s->test);
-        task->test_bytes = s->test.size_bytes;
-    }
     task->limits = enx_sandbox_limits_default();
     task->limits.wall_us = (uint64_t)(a->wall_s * 1e6);
     task->limits.cpu_us = task->limits.wall_us;
     task->limits.memory_bytes = a->memory_mib << 20;
     task->is_sanitized = a->is_sanitized;
-    task->should_stop = is_stop;
-    if (cli_code_ask(&s->first, task) != ENX_OK) return fail_memory(report);
+    if (a->tree) ENX_TRY(cli_edit_open(&s->edit, a->tree, a->command, report));
+    else ENX_TRY(open_language(s, a, report));
+    task->edit = s->edit;
     ENX_TRY(enx_sandbox_open(&s->sandbox, NULL, report));
     return enx_sandbox_probe(s->sandbox, report); /* before anything is written */
 }
 
-static enx_status open_all(code_state *s, code_arguments *a, const char *what, enx_report *report)
+/* Yes, typed on the terminal. */
+static enx_status ask_approval(enx_report *report)
 {
-    ENX_TRY(open_task(s, a, what, report));
-    ENX_TRY(enx_loaded_open(&s->loaded, a->model, report));
-    ENX_TRY(open_chat(s, a, report));
+    char line[16] = "";
+    fputs("enxame code: may this test decide? [y/N] ", stderr);
+    if (!fgets(line, sizeof line, stdin) || (line[0] != 'y' && line[0] != 'Y'))
+        return ENX_FAIL(report, CANCELED, "the test was not approved; nothing was written");
+    return ENX_OK;
+}
+
+/* A test by somebody who writes no program here: another worker, else the lead. */
+static enx_status find_test(code_state *s, const code_arguments *a, enx_report *report)
+{
+    if (!s->asked || s->edit || s->task.test || s->task.examples) return ENX_OK;
+    uint32_t tester = cli_asked_worker(s->asked, s->model);
+    if (tester == CLI_ASKED_NOBODY) tester = cli_asked_lead(s->asked);
+    if (tester == CLI_ASKED_NOBODY) return ENX_OK;
+    ENX_TRY(write_test(s, tester, report));
+    return a->asks ? ask_approval(report) : ENX_OK;
+}
+
+static enx_status open_models(code_state *s, code_arguments *a, enx_report *report)
+{
+    s->model = a->model;
+    if (a->swarm) ENX_TRY(cli_asked_open(&s->asked, a->swarm, a->budget_usd, report));
+    if (!s->model) s->model = cli_asked_worker_file(s->asked);
+    if (!s->model[0])
+        return ENX_FAIL(report, INVALID,
+                        "%s has no worker with `model:`, a file that can write "
+                        "here; give one by -m",
+                        a->swarm);
+    ENX_TRY(find_test(s, a, report));
     ENX_TRY(cli_sampling_check(&a->sampling, report));
     ENX_TRY(cli_sampling_read_rules(&a->sampling, report));
-    ENX_TRY(cli_sampling_get(&a->sampling, s->loaded.tokenizer, &s->sampling, report));
-    ENX_TRY(open_writers(s, a, report));
-    ENX_TRY(enx_pool_open(&s->pool, (uint32_t)a->threads, report));
-    const uint32_t           own = enx_model_hparams(s->loaded.model)->context_tokens;
-    const uint32_t           usual = own < CONTEXT_DEFAULT ? own : CONTEXT_DEFAULT;
-    const enx_engine_options options = { .model = s->loaded.model,
-                                         .cpu = getenv("ENX_CPU"),
-                                         .slot_count = s->writer_count,
-                                         .context_tokens =
-                                             a->context ? (uint32_t)a->context : usual,
-                                         .pool = s->pool };
-    return enx_engine_open(&s->engine, &options, report);
+    const cli_writers_options options = { .model = s->model,
+                                          .form = a->form,
+                                          .sampling = &a->sampling,
+                                          .writers = (uint32_t)a->writers,
+                                          .rounds = (uint32_t)a->rounds,
+                                          .max_tokens = (uint32_t)a->max_tokens,
+                                          .context = (uint32_t)a->context,
+                                          .threads = (uint32_t)a->threads,
+                                          .ahead = a->ahead,
+                                          .task = &s->task,
+                                          .sandbox = s->sandbox,
+                                          .on_verdict = on_verdict,
+                                          .settle = settle,
+                                          .user = s };
+    return cli_writers_open(&s->writers, &options, report);
 }
 
 static void close_all(code_state *s)
 {
-    enx_engine_close(&s->engine);
-    enx_pool_close(&s->pool);
-    for (uint32_t i = 0; i < s->writer_count; i++) {
-        writer *w = &s->writers[i];
-        cli_talk_deinit(&w->talk);
-        cli_answer_deinit(&w->answer);
-        enx_mask_close(&w->mask);
-        enx_buf_deinit(&w->program);
-        enx_buf_deinit(&w->log);
-    }
-    enx_mem_free(s->writers);
-    json_decref(s->attempts);
-    enx_chat_close(&s->chat);
+    cli_writers_close(&s->writers);
+    cli_asked_close(&s->asked);
+    cli_edit_close(&s->edit);
+    cli_examples_close(&s->examples);
     enx_sandbox_close(&s->sandbox);
     enx_buf_deinit(&s->test);
-    enx_buf_deinit(&s->first);
-    enx_loaded_close(&s->loaded);
+    json_decref(s->attempts);
 }
 
 /* ---- The command ---------------------------------------------------------------------------- */
 
-static enx_status check_arguments(const code_arguments *a, enx_report *report)
+static enx_status check_numbers(const code_arguments *a, enx_report *report)
 {
-    if (!a->model) return ENX_FAIL(report, INVALID, "-m MODEL is missing");
-    if (!a->language) return ENX_FAIL(report, INVALID, "--lang is missing: c, python, js, sh, sql");
     if (a->rounds == 0 || a->rounds > ROUNDS_MAX)
         return ENX_FAIL(report, INVALID, "--rounds: from 1 to %d", ROUNDS_MAX);
-    if (a->writers == 0 || a->writers > WRITERS_MAX)
-        return ENX_FAIL(report, INVALID, "--writers: from 1 to %d", WRITERS_MAX);
+    if (a->writers == 0 || a->writers > CLI_RACE_WRITERS_MAX)
+        return ENX_FAIL(report, INVALID, "--writers: from 1 to %d", CLI_RACE_WRITERS_MAX);
+    if (!(a->ahead >= 0 && a->ahead <= AHEAD_MAX))
+        return ENX_FAIL(report, INVALID, "--ahead: from 0 to %d", AHEAD_MAX);
     if (a->max_tokens == 0 || a->max_tokens > ENX_ENGINE_CONTEXT_MAX)
         return ENX_FAIL(report, INVALID, "-n: from 1 to %d", ENX_ENGINE_CONTEXT_MAX);
     if (a->context > ENX_ENGINE_CONTEXT_MAX)
@@ -333,37 +253,78 @@ static enx_status check_arguments(const code_arguments *a, enx_report *report)
         return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
     if (!(a->wall_s > 0 && a->wall_s <= 86400) || a->memory_mib > ENX_SANDBOX_BYTES_MAX >> 20)
         return ENX_FAIL(report, INVALID, "--time, --memory: out of range");
+    if (!(a->budget_usd >= 0 && a->budget_usd <= 1e6))
+        return ENX_FAIL(report, INVALID, "--budget: dollars from 0 to a million");
     return ENX_OK;
+}
+
+static enx_status check_arguments(const code_arguments *a, enx_report *report)
+{
+    if (!a->model && !a->swarm) return ENX_FAIL(report, INVALID, "-m MODEL or -s FILE is missing");
+    if (!a->language && !a->tree)
+        return ENX_FAIL(report, INVALID, "--lang is missing: c, python, js, sh, sql, html");
+    if (a->tree && (a->language || a->test || a->examples || a->out))
+        return ENX_FAIL(report, INVALID, "--edit goes without --lang, --test, --examples and -o");
+    if (!a->tree != !a->command)
+        return ENX_FAIL(report, INVALID,
+                        "--edit and --run belong together: a folder, and the "
+                        "command that tests it");
+    if (a->test && a->examples) return ENX_FAIL(report, INVALID, "--test or --examples, not both");
+    if (a->asks && !a->swarm)
+        return ENX_FAIL(report, INVALID, "--approve is for tests that a model of -s writes");
+    return check_numbers(a, report);
+}
+
+/* What a page is to whoever shows it; null of other programs. */
+static json_t *artifact_json(const code_state *s, const cli_verdict *v)
+{
+    if (!v || !s->task.language || strcmp(s->task.language->name, "html") != 0) return json_null();
+    return json_pack("{s:s, s:s, s:i}", "name", "program.html", "type", "text/html", "version",
+                     (int)json_array_size(s->attempts));
+}
+
+static json_t *test_json(const code_state *s)
+{
+    if (!s->task.test) return json_null();
+    return json_pack("{s:o, s:s, s:s?}", "text",
+                     cli_json_text(enx_buf_text(&s->test), s->test.size_bytes), "by",
+                     s->test_by    ? s->test_by
+                     : s->examples ? "examples"
+                                   : "you",
+                     "wrong", s->settled);
 }
 
 static void print_json(const code_state *s)
 {
-    const writer  *w = s->winner ? s->winner : s->last;
-    const enx_buf  none = { .data = NULL }, *program = w ? &w->program : &none;
-    const enx_buf *log = w ? &w->log : &none;
+    const cli_verdict *winner = cli_writers_winner(s->writers);
+    const cli_verdict *v = winner ? winner : cli_writers_last(s->writers);
+    const enx_usage    u = cli_writers_usage(s->writers);
+    const char        *program = v ? v->program : "", *log = v ? v->log : "";
     cli_print_json(json_pack(
-        "{s:b, s:i, s:i, s:o, s:o, s:O, s:f, s:{s:I, s:I, s:I}}", "ok", (int)(s->winner != NULL),
-        "rounds", w ? (int)w->round : 0, "writer", w ? (int)w->number + 1 : 0, "program",
-        cli_json_text(enx_buf_text(program), program->size_bytes), "log",
-        cli_json_text(enx_buf_text(log), log->size_bytes), "attempts", s->attempts, "test_seconds",
-        (double)s->judge_us * 1e-6, "usage", "tokens_in", (json_int_t)s->usage.tokens_in,
-        "tokens_cached", (json_int_t)s->usage.tokens_cached, "tokens_out",
-        (json_int_t)s->usage.tokens_out));
+        "{s:b, s:i, s:i, s:o, s:o, s:O, s:o, s:o, s:f, s:{s:I, s:I, s:I}, s:o}", "ok",
+        (int)(winner != NULL), "rounds", v ? (int)v->round : 0, "writer", v ? (int)v->writer : 0,
+        "program", cli_json_text(program, strlen(program)), "log", cli_json_text(log, strlen(log)),
+        "attempts", s->attempts, "test", test_json(s), "artifact", artifact_json(s, v),
+        "test_seconds", (double)cli_writers_judge_us(s->writers) * 1e-6, "usage", "tokens_in",
+        (json_int_t)u.tokens_in, "tokens_cached", (json_int_t)u.tokens_cached, "tokens_out",
+        (json_int_t)u.tokens_out, "bill", s->asked ? cli_asked_json(s->asked) : json_null()));
 }
 
-/* The program where it was asked for; 75 when there is none. */
+/* The program where it was asked for, or the patch into the tree; 75 when there is none. */
 static enx_status deliver(const code_state *s, const code_arguments *a, bool is_json,
                           enx_report *report)
 {
+    const cli_verdict *winner = cli_writers_winner(s->writers);
+    const cli_verdict *last = cli_writers_last(s->writers);
+    if (winner && s->edit) ENX_TRY(cli_edit_write(s->edit, winner->program, report));
     if (is_json) print_json(s);
-    if (!s->winner) {
-        const char *log = s->last ? enx_buf_text(&s->last->log) : "";
+    if (!winner) {
+        const char *log = last ? last->log : "";
         return ENX_FAIL(report, LIMIT, "no program passed in %llu rounds; the last: %.*s",
                         (unsigned long long)a->rounds, (int)strcspn(log, "\n"), log);
     }
-    const enx_buf *program = &s->winner->program;
-    if (a->out) return enx_file_write(a->out, enx_buf_text(program), program->size_bytes, report);
-    if (!is_json) fwrite(enx_buf_text(program), 1, program->size_bytes, stdout);
+    if (a->out) return enx_file_write(a->out, winner->program, strlen(winner->program), report);
+    if (!is_json) fwrite(winner->program, 1, strlen(winner->program), stdout);
     return ENX_OK;
 }
 
@@ -371,12 +332,23 @@ static enx_status deliver(const code_state *s, const code_arguments *a, bool is_
 static size_t list_options(code_arguments *a, cli_option out[OPTIONS_MAX])
 {
     const cli_option first[] = {
-        { "model", 'm', CLI_TEXT, &a->model, "MODEL", "a GGUF file that can chat" },
-        { "lang", '\0', CLI_TEXT, &a->language, "L", "c, python, js, sh or sql" },
+        { "model", 'm', CLI_TEXT, &a->model, "MODEL", "a GGUF file that can chat; it writes" },
+        { "swarm", 's', CLI_TEXT, &a->swarm, "FILE",
+          "other models: a worker writes the test, the lead settles" },
+        { "lang", '\0', CLI_TEXT, &a->language, "L", "c, python, js, sh, sql or html" },
         { "test", '\0', CLI_TEXT, &a->test, "FILE", "what it must pass; see docs/code.md" },
+        { "examples", '\0', CLI_TEXT, &a->examples, "FILE",
+          "... or pairs of input and output, a line of JSON each" },
+        { "edit", '\0', CLI_TEXT, &a->tree, "DIR",
+          "change this tree by a patch that passes --run" },
+        { "run", '\0', CLI_TEXT, &a->command, "CMD", "the tree's own test, a line for sh" },
+        { "approve", '\0', CLI_FLAG, &a->asks, NULL, "a test by a model waits for a yes" },
         { "out", 'o', CLI_TEXT, &a->out, "FILE", "write the program there, not to stdout" },
         { "rounds", '\0', CLI_UINT, &a->rounds, "N", "tries of each writer at most (3)" },
-        { "writers", '\0', CLI_UINT, &a->writers, "N", "that write at the same time (2)" },
+        { "writers", '\0', CLI_UINT, &a->writers, "N", "that race each other (2)" },
+        { "ahead", '\0', CLI_REAL, &a->ahead, "X",
+          "tokens that may be written in vain, as a share (0.3)" },
+        { "budget", '\0', CLI_REAL, &a->budget_usd, "USD", "for questions to models of -s" },
         { "tokens", 'n', CLI_UINT, &a->max_tokens, "N", "of one answer at most (1024)" },
         { "time", '\0', CLI_REAL, &a->wall_s, "S", "seconds for a program to run (10)" },
         { "memory", '\0', CLI_UINT, &a->memory_mib, "MIB", "... and its memory (512)" },
@@ -395,13 +367,14 @@ static size_t list_options(code_arguments *a, cli_option out[OPTIONS_MAX])
 int cmd_code(int argc, char **argv)
 {
     code_arguments a = {
-        .rounds = 3, .writers = 2, .max_tokens = 1024, .wall_s = 10, .memory_mib = 512
+        .rounds = 3, .writers = 2, .ahead = .3, .max_tokens = 1024, .wall_s = 10, .memory_mib = 512
     };
     cli_option options[OPTIONS_MAX];
     cli_sampling_init(&a.sampling, temperature_default);
     const size_t   option_count = list_options(&a, options);
-    const cli_spec spec = { "code -m MODEL --lang L [--test FILE] [options] WHAT",
-                            "Write a program, run it in the sandbox, repair it until it passes.",
+    const cli_spec spec = { "code -m MODEL --lang L [--test FILE | --examples FILE] [options] WHAT",
+                            "Write a program, run it in the sandbox, repair it until it passes; or "
+                            "a patch of a tree (--edit DIR --run CMD).",
                             "enxame code -m model.gguf --lang python --test test.py \"a function "
                             "primes(n)\"",
                             options,
@@ -410,15 +383,16 @@ int cmd_code(int argc, char **argv)
                             1 };
     cli_args       args;
     enx_report     report = { 0 };
-    code_state     s = { 0 };
+    code_state     s = { .attempts = json_array() };
     enx_buf_init(&s.test, CLI_CODE_TEST_BYTES_MAX);
-    enx_buf_init(&s.first, MESSAGE_BYTES_MAX);
     enx_status status = cli_parse(&spec, &args, argc, argv, &report);
     if (status == ENX_OK && args.is_help) return 0;
+    if (status == ENX_OK && !s.attempts) status = fail_memory(&report);
     if (status == ENX_OK) status = check_arguments(&a, &report);
     cli_catch_interrupts();
-    if (status == ENX_OK) status = open_all(&s, &a, args.operands.items[0], &report);
-    if (status == ENX_OK) status = work(&s, &a, &report);
+    if (status == ENX_OK) status = open_task(&s, &a, args.operands.items[0], &report);
+    if (status == ENX_OK) status = open_models(&s, &a, &report);
+    if (status == ENX_OK) status = cli_writers_run(s.writers, &report);
     if (status == ENX_OK) status = deliver(&s, &a, args.is_json, &report);
     close_all(&s);
     cli_sampling_deinit(&a.sampling);

@@ -4,6 +4,7 @@
  * The output is written whole, once, at the end; until then the work is in the store.  So the same
  * command, or `enxame resume`, goes on wherever the process was killed. */
 #include "base/mem.h"
+#include "cli/cli_labels.h"
 #include "cli/cli_text.h"
 #include "cli/cmd_run.h"
 #include "plat/file.h"
@@ -29,6 +30,7 @@ typedef struct map_state {
     map_record *records;
     size_t      count;
     cli_items   items;
+    cli_labels  labels;
 } map_state;
 
 /* What the record gives to its one task goes to `inputs`; spans are made when that is complete. */
@@ -105,8 +107,23 @@ static enx_status read_records(map_state *s, const cli_job_settings *settings, e
     return s->recipe ? span_inputs(s, report) : ENX_OK;
 }
 
+static enx_status read_labels(map_state *s, const cli_job_settings *settings, enx_report *report)
+{
+    if (!settings->labels_file[0]) return ENX_OK;
+    cli_labelled *records = ENX_MEM_NEW(cli_labelled, s->count ? s->count : 1);
+    if (!records) return ENX_FAIL(report, NOMEM, "no memory for %zu records", s->count);
+    for (size_t i = 0; i < s->count; i++)
+        records[i] = (cli_labelled){ s->records[i].json, s->records[i].first, s->records[i].count };
+    const enx_status status =
+        cli_labels_read(&s->labels, settings->labels_file, records, (uint32_t)s->count,
+                        s->recipe ? s->recipe->task_class.schema : NULL, report);
+    enx_mem_free(records);
+    return status;
+}
+
 static void close_state(map_state *s)
 {
+    cli_labels_deinit(&s->labels);
     for (size_t i = 0; i < s->count; i++) json_decref(s->records[i].json);
     enx_mem_free(s->records);
     cli_items_deinit(&s->items);
@@ -237,6 +254,7 @@ static const char *difference(const cli_job_settings *was, const cli_job_setting
         { "input", was->input_field, is->input_field },
         { "output", was->output_field, is->output_field },
         { "report", was->report_field, is->report_field },
+        { "certificate", was->certificate, is->certificate },
     };
     const char *key = cli_recipe_difference(was->recipe, is->recipe);
     for (size_t i = 0; !key && i < sizeof texts / sizeof *texts; i++)
@@ -244,6 +262,7 @@ static const char *difference(const cli_job_settings *was, const cli_job_setting
     if (!key && was->accuracy != is->accuracy) key = "accuracy";
     if (!key && was->confidence != is->confidence) key = "confidence";
     if (!key && was->labels != is->labels) key = "labels";
+    if (!key && strcmp(was->labels_file, is->labels_file) != 0) key = "labels";
     return key;
 }
 
@@ -281,10 +300,11 @@ static enx_status open_state(map_state *s, const cli_job_settings *settings, enx
     enx_buf_init(&s->inputs, MAP_BYTES_MAX);
     if (settings->recipe) ENX_TRY(cli_recipe_open(&s->recipe, settings->recipe, report));
     if (s->recipe && s->recipe->goal) cli_recipe_close(&s->recipe);
-    return read_records(s, settings, report);
+    ENX_TRY(read_records(s, settings, report));
+    return read_labels(s, settings, report);
 }
 
-enx_status cli_map_job(const cli_job_settings *settings, uint64_t id, const cli_args *args,
+enx_status cli_map_job(cli_job_settings *settings, uint64_t id, const cli_args *args,
                        enx_report *report)
 {
     map_state  s = { 0 };
@@ -305,6 +325,7 @@ enx_status cli_map_job(const cli_job_settings *settings, uint64_t id, const cli_
         status = cli_job_forecast(settings, s.items.spans, s.items.count, args->is_json, report);
         goto done;
     }
+    settings->truths = s.labels.truths;
     make_key(key, settings);
     if (status == ENX_OK && id == 0) status = find_unfinished(key, settings, &id, report);
     if (status == ENX_OK)

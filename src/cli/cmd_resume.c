@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static enx_status resume_run(const cli_job_settings *settings, uint64_t id, const char *out,
+static enx_status resume_run(cli_job_settings *settings, uint64_t id, const char *out,
                              const cli_args *args, enx_report *report)
 {
     static enx_buf       paths[CLI_LIST_MAX], texts[CLI_LIST_MAX];

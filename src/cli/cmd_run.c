@@ -3,6 +3,7 @@
 #include "cli/cmd_run.h"
 
 #include "base/mem.h"
+#include "cli/cli_labels.h"
 #include "cli/cli_text.h"
 #include "plat/file.h"
 
@@ -104,12 +105,32 @@ static void take_whole(cli_items *items, const cli_job_input *inputs, size_t inp
         if (inputs[i].content.size_bytes) items->spans[items->count++] = inputs[i].content;
 }
 
-enx_status cli_run_job(const cli_job_settings *settings, uint64_t id, const cli_job_input *inputs,
+/* The right answers of paragraphs. */
+static enx_status read_labels(cli_labels *out, cli_job_settings *settings, uint32_t item_count,
+                              bool is_goal, enx_report *report)
+{
+    if (!settings->labels_file[0]) return ENX_OK;
+    if (is_goal)
+        return ENX_FAIL(report, INVALID,
+                        "--labels FILE: tasks of a goal are of several kinds, and have no right "
+                        "answers beforehand; give the work as a job of `enxame map`");
+    cli_labelled *records = ENX_MEM_NEW(cli_labelled, item_count);
+    if (!records) return ENX_FAIL(report, NOMEM, "no memory for %u paragraphs", item_count);
+    for (uint32_t i = 0; i < item_count; i++) records[i] = (cli_labelled){ NULL, i, 1 };
+    const enx_status status =
+        cli_labels_read(out, settings->labels_file, records, item_count, NULL, report);
+    settings->truths = out->truths;
+    enx_mem_free(records);
+    return status;
+}
+
+enx_status cli_run_job(cli_job_settings *settings, uint64_t id, const cli_job_input *inputs,
                        size_t input_count, const char *out, const cli_args *args,
                        enx_report *report)
 {
     cli_items  items = { 0 };
     cli_job   *job = NULL;
+    cli_labels labels = { 0 };
     uint32_t   counts[CLI_LIST_MAX];
     enx_buf    answer;
     enx_status status = ENX_OK, end = ENX_OK;
@@ -132,6 +153,7 @@ enx_status cli_run_job(const cli_job_settings *settings, uint64_t id, const cli_
     if (status == ENX_OK)
         status = cli_job_open(&job, settings, id, "", inputs, input_count, args->is_json, report);
     const bool is_goal = status == ENX_OK && cli_job_is_goal(settings, job->config);
+    if (status == ENX_OK) status = read_labels(&labels, settings, items.count, is_goal, report);
     if (is_goal) take_whole(&items, inputs, input_count);
     if (status == ENX_OK) status = cli_job_run(job, settings, items.spans, items.count, report);
     if (status != ENX_OK) goto done;
@@ -148,6 +170,7 @@ enx_status cli_run_job(const cli_job_settings *settings, uint64_t id, const cli_
 
 done:
     cli_job_close(&job);
+    cli_labels_deinit(&labels);
     cli_items_deinit(&items);
     enx_buf_deinit(&answer);
     return status;

@@ -139,7 +139,9 @@ static enx_status run(sandbox_state *s, const sandbox_arguments *a, const cli_ar
     const enx_language *language =
         a->language ? enx_language_find(a->language) : enx_language_of_file(path);
     if (!language)
-        return ENX_FAIL(report, INVALID, "which language is %s? --lang c, python, js, sh or sql",
+        return ENX_FAIL(report, INVALID,
+                        "which language is %s? --lang c, python, js, sh, sql or "
+                        "html",
                         path);
     ENX_TRY(check_numbers(a, report));
     if (a->out_folder) ENX_TRY(check_folder(a->out_folder, report));
@@ -230,7 +232,7 @@ int cmd_sandbox(int argc, char **argv)
                             .files = 4096 };
     const cli_option  options[] = {
          { "lang", '\0', CLI_TEXT, &a.language, "L",
-           "c, python, js, sh or sql (by the file's name)" },
+           "c, python, js, sh, sql or html (by the file's name)" },
          { "input", 'i', CLI_LIST, &a.inputs, "FILE", "put it beside the program; or NAME=FILE" },
          { "stdin", '\0', CLI_TEXT, &a.stdin_path, "FILE", "its standard input (empty); -: ours" },
          { "out", 'o', CLI_TEXT, &a.out_folder, "DIR",

@@ -42,6 +42,7 @@ static const command commands[] = {
     { "market", cmd_market, "who earns from models, and at what price" },
     { "bench", cmd_bench, "what is promised, measured on this machine" },
     { "jobs", cmd_jobs, "every job, newest first" },
+    { "checks", cmd_checks, "what each check catches, and what it costs" },
     { "bill", cmd_bill, "what a job cost, model by model, call by call" },
     { "resume", cmd_resume, "go on with a job that was stopped" },
     { "cancel", cmd_cancel, "give a job up for good" },

@@ -154,19 +154,19 @@ EACH_BATCH(DEFINE_K, k_with_minima, 32, NO_ZERO, MINIMA_32)
 EACH_BATCH(DEFINE_K, k_eight_bits, 32, WIDE_SHIFT, MINIMA_NONE)
 
 static const product_kind product_kinds[ENX_QUANT_COUNT] = {
-    [ENX_QUANT_Q4_0] = KIND(q4_0, NULL, four_bits),
-    [ENX_QUANT_Q4_1] = KIND(q4_1, NULL, with_minima),
-    [ENX_QUANT_Q5_0] = KIND(q5_0, NULL, five_bits),
-    [ENX_QUANT_Q5_1] = KIND(q5_1, NULL, with_minima),
-    [ENX_QUANT_Q8_0] = KIND(q8_0, few_q8_0, eight_bits),
-    [ENX_QUANT_Q2_K] = KIND(q2_k, NULL, k_two_bits),
-    [ENX_QUANT_Q3_K] = KIND(q3_k, NULL, k_three_bits),
-    [ENX_QUANT_Q4_K] = KIND(q4_k, NULL, k_with_minima),
-    [ENX_QUANT_Q5_K] = KIND(q5_k, NULL, k_with_minima),
-    [ENX_QUANT_Q6_K] = KIND(q6_k, NULL, k_six_bits),
-    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, NULL, eight_bits),
-    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, NULL, k_eight_bits),
-    [ENX_QUANT_MXFP4] = KIND(mxfp4, NULL, five_bits),
+    [ENX_QUANT_Q4_0] = KIND(q4_0, NULL, 0, four_bits),
+    [ENX_QUANT_Q4_1] = KIND(q4_1, NULL, 0, with_minima),
+    [ENX_QUANT_Q5_0] = KIND(q5_0, NULL, 0, five_bits),
+    [ENX_QUANT_Q5_1] = KIND(q5_1, NULL, 0, with_minima),
+    [ENX_QUANT_Q8_0] = KIND(q8_0, few_q8_0, 6, eight_bits),
+    [ENX_QUANT_Q2_K] = KIND(q2_k, few_q2_k, 6, k_two_bits),
+    [ENX_QUANT_Q3_K] = KIND(q3_k, few_q3_k, 6, k_three_bits),
+    [ENX_QUANT_Q4_K] = KIND(q4_k, few_q4_k, 2, k_with_minima),
+    [ENX_QUANT_Q5_K] = KIND(q5_k, few_q5_k, 2, k_with_minima),
+    [ENX_QUANT_Q6_K] = KIND(q6_k, few_q6_k, 6, k_six_bits),
+    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, NULL, 0, eight_bits),
+    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, NULL, 0, k_eight_bits),
+    [ENX_QUANT_MXFP4] = KIND(mxfp4, NULL, 0, five_bits),
 };
 
 void enx_products_bind_avx512(enx_kernels *table) { table->matmul_quant = matmul_quant; }

@@ -21,7 +21,7 @@ enum {
     TILE_ROWS = 16,
     TILE_COLS = 256,
     TILE_BATCH = 4, /* activation rows that share one load of the weights */
-    FEW_MAX = 6,    /* below, making a tile costs more than it saves */
+    FEW_MAX = 6,    /* activation rows that do without tiles, at most */
     TILE_QUADS = ENX_SMALL_BLOCK / 4,
     TILE_K_QUADS = ENX_K_BLOCK / 4,
     QUAD_BYTES = TILE_ROWS * 4,
@@ -54,7 +54,8 @@ typedef void (*multiply_few_fn)(float (*sum)[TILE_ROWS], const uint8_t *const ro
 
 typedef struct product_kind {
     open_tile_fn    open;
-    multiply_few_fn few; /* faster than tiles for up to FEW_MAX rows; NULL: nothing is */
+    multiply_few_fn few;     /* NULL: tiles only */
+    size_t          few_max; /* rows up to which it is faster than tiles, at most FEW_MAX */
     multiply_fn     multiply[TILE_BATCH]; /* of 1, 2, ... activation rows */
     size_t          block_bytes;
 } product_kind;

@@ -398,6 +398,17 @@ static void open_q3_k(void *out, const uint8_t *const rows[TILE_ROWS], size_t bl
 
 /* ---- without tiles ----------------------------------------------------- */
 
+/* The sum of each of eight registers, in lanes. */
+ENX_INLINE __m256i sums_of(const __m256i v[ROW_LANES])
+{
+    const __m256i low =
+        _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+    const __m256i high =
+        _mm256_hadd_epi32(_mm256_hadd_epi32(v[4], v[5]), _mm256_hadd_epi32(v[6], v[7]));
+    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
+                            _mm256_permute2x128_si256(low, high, 0x31));
+}
+
 /* The sums of products of 32 columns at `at` of eight rows, a lane each.  |w| may be 128 and |x| is
  * at most 127, so two products stay below 32767. */
 ENX_INLINE __m256i dot_eight(const uint8_t *const rows[ROW_LANES], size_t at, const int8_t *x)
@@ -410,12 +421,7 @@ ENX_INLINE __m256i dot_eight(const uint8_t *const rows[ROW_LANES], size_t at, co
         v[r] = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
         v[r] = _mm256_madd_epi16(v[r], _mm256_set1_epi16(1));
     }
-    const __m256i low =
-        _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
-    const __m256i high =
-        _mm256_hadd_epi32(_mm256_hadd_epi32(v[4], v[5]), _mm256_hadd_epi32(v[6], v[7]));
-    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
-                            _mm256_permute2x128_si256(low, high, 0x31));
+    return sums_of(v);
 }
 
 static void few_q8_0(float (*sum)[TILE_ROWS], const uint8_t *const rows[TILE_ROWS],
@@ -440,6 +446,8 @@ static void few_q8_0(float (*sum)[TILE_ROWS], const uint8_t *const rows[TILE_ROW
         }
 }
 
+#include "kernels/few_body.h"
+
 /* ---- products ---------------------------------------------------------- */
 
 typedef struct tile_buffer {
@@ -459,7 +467,7 @@ ENX_INLINE void multiply_rows(tile_buffer *buffer, const product_kind *kind, boo
     const size_t act_bytes = is_large ? sizeof(enx_act_k) : sizeof(enx_act_q8);
     const size_t step = is_large ? 1 : TILE_COLS / ENX_SMALL_BLOCK;
     memset(buffer->sums, 0, batch * sizeof *buffer->sums);
-    if (kind->few && batch <= FEW_MAX) {
+    if (batch <= kind->few_max) {
         kind->few(buffer->sums, rows, next, blocks, x, batch);
         return;
     }
@@ -476,6 +484,17 @@ ENX_INLINE void multiply_rows(tile_buffer *buffer, const product_kind *kind, boo
                                      x + (j * blocks + b) * act_bytes, blocks);
         }
     }
+}
+
+/* A copy of a constant size is a few moves; of any other, a call that takes longer than they. */
+ENX_INLINE void put_sums(float *out, float (*sums)[TILE_ROWS], size_t row_count, size_t batch,
+                         size_t out_stride)
+{
+    if (row_count == TILE_ROWS)
+        for (size_t j = 0; j < batch; j++) memcpy(out + j * out_stride, sums[j], sizeof *sums);
+    else
+        for (size_t j = 0; j < batch; j++)
+            memcpy(out + j * out_stride, sums[j], row_count * sizeof *out);
 }
 
 static void multiply_kind(float *out, const product_kind *kind, bool is_large, const uint8_t *w,
@@ -499,17 +518,15 @@ static void multiply_kind(float *out, const product_kind *kind, bool is_large, c
             const uint8_t *next = has_next ? rows[0] + TILE_ROWS * row_bytes : NULL;
             multiply_rows(&buffer, kind, is_large, rows, next, x + first * blocks * act_bytes,
                           blocks, batch);
-            for (size_t j = 0; j < batch; j++)
-                memcpy(out + (first + j) * s->out_stride + r, buffer.sums[j],
-                       row_count * sizeof *out);
+            put_sums(out + first * s->out_stride + r, buffer.sums, row_count, batch, s->out_stride);
         }
 }
 
 /* The level's own, each by KIND(). */
-#define KIND(name, few, multiply)                                                     \
-    {                                                                                 \
-        open_##name, few, { multiply##_1, multiply##_2, multiply##_3, multiply##_4 }, \
-            sizeof(enx_block_##name)                                                  \
+#define KIND(name, few, few_max, multiply)                                                     \
+    {                                                                                          \
+        open_##name, few, few_max, { multiply##_1, multiply##_2, multiply##_3, multiply##_4 }, \
+            sizeof(enx_block_##name)                                                           \
     }
 /* Functions of 1 to 4 activation rows, out of a macro whose last argument is their number. */
 #define EACH_BATCH(define, ...) \

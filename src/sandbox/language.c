@@ -19,15 +19,20 @@ static const enx_language languages[] = {
     { "js", "js", "main.js", NULL, "/usr/bin/node", "nodejs" },
     { "sh", "sh", "main.sh", NULL, "/bin/sh", "dash" },
     { "sql", "sql", "main.sql", NULL, "/usr/bin/sqlite3", "sqlite3" },
+    { "html", "html", "main.html", NULL, "/usr/lib/chromium/chromium", "chromium" },
 };
 
 /* Words between the runner's path and the program's own arguments, by the order above. */
-static const char *const run_words[][5] = {
+static const char *const run_words[][12] = {
     { NULL },
     { "-B", "main.py", NULL },
     { "main.js", NULL },
     { "main.sh", NULL },
     { "-batch", "-bail", ":memory:", ".read main.sql", NULL },
+    /* Its own sandbox needs privileges that programs in ours have not. */
+    { "--headless=new", "--no-sandbox", "--no-zygote", "--disable-gpu", "--no-first-run",
+      "--allow-file-access-from-files", "--user-data-dir=/tmp/chromium", "--enable-logging=stderr",
+      "--virtual-time-budget=8000", "--dump-dom", "file:///work/main.html", NULL },
 };
 
 static const char *const compile_words[] = { "-std=gnu17", "-O1",  "-g",     "-Wall", "-Wextra",
@@ -116,12 +121,26 @@ static enx_status compile(const enx_sandbox *sandbox, const enx_program *program
     return enx_sandbox_run(sandbox, &step, out, report);
 }
 
+/* A browser is many processes, and large. */
+static void widen_for_page(enx_sandbox_limits *limits)
+{
+    const enx_sandbox_limits least = { .memory_bytes = (uint64_t)2 << 30,
+                                       .processes = 512,
+                                       .open_files = 1024,
+                                       .disk_bytes = 256 << 20 };
+    if (limits->memory_bytes < least.memory_bytes) limits->memory_bytes = least.memory_bytes;
+    if (limits->processes < least.processes) limits->processes = least.processes;
+    if (limits->open_files < least.open_files) limits->open_files = least.open_files;
+    if (limits->disk_bytes < least.disk_bytes) limits->disk_bytes = least.disk_bytes;
+}
+
 static enx_status run(const enx_sandbox *sandbox, const enx_program *program,
                       const enx_sandbox_task *task, const enx_sandbox_file *files,
                       size_t file_count, enx_sandbox_result *out, enx_report *report)
 {
     const enx_language *language = program->language;
     const bool          is_node = strcmp(language->name, "js") == 0;
+    const bool          is_page = strcmp(language->name, "html") == 0;
     enx_sandbox_task    step = *task;
     char                heap[48];
     words               w = { .count = 0 };
@@ -136,7 +155,8 @@ static enx_status run(const enx_sandbox *sandbox, const enx_program *program,
     ENX_TRY(push(&w, program->arguments, report));
     step.argv = w.items;
     step.env = program->is_sanitized ? sanitize_env : NULL;
-    step.is_sparse_address = program->is_sanitized || is_node;
+    step.is_sparse_address = program->is_sanitized || is_node || is_page;
+    if (is_page) widen_for_page(&step.limits);
     step.files = files;
     step.file_count = file_count;
     return enx_sandbox_run(sandbox, &step, out, report);
@@ -151,30 +171,9 @@ static const enx_sandbox_file *find_binary(const enx_sandbox_result *made)
     return NULL;
 }
 
-static enx_status compile_and_run(const enx_sandbox *sandbox, const enx_program *program,
-                                  const enx_sandbox_task *task, enx_sandbox_file *files,
-                                  enx_sandbox_result *out, enx_program_step *step,
-                                  enx_report *report)
-{
-    const size_t       count = task->file_count + 1;
-    enx_sandbox_result made = { 0 };
-    *step = ENX_PROGRAM_COMPILE;
-    ENX_TRY(compile(sandbox, program, task, files, count, &made, report));
-    const enx_sandbox_file *binary = find_binary(&made);
-    if (!binary) {
-        *out = made;
-        return ENX_OK;
-    }
-    *step = ENX_PROGRAM_RUN;
-    files[count] = *binary;
-    const enx_status status = run(sandbox, program, task, files, count + 1, out, report);
-    enx_sandbox_result_deinit(&made);
-    return status;
-}
-
-enx_status enx_program_run(const enx_sandbox *sandbox, const enx_program *program,
-                           const enx_sandbox_task *task, enx_sandbox_result *out,
-                           enx_program_step *step, enx_report *report)
+/* The task's files, the program's text, and room for one more; owned. */
+static enx_status list_files(enx_sandbox_file **out, const enx_program *program,
+                             const enx_sandbox_task *task, enx_report *report)
 {
     const enx_language *language = program->language;
     ENX_CHECK(language >= languages && language < languages + sizeof languages / sizeof *languages);
@@ -185,13 +184,53 @@ enx_status enx_program_run(const enx_sandbox *sandbox, const enx_program *progra
     files[task->file_count] = (enx_sandbox_file){ .name = language->source,
                                                   .bytes = program->text,
                                                   .size_bytes = program->size_bytes };
-    enx_status status;
-    if (language->compiler)
-        status = compile_and_run(sandbox, program, task, files, out, step, report);
-    else {
-        *step = ENX_PROGRAM_RUN;
-        status = run(sandbox, program, task, files, task->file_count + 1, out, report);
-    }
+    *out = files;
+    return ENX_OK;
+}
+
+enx_status enx_program_build(const enx_sandbox *sandbox, const enx_program *program,
+                             const enx_sandbox_task *task, enx_sandbox_result *made, bool *is_built,
+                             enx_report *report)
+{
+    enx_sandbox_file *files;
+    enx_status        status = ENX_OK;
+    ENX_TRY(list_files(&files, program, task, report));
+    *made = (enx_sandbox_result){ 0 };
+    if (program->language->compiler)
+        status = compile(sandbox, program, task, files, task->file_count + 1, made, report);
+    *is_built = status == ENX_OK && (!program->language->compiler || find_binary(made));
     enx_mem_free(files);
+    return status;
+}
+
+enx_status enx_program_start(const enx_sandbox *sandbox, const enx_program *program,
+                             const enx_sandbox_result *made, const enx_sandbox_task *task,
+                             enx_sandbox_result *out, enx_report *report)
+{
+    const enx_sandbox_file *binary = find_binary(made);
+    enx_sandbox_file       *files;
+    ENX_TRY(list_files(&files, program, task, report));
+    size_t count = task->file_count + 1;
+    if (program->language->compiler) files[count++] = *binary;
+    const enx_status status = run(sandbox, program, task, files, count, out, report);
+    enx_mem_free(files);
+    return status;
+}
+
+enx_status enx_program_run(const enx_sandbox *sandbox, const enx_program *program,
+                           const enx_sandbox_task *task, enx_sandbox_result *out,
+                           enx_program_step *step, enx_report *report)
+{
+    enx_sandbox_result made;
+    bool               is_built = false;
+    *step = ENX_PROGRAM_COMPILE;
+    ENX_TRY(enx_program_build(sandbox, program, task, &made, &is_built, report));
+    if (!is_built) {
+        *out = made;
+        return ENX_OK;
+    }
+    *step = ENX_PROGRAM_RUN;
+    const enx_status status = enx_program_start(sandbox, program, &made, task, out, report);
+    enx_sandbox_result_deinit(&made);
     return status;
 }

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* language.h - programs as text: how each language is compiled and run in the sandbox.
  *
+ * A web page is a program of the language html: Chromium without a window loads it and runs it for
+ * eight seconds of its own time, which may be less or more of ours.  The page as it is then comes
+ * on stdout, its console on stderr among what Chromium says.  It gets at least 2 GiB of memory, 512
+ * processes, 1024 open files and 256 MiB of files.
+ *
  * Compiling is a run of its own, without the program's input; what it made goes into the next one
  * as a file.  Toolchains are those of Debian, at their fixed places below /usr.
  *
@@ -12,7 +17,7 @@
 #include "sandbox/sandbox.h"
 
 typedef struct enx_language {
-    const char *name;      /* "c", "python", "js", "sh", "sql" */
+    const char *name;      /* "c", "python", "js", "sh", "sql", "html" */
     const char *extension; /* of file names, without the dot */
     const char *source;    /* name of the program's file in /work */
     const char *compiler;  /* path; NULL: nothing is compiled */
@@ -49,5 +54,16 @@ enx_sandbox_limits enx_language_compile_limits(void);
 ENX_MUST_USE enx_status enx_program_run(const enx_sandbox *sandbox, const enx_program *program,
                                         const enx_sandbox_task *task, enx_sandbox_result *out,
                                         enx_program_step *step, enx_report *report);
+
+/* The two steps apart, for a program that runs more than once: compile it, then start what was made
+ * for each task.  *is_built false: `made` is the result of a compilation that failed; otherwise
+ * hand it to every start, and release it by enx_sandbox_result_deinit in either case. */
+ENX_MUST_USE enx_status enx_program_build(const enx_sandbox *sandbox, const enx_program *program,
+                                          const enx_sandbox_task *task, enx_sandbox_result *made,
+                                          bool *is_built, enx_report *report);
+ENX_MUST_USE enx_status enx_program_start(const enx_sandbox *sandbox, const enx_program *program,
+                                          const enx_sandbox_result *made,
+                                          const enx_sandbox_task *task, enx_sandbox_result *out,
+                                          enx_report *report);
 
 #endif /* ENX_SANDBOX_LANGUAGE_H */

@@ -6,8 +6,8 @@
  * (2) An answer is in the output file before its line counts as done, so a batch that goes on after
  *     a crash asks no line twice that the file has whole.
  * (3) A batch has its lines in memory only while it runs, and ENX_BATCH_RUNNING of them do.
- * (4) The number of a batch's job is on the disk before anybody waits for it, so that it is given
- *     to the swarm once. */
+ * (4) The number of a batch's job is on the disk before anybody waits for it, so that a batch that
+ *     goes on finds its job; only a crash between the job and that number makes a second one. */
 #include "serve/batch.h"
 
 #include "backend/api_json.h"
@@ -324,7 +324,10 @@ static void take_end(enx_batches *b, batch *own, const json_t *job)
     const char   *state = text_of(job, "state");
     const json_t *records = json_object_get(json_object_get(job, "result"), "records");
     const json_t *error = json_object_get(job, "error");
+    char          path[PATH_BYTES_MAX];
     bool          is_kept = true;
+    path_of(b, text_of(own->object, "id"), ".out", path);
+    unlink(path); /* a part of it, written before a crash */
     json_array_foreach (records, i, record)
         is_kept &=
             append_line(b, text_of(own->object, "id"), ".out", json_incref(record)) == ENX_OK;
@@ -499,7 +502,8 @@ static void start_batch(enx_batches *b, batch *own)
     json_decref(answers);
     json_decref(errors);
     pthread_mutex_lock(&b->lock);
-    if (!own->is_canceled) json_object_set_new(own->object, "status", json_string("in_progress"));
+    if (strcmp(text_of(own->object, "status"), "cancelling") != 0) /* which came meanwhile */
+        json_object_set_new(own->object, "status", json_string("in_progress"));
     json_object_set_new(own->object, "in_progress_at",
                         json_integer((json_int_t)(enx_clock_wall_us() / US_PER_S)));
     (void)!save_object(b, id, own->object, NULL);

@@ -178,7 +178,11 @@ static void set_fields(json_t *out, const enx_record *r, const enx_event_names *
         set_task(out, r);
         set_reason(out, r);
         break;
+    case ENX_RECORD_OFFER:
+        set_task(out, r);
+        break;
     case ENX_RECORD_LABEL:
+    case ENX_RECORD_TRUTH:
         set_task(out, r);
         set_label(out, r);
         set_reason(out, r);

@@ -464,6 +464,7 @@ static void *run_host(void *user)
         pthread_mutex_lock(&host->lock);
         host->turn_count = count;
         host->figures.running = running;
+        if (host->engine) host->figures.engine = enx_engine_count(host->engine);
         if (running == paused && host->turns && !host->has_room && !host->queue) nap(host);
         host->has_room = false;
     }

@@ -11,6 +11,7 @@
 #define ENX_SERVE_HOST_H
 
 #include "backend/loaded.h"
+#include "engine/engine.h"
 #include "serve/turn.h"
 
 typedef struct enx_host enx_host;
@@ -34,6 +35,8 @@ typedef struct enx_host_figures {
     uint32_t running, waiting;
     uint64_t requests;
     double   tokens_per_s; /* while writing, of the last requests; 0: none yet */
+
+    enx_engine_counts engine; /* zero before the first turn */
 } enx_host_figures;
 
 /* Opens the model and starts the thread; the engine takes its memory at the first turn.  The

@@ -17,13 +17,16 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
+    WAIT_MS_MAX = 1000,
     BLOCK_BYTES = 16 << 10,
     BACKLOG = 1024,
     US_PER_S = 1000000,
@@ -52,6 +55,10 @@ struct enx_http {
     http_socket       *sockets;
     uint32_t           socket_count;
     MHD_socket         listener;
+    pthread_t          thread;
+    bool               is_started;
+    atomic_bool        is_stopping;
+    int                stop_fd; /* an eventfd; -1: none */
 };
 
 /* ---- Sockets -------------------------------------------------------------------------------- */
@@ -419,7 +426,7 @@ static void ignore(void *user, const char *format, va_list arguments)
 static struct MHD_Daemon *start(enx_http *http)
 {
     const enx_http_options *o = &http->options;
-    const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+    const unsigned          flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                            MHD_USE_ERROR_LOG | (o->tls_cert ? MHD_USE_TLS : 0U);
     struct MHD_OptionItem items[4] = { { MHD_OPTION_END, 0, NULL } };
     if (o->tls_cert) {
@@ -439,12 +446,40 @@ static struct MHD_Daemon *start(enx_http *http)
         items, MHD_OPTION_END);
 }
 
+/* The loop is ours: that of libmicrohttpd, when as many events come as it takes at a time (128),
+ * waits for more of them before it answers the first, without a limit. */
+static void *run_http(void *user)
+{
+    enx_http                   *http = user;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    struct pollfd               fds[] = { { .fd = info->epoll_fd, .events = POLLIN },
+                                          { .fd = http->stop_fd, .events = POLLIN } };
+    while (!atomic_load(&http->is_stopping)) {
+        MHD_UNSIGNED_LONG_LONG wait_ms = WAIT_MS_MAX;
+        if (MHD_get_timeout(http->daemon, &wait_ms) != MHD_YES || wait_ms > WAIT_MS_MAX)
+            wait_ms = WAIT_MS_MAX;
+        (void)!poll(fds, 2, (int)wait_ms);
+        (void)MHD_run(http->daemon);
+    }
+    return NULL;
+}
+
+static enx_status start_thread(enx_http *http, enx_report *report)
+{
+    http->stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (http->stop_fd < 0) return ENX_FAIL(report, IO, "no eventfd: %s", strerror(errno));
+    const int error = pthread_create(&http->thread, NULL, run_http, http);
+    http->is_started = error == 0;
+    return error ? ENX_FAIL(report, NOMEM, "no thread: %s", strerror(error)) : ENX_OK;
+}
+
 enx_status enx_http_open(enx_http **out, const enx_http_options *options, enx_report *report)
 {
     ENX_CHECK(out && options && options->admit && options->serve && options->too_large);
     enx_http *http = ENX_MEM_NEW(enx_http, 1);
     if (!http) return ENX_FAIL(report, NOMEM, "no memory for a server");
     http->options = *options;
+    http->stop_fd = -1;
     pthread_mutex_init(&http->lock, NULL);
     enx_status status = listen_on(options, &http->listener, &http->port, report);
     if (status == ENX_OK) {
@@ -454,6 +489,7 @@ enx_status enx_http_open(enx_http **out, const enx_http_options *options, enx_re
                 ENX_FAIL(report, IO, "the server does not start%s",
                          options->tls_cert ? "; are certificate and key PEM, and a pair?" : "");
     }
+    if (status == ENX_OK) status = start_thread(http, report);
     if (status != ENX_OK) {
         enx_http_close(&http);
         return status;
@@ -475,7 +511,11 @@ void enx_http_close(enx_http **out)
     enx_http *http = *out;
     *out = NULL;
     if (!http) return;
+    atomic_store(&http->is_stopping, true);
+    if (http->stop_fd >= 0) (void)!eventfd_write(http->stop_fd, 1);
+    if (http->is_started) pthread_join(http->thread, NULL);
     if (http->daemon) MHD_stop_daemon(http->daemon);
+    if (http->stop_fd >= 0) close(http->stop_fd);
     pthread_mutex_destroy(&http->lock);
     enx_mem_free(http);
 }

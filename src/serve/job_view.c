@@ -247,8 +247,8 @@ static enx_status take_record(void *user, const enx_record *r, enx_report *repor
     case ENX_RECORD_TASK_FAILED:
         end_task(f, r, "failed");
         break;
-    case ENX_RECORD_LABEL:
-        label_task(f, r);
+    case ENX_RECORD_LABEL: /* a task that had gone up was not audited */
+        if (r->reason != ENX_REASON_ANSWERED) label_task(f, r);
         break;
     case ENX_RECORD_CALL_RESULT:
         if (r->task_id <= ENX_JOBS_TASKS_MAX) f->cost_usd_nano[r->task_id] += r->cost_usd_nano;

@@ -41,17 +41,36 @@ static json_t *look(enx_machines *m, enx_report *report)
     return NULL;
 }
 
-/* Under the lock. */
+/* Called with the lock, which it lets go meanwhile. */
 static void answer_all(enx_machines *m)
 {
-    for (uint32_t i = 0; i < m->asking_count; i++) {
-        if (m->crew) enx_voice_answer(m->asking[i], 200, json_incref(m->crew));
-        else
-            enx_voice_refuse(&enx_voice_chat, m->asking[i], 502,
-                             m->is_stopping ? "the server is stopping" : m->why.text);
-        enx_reply_drop(&m->asking[i]);
-    }
+    enx_reply       *asking[ENX_MACHINES_ASKING_MAX];
+    const uint32_t   count = m->asking_count;
+    json_t          *crew = json_incref(m->crew);
+    const enx_report why = m->why;
+    memcpy(asking, m->asking, count * sizeof *asking);
     m->asking_count = 0;
+    pthread_mutex_unlock(&m->lock);
+    for (uint32_t i = 0; i < count; i++) {
+        if (crew) enx_voice_answer(asking[i], 200, json_incref(crew));
+        else enx_voice_refuse(&enx_voice_chat, asking[i], 502, why.text);
+        enx_reply_drop(&asking[i]);
+    }
+    pthread_mutex_lock(&m->lock);
+    json_decref(crew);
+}
+
+/* The same. */
+static void look_again(enx_machines *m)
+{
+    enx_report why = { 0 };
+    pthread_mutex_unlock(&m->lock);
+    json_t *crew = look(m, &why);
+    pthread_mutex_lock(&m->lock);
+    json_decref(m->crew);
+    m->crew = crew;
+    m->why = why;
+    m->looked_us = enx_clock_monotonic_us();
 }
 
 static void *run_machines(void *user)
@@ -61,22 +80,14 @@ static void *run_machines(void *user)
     while (!m->is_stopping) {
         while (!m->is_stopping && !m->is_wanted) pthread_cond_wait(&m->news, &m->lock);
         if (m->is_stopping) break;
-        const uint64_t now_us = enx_clock_monotonic_us();
-        if (m->looked_us == 0 || now_us - m->looked_us > ENX_MACHINES_FRESH_US) {
-            enx_report why = { 0 };
-            pthread_mutex_unlock(&m->lock);
-            json_t *crew = look(m, &why);
-            pthread_mutex_lock(&m->lock);
-            json_decref(m->crew);
-            m->crew = crew;
-            m->why = why;
-            m->looked_us = enx_clock_monotonic_us();
-        }
-        answer_all(m);
         m->is_wanted = false;
+        if (m->looked_us == 0 || enx_clock_monotonic_us() - m->looked_us > ENX_MACHINES_FRESH_US)
+            look_again(m);
+        answer_all(m);
     }
     json_decref(m->crew);
     m->crew = NULL;
+    (void)ENX_FAIL(&m->why, CANCELED, "the server is stopping");
     answer_all(m);
     pthread_mutex_unlock(&m->lock);
     enx_broker_close(&m->broker);

@@ -73,6 +73,19 @@ typedef struct family {
     double      unit;
 } family;
 
+static enx_status write_head(const char *name, const char *help, const char *type, enx_buf *out)
+{
+    return enx_buf_printf(out, "# HELP enxame_%s %s\n# TYPE enxame_%s %s\n", name, help, name,
+                          type);
+}
+
+static enx_status write_value(const char *name, const char *model, double value, enx_buf *out)
+{
+    ENX_TRY(enx_buf_printf(out, "enxame_%s{model=", name));
+    ENX_TRY(enx_voice_string(out, model, strlen(model)));
+    return enx_buf_printf(out, "} %.17g\n", value);
+}
+
 static const family families[] = {
     { "turns_total", "Questions to a model.", offsetof(enx_meter_model, turns), 1 },
     { "turns_failed_total", "Questions that ended in an error, or whose client left.",
@@ -91,14 +104,11 @@ static const family families[] = {
 
 static enx_status write_family(const enx_meter *m, const family *f, enx_buf *out)
 {
-    ENX_TRY(enx_buf_printf(out, "# HELP enxame_%s %s\n# TYPE enxame_%s counter\n", f->name, f->help,
-                           f->name));
+    ENX_TRY(write_head(f->name, f->help, "counter", out));
     for (uint32_t i = 0; i < m->model_count; i++) {
         uint64_t value;
         memcpy(&value, (const char *)&m->models[i] + f->at, sizeof value);
-        ENX_TRY(enx_buf_printf(out, "enxame_%s{model=", f->name));
-        ENX_TRY(enx_voice_string(out, m->models[i].name, strlen(m->models[i].name)));
-        ENX_TRY(enx_buf_printf(out, "} %.17g\n", (double)value * f->unit));
+        ENX_TRY(write_value(f->name, m->models[i].name, (double)value * f->unit, out));
     }
     return ENX_OK;
 }
@@ -135,5 +145,63 @@ enx_status enx_meter_write(enx_meter *m, enx_buf *out)
     ENX_TRY(write_requests(&copy, out));
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         ENX_TRY(write_family(&copy, &families[i], out));
+    return ENX_OK;
+}
+
+/* ---- Engines -------------------------------------------------------------------------------- */
+
+typedef struct engine_family {
+    const char *name, *help;
+    size_t      at;       /* of enx_engine_counts */
+    bool        is_gauge; /* then of 32 bits, else of 64 */
+} engine_family;
+
+#define COUNTED(name, help, field)                                               \
+    {                                                                            \
+        "engine_" name "_total", help, offsetof(enx_engine_counts, field), false \
+    }
+#define GAUGED(name, help, field)                                      \
+    {                                                                  \
+        "engine_" name, help, offsetof(enx_engine_counts, field), true \
+    }
+
+static const engine_family engine_families[] = {
+    COUNTED("steps", "Passes of the weights.", steps),
+    COUNTED("rows", "Tokens that went through the model.", rows),
+    COUNTED("forced", "Tokens written without a choice.", forced),
+    COUNTED("drafted", "Tokens that were guessed.", drafted),
+    COUNTED("accepted", "Guesses that were right.", accepted),
+    COUNTED("refused", "Sequences that had to come again.", refused),
+    COUNTED("canceled", "Sequences that somebody ended.", canceled),
+    COUNTED("keys_read", "Positions that attention read, a layer.", keys_read),
+    COUNTED("keys_seen", "Positions that rows saw, a layer.", keys_seen),
+    GAUGED("sequences", "Sequences that run.", sequences),
+    GAUGED("pages", "Pages of 16 positions.", pages),
+    GAUGED("pages_free", "Pages that nobody needs.", pages_free),
+    GAUGED("pages_remembered", "Pages kept for who comes.", pages_remembered),
+};
+
+static double engine_value(const enx_engine_counts *counts, const engine_family *f)
+{
+    const char *at = (const char *)counts + f->at;
+    uint64_t    wide;
+    uint32_t    narrow;
+    if (f->is_gauge) {
+        memcpy(&narrow, at, sizeof narrow);
+        return narrow;
+    }
+    memcpy(&wide, at, sizeof wide);
+    return (double)wide;
+}
+
+enx_status enx_meter_write_engines(const enx_meter_engine *engines, uint32_t count, enx_buf *out)
+{
+    for (size_t i = 0; i < sizeof engine_families / sizeof *engine_families; i++) {
+        const engine_family *f = &engine_families[i];
+        ENX_TRY(write_head(f->name, f->help, f->is_gauge ? "gauge" : "counter", out));
+        for (uint32_t e = 0; e < count; e++)
+            ENX_TRY(
+                write_value(f->name, engines[e].name, engine_value(&engines[e].counts, f), out));
+    }
     return ENX_OK;
 }

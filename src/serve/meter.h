@@ -6,6 +6,7 @@
 #ifndef ENX_SERVE_METER_H
 #define ENX_SERVE_METER_H
 
+#include "engine/engine.h"
 #include "serve/turn.h"
 
 enum { ENX_METER_MODELS_MAX = 65, ENX_METER_CLASSES = 6 /* of HTTP statuses; 0: cut off */ };
@@ -30,5 +31,14 @@ void enx_meter_turn(enx_meter *meter, uint32_t model, const enx_turn_bill *bill)
 
 /* Append all counters in the text format. */
 ENX_MUST_USE enx_status enx_meter_write(enx_meter *meter, enx_buf *out);
+
+typedef struct enx_meter_engine {
+    const char       *name;
+    enx_engine_counts counts;
+} enx_meter_engine;
+
+/* Append what engines [count] have done. */
+ENX_MUST_USE enx_status enx_meter_write_engines(const enx_meter_engine *engines, uint32_t count,
+                                                enx_buf *out);
 
 #endif /* ENX_SERVE_METER_H */

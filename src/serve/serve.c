@@ -380,11 +380,23 @@ static void show_info(const enx_serve *s, enx_exchange *x)
                              "tokens", (json_int_t)l->tokens, "seconds", (json_int_t)l->seconds));
 }
 
+static enx_status write_engines(const enx_serve *s, enx_buf *out)
+{
+    enx_meter_engine engines[ENX_METER_MODELS_MAX];
+    uint32_t         count = 0;
+    for (uint32_t i = 0; i < s->model_count && count < ENX_METER_MODELS_MAX; i++)
+        if (s->models[i].host)
+            engines[count++] = (enx_meter_engine){ s->models[i].name,
+                                                   enx_host_figures_get(s->models[i].host).engine };
+    return enx_meter_write_engines(engines, count, out);
+}
+
 static void show_metrics(enx_serve *s, enx_exchange *x)
 {
     enx_buf out;
     enx_buf_init(&out, ENX_MACHINES_METRICS_BYTES_MAX);
     enx_status status = enx_meter_write(s->meter, &out);
+    if (status == ENX_OK) status = write_engines(s, &out);
     if (status == ENX_OK && s->machines) status = enx_machines_write(s->machines, &out);
     if (status == ENX_OK)
         status = enx_buf_printf(&out,
@@ -909,6 +921,7 @@ bool enx_serve_drain(enx_serve *s, uint32_t seconds_max)
     const uint64_t        until_us = enx_clock_monotonic_us() + (uint64_t)seconds_max * US_PER_S;
     atomic_store(&s->is_draining, true);
     enx_http_stop(s->http);
+    enx_batches_stop(s->batches); /* their lines are asked again when the server is back */
     while (atomic_load(&s->turns_open) > 0) {
         if (enx_clock_monotonic_us() > until_us) return false;
         nanosleep(&nap, NULL);

@@ -140,6 +140,27 @@ static const char *const migrations[ENX_STORE_VERSION] = {
     "CREATE TABLE questions (key BLOB PRIMARY KEY, job_id INTEGER NOT NULL REFERENCES jobs (id) "
     "ON DELETE CASCADE, call_id INTEGER NOT NULL, task_id INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE INDEX questions_call ON questions (job_id, call_id)",
+    /* certificates that go on: an offer and a label are part of a stream, at a place of it */
+    "CREATE TABLE streams (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, "
+    "class TEXT NOT NULL, epoch INTEGER NOT NULL, parts TEXT NOT NULL, seed INTEGER NOT NULL, "
+    "opened_us INTEGER NOT NULL) STRICT; "
+    "ALTER TABLE records ADD COLUMN check_place INTEGER NOT NULL DEFAULT 0; "
+    "ALTER TABLE records ADD COLUMN stream INTEGER NOT NULL DEFAULT 0; "
+    "ALTER TABLE records ADD COLUMN place INTEGER NOT NULL DEFAULT 0; "
+    "ALTER TABLE records ADD COLUMN offer INTEGER NOT NULL DEFAULT 0; "
+    "ALTER TABLE records ADD COLUMN verdict INTEGER NOT NULL DEFAULT 0; "
+    "ALTER TABLE records ADD COLUMN chance REAL; "
+    "ALTER TABLE records ADD COLUMN form INTEGER NOT NULL DEFAULT 0; "
+    "ALTER TABLE records ADD COLUMN always REAL; "
+    "ALTER TABLE records ADD COLUMN lately REAL; "
+    "ALTER TABLE records ADD COLUMN window INTEGER NOT NULL DEFAULT 0; "
+    "ALTER TABLE records ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0; "
+    "ALTER TABLE records ADD COLUMN drifts INTEGER NOT NULL DEFAULT 0; "
+    "CREATE UNIQUE INDEX records_stream ON records (stream, place) WHERE stream <> 0; "
+    "DROP VIEW certificates; "
+    "CREATE VIEW certificates AS SELECT job_id, form, is_certified, alpha, delta, answers, "
+    "population, accepted, labels, wrong, always, lately, window, escalated, drifts, seq, time_us "
+    "FROM records WHERE kind = 'certificate'",
 };
 
 static enx_status migrate(enx_store *store, enx_report *report)
@@ -581,7 +602,14 @@ enx_status enx_store_certificate_get(enx_store *store, uint64_t job_id, enx_cert
                                     .population = (uint32_t)column_u64(row, 4),
                                     .accepted = (uint32_t)column_u64(row, 5),
                                     .labels = (uint32_t)column_u64(row, 6),
-                                    .wrong = (uint32_t)column_u64(row, 7) };
+                                    .wrong = (uint32_t)column_u64(row, 7),
+                                    .form = (enx_certificate_form)column_u64(row, 8),
+                                    .always = sqlite3_column_double(row, 9),
+                                    .lately = sqlite3_column_double(row, 10),
+                                    .window = (uint32_t)column_u64(row, 11),
+                                    .escalated = (uint32_t)column_u64(row, 12),
+                                    .drifts = (uint32_t)column_u64(row, 13) };
+    if (out->form >= ENX_CERTIFICATE_FORM_COUNT) out->form = ENX_CERTIFICATE_BATCH;
     sqlite3_reset(row);
     return ENX_OK;
 }

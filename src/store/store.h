@@ -21,12 +21,13 @@
 #include "base/buf.h"
 #include "base/status.h"
 #include "swarm/ports.h"
+#include "swarm/stream.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum {
-    ENX_STORE_VERSION = 3,
+    ENX_STORE_VERSION = 4,
     ENX_STORE_INPUT_BYTES_MAX = 1 << 28, /* of one input */
 };
 
@@ -218,5 +219,38 @@ ENX_MUST_USE enx_status enx_store_doubts_get(enx_store *store, uint64_t job_id,
 /* The job's last certificate.  ENX_NOTFOUND: none. */
 ENX_MUST_USE enx_status enx_store_certificate_get(enx_store *store, uint64_t job_id,
                                                   enx_certificate_claim *out, enx_report *report);
+
+/* ---- Certificates that go on ----------------------------------------------------------------- */
+
+/* A stream of one class of tasks: what its jobs showed it is in their records, and it is rebuilt
+ * from there.  Who works on it must be alone (a lock of the caller's); two that write the same
+ * place of it are refused by ENX_INVALID all the same. */
+typedef struct enx_store_stream {
+    uint64_t    id;
+    const char *key; /* equal for what may be one stream */
+    const char *class_name;
+    const char *parts; /* JSON: what the key was made of */
+    uint64_t    seed;  /* of its coins */
+    uint64_t    opened_us;
+    uint32_t    epoch;  /* out: of the streams of its class, from 1 */
+    bool        is_new; /* out: it was not there */
+    enx_buf    *before; /* out: parts of the last epoch, where it is new; NULL: not wanted */
+} enx_store_stream;
+
+/* The stream with this key; made, with the seed, where there is none. */
+ENX_MUST_USE enx_status enx_store_stream_open(enx_store *store, enx_store_stream *stream,
+                                              enx_report *report);
+
+typedef struct enx_store_stream_event {
+    bool              is_offer; /* else a label */
+    bool              is_wrong; /* of a label */
+    enx_stream_ticket ticket;
+} enx_store_stream_event;
+
+typedef enx_status (*enx_store_stream_fn)(void *user, const enx_store_stream_event *event,
+                                          enx_report *report);
+/* What the stream was shown and told, in that order, over all jobs. */
+ENX_MUST_USE enx_status enx_store_stream_each(enx_store *store, uint64_t id, enx_store_stream_fn fn,
+                                              void *user, enx_report *report);
 
 #endif /* ENX_STORE_STORE_H */

@@ -72,8 +72,18 @@
       "AND (i.job_id <> ?3 OR i.seq <= ?4)") \
     X(CHANGES, "PRAGMA data_version") \
     X(CERTIFICATE, \
-      "SELECT is_certified, alpha, delta, answers, population, accepted, labels, wrong " \
-      "FROM certificates WHERE job_id = ?1 ORDER BY time_us DESC LIMIT 1") \
+      "SELECT is_certified, alpha, delta, answers, population, accepted, labels, wrong, form, " \
+      "coalesce(always, 0), coalesce(lately, 0), window, escalated, drifts " \
+      "FROM certificates WHERE job_id = ?1 ORDER BY seq DESC LIMIT 1") \
+    X(STREAM_FIND, "SELECT id, epoch, seed FROM streams WHERE key = ?1") \
+    X(STREAM_LAST, \
+      "SELECT epoch, parts FROM streams WHERE class = ?1 ORDER BY epoch DESC LIMIT 1") \
+    X(STREAM_ADD, \
+      "INSERT INTO streams (key, class, epoch, parts, seed, opened_us) " \
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6)") \
+    X(STREAM_EVENTS, \
+      "SELECT kind = 'offer', offer, verdict, score, chance, is_wrong FROM records " \
+      "WHERE stream = ?1 AND stream <> 0 ORDER BY place") \
     X(QUESTION_FIND, "SELECT job_id, call_id, task_id FROM questions WHERE key = ?1") \
     X(QUESTION_PUT, \
       "INSERT OR REPLACE INTO questions (key, job_id, call_id, task_id) VALUES (?1, ?2, ?3, ?4)") \

@@ -25,7 +25,11 @@
     REAL(alpha, certificate.alpha) REAL(delta, certificate.delta) \
     INT(answers, certificate.answers) INT(population, certificate.population) \
     INT(accepted, certificate.accepted) INT(labels, certificate.labels) \
-    INT(wrong, certificate.wrong)
+    INT(wrong, certificate.wrong) INT(check_place, check) INT(stream, offer.stream) \
+    INT(place, offer.place) INT(offer, offer.number) INT(verdict, offer.verdict) \
+    REAL(chance, offer.chance) INT(form, certificate.form) REAL(always, certificate.always) \
+    REAL(lately, certificate.lately) INT(window, certificate.window) \
+    INT(escalated, certificate.escalated) INT(drifts, certificate.drifts)
 
 #define NAME(column, field) #column ", "
 #define MARK(column, field) "?, "

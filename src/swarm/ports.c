@@ -29,6 +29,11 @@ static const char *const reason_texts[] = {
     ENX_REASON_MAP(X)
 #undef X
 };
+static const char *const certificate_form_texts[] = {
+#define X(name, text) text,
+    ENX_CERTIFICATE_FORM_MAP(X)
+#undef X
+};
 
 /* Sum of products, divided by a million and rounded up; saturates. */
 static uint64_t weigh(const uint64_t *tokens, const uint64_t *prices, uint32_t count)
@@ -84,6 +89,12 @@ const char *enx_reason_text(enx_reason reason)
 {
     ENX_CHECK((unsigned)reason < ENX_REASON_COUNT);
     return reason_texts[reason];
+}
+
+const char *enx_certificate_form_text(enx_certificate_form form)
+{
+    ENX_CHECK((unsigned)form < ENX_CERTIFICATE_FORM_COUNT);
+    return certificate_form_texts[form];
 }
 
 int32_t enx_kinds_level(uint32_t kinds)

@@ -108,6 +108,9 @@ typedef struct enx_call {
     size_t           input_bytes;
     const char      *answer; /* VERIFY: [answer_bytes], what is to be judged */
     size_t           answer_bytes;
+    const char      *guess; /* LEAD, AUDIT: [guess_bytes], what a worker answered.  A help for speed
+                               alone: the answer must be what it would be without */
+    size_t           guess_bytes;
     char             language[ENX_LANGUAGE_BYTES_MAX]; /* "" unknown */
     int32_t          level; /* damage the input has, capped by the plan; ENX_LEVEL_UNKNOWN */
     uint32_t         kinds; /* the only kinds of change that the answer may make */
@@ -180,16 +183,22 @@ typedef struct enx_call_report {
  *   PLAN_REFUSED    text = validator's reason, call_id
  *   TASK_CREATED    task_id, item, text = its input where that is made of answers
  *   CALL_INTENT     call fields, reserved_usd_nano, reserved_tokens, text = its class, "" for a
- * plan; saved before generate() CALL_RESULT     call fields, report (all of it), cost_usd_nano,
- * fixed_usd_nano CALL_LOST       call fields, text = why, "" when the deadline passed; its reserve
- * is now `unknown`; a later CALL_RESULT reconciles it TASK_ROUTED     task_id, item, language,
- * level, kinds, model that will work on it TASK_ESCALATED  task_id, item, reason, text = sentence
+ *                   plan; saved before generate()
+ *   CALL_RESULT     call fields, report (all of it), cost_usd_nano, fixed_usd_nano
+ *   CALL_LOST       call fields, text = why, "" when the deadline passed; its reserve is now
+ *                   `unknown`; a later CALL_RESULT reconciles it
+ *   TASK_ROUTED     task_id, item, language, level, kinds, model that will work on it
+ *   OFFER           task_id, item, offer: an answer that passed its checks was shown to the stream
+ *   TASK_ESCALATED  task_id, item, reason, text = sentence, check that failed
  *   TASK_ACCEPTED   task_id, item, text = answer, model, role (of the call that gave it; SCOUT: as
  *                   it came), error_chance, reason = why
  *   TASK_ABSTAINED  task_id, item, reason, text = sentence; the answer is the input
- *   TASK_FAILED     as TASK_ABSTAINED
- *   LABEL           task_id, item, score, is_wrong; reason AUDITED, or AUDIT_FAILED (counts as
- *                   wrong); text = the lead's answer, which replaces a wrong one
+ *   TASK_FAILED     as TASK_ABSTAINED; check that failed
+ *   LABEL           task_id, item, score, is_wrong: is the worker's answer another one than the
+ *                   lead's?  offer, where the stream was told.  reason AUDITED, or AUDIT_FAILED
+ *                   (counts as wrong), text = the lead's answer, which replaces a wrong one; or
+ *                   ANSWERED: the task had gone up
+ *   TRUTH           task_id, item, model, role, is_wrong: an answer against what the user knows
  *   CERTIFICATE     certificate
  *   JOB_DONE        -
  *   JOB_PARTIAL     reason, text = sentence; unfinished tasks are returned as they came; may resume
@@ -202,7 +211,8 @@ typedef struct enx_call_report {
     X(TASK_CREATED, "task created") X(CALL_INTENT, "call intent") X(CALL_RESULT, "call result") \
     X(CALL_LOST, "call lost") X(TASK_ROUTED, "task routed") X(TASK_ESCALATED, "task escalated") \
     X(TASK_ACCEPTED, "task accepted") X(TASK_ABSTAINED, "task abstained") \
-    X(TASK_FAILED, "task failed") X(LABEL, "label") X(CERTIFICATE, "certificate") \
+    X(TASK_FAILED, "task failed") X(OFFER, "offer") X(LABEL, "label") X(TRUTH, "truth") \
+    X(CERTIFICATE, "certificate") \
     X(JOB_DONE, "job done") X(JOB_PARTIAL, "job partial") X(JOB_FAILED, "job failed")
 typedef enum enx_record_kind {
 #define X(name, text) ENX_RECORD_##name,
@@ -222,6 +232,8 @@ typedef enum enx_record_kind {
     X(WORKER_SURER, "lead and worker differ; the worker's answer is less likely wrong") \
     X(AUDITED, "compared with the lead's answer") \
     X(AUDIT_FAILED, "the audit failed and counts as wrong") \
+    X(ANSWERED, "the lead answered in any case") \
+    X(KNOWN, "the right answer is known, and the lead is measured by it") \
     X(NO_WORKER, "no worker knows the language") \
     X(NOT_ASKED, "the plan leaves this language out") \
     X(SCOUT_UNSURE, "language or damage is not clear") \
@@ -266,18 +278,48 @@ typedef enum enx_reason {
 } enx_reason;
 /* clang-format on */
 
-/* "Of `answers` answers, at most alpha are wrong against the reference, with confidence
- * 1 - delta", proved by `labels` random labels of which `wrong` were wrong. */
+/* X(NAME, text) */
+/* clang-format off */
+#define ENX_CERTIFICATE_FORM_MAP(X) X(BATCH, "batch") X(STREAM, "stream")
+typedef enum enx_certificate_form {
+#define X(name, text) ENX_CERTIFICATE_##name,
+    ENX_CERTIFICATE_FORM_MAP(X)
+#undef X
+    ENX_CERTIFICATE_FORM_COUNT
+} enx_certificate_form;
+/* clang-format on */
+
+/* BATCH: "of `answers` answers, at most alpha are wrong against the reference, with confidence
+ * 1 - delta", proved by `labels` random labels of which `wrong` were wrong.
+ *
+ * STREAM: of all `answers` answers of the class so far, and of the last `window`, at most alpha
+ * are; what is proved now is `always` and `lately` (swarm/stream.h).  `population` answers are this
+ * job's, `accepted` were delivered without a label, `labels` are audits, `wrong` of them found an
+ * error. */
 typedef struct enx_certificate_claim {
-    bool     is_certified; /* false: nothing was proved, alpha is 1 */
-    double   alpha;
-    double   delta;
-    uint32_t answers;    /* that the claim speaks of */
+    enx_certificate_form form;
+    bool                 is_certified; /* false: nothing was proved, alpha is 1 */
+    double               alpha;
+    double               delta;
+    uint32_t             answers; /* that the claim speaks of */
     uint32_t population; /* that labels were drawn from; the others are the reference's own */
     uint32_t accepted;   /* target given: size of the largest certified part of the population */
     uint32_t labels;
     uint32_t wrong;
+    double   always, lately; /* STREAM only, as all below */
+    uint32_t window;
+    uint32_t escalated;
+    uint32_t drifts; /* times that what was learnt was forgotten */
 } enx_certificate_claim;
+
+/* What a record says of the stream that a job's answers are part of.  `stream` 0: nothing. */
+typedef struct enx_record_offer {
+    uint64_t stream;  /* its number in the store */
+    uint64_t place;   /* of this event among its offers and labels: 1, 2, 3 ... */
+    uint64_t number;  /* of the offer */
+    uint32_t verdict; /* enx_stream_verdict */
+    double   chance;  /* that it gets a label */
+} enx_record_offer;
 
 typedef struct enx_record {
     enx_record_kind       kind;
@@ -303,6 +345,8 @@ typedef struct enx_record {
     uint32_t              kinds;
     double                error_chance;
     double                score; /* 1 - error_chance */
+    uint32_t              check; /* place in the class's list, from 1; 0: none of these */
+    enx_record_offer      offer;
     bool                  is_wrong;
     bool                  is_single;
     uint32_t              items;
@@ -387,6 +431,7 @@ const char *enx_role_text(enx_role role);
 const char *enx_call_status_text(enx_call_status status);
 const char *enx_record_kind_text(enx_record_kind kind);
 const char *enx_reason_text(enx_reason reason);
+const char *enx_certificate_form_text(enx_certificate_form form);
 
 /* The highest level that `kinds` holds: 0 (none) .. 3. */
 int32_t enx_kinds_level(uint32_t kinds);

@@ -93,6 +93,7 @@ struct enx_stream {
     double             cuts[BINS - 1]; /* falling: bin 0 is the surest */
     bin                bins[BINS];
     uint64_t           relearn_until;
+    uint64_t           events;
     double             detectors[2]; /* Shiryaev-Roberts sums: escalated, audited */
 };
 
@@ -381,7 +382,7 @@ static bool is_heads(const enx_stream *s, double chance)
     return enx_rng_unit(&rng) < chance;
 }
 
-static enx_stream_verdict decide(enx_stream *s, double score)
+static enx_stream_verdict decide(enx_stream *s, double score, double *chance)
 {
     const uint64_t n = s->counts.answers;
     if (!is_cut(s)) {
@@ -401,9 +402,9 @@ static enx_stream_verdict decide(enx_stream *s, double score)
     if (s->slack < 0 || n <= s->relearn_until || at->coin >= 1 ||
         s->audit_count == ENX_STREAM_AUDITS_MAX)
         return ENX_STREAM_ESCALATE;
-    const double coin = fmax(at->coin, coin_min(s));
-    if (!is_heads(s, coin)) return ENX_STREAM_DELIVER;
-    begin_audit(s, coin);
+    *chance = fmax(at->coin, coin_min(s));
+    if (!is_heads(s, *chance)) return ENX_STREAM_DELIVER;
+    begin_audit(s, *chance);
     return ENX_STREAM_AUDIT;
 }
 
@@ -411,7 +412,9 @@ enx_stream_verdict enx_stream_offer(enx_stream *s, double score, enx_stream_tick
 {
     const double known = isnan(score) ? -INFINITY : score;
     s->counts.answers++;
-    *ticket = (enx_stream_ticket){ s->counts.answers, known, decide(s, known) };
+    s->events++;
+    *ticket = (enx_stream_ticket){ .offer = s->counts.answers, .score = known, .chance = 1 };
+    ticket->verdict = decide(s, known, &ticket->chance);
     s->counts.delivered += ticket->verdict == ENX_STREAM_DELIVER;
     s->counts.audited += ticket->verdict == ENX_STREAM_AUDIT;
     s->counts.escalated += ticket->verdict == ENX_STREAM_ESCALATE;
@@ -432,6 +435,7 @@ void enx_stream_label(enx_stream *s, const enx_stream_ticket *ticket, bool is_wr
 {
     ENX_CHECK(ticket->offer > 0 && ticket->offer <= s->counts.answers &&
               ticket->verdict != ENX_STREAM_DELIVER);
+    s->events++;
     if (ticket->verdict == ENX_STREAM_AUDIT) {
         end_audit(s, ticket->offer, is_wrong);
         s->counts.audits_wrong += is_wrong;
@@ -473,3 +477,7 @@ enx_stream_claim enx_stream_result(const enx_stream *s)
 }
 
 uint64_t enx_stream_drifts(const enx_stream *s) { return s->counts.drifts; }
+
+uint64_t enx_stream_answers(const enx_stream *s) { return s->counts.answers; }
+
+uint64_t enx_stream_events(const enx_stream *s) { return s->events; }

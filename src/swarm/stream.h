@@ -43,6 +43,7 @@
 #include <stdint.h>
 
 enum {
+    ENX_STREAM_VERSION = 1, /* another one decides otherwise: histories cannot be told to it */
     ENX_STREAM_WINDOW_MAX = 1 << 24,
     ENX_STREAM_AUDITS_MAX = 4096, /* under way or found wrong within the window; more: escalate */
 };
@@ -67,6 +68,7 @@ typedef enum enx_stream_verdict {
 typedef struct enx_stream_ticket {
     uint64_t           offer; /* 1, 2, 3 ... */
     double             score;
+    double             chance; /* that it gets a label, fixed before its coin */
     enx_stream_verdict verdict;
 } enx_stream_ticket;
 
@@ -105,5 +107,8 @@ typedef struct enx_stream_claim {
 enx_stream_claim enx_stream_result(const enx_stream *stream);
 /* The count of that name alone: O(1). */
 uint64_t         enx_stream_drifts(const enx_stream *stream);
+/* Offers so far, and offers and labels together: O(1). */
+uint64_t         enx_stream_answers(const enx_stream *stream);
+uint64_t         enx_stream_events(const enx_stream *stream);
 
 #endif /* ENX_SWARM_STREAM_H */

@@ -39,9 +39,9 @@ static enx_status judge_given(const enx_swarm_options *o, const uint32_t counts[
         counts[ENX_DUTY_VERIFIER] != 1)
         return ENX_FAIL(report, INVALID, "class %s: check verifier, but the swarm has %u of them",
                         c->name, counts[ENX_DUTY_VERIFIER]);
-    const bool needs_lead =
-        enx_class_find_check(c, ENX_CHECK_LEAD) < ENX_CLASS_CHECKS_MAX ||
-        (o->mode == ENX_SWARM_MODE_SWARM && (o->target_alpha > 0 || o->audit_labels_max > 0));
+    const bool needs_lead = enx_class_find_check(c, ENX_CHECK_LEAD) < ENX_CLASS_CHECKS_MAX ||
+                            (o->mode == ENX_SWARM_MODE_SWARM &&
+                             (o->target_alpha > 0 || o->audit_labels_max > 0 || o->stream));
     if (needs_lead && counts[ENX_DUTY_LEAD] == 0)
         return ENX_FAIL(report, INVALID,
                         "class %s: a check or the certificate asks a lead, and the swarm has none",
@@ -54,7 +54,7 @@ static enx_status judge_goal(const enx_swarm_options *o, const uint32_t counts[E
 {
     if (counts[ENX_DUTY_WORKER] == 0)
         return ENX_FAIL(report, INVALID, "the swarm has no workers, expected at least one");
-    if (o->target_alpha > 0 || o->audit_labels_max > 0)
+    if (o->target_alpha > 0 || o->audit_labels_max > 0 || o->stream)
         return ENX_FAIL(report, INVALID,
                         "a certificate is about tasks of one kind, and those of a goal are of "
                         "several; give the work as a job of `enxame map`");
@@ -120,6 +120,7 @@ static enx_status judge_options(const enx_swarm_options *o, enx_report *report)
         return ENX_FAIL(report, LIMIT, "%u attempts, at most %d", o->attempts_max,
                         ENX_SWARM_ATTEMPTS_MAX);
     if (o->given) ENX_TRY(enx_class_validate(o->given, report));
+    ENX_CHECK(!o->stream || (o->stream_id && o->target_alpha == 0 && o->audit_labels_max == 0));
     return judge_roster(o, report);
 }
 
@@ -257,7 +258,8 @@ static bool is_uncheckable(const enx_swarm *s)
 {
     const enx_swarm_options *o = &s->options;
     if (!o->given) return !o->is_goal && !s->ports.check;
-    return o->given->check_count == 0 && o->target_alpha == 0 && o->audit_labels_max == 0;
+    return o->given->check_count == 0 && o->target_alpha == 0 && o->audit_labels_max == 0 &&
+           !o->stream;
 }
 
 /* A swarm is not always better: width, checkability and price decide. */
@@ -302,6 +304,7 @@ static void reissue(enx_swarm *s)
 static void settle_reported(enx_swarm *s)
 {
     for (uint32_t i = 0; i <= s->item_count && !swarm_is_over(s); i++) swarm_decide(s, i);
+    swarm_stream_resume(s);
 }
 
 /* The user's plan is judged as the lead's is. */
@@ -535,6 +538,8 @@ enx_swarm_summary enx_swarm_summary_get(const enx_swarm *s)
         .escalated = s->escalated,
         .has_certificate = s->is_certified,
         .certificate = s->claim,
+        .known_worker = s->known[0],
+        .known_lead = s->known[1],
     };
     memcpy(summary.tasks, s->tasks, sizeof summary.tasks);
     if (s->is_started)

@@ -26,6 +26,7 @@
 #include "swarm/graph.h"
 #include "swarm/plan.h"
 #include "swarm/ports.h"
+#include "swarm/stream.h"
 
 enum {
     ENX_SWARM_ATTEMPTS_MAX = 16,
@@ -34,6 +35,7 @@ enum {
     ENX_SWARM_GATE_BYTES = 2048, /* of inputs of a goal, for one such item */
     ENX_SWARM_ROUNDS_MAX = 3,    /* plans for a goal */
     ENX_SWARM_ITEM_BYTES = 1 << 20,
+    ENX_SWARM_STREAM_LAG = 64, /* offers between one and the last label that it knows of */
 };
 
 #define ENX_SWARM_HEDGE_SHARE_MAX 0.5
@@ -64,17 +66,25 @@ typedef struct enx_swarm_options {
     double               escalate_above; /* error chance; 0: 0.2; 1: never for that reason */
     double               escalate_above_level[4]; /* the same by damage level; 0: escalate_above */
     double               scout_confidence_min;    /* 0: 0.5; negative: any */
-    double   target_alpha;       /* 0: no target; else only the certified part stays with workers */
-    double   delta;              /* 0: 0.05 */
-    uint32_t audit_labels_max;   /* 0 without target: no audits, no certificate */
-    uint32_t gate_items_min;     /* 0: ENX_SWARM_GATE_ITEMS; 1: never single for that reason */
-    uint32_t attempts_max;       /* calls for one role of one task; 0: 3 */
-    uint64_t call_timeout_us;    /* 0: 120 s */
-    double   hedge_share;        /* of all calls that may be second ones for late tasks of models
-                                    that are elsewhere; 0: none */
-    size_t   item_bytes_max;     /* longer texts are returned; 0: ENX_SWARM_ITEM_BYTES */
-    uint64_t seed;               /* of the audits' permutation; 0: ports->random_u64 */
-    bool     refuse_over_budget; /* a plan whose worst case is above caps.usd_nano */
+    double      target_alpha; /* 0: no target; else only the certified part stays with workers */
+    double      delta;        /* 0: 0.05 */
+    enx_stream *stream;       /* says what stays with workers, instead of a certificate of this job
+                                 alone, as all its events in earlier records left it; then
+                                 target_alpha and audit_labels_max are 0.  Not with a goal */
+    uint64_t    stream_id;    /* of it, for the records; not 0 */
+    uint32_t    vote_every;   /* `second` asks about every so manieth task; 0: about all */
+    const enx_span *truths;   /* [item_count] right answers that the user knows (text NULL: not
+                                 known): those tasks go up, and the lead is measured by them;
+                                 NULL: none */
+    uint32_t        audit_labels_max; /* 0 without target: no audits, no certificate */
+    uint32_t        gate_items_min;   /* 0: ENX_SWARM_GATE_ITEMS; 1: never single for that reason */
+    uint32_t        attempts_max;     /* calls for one role of one task; 0: 3 */
+    uint64_t        call_timeout_us;  /* 0: 120 s */
+    double          hedge_share;    /* of all calls that may be second ones for late tasks of models
+                                       that are elsewhere; 0: none */
+    size_t          item_bytes_max; /* longer texts are returned; 0: ENX_SWARM_ITEM_BYTES */
+    uint64_t        seed;           /* of the audits' permutation; 0: ports->random_u64 */
+    bool            refuse_over_budget; /* a plan whose worst case is above caps.usd_nano */
 } enx_swarm_options;
 
 typedef struct enx_swarm enx_swarm;
@@ -188,6 +198,11 @@ typedef enum enx_swarm_end {
     ENX_SWARM_FAILED,
 } enx_swarm_end;
 
+typedef struct enx_swarm_known {
+    uint32_t count;
+    uint32_t wrong;
+} enx_swarm_known;
+
 typedef struct enx_swarm_summary {
     enx_swarm_end         end;
     enx_reason            end_reason;
@@ -205,7 +220,8 @@ typedef struct enx_swarm_summary {
     uint32_t              escalated;
     bool                  has_certificate;
     enx_certificate_claim certificate;
-    uint64_t              elapsed_us; /* of this run */
+    enx_swarm_known       known_worker, known_lead; /* answers against options.truths */
+    uint64_t              elapsed_us;               /* of this run */
 } enx_swarm_summary;
 
 enx_swarm_summary enx_swarm_summary_get(const enx_swarm *swarm);

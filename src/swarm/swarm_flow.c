@@ -20,8 +20,7 @@ enum {
 
 /* ---- records ------------------------------------------------------------------------------- */
 
-/* A record about a task, with its latest call. */
-static enx_record record_of(const enx_swarm *s, uint32_t item, enx_record_kind kind)
+enx_record swarm_record_of(const enx_swarm *s, uint32_t item, enx_record_kind kind)
 {
     const swarm_item *at = &s->items[item];
     const bool        has_call = at->call != SWARM_NONE;
@@ -47,7 +46,7 @@ static void put_text(enx_record *record, const char *text, size_t size_bytes)
 void swarm_emit_note(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_reason reason,
                      const char *note)
 {
-    enx_record record = record_of(s, item, kind);
+    enx_record record = swarm_record_of(s, item, kind);
     record.reason = reason;
     put_text(&record, note, strlen(note));
     swarm_emit(s, record);
@@ -56,7 +55,7 @@ void swarm_emit_note(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_reas
 static void accept_text(enx_swarm *s, uint32_t item, enx_reason reason, const char *text,
                         size_t size_bytes)
 {
-    enx_record record = record_of(s, item, ENX_RECORD_TASK_ACCEPTED);
+    enx_record record = swarm_record_of(s, item, ENX_RECORD_TASK_ACCEPTED);
     record.reason = reason;
     if (s->items[item].call != SWARM_NONE)
         record.error_chance = s->calls[s->items[item].call].error_chance;
@@ -93,11 +92,31 @@ static void end_aborted(enx_swarm *s, uint32_t item)
     if (!swarm_is_over(s)) swarm_end_partial(s, ENX_REASON_ABORTED, note);
 }
 
+void swarm_accept_passed(enx_swarm *s, uint32_t item, enx_reason reason, uint32_t call,
+                         double error_chance)
+{
+    const enx_span input = swarm_input(s, &s->items[item]);
+    if (call == SWARM_NONE) accept_text(s, item, reason, input.text, input.size_bytes);
+    else swarm_accept_call(s, item, reason, call, error_chance);
+}
+
+void swarm_escalate(enx_swarm *s, uint32_t item, enx_reason reason, double error_chance)
+{
+    const swarm_item *at = &s->items[item];
+    enx_record        record = swarm_record_of(s, item, ENX_RECORD_TASK_ESCALATED);
+    if (at->state == ENX_TASK_ACCEPTED) record.model = at->answer_model;
+    else if (at->candidate != SWARM_NONE) record.model = s->calls[at->candidate].reserved.model;
+    record.reason = reason;
+    record.error_chance = error_chance;
+    record.check = at->check;
+    swarm_emit(s, record);
+}
+
 void swarm_accept_call(enx_swarm *s, uint32_t item, enx_reason reason, uint32_t call,
                        double error_chance)
 {
     const swarm_call *entry = &s->calls[call];
-    enx_record        record = record_of(s, item, ENX_RECORD_TASK_ACCEPTED);
+    enx_record        record = swarm_record_of(s, item, ENX_RECORD_TASK_ACCEPTED);
     record.call_id = swarm_call_id(s, call);
     record.role = entry->reserved.role;
     record.model = entry->reserved.model;
@@ -117,11 +136,12 @@ bool swarm_may_escalate(const enx_swarm *s, uint32_t item)
 void swarm_escalate_or(enx_swarm *s, uint32_t item, enx_record_kind otherwise, enx_reason reason,
                        const char *note)
 {
-    enx_record record =
-        record_of(s, item, swarm_may_escalate(s, item) ? ENX_RECORD_TASK_ESCALATED : otherwise);
+    enx_record record = swarm_record_of(
+        s, item, swarm_may_escalate(s, item) ? ENX_RECORD_TASK_ESCALATED : otherwise);
     if (s->items[item].candidate != SWARM_NONE)
         record.model = s->calls[s->items[item].candidate].reserved.model;
     record.reason = reason;
+    record.check = s->items[item].check;
     put_text(&record, note, strlen(note));
     swarm_emit(s, record);
     if (record.kind != ENX_RECORD_TASK_ESCALATED &&
@@ -185,7 +205,7 @@ static void route(enx_swarm *s, uint32_t item, const swarm_call *entry)
     char          note[NOTE_BYTES];
     const int32_t cap = enx_kinds_level(s->plan.kinds);
     const int32_t level = entry->level < cap ? entry->level : cap;
-    enx_record    record = record_of(s, item, ENX_RECORD_TASK_ROUTED);
+    enx_record    record = swarm_record_of(s, item, ENX_RECORD_TASK_ROUTED);
     memcpy(record.language, entry->language, sizeof record.language);
     record.level = level;
     record.kinds = s->plan.kinds & kinds_of_level(level);
@@ -199,8 +219,7 @@ static void route(enx_swarm *s, uint32_t item, const swarm_call *entry)
         snprintf(note, sizeof note, "no worker knows %s", entry->language);
         swarm_emit_note(s, item, ENX_RECORD_TASK_ABSTAINED, ENX_REASON_NO_WORKER, note);
     } else if (record.kinds == 0) {
-        accept_text(s, item, ENX_REASON_UNDAMAGED, swarm_input(s, &s->items[item]).text,
-                    swarm_input(s, &s->items[item]).size_bytes);
+        swarm_pass(s, item, ENX_REASON_UNDAMAGED, SWARM_NONE, entry->error_chance);
     } else {
         swarm_emit(s, record);
     }
@@ -214,7 +233,7 @@ static void skip_scout(enx_swarm *s, uint32_t item, enx_record_kind otherwise, e
         swarm_escalate_or(s, item, otherwise, reason, note);
         return;
     }
-    enx_record record = record_of(s, item, ENX_RECORD_TASK_ROUTED);
+    enx_record record = swarm_record_of(s, item, ENX_RECORD_TASK_ROUTED);
     record.model = s->lead;
     record.level = ENX_LEVEL_UNKNOWN;
     record.kinds = s->plan.kinds;
@@ -254,7 +273,7 @@ static void decide_work(enx_swarm *s, uint32_t item)
 static void accept_kept(enx_swarm *s, uint32_t item, enx_reason reason)
 {
     const swarm_item *at = &s->items[item];
-    enx_record        record = record_of(s, item, ENX_RECORD_TASK_ACCEPTED);
+    enx_record        record = swarm_record_of(s, item, ENX_RECORD_TASK_ACCEPTED);
     record.reason = reason;
     record.model = at->kept_model;
     record.role = ENX_ROLE_WORK;
@@ -279,7 +298,7 @@ static bool is_worker_surer(const enx_swarm *s, uint32_t item)
     const swarm_call *entry = &s->calls[at->call];
     const bool        is_scored =
         enx_class_find_check(at->task_class, ENX_CHECK_CONFIDENCE) < ENX_CLASS_CHECKS_MAX;
-    if (!is_scored || !at->has_kept || at->is_candidate) return false;
+    if (!is_scored || !at->has_kept || at->is_candidate || at->ticket.offer) return false;
     if (at->escalate_reason != ENX_REASON_LOW_CONFIDENCE) return false;
     return at->kept_error_chance < entry->error_chance;
 }
@@ -296,30 +315,82 @@ static void decide_lead(enx_swarm *s, uint32_t item)
     }
     const uint32_t   call = s->items[item].call;
     const enx_reason failed = swarm_run_checks(s, item, note);
-    if (failed != ENX_REASON_NONE) fall_back(s, item, ENX_RECORD_TASK_FAILED, failed, note);
-    else if (is_worker_surer(s, item)) accept_kept(s, item, ENX_REASON_WORKER_SURER);
-    else swarm_accept_call(s, item, ENX_REASON_LEAD_CHECKED, call, entry->error_chance);
+    if (failed != ENX_REASON_NONE) {
+        fall_back(s, item, ENX_RECORD_TASK_FAILED, failed, note);
+        return;
+    }
+    if (s->items[item].candidate != SWARM_NONE)
+        swarm_compare_truth(s, item, s->items[item].candidate);
+    swarm_compare_truth(s, item, call);
+    if (!s->items[item].ticket.offer) swarm_label_answered(s, item);
+    if (is_worker_surer(s, item)) accept_kept(s, item, ENX_REASON_WORKER_SURER);
+    else swarm_accept_call(s, item, ENX_REASON_LEAD_CHECKED, call, s->calls[call].error_chance);
+}
+
+void swarm_compare_truth(enx_swarm *s, uint32_t item, uint32_t call)
+{
+    if (!s->options.truths || !s->options.truths[item].text) return;
+    const enx_span    truth = s->options.truths[item];
+    const swarm_call *entry = &s->calls[call];
+    const bool        is_leads = entry->reserved.role == ENX_ROLE_LEAD;
+    if (s->items[item].is_known[is_leads]) return;
+    enx_record record = swarm_record_of(s, item, ENX_RECORD_TRUTH);
+    record.call_id = swarm_call_id(s, call);
+    record.model = entry->reserved.model;
+    record.role = entry->reserved.role;
+    record.is_wrong = truth.size_bytes != entry->answer.size_bytes ||
+                      memcmp(truth.text, swarm_text_get(s, entry->answer), truth.size_bytes) != 0;
+    swarm_emit(s, record);
+}
+
+/* What the worker said of a task that went up: the input, where nothing was found to repair. */
+static enx_span escalated_answer(const enx_swarm *s, const swarm_item *at, double *chance)
+{
+    const uint32_t call = at->ticket.offer ? at->held_call : at->candidate;
+    *chance = at->ticket.offer ? at->held_chance : s->calls[call].error_chance;
+    if (call == SWARM_NONE) return swarm_input(s, at);
+    const swarm_text text = s->calls[call].answer;
+    return (enx_span){ swarm_text_get(s, text), text.size_bytes };
+}
+
+void swarm_label_answered(enx_swarm *s, uint32_t item)
+{
+    const swarm_item *at = &s->items[item];
+    if (!at->is_escalated || at->is_answered) return;
+    if (at->candidate == SWARM_NONE && !at->ticket.offer) return;
+    const swarm_call *entry = &s->calls[at->call];
+    enx_record        record = swarm_record_of(s, item, ENX_RECORD_LABEL);
+    const enx_span    answer = escalated_answer(s, at, &record.error_chance);
+    const char       *got = swarm_text_get(s, entry->answer);
+    record.reason = ENX_REASON_ANSWERED;
+    record.score = 1 - record.error_chance;
+    record.is_wrong = entry->answer.size_bytes != answer.size_bytes ||
+                      memcmp(got, answer.text, answer.size_bytes) != 0;
+    put_text(&record, got, entry->answer.size_bytes);
+    swarm_stream_label(s, item, &record);
+    swarm_emit(s, record);
 }
 
 /* A reference that cannot be had counts as wrong: that never claims too much. */
-static void decide_audit(enx_swarm *s, uint32_t item)
+void swarm_decide_audit(enx_swarm *s, uint32_t item)
 {
     swarm_item       *at = &s->items[item];
     const swarm_call *entry = &s->calls[at->call];
     char              note[NOTE_BYTES];
-    if (entry->status != ENX_CALL_OK && swarm_retry(s, item)) return;
-    enx_record record = record_of(s, item, ENX_RECORD_LABEL);
+    enx_record        record = swarm_record_of(s, item, ENX_RECORD_LABEL);
     record.error_chance = at->error_chance;
     record.score = 1 - at->error_chance;
     record.is_wrong = true;
     record.reason = ENX_REASON_AUDIT_FAILED;
-    if (entry->status == ENX_CALL_OK && swarm_run_checks(s, item, note) == ENX_REASON_NONE) {
+    if (at->work == WORK_REPORTED && entry->status == ENX_CALL_OK &&
+        swarm_run_checks(s, item, note) == ENX_REASON_NONE) {
         const char *got = swarm_text_get(s, entry->answer);
         record.reason = ENX_REASON_AUDITED;
         record.is_wrong = entry->answer.size_bytes != at->answer.size_bytes ||
                           memcmp(got, swarm_text_get(s, at->answer), at->answer.size_bytes) != 0;
         put_text(&record, got, entry->answer.size_bytes);
     }
+    swarm_stream_label(s, item, &record);
     swarm_emit(s, record);
 }
 
@@ -334,7 +405,7 @@ static bool is_blank(const enx_span *span)
 
 void swarm_emit_created(enx_swarm *s, uint32_t item, const char *text, size_t size_bytes)
 {
-    enx_record record = record_of(s, item, ENX_RECORD_TASK_CREATED);
+    enx_record record = swarm_record_of(s, item, ENX_RECORD_TASK_CREATED);
     put_text(&record, text, size_bytes);
     swarm_emit(s, record);
 }
@@ -526,6 +597,7 @@ void swarm_end_partial(enx_swarm *s, enx_reason reason, const char *note)
 {
     while (s->open_first != SWARM_NONE && !s->is_stopped)
         swarm_give_up_call(s, s->open_first, reason);
+    swarm_stream_finish(s);
     end_job(s, ENX_RECORD_JOB_PARTIAL, reason, note);
 }
 
@@ -536,7 +608,7 @@ void swarm_take_plan(enx_swarm *s, const char *json, bool is_single)
         swarm_emit(s, (enx_record){ .kind = ENX_RECORD_GATED,
                                     .reason = ENX_REASON_PLAN_SAYS,
                                     .is_single = true });
-    enx_record record = record_of(s, s->item_count, ENX_RECORD_PLAN_ACCEPTED);
+    enx_record record = swarm_record_of(s, s->item_count, ENX_RECORD_PLAN_ACCEPTED);
     put_text(&record, json, strlen(json));
     swarm_emit(s, record);
     swarm_create_tasks(s);
@@ -664,8 +736,9 @@ void swarm_decide(enx_swarm *s, uint32_t item)
     case ENX_ROLE_LEAD:
         decide_lead(s, item);
         break;
-    case ENX_ROLE_AUDIT:
-        decide_audit(s, item);
+    case ENX_ROLE_AUDIT: /* one for a stream waits for its turn */
+        if (s->calls[at->call].status != ENX_CALL_OK && swarm_retry(s, item)) break;
+        if (!at->ticket.offer) swarm_decide_audit(s, item);
         break;
     case ENX_ROLE_SECOND:
         swarm_decide_second(s, item);
@@ -681,7 +754,7 @@ void swarm_decide(enx_swarm *s, uint32_t item)
 
 /* ---- dispatch ------------------------------------------------------------------------------ */
 
-static uint32_t clamp_u32(uint64_t value)
+uint32_t swarm_clamp_u32(uint64_t value)
 {
     return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
@@ -699,8 +772,8 @@ void swarm_bound_call(const enx_swarm *s, enx_call *call, enx_reservation *reser
     if (call->role == ENX_ROLE_SCOUT) out = SCOUT_TOKENS_OUT;
     if (c) out = call->role == ENX_ROLE_VERIFY ? VERIFY_TOKENS_OUT : enx_class_answer_tokens(c);
     out += model->thinking_tokens;
-    const uint32_t in_max = clamp_u32(call->input_bytes + goal_bytes + model->prompt_tokens);
-    const uint32_t out_max = clamp_u32(out);
+    const uint32_t in_max = swarm_clamp_u32(call->input_bytes + goal_bytes + model->prompt_tokens);
+    const uint32_t out_max = swarm_clamp_u32(out);
     call->max_tokens_in = in_max;
     call->max_tokens_out = out_max;
     if (s->ports.measure) s->ports.measure(s->ports.self, call);
@@ -826,8 +899,10 @@ static void give_up_one(enx_swarm *s, uint32_t item)
         return;
     }
     swarm_dequeue(s, item);
-    if (at->role == ENX_ROLE_AUDIT) s->is_audit_stopped = true;
-    else {
+    if (at->role == ENX_ROLE_AUDIT) {
+        s->is_audit_stopped = true;
+        s->items[item].is_unlabelled = true;
+    } else {
         swarm_set_state(s, item, ENX_TASK_RETURNED);
         swarm_unlock(s, item);
     }
@@ -892,6 +967,13 @@ static enx_status rank_candidates(enx_swarm *s, uint32_t *answers, enx_report *r
     return ENX_OK;
 }
 
+void swarm_certify_label(enx_swarm *s, uint32_t item)
+{
+    const swarm_item *at = &s->items[item];
+    if (at->is_lost) enx_certificate_lose(s->certificate, at->rank);
+    else enx_certificate_label(s->certificate, at->rank, at->label == LABEL_WRONG);
+}
+
 static enx_status open_certificate(enx_swarm *s, enx_report *report)
 {
     uint32_t answers = 0;
@@ -906,9 +988,8 @@ static enx_status open_certificate(enx_swarm *s, enx_report *report)
     };
     ENX_TRY(enx_certificate_open(&s->certificate, &options, report));
     for (uint32_t rank = 0; rank < s->population; rank++) {
-        const swarm_item *at = &s->items[s->ranks[rank].item];
-        if (at->label != LABEL_NONE)
-            enx_certificate_label(s->certificate, rank, at->label == LABEL_WRONG);
+        const uint32_t item = s->ranks[rank].item;
+        if (s->items[item].label != LABEL_NONE) swarm_certify_label(s, item);
     }
     return ENX_OK;
 }
@@ -944,12 +1025,9 @@ static bool escalate_uncertified(enx_swarm *s)
     for (uint32_t rank = claim.accepted; rank < s->population; rank++) {
         const uint32_t    item = s->ranks[rank].item;
         const swarm_item *at = &s->items[item];
-        if (at->state != ENX_TASK_ACCEPTED || at->is_escalated || at->label != LABEL_NONE) continue;
-        enx_record record = record_of(s, item, ENX_RECORD_TASK_ESCALATED);
-        record.reason = ENX_REASON_UNCERTIFIED;
-        record.model = at->answer_model;
-        record.error_chance = at->error_chance;
-        swarm_emit(s, record);
+        const bool        is_labelled = at->label != LABEL_NONE && !at->is_lost;
+        if (at->state != ENX_TASK_ACCEPTED || at->is_escalated || is_labelled) continue;
+        swarm_escalate(s, item, ENX_REASON_UNCERTIFIED, at->error_chance);
         found = true;
     }
     return found;
@@ -1022,10 +1100,8 @@ static bool escalate_contradictions(enx_swarm *s, const enx_check *check)
         if (!is_bad[k] || at->is_escalated || at->answer_role == ENX_ROLE_LEAD ||
             !swarm_may_escalate(s, items[k]))
             continue;
-        enx_record record = record_of(s, items[k], ENX_RECORD_TASK_ESCALATED);
-        record.reason = ENX_REASON_CROSS;
-        record.model = at->answer_model;
-        swarm_emit(s, record);
+        s->items[items[k]].check = (uint32_t)(check - s->options.given->checks) + 1;
+        swarm_escalate(s, items[k], ENX_REASON_CROSS, at->error_chance);
         found = true;
     }
     enx_mem_free(answers);
@@ -1048,6 +1124,7 @@ static bool relate(enx_swarm *s)
 static void finish(enx_swarm *s)
 {
     char note[NOTE_BYTES];
+    swarm_stream_finish(s);
     if (s->tasks[ENX_TASK_RETURNED] == 0) {
         end_job(s, ENX_RECORD_JOB_DONE, ENX_REASON_NONE, "");
         return;
@@ -1060,6 +1137,7 @@ static void finish(enx_swarm *s)
 void swarm_pump(enx_swarm *s)
 {
     while (!swarm_is_over(s)) {
+        swarm_stream_show(s);
         issue_all(s);
         if (s->open_count > 0) break; /* a report, or the clock, goes on from here */
         if (give_up_heads(s)) continue;

@@ -34,9 +34,41 @@ bool swarm_may_escalate(const enx_swarm *s, uint32_t item);
 /* Up to the lead where that is allowed; else the task ends as the record says. */
 void swarm_escalate_or(enx_swarm *s, uint32_t item, enx_record_kind otherwise, enx_reason reason,
                        const char *note);
+/* A worker's answer passed every check, or the input needs no repair (`call` SWARM_NONE): it is
+ * accepted, or waits for what the stream says, or goes up because the right one is known. */
+void swarm_pass(enx_swarm *s, uint32_t item, enx_reason reason, uint32_t call, double error_chance);
+/* Up to the lead, whatever its class says of failures. */
+void swarm_escalate(enx_swarm *s, uint32_t item, enx_reason reason, double error_chance);
+/* Accept the answer of a call, or the input as it came (SWARM_NONE). */
+void swarm_accept_passed(enx_swarm *s, uint32_t item, enx_reason reason, uint32_t call,
+                         double error_chance);
+/* Compare an answer with the right one, where that is known. */
+void swarm_compare_truth(enx_swarm *s, uint32_t item, uint32_t call);
+/* An audit that has its answer, or never will. */
+void swarm_decide_audit(enx_swarm *s, uint32_t item);
+/* The lead's answer to a task that went up says whether the worker's was right. */
+void swarm_label_answered(enx_swarm *s, uint32_t item);
+
+/* Tell the certificate of the job the label of a task. */
+void swarm_certify_label(enx_swarm *s, uint32_t item);
+
+/* Does a stream say what stays with workers? */
+bool swarm_is_streamed(const enx_swarm *s);
+/* Show the stream what is there, in the order of tasks, and do what it says. */
+void swarm_stream_show(enx_swarm *s);
+/* The job ends: tell the stream what it does not know yet, and record what it promises. */
+void swarm_stream_finish(enx_swarm *s);
+/* Queue the audits of a replayed job that are wanted and not under way. */
+void swarm_stream_resume(enx_swarm *s);
+/* Tell the stream the label of a task, and its record where it came. */
+void swarm_stream_label(enx_swarm *s, uint32_t item, enx_record *record);
+
+uint32_t   swarm_clamp_u32(uint64_t value);
+/* A record about a task, with its latest call. */
+enx_record swarm_record_of(const enx_swarm *s, uint32_t item, enx_record_kind kind);
 /* Accept the answer of a call. */
-void swarm_accept_call(enx_swarm *s, uint32_t item, enx_reason reason, uint32_t call,
-                       double error_chance);
+void       swarm_accept_call(enx_swarm *s, uint32_t item, enx_reason reason, uint32_t call,
+                             double error_chance);
 
 /* A record about a task, with a sentence. */
 void swarm_emit_note(enx_swarm *s, uint32_t item, enx_record_kind kind, enx_reason reason,

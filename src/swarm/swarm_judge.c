@@ -168,6 +168,13 @@ static bool ask_opinion(enx_swarm *s, uint32_t item, enx_check_kind kind)
     return true;
 }
 
+/* Votes that do not pay are cast for some tasks only, to go on measuring. */
+static bool is_voteless(const enx_swarm *s, uint32_t item, enx_check_kind kind)
+{
+    const uint32_t every = s->options.vote_every;
+    return kind == ENX_CHECK_SECOND && every > 1 && item % every != 0;
+}
+
 /* Make the candidate's checks from number `first` on, until one fails, asks another model, or all
  * have passed. */
 static void judge_candidate(enx_swarm *s, uint32_t item, uint32_t first, double error_chance)
@@ -177,10 +184,12 @@ static void judge_candidate(enx_swarm *s, uint32_t item, uint32_t first, double 
     enx_reason       accepted = ENX_REASON_CHECKED;
     char             note[NOTE_BYTES];
     enx_reason       failed = judge_flags(s, item, call, note);
+    s->items[item].check = 0;
     for (uint32_t i = first; failed == ENX_REASON_NONE && i < c->check_count; i++) {
         const enx_check    *check = &c->checks[i];
         const enx_check_kin kin = enx_check_kind_kin(check->kind);
         const bool          is_cheap = kin == ENX_CHECK_KIN_CALL && swarm_is_tight(s, c);
+        if (is_voteless(s, item, check->kind)) continue;
         if (is_cheap) accepted = ENX_REASON_CHEAP;
         else if (kin == ENX_CHECK_KIN_CALL && ask_opinion(s, item, check->kind)) return;
         if (kin == ENX_CHECK_KIN_SCORE && error_chance > doubt_above(s, &s->items[item], check)) {
@@ -189,9 +198,10 @@ static void judge_candidate(enx_swarm *s, uint32_t item, uint32_t first, double 
             if (swarm_may_escalate(s, item)) failed = accepted;
         }
         if (kin == ENX_CHECK_KIN_TEXT) failed = run_check(s, call, check, note);
+        if (failed != ENX_REASON_NONE) s->items[item].check = i + 1;
     }
     if (failed != ENX_REASON_NONE) swarm_escalate_or(s, item, ENX_RECORD_TASK_FAILED, failed, note);
-    else swarm_accept_call(s, item, accepted, call, error_chance);
+    else swarm_pass(s, item, accepted, call, error_chance);
 }
 
 void swarm_judge(enx_swarm *s, uint32_t item)
@@ -214,6 +224,7 @@ void swarm_decide_second(enx_swarm *s, uint32_t item)
     const uint32_t max = c->checks[index].max ? c->checks[index].max : ENX_VOTES_MAX;
     const uint32_t winner = swarm_count_votes(s, at, &lead, &chance);
     const uint32_t voter = is_answered ? next_voter(s, item) : SWARM_NONE;
+    at->check = index + 1;
     if (lead < ahead && at->vote_count < max && voter != SWARM_NONE) {
         at->work = WORK_NONE;
         at->attempt = 0;
@@ -232,7 +243,7 @@ void swarm_decide_second(enx_swarm *s, uint32_t item)
 
 void swarm_decide_verify(enx_swarm *s, uint32_t item)
 {
-    const swarm_item *at = &s->items[item];
+    swarm_item       *at = &s->items[item];
     const swarm_call *entry = &s->calls[at->call], *judged = &s->calls[at->candidate];
     const bool        is_leads = entry->reserved.model == s->lead;
     const uint32_t    index =
@@ -240,6 +251,7 @@ void swarm_decide_verify(enx_swarm *s, uint32_t item)
     const double above = at->task_class->checks[index].above;
     const double right_min = 1 - (above > 0 ? above : verify_above);
     char         note[NOTE_BYTES];
+    at->check = index + 1;
     if (entry->status != ENX_CALL_OK) {
         if (swarm_retry(s, item)) return;
         swarm_escalate_or(s, item, ENX_RECORD_TASK_FAILED, ENX_REASON_DOUBTED,

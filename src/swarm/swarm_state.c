@@ -447,7 +447,7 @@ static void apply_routed(enx_swarm *s, uint32_t item, const enx_record *record)
 static void keep_answer(enx_swarm *s, swarm_item *at, enx_reason reason)
 {
     const bool is_doubt = reason == ENX_REASON_LOW_CONFIDENCE || reason == ENX_REASON_DISAGREE ||
-                          reason == ENX_REASON_DOUBTED;
+                          reason == ENX_REASON_DOUBTED || reason == ENX_REASON_KNOWN;
     if (is_doubt && at->candidate != SWARM_NONE) {
         const swarm_call *entry = &s->calls[at->candidate];
         at->has_kept = true;
@@ -519,10 +519,48 @@ static enx_status apply_finished(enx_swarm *s, uint32_t item, const enx_record *
     return ENX_OK;
 }
 
+/* What a stream said of an answer. */
+static enx_status apply_offer(enx_swarm *s, uint32_t item, const enx_record *record,
+                              enx_report *report)
+{
+    swarm_item    *at = &s->items[item];
+    const uint64_t call = record->call_id & UINT32_MAX;
+    if (!s->options.stream || record->offer.stream != s->options.stream_id)
+        return ENX_FAIL(report, INVALID,
+                        "the job's answers are part of another certificate: class, checks, models "
+                        "or accuracy changed since it began; put them back, or cancel it");
+    if (at->state != ENX_TASK_OPEN || at->ticket.offer || record->offer.number == 0 ||
+        record->offer.verdict > ENX_STREAM_DELIVER || call > s->call_count)
+        return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": task %u cannot be offered",
+                        record->seq, record->task_id);
+    at->ticket = (enx_stream_ticket){ .offer = record->offer.number,
+                                      .score = record->score,
+                                      .chance = record->offer.chance,
+                                      .verdict = (enx_stream_verdict)record->offer.verdict };
+    at->held_call = call ? (uint32_t)call - 1 : SWARM_NONE;
+    at->held_chance = record->error_chance;
+    s->offers++;
+    return ENX_OK;
+}
+
+static enx_status apply_truth(enx_swarm *s, uint32_t item, const enx_record *record)
+{
+    const bool is_leads = record->role == ENX_ROLE_LEAD;
+    s->items[item].is_known[is_leads] = true;
+    s->known[is_leads].count++;
+    s->known[is_leads].wrong += record->is_wrong;
+    return ENX_OK;
+}
+
 static enx_status apply_label(enx_swarm *s, uint32_t item, const enx_record *record,
                               swarm_text text, enx_report *report)
 {
     swarm_item *at = &s->items[item];
+    if (record->offer.stream) at->is_told = true;
+    if (record->reason == ENX_REASON_ANSWERED) {
+        at->is_answered = true;
+        return ENX_OK;
+    }
     if (at->state != ENX_TASK_ACCEPTED || at->label != LABEL_NONE)
         return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": task %u cannot be labelled",
                         record->seq, record->task_id);
@@ -536,8 +574,8 @@ static enx_status apply_label(enx_swarm *s, uint32_t item, const enx_record *rec
         at->answer_model = record->model;
         at->answer_role = ENX_ROLE_AUDIT;
     }
-    if (s->certificate && at->rank != SWARM_NONE)
-        enx_certificate_label(s->certificate, at->rank, record->is_wrong);
+    at->is_lost = record->reason == ENX_REASON_AUDIT_FAILED;
+    if (s->certificate && at->rank != SWARM_NONE) swarm_certify_label(s, item);
     return ENX_OK;
 }
 
@@ -558,6 +596,8 @@ static enx_status apply_task(enx_swarm *s, uint32_t item, const enx_record *reco
     } else if (record->kind == ENX_RECORD_TASK_ESCALATED)
         return apply_escalated(s, item, record, text, report);
     else if (record->kind == ENX_RECORD_LABEL) return apply_label(s, item, record, text, report);
+    else if (record->kind == ENX_RECORD_OFFER) return apply_offer(s, item, record, report);
+    else if (record->kind == ENX_RECORD_TRUTH) return apply_truth(s, item, record);
     else return apply_finished(s, item, record, text, report);
     return ENX_OK;
 }
@@ -671,7 +711,7 @@ static bool is_of_task(enx_record_kind kind)
     return kind == ENX_RECORD_TASK_CREATED || kind == ENX_RECORD_TASK_ROUTED ||
            kind == ENX_RECORD_TASK_ESCALATED || kind == ENX_RECORD_TASK_ACCEPTED ||
            kind == ENX_RECORD_TASK_ABSTAINED || kind == ENX_RECORD_TASK_FAILED ||
-           kind == ENX_RECORD_LABEL;
+           kind == ENX_RECORD_OFFER || kind == ENX_RECORD_LABEL || kind == ENX_RECORD_TRUTH;
 }
 
 /* Is the record the next one of this job, with all indices in range? */
@@ -752,12 +792,22 @@ static swarm_text judged_answer(const enx_swarm *s, const swarm_item *at, enx_ro
     return is_verify ? s->calls[at->candidate].answer : (swarm_text){ 0 };
 }
 
+/* What a worker said, right or not, that the lead may say, too. */
+static swarm_text guess_of(const enx_swarm *s, const swarm_item *at, enx_role role)
+{
+    if (role != ENX_ROLE_LEAD && role != ENX_ROLE_AUDIT) return (swarm_text){ 0 };
+    if (at->has_kept) return at->kept;
+    if (at->candidate != SWARM_NONE) return s->calls[at->candidate].answer;
+    return at->has_answer ? at->answer : (swarm_text){ 0 };
+}
+
 enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t call_id)
 {
     const swarm_item *at = &s->items[entry->item];
     const bool        is_plan = entry->item == s->item_count;
     const enx_span    input = swarm_input(s, at);
     const swarm_text  answer = judged_answer(s, at, entry->reserved.role);
+    const swarm_text  guess = guess_of(s, at, entry->reserved.role);
     enx_call          call = {
                  .call_id = call_id,
                  .task_id = swarm_task_id(s, entry->item),
@@ -774,6 +824,8 @@ enx_call swarm_call_of(const enx_swarm *s, const swarm_call *entry, uint64_t cal
                  .input_bytes = input.size_bytes,
                  .answer = swarm_text_get(s, answer),
                  .answer_bytes = answer.size_bytes,
+                 .guess = swarm_text_get(s, guess),
+                 .guess_bytes = guess.size_bytes,
                  .level = at->level,
                  .kinds = at->kinds,
                  .max_tokens_in = entry->max_tokens_in,

@@ -7,6 +7,7 @@
 #define ENX_SWARM_SWARM_STATE_H
 
 #include "swarm/certificate.h"
+#include "swarm/stream.h"
 #include "swarm/swarm.h"
 
 #define SWARM_NONE UINT32_MAX
@@ -24,44 +25,55 @@ typedef enum swarm_label { LABEL_NONE, LABEL_RIGHT, LABEL_WRONG } swarm_label;
 
 /* One task; the plan is a pseudo-task at index item_count. */
 typedef struct swarm_item {
-    const enx_class *task_class; /* NULL: the plan */
-    uint32_t         stage;      /* of a goal, SWARM_NONE without */
-    enx_span         input;
-    swarm_text       made; /* the input, where it is made of answers */
-    bool             is_made;
-    enx_task_state   state;
-    bool             is_created;
-    swarm_work       work;
-    enx_role         role; /* of the work */
-    uint32_t         model;
-    uint32_t         attempt;   /* calls made in this role */
-    uint32_t         call;      /* the latest, SWARM_NONE before */
-    uint64_t         failed_at; /* answers of the model when the first call in this role failed */
-    uint32_t         hedge;     /* a second open call for the same work, or SWARM_NONE */
-    uint32_t         candidate; /* the call whose answer is judged now, SWARM_NONE before */
-    uint32_t         votes[ENX_VOTES_MAX]; /* [vote_count] calls that answered the task */
-    uint32_t         vote_count;
-    uint32_t         prev; /* in the model's queue */
-    uint32_t         next;
-    char             language[ENX_LANGUAGE_BYTES_MAX];
-    int32_t          level;
-    uint32_t         kinds;
-    bool             has_answer; /* else the answer is the input */
-    swarm_text       answer;
-    uint32_t         answer_model;
-    enx_role         answer_role;
-    double           error_chance;
-    enx_reason       reason;
-    swarm_text       note;
-    bool             has_kept; /* a worker's answer that passed its deterministic checks */
-    swarm_text       kept;
-    uint32_t         kept_model;
-    double           kept_error_chance;
-    bool             is_escalated;
-    enx_reason       escalate_reason;
-    bool             is_candidate; /* accepted without the lead: the certificate's population */
-    swarm_label      label;
-    uint32_t         rank; /* in the certificate, SWARM_NONE outside */
+    const enx_class  *task_class; /* NULL: the plan */
+    uint32_t          stage;      /* of a goal, SWARM_NONE without */
+    enx_span          input;
+    swarm_text        made; /* the input, where it is made of answers */
+    bool              is_made;
+    enx_task_state    state;
+    bool              is_created;
+    swarm_work        work;
+    enx_role          role; /* of the work */
+    uint32_t          model;
+    uint32_t          attempt;   /* calls made in this role */
+    uint32_t          call;      /* the latest, SWARM_NONE before */
+    uint64_t          failed_at; /* answers of the model when the first call in this role failed */
+    uint32_t          hedge;     /* a second open call for the same work, or SWARM_NONE */
+    uint32_t          candidate; /* the call whose answer is judged now, SWARM_NONE before */
+    uint32_t          votes[ENX_VOTES_MAX]; /* [vote_count] calls that answered the task */
+    uint32_t          vote_count;
+    uint32_t          prev; /* in the model's queue */
+    uint32_t          next;
+    char              language[ENX_LANGUAGE_BYTES_MAX];
+    int32_t           level;
+    uint32_t          kinds;
+    bool              has_answer; /* else the answer is the input */
+    swarm_text        answer;
+    uint32_t          answer_model;
+    enx_role          answer_role;
+    double            error_chance;
+    enx_reason        reason;
+    swarm_text        note;
+    bool              has_kept; /* a worker's answer that passed its deterministic checks */
+    swarm_text        kept;
+    uint32_t          kept_model;
+    double            kept_error_chance;
+    bool              is_escalated;
+    enx_reason        escalate_reason;
+    uint32_t          check;        /* that failed last: its place in the class's list, from 1 */
+    bool              is_candidate; /* accepted without the lead: the certificate's population */
+    swarm_label       label;
+    bool              is_lost;     /* the label: nobody could give it, it counts as wrong */
+    bool              is_answered; /* ... without an audit: the lead's answer was compared */
+    bool              is_held;     /* passed its checks, and waits for its turn in the stream */
+    enx_reason        held_reason;
+    uint32_t          held_call; /* whose answer it is; SWARM_NONE: the input */
+    double            held_chance;
+    enx_stream_ticket ticket;        /* offer 0: not shown to the stream */
+    bool              is_told;       /* the stream knows its label, or will not */
+    bool              is_unlabelled; /* nobody can pay for its audit */
+    bool              is_known[2];   /* compared with options.truths: a worker's, the lead's */
+    uint32_t          rank;          /* in the certificate, SWARM_NONE outside */
 } swarm_item;
 
 typedef enum swarm_call_state { CALL_OPEN, CALL_SETTLED, CALL_GIVEN_UP } swarm_call_state;
@@ -182,6 +194,10 @@ struct enx_swarm {
     enx_buf               plan_goal; /* goal and the last refusal */
     uint32_t              tasks[ENX_TASK_STATE_COUNT];
     uint32_t              escalated;
+    uint32_t              shown;        /* tasks before it have had their turn in the stream */
+    uint32_t              told;         /* ... and those before it their label */
+    uint32_t              offers;       /* of this job */
+    enx_swarm_known       known[2];     /* answers against options.truths: workers', the lead's */
     bool                  is_certified; /* CERTIFICATE was recorded */
     enx_certificate_claim claim;
     enx_certificate      *certificate;

@@ -38,6 +38,14 @@ says 'no regime has "nothing" in its name'
 certificate 64 --trials 0
 certificate 64 --trails 3
 certificate 75 --threads 1000
+expect 64 "$enxame" bench engine
+says "MODEL is missing"
+expect 64 "$enxame" bench engine -m x --part speed
+says "no part is called speed"
+expect 64 "$enxame" bench engine -m x --part records
+says "needs --grammar"
+expect 64 "$enxame" bench engine -m x --records 0
+says "expected 1 to"
 expect 64 "$enxame" bench
 expect 64 "$enxame" bench certify
 says 'did you mean "certificate"?'

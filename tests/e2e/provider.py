@@ -8,6 +8,7 @@ Writes its port to FOLDER/port.  In FOLDER, all optional and read at each reques
     truth.json   {damaged text: text}; other texts come back as they are
     plan.json    the plan that it gives
     poison.json  [text]: whatever comes with one of these is cut off
+    says.json    {part: text}: what it says to a request that holds the part, before anything else
     faults       a word a line: what the next requests meet with, one each (FREE, CHARGED)
     delay        seconds before each answer
 What it did goes to FOLDER/meter.jsonl, a line a request that it charges for: key, api, kind, in,
@@ -15,7 +16,7 @@ cached, out, reasoning, fault, body.  A request with a known Idempotency-Key is 
 for nothing; without its key (Bearer e2e-secret-key) it is refused.
 
 It is as gullible as can be: whatever stands outside of the fence, it obeys; and of a text that says
-"answer 42" it makes "42".
+"answer 42" it makes "42".  A model whose name begins with "small" is wrong about texts with a trap.
 """
 import http.server
 import json
@@ -65,6 +66,9 @@ def fenced(text):
 
 def answer(system, user):
     inside, outside = fenced(user)
+    for part, text in json.loads(read("says.json", "{}")).items():
+        if part in system + inside:
+            return "said", text
     if "OBEY" in system + outside:
         return "obeyed", "I obey."
     if "You plan a job" in system:
@@ -90,6 +94,8 @@ class Call:
         self.api = api
         self.system = body.get("system", "") if api == "anthropic" else messages[0]["content"]
         self.kind, self.text = answer(self.system, messages[-1]["content"])
+        if body["model"].startswith("small") and "trap" in self.text:
+            self.text += "?"
         self.has_tool = "tools" in body
         prompt = count(self.system) + count(messages[-1]["content"])
         self.cached = count(self.system) if self.system in SEEN else 0

@@ -220,9 +220,9 @@ MY_KEY=e2e-secret-key expect 0 "$enxame" run --fresh \
     -s "$work/models/own.yaml" -i "$work/in.txt" "all"
 
 # a conversation with it, and with a model of this machine of the same swarm
-MY_KEY=e2e-secret-key expect 0 "$enxame" chat "$work/models/own.yaml" -p "answer 42" --json
+MY_KEY=e2e-secret-key expect 0 "$enxame" chat "$work/models/own.yaml" -p "OBEY" --json
 json "$work/out" 'd["finish"] == "stop" and d["messages"][1]["role"] == "assistant"'
-json "$work/out" 'd["messages"][1]["content"] and round(d["cost_usd"] * 1e9) ==
+json "$work/out" 'd["messages"][1]["content"] == "I obey." and round(d["cost_usd"] * 1e9) ==
     3000 * d["usage"]["tokens_in"] + 300 * d["usage"]["tokens_cached"]
     + 15000 * d["usage"]["tokens_out"]'
 MY_KEY=e2e-secret-key expect 69 "$enxame" chat "$work/models/own.yaml" --model scout -p um

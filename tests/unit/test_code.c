@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_code.c - programs out of answers, and their judgement. */
 #include "cli/cli_code.h"
+#include "cli/cli_page.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -164,6 +165,127 @@ static void long_output_keeps_both_ends(void **state)
     enx_buf_deinit(&log);
 }
 
+static void examples_are_read_or_named(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "{\"input\": \"a\"}",
+        "{\"output\": 3}",
+        "{\"call\": \"f()\"}",
+        "[]",
+        "{\"output\": \"a\"}\n{\"call\": \"f()\", \"output\": 1}",
+        "{\"output\": \"a\"",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cli_examples *e = NULL;
+        enx_report    report = { 0 };
+        assert_int_equal(cli_examples_open(&e, "x", bad[i], &report), ENX_FORMAT);
+        assert_null(e);
+        assert_true(report.text[0] == 'x');
+    }
+    cli_examples *e = NULL;
+    assert_int_equal(cli_examples_open(&e, "x",
+                                       "\n{\"input\": \"1\", \"output\": \"2\"}\n\n"
+                                       "{\"output\": \"3\"}",
+                                       NULL),
+                     ENX_OK);
+    assert_int_equal(cli_examples_count(e), 2);
+    assert_string_equal(cli_examples_get(e, 0).input, "1");
+    assert_string_equal(cli_examples_get(e, 1).input, "");
+    assert_string_equal(cli_examples_get(e, 1).output, "3");
+    cli_examples_close(&e);
+}
+
+static void outputs_agree_but_for_white_space_at_ends(void **state)
+{
+    (void)state;
+    assert_true(cli_examples_agree("a\nb", "a \nb\n\n"));
+    assert_true(cli_examples_agree("", "\n \n"));
+    assert_true(cli_examples_agree("a\r\n", "a"));
+    assert_false(cli_examples_agree(" a", "a"));
+    assert_false(cli_examples_agree("a\nb", "a"));
+    assert_false(cli_examples_agree("a", "a\n\nb"));
+    assert_false(cli_examples_agree("a\n\nb", "a\nb"));
+}
+
+/* Values that two languages write in different ways, and characters outside of every plane but one.
+ */
+static void examples_of_calls_become_a_test(void **state)
+{
+    (void)state;
+    if (!sandbox) skip();
+    static const char calls[] =
+        "{\"call\": \"f([1, 2])\", \"output\": [[2, 4], \"\\ud83d\\ude00\\n'\\\"\"]}";
+    static const char *const programs[][2] = {
+        { "python", "def f(x): return [2 * y for y in x], '\U0001f600\\n\\'\"'" },
+        { "js", "module.exports = { f: x => [x.map(y => 2 * y), '\\u{1f600}\\n\\'\"'] };" },
+    };
+    cli_examples *e = NULL;
+    assert_int_equal(cli_examples_open(&e, "x", calls, NULL), ENX_OK);
+    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+        enx_buf test, log;
+        bool    has_passed = false;
+        enx_buf_init(&test, 1 << 16);
+        enx_buf_init(&log, 1 << 16);
+        assert_int_equal(cli_examples_test(&test, e, programs[i][0], NULL), ENX_OK);
+        const cli_code_task task = { .what = "",
+                                     .language = enx_language_find(programs[i][0]),
+                                     .test = enx_buf_text(&test),
+                                     .test_bytes = test.size_bytes,
+                                     .limits = enx_sandbox_limits_default() };
+        assert_int_equal(cli_code_judge(sandbox, &task, programs[i][1], &has_passed, &log, NULL),
+                         ENX_OK);
+        if (!has_passed) fail_msg("%s: %s", programs[i][0], enx_buf_text(&log));
+        enx_buf_deinit(&test);
+        enx_buf_deinit(&log);
+    }
+    enx_buf none;
+    enx_buf_init(&none, 1 << 16);
+    assert_int_equal(cli_examples_test(&none, e, "c", NULL), ENX_UNSUPPORTED);
+    enx_buf_deinit(&none);
+    cli_examples_close(&e);
+}
+
+static void expect_wrapped(const char *page, const char *before, const char *after)
+{
+    enx_buf out;
+    enx_buf_init(&out, 1 << 16);
+    assert_int_equal(cli_page_wrap(&out, page, false), ENX_OK);
+    assert_memory_equal(enx_buf_text(&out), before, strlen(before));
+    assert_memory_equal(enx_buf_text(&out) + strlen(before), "<script>", 8);
+    assert_string_equal(enx_buf_text(&out) + out.size_bytes - strlen(after), after);
+    enx_buf_deinit(&out);
+}
+
+static void pages_are_watched_from_their_head_on(void **state)
+{
+    (void)state;
+    expect_wrapped("<!doctype html>\n<HEAD lang=x>\n<p>", "<!doctype html>\n<HEAD lang=x>",
+                   "\n<p>");
+    expect_wrapped("<!doctype html><header>x", "<!doctype html>", "<header>x");
+    expect_wrapped("<p>x", "", "<p>x");
+    expect_wrapped("<head", "", "<head");
+}
+
+static void what_the_console_said_is_found(void **state)
+{
+    (void)state;
+    static const char log[] =
+        "[9:9:1129/004826.5:ERROR:dbus/bus.cc:405] Failed: \"x\", source: y\n"
+        "[9:9:1129/004829.1:INFO:CONSOLE:1] \"a \"b\", source: c\", source: file:///m (1)\n"
+        "[9:9:1129/004829.1:INFO:CONSOLE(12)] \"enxame: fault: it\", source: file:///m (1)\n"
+        "[9:9:1129/004829.1:INFO:CONSOLE(1)] \"" CLI_PAGE_MARK "\", source: file:///m (1)\n"
+        ":CONSOLE:1] \"not a line of its own\"\n";
+    enx_buf out;
+    bool    has_passed = false;
+    enx_buf_init(&out, 1 << 16);
+    assert_int_equal(cli_page_read(&out, log, &has_passed), ENX_OK);
+    assert_true(has_passed);
+    assert_string_equal(enx_buf_text(&out), "a \"b\", source: c\nit\n");
+    enx_buf_deinit(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +294,11 @@ int main(void)
         cmocka_unit_test(the_message_has_task_language_and_test),
         cmocka_unit_test(programs_are_judged_by_running),
         cmocka_unit_test(long_output_keeps_both_ends),
+        cmocka_unit_test(examples_are_read_or_named),
+        cmocka_unit_test(outputs_agree_but_for_white_space_at_ends),
+        cmocka_unit_test(examples_of_calls_become_a_test),
+        cmocka_unit_test(pages_are_watched_from_their_head_on),
+        cmocka_unit_test(what_the_console_said_is_found),
     };
     enx_report report = { 0 };
     enx_status status = enx_sandbox_open(&sandbox, NULL, &report);

@@ -264,6 +264,55 @@ static void answers_reduce_to_inputs_and_do_not_depend_on_threads(void **state)
     }
 }
 
+/* Guesses of every kind, over several windows: what a worker answered, and nonsense. */
+static void a_guess_changes_no_answer(void **state)
+{
+    (void)state;
+    static char    text[3000];
+    static answers plain, guessed;
+    make_text(text, 60, 5);
+    for (int kind = 0; kind < 3; kind++) {
+        enx_local *local = open_local(1, 0); /* one that remembers nothing */
+        answers   *to = kind ? &guessed : &plain;
+        enx_call   call = call_of(1, ENX_ROLE_LEAD, LEAD, text);
+        call.guess = kind == 1 ? plain.texts[1] : kind == 2 ? "abc, abc. Abc" : NULL;
+        call.guess_bytes = call.guess ? strlen(call.guess) : 0;
+        to->count = 0;
+        enx_local_generate(local, &call);
+        wait_all(local, to, 1);
+        assert_int_equal(to->reports[1].status, ENX_CALL_OK);
+        enx_local_close(&local);
+        if (kind == 0) continue;
+        assert_string_equal(guessed.texts[1], plain.texts[1]);
+        assert_true(guessed.reports[1].sum_logprob == plain.reports[1].sum_logprob);
+        assert_int_equal(guessed.reports[1].usage.tokens_out, plain.reports[1].usage.tokens_out);
+    }
+}
+
+static void requests_say_whose_they_are(void **state)
+{
+    (void)state;
+    enx_local  *local = open_local(1, 0);
+    enx_ask    *ask = NULL;
+    enx_request request;
+    enx_call    call = call_of(3, ENX_ROLE_PLAN, LEAD, "");
+    call.call_id |= (uint64_t)7 << 32;
+    assert_int_equal(enx_ask_open(&ask, enx_local_skill(local, LEAD), &call, NULL), ENX_OK);
+    assert_true(enx_ask_next(ask, &request));
+    assert_int_equal(request.job, 7);
+    assert_int_equal(request.priority, 1); /* its job waits for it */
+    enx_ask_close(&ask);
+    call = call_of(4, ENX_ROLE_LEAD, LEAD, "por quanto");
+    call.guess = "por quanto,";
+    call.guess_bytes = 11;
+    assert_int_equal(enx_ask_open(&ask, enx_local_skill(local, LEAD), &call, NULL), ENX_OK);
+    assert_true(enx_ask_next(ask, &request));
+    assert_int_equal(request.priority, 0);
+    assert_true(request.guess_count > 0);
+    enx_ask_close(&ask);
+    enx_local_close(&local);
+}
+
 static void measured_bounds_hold(void **state)
 {
     (void)state;
@@ -377,6 +426,8 @@ int main(void)
         cmocka_unit_test(prompts_have_control_words_and_texts_do_not),
         cmocka_unit_test(drafts_are_spelt_by_the_lexicon_of_the_language),
         cmocka_unit_test(answers_reduce_to_inputs_and_do_not_depend_on_threads),
+        cmocka_unit_test(a_guess_changes_no_answer),
+        cmocka_unit_test(requests_say_whose_they_are),
         cmocka_unit_test(measured_bounds_hold),
         cmocka_unit_test(plans_come_under_their_grammar),
         cmocka_unit_test(bytes_that_are_no_text_are_abstained_from),

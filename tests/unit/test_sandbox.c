@@ -457,12 +457,52 @@ static void groups_of_the_dead_are_swept(void **state)
     enx_group_home_close(&home);
 }
 
+/* Version 2 bounds memory and files together, and processes, where this host lets us make groups.
+ */
+static void groups_of_version_2_bound_a_run(void **state)
+{
+    (void)state;
+    enx_group_home home;
+    enx_group_home_open(&home, "/sys/fs/cgroup");
+    const int version = home.version;
+    enx_group_home_close(&home);
+    if (version != 2) {
+        print_message("left out: no cgroups of version 2 with memory and pids may be made here "
+                      "(found: %s)\n",
+                      version ? "version 1" : "none");
+        skip();
+    }
+    const char *const  argv[] = { "/usr/bin/python3", "-c", "x = b'a' * (1 << 30)", NULL };
+    enx_sandbox_task   task = task_of(argv);
+    enx_sandbox_result r;
+    task.limits.memory_bytes = 64 << 20;
+    task.is_sparse_address = true; /* no limit but the group's and the looks' */
+    assert_int_equal(enx_sandbox_run(sandbox, &task, &r, NULL), ENX_OK);
+    assert_int_equal(r.limit, ENX_SANDBOX_LIMIT_MEMORY);
+    const uint64_t most = task.limits.memory_bytes + task.limits.disk_bytes + (64 << 20);
+    assert_true(r.memory_peak_bytes < most);
+    enx_sandbox_result_deinit(&r);
+}
+
+enum { THREADS = 6, GROWTH_BYTES_MAX = 4 << 20 };
+
+static int runs_each = 5; /* of a thread; the soak asks for more */
+
+static size_t resident_bytes(void)
+{
+    unsigned long all = 0, resident = 0;
+    FILE         *f = fopen("/proc/self/statm", "r");
+    if (f && fscanf(f, "%lu %lu", &all, &resident) != 2) resident = 0;
+    if (f) fclose(f);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
 static void *run_many(void *user)
 {
     char text[64], want[64];
     snprintf(text, sizeof text, "sleep 0.0%d; echo %p; cat", (int)((uintptr_t)user % 7), user);
     snprintf(want, sizeof want, "%p\nin", user);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < runs_each; i++) {
         const char *const  argv[] = { "/bin/sh", "-c", text, NULL };
         enx_sandbox_task   task = task_of(argv);
         enx_sandbox_result r;
@@ -479,9 +519,8 @@ static void *run_many(void *user)
 static void runs_of_many_threads_do_not_mix(void **state)
 {
     (void)state;
-    enum { THREADS = 6 };
     pthread_t    threads[THREADS];
-    const size_t fds = count_fds();
+    const size_t fds = count_fds(), bytes = resident_bytes();
     for (uintptr_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, run_many, (void *)(i + 1)), 0);
     for (int i = 0; i < THREADS; i++) {
@@ -490,6 +529,7 @@ static void runs_of_many_threads_do_not_mix(void **state)
         assert_null(wrong);
     }
     assert_int_equal(count_fds(), fds);
+    if (runs_each > 50) assert_true(resident_bytes() < bytes + GROWTH_BYTES_MAX);
 }
 
 static void no_memory_is_an_error(void **state)
@@ -525,11 +565,12 @@ static enx_sandbox_result run_program(const char *language, const char *text, bo
                                       enx_program_step want)
 {
     const char *const  arguments[] = { "one", NULL };
+    const bool         takes_words = strcmp(language, "sql") && strcmp(language, "html");
     const enx_program  program = { .language = enx_language_find(language),
                                    .text = text,
                                    .size_bytes = strlen(text),
                                    .is_sanitized = is_sanitized,
-                                   .arguments = strcmp(language, "sql") ? arguments : NULL };
+                                   .arguments = takes_words ? arguments : NULL };
     enx_sandbox_task   task = { .stdin_bytes = "41\n",
                                 .stdin_size_bytes = 3,
                                 .limits = enx_sandbox_limits_default() };
@@ -580,6 +621,27 @@ static void sh_runs(void **state)
 {
     (void)state;
     expect_42("sh", "[ \"$1\" = one ] && read x && echo $((x + 1))\n");
+}
+
+/* Where there is a browser. */
+static void pages_run(void **state)
+{
+    (void)state;
+    if (enx_language_check(enx_language_find("html"), NULL) != ENX_OK) {
+        print_message("left out: no Chromium\n");
+        skip();
+    }
+    enx_sandbox_result r =
+        run_program("html",
+                    "<p id=p></p><script>p.textContent = 6 * 7; console.log('told');"
+                    "fetch('http://127.0.0.1/').catch(() => console.log('no network'))"
+                    "</script>",
+                    false, ENX_PROGRAM_RUN);
+    assert_int_equal(r.exit_code, 0);
+    assert_non_null(strstr(enx_buf_text(&r.out), ">42<"));
+    assert_non_null(strstr(enx_buf_text(&r.err), "\"told\""));
+    assert_non_null(strstr(enx_buf_text(&r.err), "\"no network\""));
+    enx_sandbox_result_deinit(&r);
 }
 
 static void sql_runs(void **state)
@@ -645,8 +707,10 @@ static void every_limit_has_a_name(void **state)
 }
 
 /* 77 tells meson that the test was skipped. */
-int main(void)
+/* With a number: only so many runs, side by side. */
+int main(int argc, char **argv)
 {
+    const struct CMUnitTest many[] = { cmocka_unit_test(runs_of_many_threads_do_not_mix) };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(output_and_exit_code_come_back),
         cmocka_unit_test(exit_codes_and_signals_are_told_apart),
@@ -665,6 +729,7 @@ int main(void)
         cmocka_unit_test(another_thread_stops_a_run),
         cmocka_unit_test(our_death_ends_a_run),
         cmocka_unit_test(groups_of_the_dead_are_swept),
+        cmocka_unit_test(groups_of_version_2_bound_a_run),
         cmocka_unit_test(runs_of_many_threads_do_not_mix),
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(c_runs),
@@ -672,6 +737,7 @@ int main(void)
         cmocka_unit_test(js_runs),
         cmocka_unit_test(sh_runs),
         cmocka_unit_test(sql_runs),
+        cmocka_unit_test(pages_run),
         cmocka_unit_test(programs_that_do_not_compile_say_so),
         cmocka_unit_test(sanitizers_find_what_runs_well),
         cmocka_unit_test(missing_toolchains_are_named),
@@ -686,7 +752,9 @@ int main(void)
         enx_sandbox_close(&sandbox);
         return status == ENX_UNSUPPORTED ? 77 : 1;
     }
-    const int code = cmocka_run_group_tests(tests, NULL, NULL);
+    if (argc > 1) runs_each = (int)(strtol(argv[1], NULL, 10) / THREADS) + 1;
+    const int code = argc > 1 ? cmocka_run_group_tests(many, NULL, NULL)
+                              : cmocka_run_group_tests(tests, NULL, NULL);
     enx_sandbox_close(&sandbox);
     return code;
 }

@@ -98,7 +98,22 @@ static enx_record full_record(uint64_t job_id, uint64_t seq)
     snprintf(r.language, sizeof r.language, "vi");
     r.level = 3, r.kinds = 5, r.error_chance = .25, r.score = .75, r.is_wrong = true;
     r.is_single = true, r.items = 400, r.seed = UINT64_MAX, r.fingerprint = UINT64_C(1) << 63;
-    r.certificate = (enx_certificate_claim){ true, .02, .05, 400, 390, 380, 40, 1 };
+    r.check = 4;
+    r.offer = (enx_record_offer){ 3, job_id << 20 | seq, 5, ENX_STREAM_AUDIT, .375 };
+    r.certificate = (enx_certificate_claim){ .form = ENX_CERTIFICATE_STREAM,
+                                             .is_certified = true,
+                                             .alpha = .02,
+                                             .delta = .05,
+                                             .answers = 400,
+                                             .population = 390,
+                                             .accepted = 380,
+                                             .labels = 40,
+                                             .wrong = 1,
+                                             .always = .015,
+                                             .lately = .018,
+                                             .window = 20000,
+                                             .escalated = 7,
+                                             .drifts = 2 };
     return r;
 }
 
@@ -136,6 +151,13 @@ static enx_status compare_record(void *user, const enx_record *r, enx_report *re
     assert_int_equal(r->fingerprint, w->fingerprint);
     assert_true(r->certificate.alpha == w->certificate.alpha);
     assert_int_equal(r->certificate.wrong, w->certificate.wrong);
+    assert_int_equal(r->certificate.form, w->certificate.form);
+    assert_true(r->certificate.lately == w->certificate.lately);
+    assert_int_equal(r->certificate.drifts, w->certificate.drifts);
+    assert_int_equal(r->offer.place, w->offer.place);
+    assert_int_equal(r->offer.verdict, w->offer.verdict);
+    assert_true(r->offer.chance == w->offer.chance);
+    assert_int_equal(r->check, w->check);
     assert_int_equal(r->is_wrong, w->is_wrong);
     assert_int_equal(r->items, w->items);
     assert_int_equal(r->cost_usd_nano, w->cost_usd_nano);
@@ -157,6 +179,59 @@ static void records_come_back_as_they_were_and_in_order(void **state)
     reader at = { records, 0 };
     assert_int_equal(enx_store_replay(w->store, id, compare_record, &at, &w->report), ENX_OK);
     assert_int_equal(at.count, 3);
+}
+
+static enx_status compare_event(void *user, const enx_store_stream_event *event, enx_report *report)
+{
+    uint64_t *count = user;
+    (void)report;
+    assert_int_equal(event->ticket.offer, *count < 2 ? *count + 1 : 1);
+    assert_int_equal(event->is_offer, *count < 2);
+    assert_int_equal(event->is_wrong, *count == 2);
+    assert_int_equal(event->ticket.verdict, ENX_STREAM_AUDIT);
+    assert_true(event->ticket.score == .75 && event->ticket.chance == .5);
+    ++*count;
+    return ENX_OK;
+}
+
+static enx_record event_of(uint64_t job_id, uint64_t seq, uint64_t place, uint64_t offer)
+{
+    enx_record r = record_of(job_id, seq, place < 3 ? ENX_RECORD_OFFER : ENX_RECORD_LABEL);
+    r.offer = (enx_record_offer){ 1, place, offer, ENX_STREAM_AUDIT, .5 };
+    r.score = .75;
+    r.is_wrong = place == 3;
+    return r;
+}
+
+/* Two jobs took turns: what counts is the place in the stream, and no place is taken twice. */
+static void a_stream_is_told_again_over_all_jobs(void **state)
+{
+    world   *w = *state;
+    uint64_t count = 0;
+    enx_buf  before;
+    assert_int_equal(open_store(w, 0), ENX_OK);
+    enx_buf_init(&before, 100);
+    enx_store_stream s = { .key = "a", .class_name = "echo", .parts = "{}", .seed = 9 };
+    assert_int_equal(enx_store_stream_open(w->store, &s, &w->report), ENX_OK);
+    assert_true(s.is_new && s.id == 1 && s.epoch == 1);
+    const uint64_t   one = add_job(w), two = add_job(w);
+    const enx_record first = event_of(one, 1, 1, 1), second = event_of(two, 1, 2, 2);
+    const enx_record third = event_of(one, 2, 3, 1), again = event_of(two, 2, 3, 1);
+    assert_int_equal(enx_store_save(w->store, &first, 1, &w->report), ENX_OK);
+    assert_int_equal(enx_store_save(w->store, &second, 1, &w->report), ENX_OK);
+    assert_int_equal(enx_store_save(w->store, &third, 1, &w->report), ENX_OK);
+    assert_int_equal(enx_store_save(w->store, &again, 1, &w->report), ENX_INVALID);
+    assert_int_equal(open_store(w, 0), ENX_OK);
+    s = (enx_store_stream){ .key = "a", .class_name = "echo", .parts = "{}", .seed = 10 };
+    assert_int_equal(enx_store_stream_open(w->store, &s, &w->report), ENX_OK);
+    assert_true(!s.is_new && s.id == 1 && s.seed == 9);
+    assert_int_equal(enx_store_stream_each(w->store, 1, compare_event, &count, &w->report), ENX_OK);
+    assert_int_equal(count, 3);
+    s = (enx_store_stream){ .key = "b", .class_name = "echo", .parts = "[]", .before = &before };
+    assert_int_equal(enx_store_stream_open(w->store, &s, &w->report), ENX_OK);
+    assert_true(s.is_new && s.id == 2 && s.epoch == 2);
+    assert_string_equal(enx_buf_text(&before), "{}");
+    enx_buf_deinit(&before);
 }
 
 static void a_batch_is_saved_whole_or_not_at_all(void **state)
@@ -413,7 +488,7 @@ static void damaged_foreign_and_newer_files_are_refused(void **state)
 static void older_files_are_brought_up_to_date(void **state)
 {
     world *w = *state;
-    char   command[400];
+    char   command[900];
     assert_int_equal(open_store(w, 0), ENX_OK);
     const uint64_t id = add_job(w);
     enx_record     records[] = { record_of(id, 1, ENX_RECORD_JOB_OPENED), full_record(id, 2) };
@@ -421,8 +496,12 @@ static void older_files_are_brought_up_to_date(void **state)
     enx_store_close(&w->store);
     snprintf(command, sizeof command,
              "python3 -c \"import sqlite3; c = sqlite3.connect('%s'); "
-             "c.execute('DROP INDEX records_intent'); c.execute('DROP TABLE questions'); "
-             "c.execute('ALTER TABLE records DROP COLUMN tokens_reasoning'); "
+             "c.executescript('DROP INDEX records_intent; DROP TABLE questions; "
+             "DROP TABLE streams; DROP INDEX records_stream; "
+             "DROP VIEW certificates; CREATE VIEW certificates AS SELECT 1'); "
+             "[c.execute('ALTER TABLE records DROP COLUMN ' + name) for name in "
+             "('tokens_reasoning check_place stream place offer verdict chance form always lately '"
+             " 'window escalated drifts').split()]; "
              "c.execute('PRAGMA user_version = 1'); c.commit()\"",
              w->path);
     assert_int_equal(system(command), 0);
@@ -430,6 +509,10 @@ static void older_files_are_brought_up_to_date(void **state)
         assert_int_equal(open_store(w, 0), ENX_OK);
         reader at = { records, 0 };
         records[1].report.tokens_reasoning = 0;
+        records[1].offer = (enx_record_offer){ 0 };
+        records[1].check = records[1].certificate.drifts = 0;
+        records[1].certificate.form = ENX_CERTIFICATE_BATCH;
+        records[1].certificate.lately = 0;
         assert_int_equal(enx_store_replay(w->store, id, compare_record, &at, &w->report), ENX_OK);
         assert_int_equal(at.count, 2);
     }
@@ -461,6 +544,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(records_come_back_as_they_were_and_in_order),
+        TEST(a_stream_is_told_again_over_all_jobs),
         TEST(a_batch_is_saved_whole_or_not_at_all),
         TEST(what_was_not_committed_is_gone),
         TEST(jobs_sum_up_their_ledger),

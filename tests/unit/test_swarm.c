@@ -80,6 +80,7 @@ static void port_generate(void *self, const enx_call *call)
     *at = *call;
     memcpy(b.inputs[b.waiting_count], call->input, call->input_bytes);
     at->input = b.inputs[b.waiting_count++];
+    at->guess = keep(call->guess, call->guess_bytes);
     b.generated[call->role]++;
     if (call->role == ENX_ROLE_PLAN) snprintf(b.plan_goal, sizeof b.plan_goal, "%s", call->goal);
 }
@@ -278,6 +279,32 @@ static void every_fate_of_a_task_is_as_promised(void **state)
     expect_task("pt3bo", ENX_TASK_ACCEPTED, ENX_REASON_CHECKED, "Pt3bo", false);
     expect_task("pt3tf", ENX_TASK_ABSTAINED, ENX_REASON_REFUSED, "pt3tf", true);
     expect_task(" \t", ENX_TASK_ACCEPTED, ENX_REASON_BLANK, " \t", false);
+}
+
+/* Of the calls of a job, the one of a role. */
+static const enx_call *call_of_role(enx_role role)
+{
+    for (uint32_t i = 0; i < b.waiting_count; i++)
+        if (b.waiting[i].role == role) return &b.waiting[i];
+    fail_msg("no call as %s", enx_role_text(role));
+    return NULL;
+}
+
+static void expect_guess(const char *text, enx_role role, const char *guess)
+{
+    result_of(text);
+    const enx_call *call = call_of_role(role);
+    assert_int_equal(call->guess_bytes, strlen(guess));
+    assert_memory_equal(call->guess, guess, strlen(guess));
+    enx_swarm_close(&b.swarm);
+}
+
+static void a_lead_is_told_what_the_worker_said(void **state)
+{
+    (void)state;
+    expect_guess("pt3lo", ENX_ROLE_LEAD, "Pt3lo");
+    expect_guess("pt3lo", ENX_ROLE_WORK, "");
+    expect_guess("up3oo", ENX_ROLE_LEAD, ""); /* no worker was asked */
 }
 
 static void errors_are_tried_again_before_they_go_up(void **state)
@@ -869,8 +896,53 @@ static void with_a_target_what_is_not_certified_goes_up(void **state)
         if (a.is_escalated) assert_int_equal(a.escalate_reason, ENX_REASON_UNCERTIFIED);
     }
     assert_true(wrong <= .05 * TASKS_MAX);
-    assert_true(summary.escalated > 0);
+    assert_true(summary.escalated + summary.certificate.labels > .7 * TASKS_MAX);
     enx_swarm_close(&b.swarm);
+}
+
+/* A stream that knows nothing sends everything up; each lead's answer is a label for nothing, in
+ * the order of the tasks, and a task whose right answer is known is not shown to it. */
+static void a_stream_is_shown_what_passed_and_told_what_the_lead_says(void **state)
+{
+    (void)state;
+    static const char *texts[TASKS_MAX];
+    static enx_span    truths[TASKS_MAX];
+    for (uint32_t i = 0; i < TASKS_MAX; i++) texts[i] = i % 4 ? "pt3oo" : "pt3os"; /* 3/4 wrong */
+    set_up(texts, TASKS_MAX);
+    enx_stream              *stream = NULL;
+    const enx_stream_options how = { .alpha = .1, .seed = 1 };
+    assert_int_equal(enx_stream_open(&stream, &how, NULL), ENX_OK);
+    truths[3] = (enx_span){ "PT3OS", 5 }; /* the lead is wrong about it */
+    b.options.stream = stream;
+    b.options.stream_id = 6;
+    b.options.truths = truths;
+    open_swarm();
+    enx_swarm_start(b.swarm);
+    run_to_end();
+    const enx_swarm_summary summary = enx_swarm_summary_get(b.swarm);
+    uint64_t                place = 0, told = 0, item = 0;
+    for (uint32_t i = 0; i < b.record_count; i++) {
+        const enx_record *r = &b.records[i];
+        if (r->offer.stream == 0) continue;
+        assert_int_equal(r->offer.stream, 6);
+        assert_int_equal(r->offer.place, ++place);
+        if (r->kind == ENX_RECORD_LABEL) {
+            assert_int_equal(r->offer.number, ++told);
+            assert_int_equal(r->is_wrong, r->item % 4 != 0);
+        } else {
+            assert_true(r->item + 1 > item && r->item != 3);
+            item = r->item + 1;
+        }
+    }
+    assert_int_equal(told, TASKS_MAX - 1);
+    assert_int_equal(enx_stream_answers(stream), TASKS_MAX - 1);
+    assert_int_equal(summary.certificate.form, ENX_CERTIFICATE_STREAM);
+    assert_int_equal(summary.certificate.escalated, TASKS_MAX - 1);
+    assert_int_equal(summary.escalated, TASKS_MAX);
+    assert_true(summary.known_lead.count == 1 && summary.known_lead.wrong == 1);
+    assert_true(summary.known_worker.count == 1);
+    enx_swarm_close(&b.swarm);
+    enx_stream_close(&stream);
 }
 
 static void progress_counts_models_and_slots(void **state)
@@ -1009,6 +1081,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_fate_of_a_task_is_as_promised),
+        cmocka_unit_test(a_lead_is_told_what_the_worker_said),
         cmocka_unit_test(errors_are_tried_again_before_they_go_up),
         cmocka_unit_test(scout_decides_the_tags_and_the_plan_caps_them),
         cmocka_unit_test(plan_without_the_damaged_kind_leaves_the_text),
@@ -1033,6 +1106,7 @@ int main(void)
         cmocka_unit_test(records_that_cannot_follow_are_refused),
         cmocka_unit_test(audits_give_a_certificate_and_correct_what_they_find),
         cmocka_unit_test(with_a_target_what_is_not_certified_goes_up),
+        cmocka_unit_test(a_stream_is_shown_what_passed_and_told_what_the_lead_says),
         cmocka_unit_test(progress_counts_models_and_slots),
         cmocka_unit_test(bad_options_are_refused),
         cmocka_unit_test(a_task_whose_needs_have_no_answer_ends_and_the_job_goes_on),

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli_writers.c - the loop: begin, step, judge, complain.
+ *
+ * 1. The engine, the race and every writer belong to the owner's thread.
+ * 2. A judgement's thread sees the task, its own program and its own log, none of which changes
+ *    before it was joined: while the test is in doubt nothing new is judged, and what is, is waited
+ *    for.
+ * 3. A thread that finds a program to pass says so to the others' runs (has_won) and to the step
+ *    that is under way (enx_engine_interrupt), and wakes the owner.
+ */
+#include "cli/cli_writers.h"
+
+#include "backend/chat.h"
+#include "base/mem.h"
+#include "cli/cli_answer.h"
+#include "cli/cli_talk.h"
+#include "plat/clock.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    CONTEXT_DEFAULT = 8192,
+    MESSAGE_BYTES_MAX = 1 << 20,
+    WAIT_MS = 50, /* between two looks for an interrupt while only programs run */
+};
+
+/* A run of a program, on a thread of its own. */
+typedef struct judgement {
+    pthread_t   thread;
+    bool        is_running; /* to be joined */
+    atomic_bool is_done;
+    bool        has_passed;
+    enx_status  status;
+    enx_report  report;
+    uint64_t    took_us;
+} judgement;
+
+/* A conversation of the task, and once something failed that and the complaint. */
+typedef struct writer {
+    cli_writers *all;
+    uint32_t     number;
+    cli_talk     talk;
+    cli_answer   answer;
+    enx_mask    *mask;
+    uint64_t     id; /* of the request under way */
+    bool         is_paused;
+    enx_buf      program, log;
+    judgement    judgement;
+    cli_verdict  verdict; /* on `program`; round 0: none yet */
+} writer;
+
+struct cli_writers {
+    cli_writers_options options;
+    enx_loaded          loaded;
+    enx_chat           *chat;
+    enx_pool           *pool;
+    enx_engine         *engine;
+    enx_buf             first; /* the first message */
+    enx_sampling        sampling;
+    cli_race            race;
+    writer              writers[CLI_RACE_WRITERS_MAX];
+    uint32_t            writer_count; /* that were opened */
+    const writer       *winner, *last;
+    bool                is_doubted; /* the test; nothing new is judged before it is settled */
+    enx_usage           usage;
+    uint64_t            judge_us;
+    atomic_bool         has_won;
+    pthread_mutex_t     lock; /* of news alone */
+    pthread_cond_t      news; /* a judgement is done */
+};
+
+static enx_status fail_memory(enx_report *report)
+{
+    return ENX_FAIL(report, NOMEM, "no memory for programs and messages");
+}
+
+/* ---- Writing -------------------------------------------------------------------------------- */
+
+static void on_token(void *user, uint32_t token, float logprob)
+{
+    writer *w = user;
+    (void)logprob;
+    cli_answer_push(&w->answer, token);
+    cli_race_write(&w->all->race, w->number);
+}
+
+static void on_done(void *owner, const enx_generation *g)
+{
+    cli_writers *s = owner;
+    writer      *w = g->user;
+    s->usage.tokens_in += g->usage.tokens_in;
+    s->usage.tokens_cached += g->usage.tokens_cached;
+    s->usage.tokens_out += g->usage.tokens_out;
+    cli_answer_finish(&w->answer);
+    if (!atomic_load(&s->has_won)) cli_race_end(&s->race, w->number);
+}
+
+/* The task; after a try also what was written, and what is wrong with it.  Earlier ones are
+ * forgotten. */
+static enx_status compose(writer *w, enx_report *report)
+{
+    enx_buf        text;
+    cli_talk      *talk = &w->talk;
+    const char    *fence = cli_code_fence(w->all->options.task);
+    const uint32_t round = w->verdict.round;
+    cli_talk_clear(talk);
+    ENX_TRY(cli_talk_ask(talk, enx_buf_text(&w->all->first), report));
+    if (round == 0) return ENX_OK;
+    enx_buf_init(&text, MESSAGE_BYTES_MAX);
+    enx_status status = ENX_OK;
+    if (enx_buf_printf(&text, "```%s\n%s\n```", fence, enx_buf_text(&w->program)) != ENX_OK)
+        status = fail_memory(report);
+    if (status == ENX_OK) status = cli_talk_answer(talk, enx_buf_text(&text), "", report);
+    enx_buf_clear(&text);
+    if (status == ENX_OK && cli_code_complain(&text, enx_buf_text(&w->log)) != ENX_OK)
+        status = fail_memory(report);
+    if (status == ENX_OK) status = cli_talk_ask(talk, enx_buf_text(&text), report);
+    enx_buf_deinit(&text);
+    return status;
+}
+
+/* Every round of every writer has a seed of its own. */
+static enx_status begin(writer *w, enx_report *report)
+{
+    cli_writers               *s = w->all;
+    const cli_writers_options *o = &s->options;
+    enx_tokens                 prompt;
+    bool                       is_thinking = false;
+    cli_answer_deinit(&w->answer);
+    ENX_TRY(cli_answer_init(&w->answer, s->loaded.tokenizer, &o->sampling->stops, report));
+    ENX_TRY(compose(w, report));
+    enx_tokens_init(&prompt, ENX_ENGINE_CONTEXT_MAX);
+    enx_status status =
+        enx_chat_prompt(s->chat, w->talk.messages, (int64_t)(enx_clock_wall_us() / 1000000),
+                        &prompt, &is_thinking, report);
+    enx_request    request = { .prompt = prompt.ids,
+                               .prompt_count = (uint32_t)prompt.count,
+                               .max_tokens = o->max_tokens,
+                               .eos = enx_tokenizer_eos(s->loaded.tokenizer),
+                               .tokenizer = s->loaded.tokenizer,
+                               .sampling = s->sampling,
+                               .mask = w->mask,
+                               .on_token = on_token,
+                               .user = w };
+    const uint32_t past = s->race.racers[w->number].round - 1;
+    request.sampling.seed += (uint64_t)past * o->writers + w->number;
+    w->is_paused = false;
+    if (status == ENX_OK) status = enx_engine_submit(s->engine, &request, &w->id, report);
+    enx_tokens_deinit(&prompt);
+    return status;
+}
+
+/* Begin, pause and go on as the race says; returns how many write. */
+static enx_status direct(cli_writers *s, uint32_t *count, enx_report *report)
+{
+    *count = 0;
+    for (uint32_t i; (i = cli_race_begin(&s->race)) != CLI_RACE_NOBODY;)
+        ENX_TRY(begin(&s->writers[i], report));
+    for (uint32_t i = 0; i < s->writer_count; i++) {
+        writer *w = &s->writers[i];
+        if (s->race.racers[i].state != CLI_RACER_WRITING) continue;
+        const bool is_paused = !cli_race_may_write(&s->race, i);
+        if (is_paused != w->is_paused) enx_engine_pause(s->engine, w->id, is_paused);
+        w->is_paused = is_paused;
+        if (cli_answer_is_over(&w->answer)) enx_engine_cancel(s->engine, w->id);
+        *count += !is_paused;
+    }
+    return ENX_OK;
+}
+
+/* ---- Judging -------------------------------------------------------------------------------- */
+
+static bool is_stopped(void *user)
+{
+    cli_writers *s = user;
+    return cli_is_interrupted() || atomic_load(&s->has_won);
+}
+
+static void *judge(void *user)
+{
+    writer        *w = user;
+    cli_writers   *s = w->all;
+    judgement     *j = &w->judgement;
+    const uint64_t start_us = enx_clock_monotonic_us();
+    j->status = cli_code_judge(s->options.sandbox, s->options.task, enx_buf_text(&w->program),
+                               &j->has_passed, &w->log, &j->report);
+    j->took_us = enx_clock_monotonic_us() - start_us;
+    if (j->status == ENX_OK && j->has_passed) {
+        atomic_store(&s->has_won, true);
+        enx_engine_interrupt(s->engine);
+    }
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&j->is_done, true);
+    pthread_cond_signal(&s->news);
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* Judge `program` on a thread. */
+static enx_status start_judgement(writer *w, enx_report *report)
+{
+    judgement *j = &w->judgement;
+    enx_buf_clear(&w->log);
+    j->has_passed = false;
+    j->report = (enx_report){ 0 };
+    atomic_store(&j->is_done, false);
+    if (pthread_create(&j->thread, NULL, judge, w) != 0)
+        return ENX_FAIL(report, NOMEM, "cannot start a thread to judge a program");
+    j->is_running = true;
+    return ENX_OK;
+}
+
+/* The verdict that a thread has come to, told and counted. */
+static enx_status take_verdict(writer *w, enx_report *report)
+{
+    cli_writers *s = w->all;
+    judgement   *j = &w->judgement;
+    pthread_join(j->thread, NULL);
+    j->is_running = false;
+    s->judge_us += j->took_us;
+    if (j->status == ENX_CANCELED && atomic_load(&s->has_won)) return ENX_OK; /* stopped by us */
+    if (j->status != ENX_OK) {
+        *report = j->report;
+        return j->status;
+    }
+    w->verdict = (cli_verdict){ .writer = w->number + 1,
+                                .round = s->race.racers[w->number].round,
+                                .has_passed = j->has_passed,
+                                .program = enx_buf_text(&w->program),
+                                .log = enx_buf_text(&w->log) };
+    s->last = w;
+    cli_race_judge(&s->race, w->number, j->has_passed);
+    if (s->race.winner == w->number) s->winner = w;
+    if (s->options.on_verdict(s->options.user, &w->verdict)) s->is_doubted = true;
+    return ENX_OK;
+}
+
+/* Take what is done and start what is whole; *running: programs that still run. */
+static enx_status serve_judgements(cli_writers *s, uint32_t *running, enx_report *report)
+{
+    *running = 0;
+    for (uint32_t i = 0; i < s->writer_count; i++) {
+        writer *w = &s->writers[i];
+        if (w->judgement.is_running && atomic_load(&w->judgement.is_done))
+            ENX_TRY(take_verdict(w, report));
+        const bool is_new = s->race.racers[i].state == CLI_RACER_WHOLE && !w->judgement.is_running;
+        if (is_new && !s->is_doubted && s->race.winner == CLI_RACE_NOBODY) {
+            enx_buf_clear(&w->program);
+            if (w->answer.status != ENX_OK ||
+                cli_code_extract(&w->program, enx_buf_text(&w->answer.text)) != ENX_OK)
+                return fail_memory(report);
+            ENX_TRY(start_judgement(w, report));
+        }
+        *running += w->judgement.is_running;
+    }
+    return ENX_OK;
+}
+
+static void wait_for_news(cli_writers *s)
+{
+    struct timespec until;
+    bool            is_done = false;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += WAIT_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < s->writer_count; i++)
+        is_done |=
+            s->writers[i].judgement.is_running && atomic_load(&s->writers[i].judgement.is_done);
+    if (!is_done) pthread_cond_timedwait(&s->news, &s->lock, &until);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The test is in doubt and no program runs: settle it, and where it is a new one judge again what
+ * failed by the old one and whose writer has not begun anew. */
+static enx_status settle(cli_writers *s, enx_report *report)
+{
+    bool is_new = false;
+    s->is_doubted = false;
+    ENX_TRY(s->options.settle(s->options.user, &is_new, report));
+    if (!is_new) return ENX_OK;
+    enx_buf_clear(&s->first);
+    if (cli_code_ask(&s->first, s->options.task) != ENX_OK) return fail_memory(report);
+    for (uint32_t i = 0; i < s->writer_count; i++) {
+        if (s->race.racers[i].state != CLI_RACER_IDLE || s->writers[i].verdict.round == 0) continue;
+        cli_race_recall(&s->race, i);
+        ENX_TRY(start_judgement(&s->writers[i], report));
+    }
+    return ENX_OK;
+}
+
+/* ---- The loop ------------------------------------------------------------------------------- */
+
+/* Nothing of the engine's and no thread is left. */
+static void stop_all(cli_writers *s)
+{
+    enx_engine_cancel_all(s->engine);
+    while (enx_engine_step(s->engine, on_done, s) > 0) {
+    }
+    for (uint32_t i = 0; i < s->writer_count; i++) {
+        judgement *j = &s->writers[i].judgement;
+        if (j->is_running) pthread_join(j->thread, NULL);
+        j->is_running = false;
+    }
+}
+
+static enx_status run_race(cli_writers *s, enx_report *report)
+{
+    while (!cli_race_is_over(&s->race) || s->is_doubted) {
+        uint32_t running = 0, writing = 0;
+        if (cli_is_interrupted()) return ENX_FAIL(report, CANCELED, "interrupted");
+        ENX_TRY(serve_judgements(s, &running, report));
+        if (s->is_doubted && running == 0) ENX_TRY(settle(s, report));
+        if (s->winner) break;
+        if (!s->is_doubted) ENX_TRY(direct(s, &writing, report));
+        if (writing > 0) enx_engine_step(s->engine, on_done, s);
+        else wait_for_news(s);
+    }
+    return ENX_OK;
+}
+
+enx_status cli_writers_run(cli_writers *s, enx_report *report)
+{
+    const enx_status status = run_race(s, report);
+    atomic_store(&s->has_won, true); /* programs that still run are of no use */
+    stop_all(s);
+    return status;
+}
+
+/* ---- Opening and closing -------------------------------------------------------------------- */
+
+static enx_status open_chat(cli_writers *s, enx_report *report)
+{
+    const cli_writers_options *o = &s->options;
+    if (!o->form) {
+        const enx_status status = enx_chat_open(&s->chat, &s->loaded, NULL, 0, report);
+        if (status != ENX_OK) enx_report_wrap(report, "%s", o->model);
+        return status;
+    }
+    const enx_chat_form *form = NULL;
+    ENX_TRY(enx_chat_form_find(&form, o->form, report));
+    cli_list *stops = &o->sampling->stops;
+    if (stops->count < CLI_LIST_MAX) stops->items[stops->count++] = form->stop;
+    return enx_chat_open(&s->chat, &s->loaded, form->text, strlen(form->text), report);
+}
+
+static enx_status open_writers(cli_writers *s, enx_report *report)
+{
+    while (s->writer_count < s->options.writers) {
+        writer *w = &s->writers[s->writer_count];
+        w->all = s;
+        w->number = s->writer_count++;
+        enx_buf_init(&w->program, CLI_TEXT_BYTES_MAX);
+        enx_buf_init(&w->log, CLI_TEXT_BYTES_MAX);
+        ENX_TRY(cli_talk_init(&w->talk, report));
+        ENX_TRY(cli_sampling_open_mask(s->options.sampling, &s->loaded, &w->mask, report));
+    }
+    return ENX_OK;
+}
+
+static enx_status open_all(cli_writers *s, enx_report *report)
+{
+    const cli_writers_options *o = &s->options;
+    ENX_TRY(enx_loaded_open(&s->loaded, o->model, report));
+    ENX_TRY(open_chat(s, report));
+    ENX_TRY(cli_sampling_get(o->sampling, s->loaded.tokenizer, &s->sampling, report));
+    ENX_TRY(open_writers(s, report));
+    if (cli_code_ask(&s->first, o->task) != ENX_OK) return fail_memory(report);
+    ENX_TRY(enx_pool_open(&s->pool, o->threads, report));
+    const uint32_t           own = enx_model_hparams(s->loaded.model)->context_tokens;
+    const uint32_t           usual = own < CONTEXT_DEFAULT ? own : CONTEXT_DEFAULT;
+    const enx_engine_options engine = { .model = s->loaded.model,
+                                        .cpu = getenv("ENX_CPU"),
+                                        .slot_count = s->writer_count,
+                                        .context_tokens = o->context ? o->context : usual,
+                                        .pool = s->pool };
+    return enx_engine_open(&s->engine, &engine, report);
+}
+
+enx_status cli_writers_open(cli_writers **out, const cli_writers_options *options,
+                            enx_report *report)
+{
+    cli_writers *s = ENX_MEM_NEW(cli_writers, 1);
+    if (!s) return fail_memory(report);
+    s->options = *options;
+    options->task->should_stop = is_stopped;
+    options->task->user = s;
+    enx_buf_init(&s->first, MESSAGE_BYTES_MAX);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->news, NULL);
+    cli_race_init(&s->race, options->writers, options->rounds, options->ahead);
+    const enx_status status = open_all(s, report);
+    if (status == ENX_OK) *out = s;
+    else cli_writers_close(&s);
+    return status;
+}
+
+void cli_writers_close(cli_writers **writers)
+{
+    cli_writers *s = *writers;
+    if (!s) return;
+    enx_engine_close(&s->engine);
+    enx_pool_close(&s->pool);
+    for (uint32_t i = 0; i < s->writer_count; i++) {
+        writer *w = &s->writers[i];
+        cli_talk_deinit(&w->talk);
+        cli_answer_deinit(&w->answer);
+        enx_mask_close(&w->mask);
+        enx_buf_deinit(&w->program);
+        enx_buf_deinit(&w->log);
+    }
+    enx_chat_close(&s->chat);
+    enx_buf_deinit(&s->first);
+    enx_loaded_close(&s->loaded);
+    pthread_cond_destroy(&s->news);
+    pthread_mutex_destroy(&s->lock);
+    enx_mem_free(s);
+    *writers = NULL;
+}
+
+const cli_verdict *cli_writers_winner(const cli_writers *s)
+{
+    return s->winner ? &s->winner->verdict : NULL;
+}
+
+const cli_verdict *cli_writers_last(const cli_writers *s)
+{
+    return s->last ? &s->last->verdict : NULL;
+}
+
+enx_usage cli_writers_usage(const cli_writers *s) { return s->usage; }
+
+uint64_t cli_writers_judge_us(const cli_writers *s) { return s->judge_us; }
