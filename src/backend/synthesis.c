@@ -17,7 +17,7 @@ enum {
     TEXT_BYTES_MAX = 2048,
     TOKENS_MAX = 480,
     LINE_TRIES = 10000,
-    BARREN_ROUNDS_MAX = 20, /* without a paragraph that stays */
+    BARREN_ROUNDS_MAX = 4, /* without a paragraph that stays */
 };
 
 static const double copy_share_max = 0.2;

@@ -26,7 +26,7 @@ static int make_model(void **state)
     (void)state;
     const int file = mkstemp(path);
     if (file < 0) return 1;
-    const tiny_chat model = { .path = path, .context = 128, .seed = 7 };
+    const tiny_chat model = { .path = path, .context = 96, .seed = 7 };
     return tiny_chat_make(&model, NULL) || enx_loaded_open(&loaded, path, NULL);
 }
 
@@ -41,7 +41,7 @@ static enx_synthesis_options usual(void)
 {
     return (enx_synthesis_options){ .like = like,
                                     .like_bytes = sizeof like - 1,
-                                    .bytes = 5000,
+                                    .bytes = 2500,
                                     .keep = 0.5,
                                     .temperature = 0.3,
                                     .seed = 3 };
