@@ -170,12 +170,13 @@ void cli_certificate_print(FILE *out, bool has, const enx_certificate_claim *cla
         fprintf(out, "certificate nothing proved by %u labels, %u of them wrong\n", claim->labels,
                 claim->wrong);
     else
-        fprintf(out,
-                "certificate batch: of %u answers at most %.2f %% differ from the lead's, with "
-                "confidence "
-                "%.0f %%\n            (%u labels, %u wrong; %u of %u workers' answers certified)\n",
-                claim->answers, 100 * claim->alpha, 100 * (1 - claim->delta), claim->labels,
-                claim->wrong, claim->accepted, claim->population);
+        fprintf(
+            out,
+            "certificate batch: of %u answers at most %.2f %% differ from the lead's, with "
+            "confidence "
+            "%.0f %%\n            (%u labels, %u wrong and replaced; %u of %u answers certified)\n",
+            claim->answers, 100 * claim->alpha, 100 * (1 - claim->delta), claim->labels,
+            claim->wrong, claim->accepted, claim->population);
 }
 
 /* A model against what the user knows, with an interval that holds in 95 of 100 cases. */

@@ -117,7 +117,7 @@ import json
 print(json.dumps({f"def f{i}(a)": f"def f{i}(a):\n    return min(a)\n" for i in range(24)}))
 END
 expect 0 fix b?.py b1?.py b2?.py --accuracy 0.9 --json
-json out 'd["certificates"][0]["accepted"] <= 2 and d["bill"]["calls"] >= 22'
+json out 'd["certificates"][0]["labels"] == d["bill"]["calls"] >= 22'
 json out 'sum(f["by"] == "lead" and "min" in f["program"] for f in d["files"]) >= 22'
 
 # a budget that is soon spent: what was not proved stays as it is

@@ -507,14 +507,14 @@ def check_job_batches(server, job_file, file):
 
 def check_batches():
     """More batches than may run at a time: all end, and one that waits can be canceled."""
-    line = {"custom_id": "a", "url": "/v1/chat/completions", "method": "POST", "body": chat(40)}
+    line = {"custom_id": "a", "url": "/v1/chat/completions", "method": "POST", "body": chat(300)}
     with Server() as server:
         lines = "".join(json.dumps(line | {"custom_id": str(i)}) + "\n" for i in range(3))
         order = {"input_file_id": upload(server, "in.jsonl", lines), "completion_window": "24h",
                  "endpoint": "/v1/chat/completions"}
         ids = [server.json("POST", "/v1/batches", order)["id"] for _ in range(12)]
         canceled = server.json("POST", f"/v1/batches/{ids[-1]}/cancel")
-        assert canceled["status"] == "cancelling"
+        assert canceled["status"] in ("cancelling", "cancelled"), canceled
         last = ended_batch(server, order)
         states = [server.json("GET", "/v1/batches/" + i) for i in ids]
         assert last["status"] == "completed"
