@@ -12,7 +12,8 @@
 
 enum { MOST = ENX_DRAFT_MAX };
 
-static uint32_t out[MOST];
+static uint32_t       out[MOST];
+static const uint32_t nothing[1];
 
 static void assert_tokens(const uint32_t *want, uint32_t count, uint32_t got_count)
 {
@@ -76,11 +77,11 @@ static void length_follows_what_was_right(void **state)
     static const uint32_t lengths[] = { 4, 8, 16, 16 };
     for (uint32_t i = 0; i < 4; i++) {
         d.place = 0;
-        assert_int_equal(enx_drafter_propose(&d, NULL, 0, 0, out, MOST), lengths[i]);
+        assert_int_equal(enx_drafter_propose(&d, nothing, 0, 0, out, MOST), lengths[i]);
         enx_drafter_learn(&d, lengths[i], lengths[i]);
     }
     enx_drafter_learn(&d, 16, 2);
-    assert_int_equal(enx_drafter_propose(&d, NULL, 0, 0, out, MOST), 3);
+    assert_int_equal(enx_drafter_propose(&d, nothing, 0, 0, out, MOST), 3);
 }
 
 static void who_misses_again_and_again_rests(void **state)
@@ -90,7 +91,7 @@ static void who_misses_again_and_again_rests(void **state)
     enx_drafter           d = { .guess = guess, .guess_count = 4 };
     uint32_t              proposals = 0;
     for (int step = 0; step < 100; step++) {
-        const uint32_t count = enx_drafter_propose(&d, NULL, 0, 0, out, MOST);
+        const uint32_t count = enx_drafter_propose(&d, nothing, 0, 0, out, MOST);
         if (count) enx_drafter_learn(&d, count, 0);
         proposals += count > 0;
     }
