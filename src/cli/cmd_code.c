@@ -383,10 +383,11 @@ int cmd_code(int argc, char **argv)
                             1 };
     cli_args       args;
     enx_report     report = { 0 };
-    code_state     s = { .attempts = json_array() };
+    code_state     s = { 0 };
     enx_buf_init(&s.test, CLI_CODE_TEST_BYTES_MAX);
     enx_status status = cli_parse(&spec, &args, argc, argv, &report);
     if (status == ENX_OK && args.is_help) return 0;
+    s.attempts = json_array();
     if (status == ENX_OK && !s.attempts) status = fail_memory(&report);
     if (status == ENX_OK) status = check_arguments(&a, &report);
     cli_catch_interrupts();
