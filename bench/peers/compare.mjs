@@ -3,10 +3,11 @@
 //
 //     node compare.mjs ENXAME CSV CASE MODEL.gguf THREADS ROUNDS
 //
-// CASE is prefill, decode1, decode16, decode64 or records.  A program's row of the CSV holds the
-// median of the rounds and their extremes; it replaces an older one of the same case.  ik_llama.cpp
-// takes part where ENXAME_IK names a folder with its llama-batched-bench, but not in `records`,
-// for which it has no program, nor with one thread, since it reports no time of the processor.
+// CASE is prefill, decode1, decode16, decode64, records4 or records.  A program's row of the CSV
+// holds the median of the rounds and their extremes; it replaces an older one of the same case.
+// ik_llama.cpp takes part where ENXAME_IK names a folder with its llama-batched-bench, but not in
+// the records, for which it has no program, nor with one thread, since it reports no time of the
+// processor.
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -24,6 +25,8 @@ const cases = {
     decode1: { part: "decode", width: 1, peerWidth: 1, count: 32, unit: "tokens/s" },
     decode16: { part: "decode", width: 16, peerWidth: 16, count: 8, unit: "tokens/s" },
     decode64: { part: "decode", width: 64, peerWidth: 64, count: 4, unit: "tokens/s" },
+    records4: { part: "records", width: 4, peerWidth: 4, count: 4, peerCount: 4,
+        unit: "records/s" },
     records: { part: "records", width: 64, peerWidth: 4, count: 64, peerCount: 4,
         unit: "records/s" },
 };
