@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hostile.c - every hostile program in the sandbox: contained, told why, and nothing left.
  *
- *     hostile TRICKS [--nobody] [--rounds N]
+ *     hostile TRICKS [--nobody] [--weak LANDLOCK] [--rounds N]
  *
- * TRICKS is the program of tricks.c.  --nobody: give root away first.  After each program the host
+ * TRICKS is the program of tricks.c.  --nobody: give root away first.
+ * --weak: without namespaces, by this version of Landlock at most (0: the kernel's), what that mode
+ * promises to contain.  After each program the host
  * is looked at: canaries, mounts, descriptors, processes, our own memory.
  */
 #include "base/mem.h"
@@ -204,6 +206,11 @@ static const hostile all[] = {
     HELD("net_unix"),
 };
 
+/* What the weaker mode does not promise (docs/sandbox.md), or answers in another way. */
+static const char *const strong_only[] = {
+    "own_status",
+};
+
 /* The same in the languages that models write, and what only they can do. */
 typedef struct script {
     const char *name, *language, *text;
@@ -280,6 +287,7 @@ static struct {
     char         folder[64], pid[16], socket[64];
     int          listener, leaked_fd;
     size_t       mounts, descriptors;
+    int          weak; /* Landlock's version at most; -1: not weak */
     uint64_t     rss_bytes;
 } host;
 
@@ -422,19 +430,21 @@ static void hostile_is_contained(void **state)
 {
     const hostile    *h = *state;
     const char *const argv[] = { "./tricks", h->name, host.folder, host.pid, host.socket, NULL };
-    const enx_sandbox_file file = { "tricks", enx_buf_text(&host.tricks), host.tricks.size_bytes,
-                                    true };
-    static char            much[4 * MIB];
-    const enx_sandbox_task task = { .argv = argv,
-                                    .files = &file,
-                                    .file_count = 1,
-                                    .stdin_bytes = much,
-                                    .stdin_size_bytes = sizeof much,
-                                    .limits = small_limits(h->limits),
-                                    .is_collecting = true };
-    enx_sandbox_result     r;
-    enx_report             report = { 0 };
-    const enx_status       status = enx_sandbox_run(host.sandbox, &task, &r, &report);
+    const enx_sandbox_file   file = { "tricks", enx_buf_text(&host.tricks), host.tricks.size_bytes,
+                                      true };
+    static char              much[4 * MIB];
+    static const char *const weak_env[] = { "ENXAME_WEAK=1", NULL };
+    const enx_sandbox_task   task = { .argv = argv,
+                                      .env = host.weak < 0 ? NULL : weak_env,
+                                      .files = &file,
+                                      .file_count = 1,
+                                      .stdin_bytes = much,
+                                      .stdin_size_bytes = sizeof much,
+                                      .limits = small_limits(h->limits),
+                                      .is_collecting = true };
+    enx_sandbox_result       r;
+    enx_report               report = { 0 };
+    const enx_status         status = enx_sandbox_run(host.sandbox, &task, &r, &report);
     if (status != ENX_OK) fail_msg("%s", report.text);
     check_result(h->name, &r, h->limits);
     if (h->exit_code != -2) assert_int_equal(r.exit_code, h->exit_code);
@@ -505,12 +515,18 @@ static void make_canaries(void)
     signal(SIGUSR1, count_signal);
 }
 
+static enx_status open_sandbox(enx_sandbox **out, enx_report *report)
+{
+    return host.weak < 0 ? enx_sandbox_open(out, NULL, report)
+                         : enx_sandbox_open_weak(out, host.weak, report);
+}
+
 static int open_host(void **state)
 {
     (void)state;
     enx_report report = { 0 };
     make_canaries();
-    if (enx_sandbox_open(&host.sandbox, NULL, &report) != ENX_OK) fail_msg("%s", report.text);
+    if (open_sandbox(&host.sandbox, &report) != ENX_OK) fail_msg("%s", report.text);
     host.mounts = count_lines("/proc/self/mountinfo");
     host.descriptors = count_entries("/proc/self/fd");
     host.rss_bytes = enx_clock_rss_max_bytes();
@@ -534,12 +550,19 @@ static int skip_code(void)
 {
     enx_sandbox *sandbox = NULL;
     enx_report   report = { 0 };
-    enx_status   status = enx_sandbox_open(&sandbox, NULL, &report);
+    enx_status   status = open_sandbox(&sandbox, &report);
     if (status == ENX_OK) status = enx_sandbox_probe(sandbox, &report);
     enx_sandbox_close(&sandbox);
     if (status == ENX_OK) return 0;
     printf("skipped: %s\n", report.text);
     return status == ENX_UNSUPPORTED ? 77 : 1;
+}
+
+static bool is_strong_only(const char *name)
+{
+    for (size_t i = 0; i < sizeof strong_only / sizeof *strong_only; i++)
+        if (strcmp(strong_only[i], name) == 0) return true;
+    return false;
 }
 
 static int run_all(void)
@@ -555,11 +578,13 @@ static int run_all(void)
         void       *state;
     } view;
     for (size_t i = 0; i < HOSTILE_COUNT; i++) {
+        if (host.weak >= 0 && is_strong_only(all[i].name)) continue;
         view.row = &all[i];
         tests[count++] =
             (struct CMUnitTest){ all[i].name, hostile_is_contained, NULL, NULL, view.state };
     }
     for (size_t i = 0; i < SCRIPT_COUNT; i++) {
+        if (host.weak >= 0 && is_strong_only(scripts[i].name)) continue;
         view.row = &scripts[i];
         tests[count++] =
             (struct CMUnitTest){ scripts[i].name, script_is_contained, NULL, NULL, view.state };
@@ -573,11 +598,14 @@ int main(int argc, char **argv)
 {
     long rounds = 1;
     bool is_nobody = false;
+    host.weak = -1;
     if (argc < 2) return 64;
     enx_buf_init(&host.tricks, 16 * MIB);
     if (enx_file_read(&host.tricks, argv[1], NULL) != ENX_OK) return 66;
     for (int i = 2; i < argc; i++)
         if (strcmp(argv[i], "--nobody") == 0) is_nobody = true;
+        else if (strcmp(argv[i], "--weak") == 0 && i + 1 < argc)
+            host.weak = (int)strtol(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
             rounds = strtol(argv[++i], NULL, 10);
     if (is_nobody && geteuid() == 0 &&
