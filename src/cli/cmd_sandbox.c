@@ -244,7 +244,7 @@ int cmd_sandbox(int argc, char **argv)
            "write files that it made to this new folder" },
          { "sanitize", '\0', CLI_FLAG, &a.is_sanitized, NULL, "C: AddressSanitizer and UBSan" },
          { "weak", '\0', CLI_FLAG, &a.is_weak, NULL,
-           "without namespaces, for hosts that give none: promises less" },
+           "no namespaces, for hosts that give none: promises less" },
          { "time", '\0', CLI_REAL, &a.wall_s, "S", "seconds (20)" },
          { "cpu", '\0', CLI_REAL, &a.cpu_s, "S", "seconds of processor time (10)" },
          { "memory", '\0', CLI_UINT, &a.memory_mib, "MIB", "(512)" },

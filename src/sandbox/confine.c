@@ -62,6 +62,7 @@ int enx_confine(int abi, const char *work, const char *tmp)
         "/proc",
         "/etc/alternatives",
         "/etc/ld.so.cache",
+        "/etc/ssl/openssl.cnf",
         "/dev/zero",
         "/dev/random",
         "/dev/urandom",

@@ -75,9 +75,13 @@ static void look_at_pss(int proc_fd, const char *pid, uint64_t *bytes)
 {
     char text[4096];
     read_of(proc_fd, pid, "smaps_rollup", text, sizeof text);
+    const bool is_readable = text[0] != '\0'; /* a process can close it to its own user */
     *bytes += find_kib(text, "\nPss_Anon:") + find_kib(text, "\nPss_Shmem:") +
               find_kib(text, "\nSwapPss:");
     read_of(proc_fd, pid, "status", text, sizeof text);
+    if (!is_readable)
+        *bytes += find_kib(text, "\nRssAnon:") + find_kib(text, "\nRssShmem:") +
+                  find_kib(text, "\nVmSwap:");
     *bytes += find_kib(text, "\nVmPTE:");
 }
 

@@ -435,8 +435,8 @@ static int fill(const char *folder, int file_mib)
     return 0;
 }
 
-static int disk_hog(void) { return fill("/work", 4); }
-static int tmp_hog(void) { return fill("/tmp", 4); }
+static int disk_hog(void) { return fill(getenv("HOME"), 4); }
+static int tmp_hog(void) { return fill(getenv("TMPDIR"), 4); }
 static int shm_hog(void) { return fill("/dev/shm", 4); }
 
 static int disk_hog_in_parts(void)
