@@ -26,7 +26,7 @@ typedef struct code_arguments {
     const char  *model, *swarm, *language, *test, *examples, *tree, *command, *out, *form;
     uint64_t     rounds, writers, max_tokens, context, threads, memory_mib;
     double       wall_s, ahead, budget_usd;
-    bool         is_sanitized, asks;
+    bool         is_sanitized, is_weak, asks;
     cli_sampling sampling;
 } code_arguments;
 
@@ -169,7 +169,10 @@ static enx_status open_task(code_state *s, const code_arguments *a, const char *
     if (a->tree) ENX_TRY(cli_edit_open(&s->edit, a->tree, a->command, report));
     else ENX_TRY(open_language(s, a, report));
     task->edit = s->edit;
-    ENX_TRY(enx_sandbox_open(&s->sandbox, NULL, report));
+    if (a->is_weak) {
+        ENX_TRY(enx_sandbox_open_weak(&s->sandbox, 0, report));
+        fputs("enxame code: programs run in the weaker sandbox, without namespaces\n", stderr);
+    } else ENX_TRY(enx_sandbox_open(&s->sandbox, NULL, report));
     return enx_sandbox_probe(s->sandbox, report); /* before anything is written */
 }
 
@@ -301,11 +304,12 @@ static void print_json(const code_state *s)
     const enx_usage    u = cli_writers_usage(s->writers);
     const char        *program = v ? v->program : "", *log = v ? v->log : "";
     cli_print_json(json_pack(
-        "{s:b, s:i, s:i, s:o, s:o, s:O, s:o, s:o, s:f, s:{s:I, s:I, s:I}, s:o}", "ok",
-        (int)(winner != NULL), "rounds", v ? (int)v->round : 0, "writer", v ? (int)v->writer : 0,
-        "program", cli_json_text(program, strlen(program)), "log", cli_json_text(log, strlen(log)),
-        "attempts", s->attempts, "test", test_json(s), "artifact", artifact_json(s, v),
-        "test_seconds", (double)cli_writers_judge_us(s->writers) * 1e-6, "usage", "tokens_in",
+        "{s:b, s:b, s:i, s:i, s:o, s:o, s:O, s:o, s:o, s:f, s:{s:I, s:I, s:I}, s:o}", "ok",
+        (int)(winner != NULL), "weak", (int)enx_sandbox_is_weak(s->sandbox), "rounds",
+        v ? (int)v->round : 0, "writer", v ? (int)v->writer : 0, "program",
+        cli_json_text(program, strlen(program)), "log", cli_json_text(log, strlen(log)), "attempts",
+        s->attempts, "test", test_json(s), "artifact", artifact_json(s, v), "test_seconds",
+        (double)cli_writers_judge_us(s->writers) * 1e-6, "usage", "tokens_in",
         (json_int_t)u.tokens_in, "tokens_cached", (json_int_t)u.tokens_cached, "tokens_out",
         (json_int_t)u.tokens_out, "bill", s->asked ? cli_asked_json(s->asked) : json_null()));
 }
@@ -353,6 +357,8 @@ static size_t list_options(code_arguments *a, cli_option out[OPTIONS_MAX])
         { "time", '\0', CLI_REAL, &a->wall_s, "S", "seconds for a program to run (10)" },
         { "memory", '\0', CLI_UINT, &a->memory_mib, "MIB", "... and its memory (512)" },
         { "sanitize", '\0', CLI_FLAG, &a->is_sanitized, NULL, "C: AddressSanitizer and UBSan" },
+        { "weak", '\0', CLI_FLAG, &a->is_weak, NULL,
+          "a sandbox without namespaces, where the host gives none" },
         { "template", '\0', CLI_TEXT, &a->form, "FORM",
           "not the model's template: chatml, gemma, llama3, plain" },
         { "context", '\0', CLI_UINT, &a->context, "N", "tokens (the model's, at most 8192)" },

@@ -14,7 +14,7 @@ typedef struct sandbox_arguments {
     cli_list    inputs;
     uint64_t    memory_mib, disk_mib, file_mib, output_kib, processes, open_files, files;
     double      cpu_s, wall_s;
-    bool        is_sanitized;
+    bool        is_sanitized, is_weak;
 } sandbox_arguments;
 
 typedef struct sandbox_state {
@@ -146,7 +146,8 @@ static enx_status run(sandbox_state *s, const sandbox_arguments *a, const cli_ar
     ENX_TRY(check_numbers(a, report));
     if (a->out_folder) ENX_TRY(check_folder(a->out_folder, report));
     ENX_TRY(read_all(s, a, path, report));
-    ENX_TRY(enx_sandbox_open(&s->sandbox, NULL, report));
+    if (a->is_weak) ENX_TRY(enx_sandbox_open_weak(&s->sandbox, 0, report));
+    else ENX_TRY(enx_sandbox_open(&s->sandbox, NULL, report));
     const char *const     *arguments = args->operands.count > 1 ? args->operands.items + 1 : NULL;
     const enx_program      program = { .language = language,
                                        .text = enx_buf_text(&s->text),
@@ -177,10 +178,11 @@ static void print_json(const sandbox_state *s)
                                         cli_json_text(r->files[i].name, strlen(r->files[i].name)),
                                         "bytes", (json_int_t)r->files[i].size_bytes));
     cli_print_json(json_pack(
-        "{s:s, s:i, s:i, s:s, s:b, s:o, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I}", "step",
-        s->step == ENX_PROGRAM_COMPILE ? "compile" : "run", "exit_code", r->exit_code, "signal",
-        r->signal, "limit", enx_sandbox_limit_text(r->limit), "stopped", (int)r->is_stopped,
-        "stdout", cli_json_text(enx_buf_text(&r->out), r->out.size_bytes), "stderr",
+        "{s:s, s:b, s:i, s:i, s:i, s:s, s:b, s:o, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I}", "step",
+        s->step == ENX_PROGRAM_COMPILE ? "compile" : "run", "weak", (int)(r->landlock != 0),
+        "landlock", r->landlock, "exit_code", r->exit_code, "signal", r->signal, "limit",
+        enx_sandbox_limit_text(r->limit), "stopped", (int)r->is_stopped, "stdout",
+        cli_json_text(enx_buf_text(&r->out), r->out.size_bytes), "stderr",
         cli_json_text(enx_buf_text(&r->err), r->err.size_bytes), "files", files, "files_left_out",
         (int)r->files_left_out, "wall_us", (json_int_t)r->wall_us, "cpu_user_us",
         (json_int_t)r->cpu_user_us, "cpu_system_us", (json_int_t)r->cpu_system_us,
@@ -194,6 +196,9 @@ static void print_text(const sandbox_state *s)
     fwrite(enx_buf_text(&r->out), 1, r->out.size_bytes, stdout);
     fflush(stdout);
     fwrite(enx_buf_text(&r->err), 1, r->err.size_bytes, stderr);
+    if (r->landlock)
+        fprintf(stderr, "enxame sandbox: it ran in the weaker sandbox, confined by Landlock %d\n",
+                r->landlock);
     if (s->step == ENX_PROGRAM_COMPILE) fprintf(stderr, "enxame sandbox: it does not compile\n");
     if (r->limit != ENX_SANDBOX_LIMIT_NONE)
         fprintf(stderr, "enxame sandbox: %s the limit of %s\n",
@@ -238,6 +243,8 @@ int cmd_sandbox(int argc, char **argv)
          { "out", 'o', CLI_TEXT, &a.out_folder, "DIR",
            "write files that it made to this new folder" },
          { "sanitize", '\0', CLI_FLAG, &a.is_sanitized, NULL, "C: AddressSanitizer and UBSan" },
+         { "weak", '\0', CLI_FLAG, &a.is_weak, NULL,
+           "no namespaces, for hosts that give none: promises less" },
          { "time", '\0', CLI_REAL, &a.wall_s, "S", "seconds (20)" },
          { "cpu", '\0', CLI_REAL, &a.cpu_s, "S", "seconds of processor time (10)" },
          { "memory", '\0', CLI_UINT, &a.memory_mib, "MIB", "(512)" },

@@ -6,9 +6,13 @@
  * libc uses clone. */
 #include "sandbox/filter.h"
 
+#include "sandbox/confine.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -77,6 +81,23 @@ static const char *const deadly[] = {
 };
 /* clang-format on */
 
+/* Allowed with namespaces only: where files, sockets and processes are the host's. */
+static const char *const strong_only[] = {
+    "chmod",    "fchmod",      "fchmodat",          "chown", "fchown", "lchown",
+    "fchownat", "setpriority", "sched_setaffinity", "bind",  "listen", "accept",
+    "accept4",  "connect",
+};
+static const char *const signalling[] = {
+    "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal", "fcntl",
+};
+static const char *const shortening[] = { "truncate", "open", "openat", "openat2" };
+/* Of fcntl, where signals are refused: all but the owner, to whom the kernel sends some. */
+static const uint32_t    plain_fcntls[] = {
+       F_DUPFD,         F_GETFD,      F_SETFD,      F_GETFL,     F_SETFL,     F_GETLK,
+       F_SETLK,         F_SETLKW,     F_GETOWN,     F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
+       F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS,
+};
+
 /* Requests to descriptors: sizes, modes and terminals of one's own making. */
 static const uint32_t allowed_ioctls[] = {
     TCGETS,     TCSETS,      TCSETSW,  TCSETSF, TIOCGWINSZ, TIOCSWINSZ, TIOCGPGRP, TIOCGPTN,
@@ -104,6 +125,52 @@ static int add_all(scmp_filter_ctx filter, uint32_t action, const char *const *n
         if (error) return error;
     }
     return 0;
+}
+
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return false;
+}
+
+/* `landlock` as in the header. */
+static bool is_closed(const char *name, int landlock)
+{
+    if (landlock == 0) return false;
+    return is_one_of(name, strong_only, sizeof strong_only / sizeof *strong_only) ||
+           (landlock < CONFINE_ABI_SIGNALS &&
+            is_one_of(name, signalling, sizeof signalling / sizeof *signalling)) ||
+           (landlock < CONFINE_ABI_TRUNCATION &&
+            is_one_of(name, shortening, sizeof shortening / sizeof *shortening));
+}
+
+static int add_allowed(scmp_filter_ctx filter, int landlock)
+{
+    int error = 0;
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed && !error; i++)
+        if (!is_closed(allowed[i], landlock))
+            error = add_all(filter, SCMP_ACT_ALLOW, &allowed[i], 1);
+    return error;
+}
+
+/* Parts of what is_closed takes away.  O_TRUNC needs no right to write on old kernels, so a file
+ * must be open for it. */
+static int add_parts(scmp_filter_ctx filter, int landlock)
+{
+    const uint32_t masks[] = { O_TRUNC, O_ACCMODE, O_ACCMODE }, wanted[] = { 0, O_WRONLY, O_RDWR };
+    int            error = 0;
+    if (landlock == 0) return 0;
+    for (size_t i = 0; i < sizeof plain_fcntls / sizeof *plain_fcntls && !error; i++)
+        if (landlock < CONFINE_ABI_SIGNALS)
+            error = add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, (uint32_t)LOW_32_BITS,
+                             plain_fcntls[i]);
+    for (size_t i = 0; i < 3 && !error && landlock < CONFINE_ABI_TRUNCATION; i++) {
+        error = add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(open), 1, masks[i], wanted[i]);
+        if (!error)
+            error = add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 2, masks[i], wanted[i]);
+    }
+    return error;
 }
 
 static int add_ioctls(scmp_filter_ctx filter)
@@ -149,6 +216,18 @@ static int add_rlimits(scmp_filter_ctx filter)
     return error;
 }
 
+/* Pairs that stay connected to each other: datagrams could be sent to any name. */
+static int add_pairs(scmp_filter_ctx filter)
+{
+    const uint32_t kinds[] = { SOCK_STREAM, SOCK_SEQPACKET };
+    int error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 0);
+    for (size_t i = 0; i < 2 && !error; i++)
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 2,
+                                 SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0),
+                                 SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, kinds[i]));
+    return error;
+}
+
 static int add_sockets(scmp_filter_ctx filter)
 {
     const int calls[] = { SCMP_SYS(socket), SCMP_SYS(socketpair) };
@@ -173,15 +252,16 @@ static int add_personality(scmp_filter_ctx filter)
     return error;
 }
 
-static int add_rules(scmp_filter_ctx filter)
+static int add_rules(scmp_filter_ctx filter, int landlock)
 {
-    int error = add_all(filter, SCMP_ACT_ALLOW, allowed, sizeof allowed / sizeof *allowed);
+    int error = add_allowed(filter, landlock);
+    if (!error) error = add_parts(filter, landlock);
     if (!error)
         error = add_all(filter, SCMP_ACT_KILL_PROCESS, deadly, sizeof deadly / sizeof *deadly);
     if (!error) error = add_ioctls(filter);
     if (!error) error = add_clone(filter);
     if (!error) error = add_rlimits(filter);
-    if (!error) error = add_sockets(filter);
+    if (!error) error = landlock ? add_pairs(filter) : add_sockets(filter);
     return error ? error : add_personality(filter);
 }
 
@@ -201,13 +281,13 @@ static enx_status export_filter(scmp_filter_ctx filter, enx_buf *out, enx_report
     return status;
 }
 
-enx_status enx_filter_build(enx_buf *out, enx_report *report)
+enx_status enx_filter_build(enx_buf *out, int landlock, enx_report *report)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
     if (!filter) return ENX_FAIL(report, UNSUPPORTED, "libseccomp does not know this machine");
     /* Programs of another architecture (32-bit calls) would have numbers of their own. */
     int error = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-    if (!error) error = add_rules(filter);
+    if (!error) error = add_rules(filter, landlock);
     const enx_status status =
         error ? ENX_FAIL(report, UNSUPPORTED, "libseccomp refuses a rule: %s", strerror(-error))
               : export_filter(filter, out, report);

@@ -13,8 +13,13 @@
 
 #include "base/buf.h"
 
-/* Append the filter's instructions (struct sock_filter).  ENX_NOMEM, ENX_LIMIT of the buffer,
+/* For runs without namespaces: `landlock` is the version of Landlock that confines them (0: there
+ * are namespaces), and what it leaves open is closed: sockets but for pairs, modes and owners of
+ * files, priorities; below CONFINE_ABI_SIGNALS signals, below CONFINE_ABI_TRUNCATION shortening a
+ * file that is not open for writing.
+ *
+ * Append the filter's instructions (struct sock_filter).  ENX_NOMEM, ENX_LIMIT of the buffer,
  * ENX_UNSUPPORTED: libseccomp does not know this machine. */
-ENX_MUST_USE enx_status enx_filter_build(enx_buf *out, enx_report *report);
+ENX_MUST_USE enx_status enx_filter_build(enx_buf *out, int landlock, enx_report *report);
 
 #endif /* ENX_SANDBOX_FILTER_H */

@@ -7,7 +7,12 @@
  *     2. when the other end of the control socket closes, whatever the reason.
  * The program cannot touch it: signals from inside do not reach process 1, and it cannot be traced
  * or read, since it is not dumpable.
+ *
+ * Without namespaces (WIRE_WEAK_NAME) it is no process 1, but the one to which orphans go, so that
+ * all processes of the run stay its descendants; it ends when it has killed and reaped them, and it
+ * is out of the program's reach by Landlock, or by a filter that refuses signals.
  */
+#include "sandbox/confine.h"
 #include "sandbox/wire.h"
 
 #include <errno.h>
@@ -16,6 +21,8 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -24,6 +31,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { FAILED = 125 }; /* exit status; nobody reads it but people who trace */
@@ -33,10 +41,11 @@ typedef struct go_message {
     struct sock_filter filter[WIRE_FILTER_MAX];
 } go_message;
 
-static int send_ready(void)
+static int send_ready(bool is_weak)
 {
-    static const char *const folders[] = WIRE_FOLDERS;
-    enx_wire_ready           ready = { .version = WIRE_VERSION };
+    static const char *const strong[] = WIRE_FOLDERS, *const weak[] = WIRE_WEAK_FOLDERS;
+    const char *const *folders = is_weak ? weak : strong;
+    enx_wire_ready     ready = { .version = WIRE_VERSION };
     union {
         struct cmsghdr header;
         char           bytes[CMSG_SPACE(sizeof(int) * WIRE_FOLDER_COUNT)];
@@ -87,6 +96,14 @@ static int set_limits(const enx_wire_go *go)
            set_limit(RLIMIT_MEMLOCK, 0, 0) || set_limit(RLIMIT_MSGQUEUE, 0, 0);
 }
 
+/* Out of reach of the terminal and of signals to our group; gone when we are. */
+static int leave_us(int landlock)
+{
+    if (!landlock) return 0;
+    if (setsid() < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return -1;
+    return enx_confine(landlock, ".", WIRE_WEAK_TMP);
+}
+
 /* In the child.  What goes wrong is written to `error_fd`, which closes by itself on success. */
 static _Noreturn void start_program(go_message *message, char **argv, int error_fd)
 {
@@ -99,6 +116,7 @@ static _Noreturn void start_program(go_message *message, char **argv, int error_
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (message->go.is_steady) personality(ADDR_NO_RANDOMIZE);
     if (set_limits(&message->go) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+        leave_us(message->go.landlock) == 0 &&
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
         execv(argv[0], argv);
     const int error = errno;
@@ -144,13 +162,39 @@ static uint64_t to_us(struct timeval time)
     return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_usec;
 }
 
-static int send_end(int wait_status, int error)
+/* Without a PID namespace: those that are ours now; what they leave becomes ours when they die. */
+static void kill_children(void)
+{
+    char          text[4096], *at = text;
+    const int     fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    const ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    text[size > 0 ? size : 0] = '\0';
+    char *last = strrchr(text, ' '); /* follows every number; behind it one may have been cut */
+    if (last) *last = '\0';
+    for (long pid; (pid = strtol(at, &at, 10)) > 0;) kill((pid_t)pid, SIGKILL);
+}
+
+/* After the program's end nothing may run on: its children are killed, reaped and counted. */
+static uint32_t end_all(bool is_weak, pid_t program, int *wait_status)
+{
+    const struct timespec moment = { .tv_nsec = 200000 };
+    uint32_t              count = 0;
+    if (!is_weak) kill(-1, SIGKILL);
+    for (;;) {
+        int status;
+        if (is_weak) kill_children();
+        const pid_t pid = waitpid(-1, &status, is_weak ? WNOHANG : 0);
+        if (pid < 0 && errno != EINTR) return count;
+        if (pid == 0) nanosleep(&moment, NULL);
+        if (pid == program) *wait_status = status;
+        if (pid > 0) count++;
+    }
+}
+
+static int send_end(int wait_status, int error, uint32_t left_count)
 {
     struct rusage used;
-    uint32_t      left_count = 0;
-    /* After the program's end nothing may run on: its children are killed and counted. */
-    kill(-1, SIGKILL);
-    for (pid_t pid; (pid = waitpid(-1, NULL, 0)) > 0 || errno == EINTR;) left_count += pid > 0;
     if (getrusage(RUSAGE_CHILDREN, &used) != 0) return -1;
     const enx_wire_end end = { .wait_status = wait_status,
                                .exec_error = error,
@@ -161,6 +205,12 @@ static int send_end(int wait_status, int error)
     return send(WIRE_CONTROL_FD, &end, sizeof end, MSG_NOSIGNAL) == sizeof end ? 0 : -1;
 }
 
+/* The end of the outside ends us by a signal, or, where others would live on, by its socket. */
+static int bind_to_outside(bool is_weak)
+{
+    return is_weak ? prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) : prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 int main(int argc, char **argv)
 {
     static go_message message;
@@ -168,16 +218,19 @@ int main(int argc, char **argv)
     int               wait_status = 0, error = 0;
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
-    if (argc < 2 || prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 ||
+    const bool is_weak = argc > 0 && strcmp(argv[0], WIRE_WEAK_NAME) == 0;
+    if (argc < 2 || prctl(PR_SET_DUMPABLE, 0) != 0 || bind_to_outside(is_weak) != 0 ||
         close_range(WIRE_INIT_FD, ~0u, 0) != 0 ||
         fcntl(WIRE_CONTROL_FD, F_SETFD, FD_CLOEXEC) != 0 ||
         sigprocmask(SIG_BLOCK, &children, NULL) != 0)
         return FAILED;
     const int child_fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (child_fd < 0 || send_ready() != 0 || receive_go(&message) != 0) return FAILED;
+    if (child_fd < 0 || send_ready(is_weak) != 0 || receive_go(&message) != 0) return FAILED;
     const pid_t program = fork_program(&message, argv + 1, &error);
     /* Of the pipes only the program's own copies may keep them open. */
     close_range(STDIN_FILENO, STDERR_FILENO, 0);
-    if (program < 0 || wait_for(program, child_fd, &wait_status) != 0) return FAILED;
-    return send_end(wait_status, error) == 0 ? 0 : FAILED;
+    if (program < 0) return FAILED;
+    if (wait_for(program, child_fd, &wait_status) != 0 && !is_weak) return FAILED;
+    const uint32_t left_count = end_all(is_weak, program, &wait_status);
+    return send_end(wait_status, error, left_count) == 0 ? 0 : FAILED;
 }

@@ -142,9 +142,11 @@ static enx_status run(const enx_sandbox *sandbox, const enx_program *program,
     const bool          is_node = strcmp(language->name, "js") == 0;
     const bool          is_page = strcmp(language->name, "html") == 0;
     enx_sandbox_task    step = *task;
-    char                heap[48];
-    words               w = { .count = 0 };
-    const char *const   first[] = { language->runner ? language->runner : "./" BINARY, NULL };
+    if (is_page && enx_sandbox_is_weak(sandbox))
+        return ENX_FAIL(report, UNSUPPORTED, "web pages need the full sandbox, not the weaker one");
+    char              heap[48];
+    words             w = { .count = 0 };
+    const char *const first[] = { language->runner ? language->runner : "./" BINARY, NULL };
     ENX_TRY(push(&w, first, report));
     if (is_node) { /* node sizes its heap by the machine's memory, not by ours */
         snprintf(heap, sizeof heap, "--max-old-space-size=%llu",
@@ -211,7 +213,10 @@ enx_status enx_program_start(const enx_sandbox *sandbox, const enx_program *prog
     enx_sandbox_file       *files;
     ENX_TRY(list_files(&files, program, task, report));
     size_t count = task->file_count + 1;
-    if (program->language->compiler) files[count++] = *binary;
+    if (program->language->compiler) {
+        files[count] = *binary;
+        files[count++].is_executable = true; /* weak runs have no chmod for the linker */
+    }
     const enx_status status = run(sandbox, program, task, files, count, out, report);
     enx_mem_free(files);
     return status;

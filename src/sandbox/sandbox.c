@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "plat/clock.h"
+#include "sandbox/confine.h"
 #include "sandbox/filter.h"
 #include "sandbox/sandbox_impl.h"
 
@@ -59,8 +60,9 @@ extern const char          enx_sandbox_init_program[];
 extern const unsigned long enx_sandbox_init_program_bytes;
 
 struct enx_sandbox {
-    char           bwrap[PATH_MAX];
-    int            init_fd; /* process 1's program, in memory, for reading only */
+    char           bwrap[PATH_MAX]; /* "" where it is weak */
+    int            landlock;        /* version that confines a weak one; 0: not weak */
+    int            init_fd;         /* process 1's program, in memory, for reading only */
     enx_buf        filter;
     enx_group_home groups;
 };
@@ -171,21 +173,45 @@ static enx_status write_init(int *out, enx_report *report)
     return ENX_OK;
 }
 
-enx_status enx_sandbox_open(enx_sandbox **out, const char *bwrap, enx_report *report)
+static enx_status open_parts(enx_sandbox **out, const char *bwrap, int landlock, enx_report *report)
 {
-    ENX_CHECK(out);
     enx_sandbox *s = ENX_MEM_NEW(enx_sandbox, 1);
     if (!s) return ENX_FAIL(report, NOMEM, "no memory for a sandbox");
     s->init_fd = -1;
+    s->landlock = landlock;
     enx_buf_init(&s->filter, WIRE_FILTER_MAX * sizeof(struct sock_filter));
-    enx_status status = find_bwrap(s->bwrap, bwrap, report);
-    if (status == ENX_OK) status = enx_filter_build(&s->filter, report);
+    enx_status status = landlock ? ENX_OK : find_bwrap(s->bwrap, bwrap, report);
+    if (status == ENX_OK) status = enx_filter_build(&s->filter, landlock, report);
     if (status == ENX_OK) status = write_init(&s->init_fd, report);
     enx_group_home_open(&s->groups, "/sys/fs/cgroup");
     if (status == ENX_OK) *out = s;
     else enx_sandbox_close(&s);
     return status;
 }
+
+enx_status enx_sandbox_open(enx_sandbox **out, const char *bwrap, enx_report *report)
+{
+    ENX_CHECK(out);
+    return open_parts(out, bwrap, 0, report);
+}
+
+enx_status enx_sandbox_open_weak(enx_sandbox **out, int landlock_max, enx_report *report)
+{
+    ENX_CHECK(out);
+    const int abi = enx_confine_abi();
+    if (abi == 0)
+        return ENX_FAIL(report, UNSUPPORTED,
+                        "the weaker sandbox needs Landlock, which this kernel has not or has "
+                        "switched off; start it with landlock first in its parameter lsm=");
+    if (access("/proc/thread-self/children", R_OK) != 0)
+        return ENX_FAIL(report, UNSUPPORTED,
+                        "the weaker sandbox needs /proc/PID/task/TID/children; mount /proc, on a "
+                        "kernel with CONFIG_PROC_CHILDREN");
+    return open_parts(out, NULL, landlock_max > 0 && landlock_max < abi ? landlock_max : abi,
+                      report);
+}
+
+bool enx_sandbox_is_weak(const enx_sandbox *sandbox) { return sandbox->landlock != 0; }
 
 void enx_sandbox_close(enx_sandbox **sandbox)
 {
@@ -210,6 +236,7 @@ typedef struct run {
     int                     init_pidfd; /* process 1; -1: not known yet */
     pid_t                   init_pid;
     enx_group               group;
+    enx_place               place; /* of a weak run */
     size_t                  stdin_at;
     enx_wire_end            end;
     bool                    has_end;
@@ -225,8 +252,10 @@ static void kill_run(run *r)
     if (r->is_killed) return;
     r->is_killed = true;
     r->killed_us = enx_clock_monotonic_us();
-    if (r->init_pidfd >= 0) pidfd_send_signal(r->init_pidfd, SIGKILL, NULL, 0);
-    else kill(r->spawned.pid, SIGKILL);
+    /* A weak run's first process ends the others when the socket closes; it must live for that. */
+    if (r->init_pidfd >= 0 && !r->sandbox->landlock)
+        pidfd_send_signal(r->init_pidfd, SIGKILL, NULL, 0);
+    else if (r->init_pidfd < 0) kill(r->spawned.pid, SIGKILL);
     shutdown(r->spawned.control_fd, SHUT_WR);
 }
 
@@ -317,9 +346,20 @@ static enx_wire_go go_of(const run *r)
     go.open_files = l->open_files;
     go.processes = enx_limit_processes(l);
     go.signals = SIGNALS_MAX;
+    go.landlock = r->sandbox->landlock;
+    if (go.landlock) /* counted by user, with what else the user runs */
+        go.processes +=
+            enx_watch_threads(r->folders[WIRE_PROC], geteuid() == 0 ? SANDBOX_USER_ID : geteuid());
     go.is_steady = r->task->is_sparse_address;
     go.filter_count = (uint32_t)(r->sandbox->filter.size_bytes / sizeof(struct sock_filter));
     return go;
+}
+
+static void look_at_run(const run *r, enx_look *look)
+{
+    const bool is_weak = r->sandbox->landlock != 0;
+    enx_watch_look(r->folders, is_weak ? r->init_pid : 0, look);
+    if (is_weak) enx_place_look(&r->place, look);
 }
 
 static enx_status send_go(run *r)
@@ -331,7 +371,7 @@ static enx_status send_go(run *r)
     struct iovec  parts[] = { { &go, sizeof go }, { filter->data, filter->size_bytes } };
     struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
     ENX_TRY(enx_work_fill(r->folders[WIRE_WORK], r->task->files, r->task->file_count, r->report));
-    enx_watch_look(r->folders, &look);
+    look_at_run(r, &look);
     if (look.files > l->files || look.disk_bytes >= l->disk_bytes)
         return ENX_FAIL(r->report, LIMIT, "the files do not fit the sandbox's limits");
     (void)enx_group_open(&r->group, &r->sandbox->groups, r->init_pid, l);
@@ -409,7 +449,8 @@ static void judge(run *r, const enx_look *look)
 {
     const enx_sandbox_limits *l = &r->task->limits;
     uint64_t                  memory = look->memory_bytes;
-    if (memory > l->memory_bytes) memory = enx_watch_memory(r->folders[WIRE_PROC]);
+    if (memory > l->memory_bytes)
+        memory = enx_watch_memory(r->folders[WIRE_PROC], r->sandbox->landlock ? r->init_pid : 0);
     if (memory > r->out->memory_peak_bytes) r->out->memory_peak_bytes = memory;
     if (memory > l->memory_bytes) stop(r, ENX_SANDBOX_LIMIT_MEMORY);
     else if (look->disk_bytes >= l->disk_bytes) stop(r, ENX_SANDBOX_LIMIT_DISK);
@@ -425,7 +466,7 @@ static void look_when_due(run *r, uint64_t now_us)
 {
     enx_look look;
     if (r->is_killed || now_us < r->look_us) return;
-    enx_watch_look(r->folders, &look);
+    look_at_run(r, &look);
     judge(r, &look);
     const uint64_t after_us = enx_clock_monotonic_us();
     uint64_t       rest_us = LOOK_SHARE * (after_us - now_us);
@@ -539,7 +580,8 @@ static enx_status fill_result(run *r)
     if (r->end.rss_max_bytes > out->memory_peak_bytes)
         out->memory_peak_bytes = r->end.rss_max_bytes;
     ENX_TRY(enx_work_collect(r->folders[WIRE_WORK], r->task, out, &has_full_file, r->report));
-    enx_watch_look(r->folders, &last);
+    look_at_run(r, &last);
+    out->landlock = r->sandbox->landlock;
     if (!out->is_stopped) out->limit = find_limit(r, &last, has_full_file);
     return ENX_OK;
 }
@@ -547,7 +589,9 @@ static enx_status fill_result(run *r)
 static enx_status run_task(run *r)
 {
     const enx_sandbox *s = r->sandbox;
-    ENX_TRY(enx_spawn(&r->spawned, s->bwrap, s->init_fd, r->task, r->report));
+    if (s->landlock) ENX_TRY(enx_place_open(&r->place, r->report));
+    ENX_TRY(enx_spawn(&r->spawned, s->bwrap, s->init_fd, s->landlock ? &r->place : NULL, r->task,
+                      r->report));
     ENX_TRY(wait_ready(r));
     ENX_TRY(send_go(r));
     ENX_TRY(watch(r));
@@ -568,6 +612,7 @@ enx_status enx_sandbox_run(const enx_sandbox *sandbox, const enx_sandbox_task *t
     r.init_pidfd = -1;
     r.spawned = (enx_spawned){ 0, -1, -1, -1, -1 };
     r.group = (enx_group){ .fds = { -1, -1 } };
+    r.place.fd = -1;
     for (int i = 0; i < WIRE_FOLDER_COUNT; i++) r.folders[i] = -1;
     enx_buf_init(&result.out, task->limits.stdout_bytes);
     enx_buf_init(&result.err, task->limits.stderr_bytes);
@@ -578,6 +623,7 @@ enx_status enx_sandbox_run(const enx_sandbox *sandbox, const enx_sandbox_task *t
     enx_group_close(&r.group);
     close_fd(&r.init_pidfd);
     for (int i = 0; i < WIRE_FOLDER_COUNT; i++) close_fd(&r.folders[i]);
+    enx_place_close(&r.place);
     result.overhead_us = enx_clock_monotonic_us() - begin_us - result.wall_us;
     if (status == ENX_OK) *out = result;
     else enx_sandbox_result_deinit(&result);

@@ -7,6 +7,10 @@
  * starts and where its files are, /tmp and /dev/shm.  Nothing of it is left when run() returns.
  * docs/sandbox.md says what is promised, and what is not.
  *
+ * A weak sandbox has no namespaces: Landlock and a narrower filter keep the program to a folder of
+ * its own on the disk, and it shares processes and /proc with the host.  It is for hosts that give
+ * no namespaces, and only for who asks for it.
+ *
  * As root the program becomes user 65534 (nobody) before anything else happens.  Linux 5.14 or
  * later, with user namespaces.
  *
@@ -107,6 +111,7 @@ typedef struct enx_sandbox_task {
 } enx_sandbox_task;
 
 typedef struct enx_sandbox_result {
+    int               landlock;   /* its version that confined a weak run; 0: a full sandbox */
     int               exit_code;  /* 0 .. 255; -1: ended by a signal */
     int               signal;     /* that ended it; 0: none */
     bool              is_stopped; /* by us, because of `limit` */
@@ -128,6 +133,11 @@ typedef struct enx_sandbox enx_sandbox;
 /* ENX_UNSUPPORTED: this host cannot do it; the report says which package or setting is missing.
  * `bwrap` NULL: found in PATH's usual places.  Nothing is run yet: enx_sandbox_probe does. */
 ENX_MUST_USE enx_status enx_sandbox_open(enx_sandbox **out, const char *bwrap, enx_report *report);
+/* A weak one.  It uses Landlock's version `landlock_max` at most; 0: the newest there is.
+ * ENX_UNSUPPORTED: the kernel has none, or does not tell the children of processes. */
+ENX_MUST_USE enx_status enx_sandbox_open_weak(enx_sandbox **out, int landlock_max,
+                                              enx_report *report);
+bool                    enx_sandbox_is_weak(const enx_sandbox *sandbox);
 void                    enx_sandbox_close(enx_sandbox **sandbox);
 
 /* Run /usr/bin/true.  ENX_UNSUPPORTED names what stands in the way. */

@@ -5,6 +5,7 @@
  *     watch   looks at a run: memory, processor time, processes, files
  *     work    files into /work and out of it
  *     group   cgroups, where there may be some
+ *     place   the folder of a weak run, on the disk
  *
  * Layer: sandbox.  Thread-safety: one owner thread; not shared.
  */
@@ -16,7 +17,23 @@
 
 #include <sys/types.h>
 
+enum { ENX_PLACE_PATH_MAX = 512 };
 enum { SANDBOX_USER_ID = 65534 }; /* what root becomes; and its group */
+
+/* ---- place ---- */
+
+#define ENX_PLACE_WORK "work"
+#define ENX_PLACE_TMP  "tmp"
+
+/* A folder of our own with the two above in it, which belong to the program's user. */
+typedef struct enx_place {
+    char path[ENX_PLACE_PATH_MAX]; /* "": none */
+    int  fd;                       /* -1 */
+} enx_place;
+
+/* On failure, too, enx_place_close removes what there is. */
+ENX_MUST_USE enx_status enx_place_open(enx_place *place, enx_report *report);
+void                    enx_place_close(enx_place *place);
 
 /* ---- spawn ---- */
 
@@ -27,10 +44,12 @@ typedef struct enx_spawned {
     int   control_fd;
 } enx_spawned;
 
-/* Start bubblewrap, which starts `init_fd` in the sandbox, which will start argv.  All descriptors
- * are ours to close.  ENX_UNSUPPORTED: bubblewrap itself cannot be started. */
+/* Start bubblewrap, which starts `init_fd` in the sandbox, which will start argv; or, where `place`
+ * is not NULL, `init_fd` itself in that place.  All descriptors are ours to close. ENX_UNSUPPORTED:
+ * bubblewrap itself cannot be started. */
 ENX_MUST_USE enx_status enx_spawn(enx_spawned *out, const char *bwrap, int init_fd,
-                                  const enx_sandbox_task *task, enx_report *report);
+                                  const enx_place *place, const enx_sandbox_task *task,
+                                  enx_report *report);
 /* Close what is open.  The process is not waited for. */
 void                    enx_spawned_close(enx_spawned *spawned);
 
@@ -49,10 +68,15 @@ typedef struct enx_look {
     uint32_t open_files_max; /* of one process; 0 before Linux 6.2 */
 } enx_look;
 
-/* `folders` as process 1 sent them. */
-void     enx_watch_look(const int folders[WIRE_FOLDER_COUNT], enx_look *out);
+/* `folders` as process 1 sent them.  `root`: the process whose descendants are looked at; 0: all of
+ * that /proc, and the file systems, which are the run's own then. */
+void     enx_watch_look(const int folders[WIRE_FOLDER_COUNT], pid_t root, enx_look *out);
 /* Shared pages counted once; slow. */
-uint64_t enx_watch_memory(int proc_fd);
+uint64_t enx_watch_memory(int proc_fd, pid_t root);
+/* Threads of all processes of a user. */
+uint64_t enx_watch_threads(int proc_fd, uid_t user);
+/* Add what lies in the place: blocks of the disk, and files. */
+void     enx_place_look(const enx_place *place, enx_look *out);
 
 /* ---- group ---- */
 

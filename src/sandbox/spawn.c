@@ -108,11 +108,32 @@ static void build_arguments(arguments *a, const char *bwrap, const enx_sandbox_t
     a->items[a->count] = NULL;
 }
 
-static void build_env(const char *out[ENV_MAX], const enx_sandbox_task *task)
+/* The same names where there are no namespaces to give /work and /tmp. */
+typedef struct place_words {
+    char work[ENX_PLACE_PATH_MAX + 8], home[ENX_PLACE_PATH_MAX + 16], tmp[ENX_PLACE_PATH_MAX + 16];
+} place_words;
+
+static void build_place_words(place_words *words, const enx_place *place)
 {
-    static const char *const always[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/work",
-                                          "TMPDIR=/tmp", "LANG=C.UTF-8", "USER=user" };
-    size_t                   count = 0;
+    snprintf(words->work, sizeof words->work, "%s/" ENX_PLACE_WORK, place->path);
+    snprintf(words->home, sizeof words->home, "HOME=%s", words->work);
+    snprintf(words->tmp, sizeof words->tmp, "TMPDIR=%s/" ENX_PLACE_TMP, place->path);
+}
+
+static void build_weak_arguments(arguments *a, const enx_sandbox_task *task)
+{
+    a->count = 0;
+    push(a, WIRE_WEAK_NAME);
+    push_all(a, task->argv);
+    a->items[a->count] = NULL;
+}
+
+static void build_env(const char *out[ENV_MAX], const char *home, const char *tmp,
+                      const enx_sandbox_task *task)
+{
+    const char *const always[] = { "PATH=/usr/local/bin:/usr/bin:/bin", home, tmp, "LANG=C.UTF-8",
+                                   "USER=user" };
+    size_t            count = 0;
     for (; count < sizeof always / sizeof *always; count++) out[count] = always[count];
     for (const char *const *own = task->env; own && *own; own++) {
         ENX_CHECK(count + 1 < ENV_MAX);
@@ -124,6 +145,7 @@ static void build_env(const char *out[ENV_MAX], const enx_sandbox_task *task)
 /* What the child needs, ready before there is a child. */
 typedef struct child {
     arguments   arguments;
+    const char *folder; /* to start in, without bubblewrap; NULL */
     const char *env[ENV_MAX];
     int         fds[CHILD_FDS]; /* that become 0, 1, 2, ... */
     bool        is_root;
@@ -157,7 +179,9 @@ static void become_bwrap(child *c)
         char *const       *execs;
     } argv = { .ours = c->arguments.items }, env = { .ours = c->env };
     sigprocmask(SIG_SETMASK, &c->mask, NULL);
-    execve(c->arguments.items[0], argv.execs, env.execs);
+    if (!c->folder) execve(c->arguments.items[0], argv.execs, env.execs);
+    else if (chdir(c->folder) == 0)
+        execveat(WIRE_INIT_FD, "", argv.execs, env.execs, AT_EMPTY_PATH);
     c->error = errno;
 }
 
@@ -211,18 +235,23 @@ static enx_status fail_start(const child *c, enx_report *report)
                     strerror(c->error));
 }
 
-enx_status enx_spawn(enx_spawned *out, const char *bwrap, int init_fd, const enx_sandbox_task *task,
-                     enx_report *report)
+enx_status enx_spawn(enx_spawned *out, const char *bwrap, int init_fd, const enx_place *place,
+                     const enx_sandbox_task *task, enx_report *report)
 {
-    int   pairs[PAIRS][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 } };
-    child c = { .is_root = geteuid() == 0 };
+    place_words words = { .home = "HOME=/work", .tmp = "TMPDIR=/tmp" };
+    int         pairs[PAIRS][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 } };
+    child       c = { .is_root = geteuid() == 0 };
     if (open_all(pairs) != 0) {
         const int error = errno;
         close_all(pairs);
         return ENX_FAIL(report, IO, "cannot make pipes for the sandbox: %s", strerror(error));
     }
-    build_arguments(&c.arguments, bwrap, task);
-    build_env(c.env, task);
+    if (place) {
+        build_place_words(&words, place);
+        build_weak_arguments(&c.arguments, task);
+        c.folder = words.work;
+    } else build_arguments(&c.arguments, bwrap, task);
+    build_env(c.env, words.home, words.tmp, task);
     c.fds[STDIN_FILENO] = pairs[PIPE_IN][0];
     c.fds[STDOUT_FILENO] = pairs[PIPE_OUT][1];
     c.fds[STDERR_FILENO] = pairs[PIPE_ERR][1];

@@ -21,6 +21,10 @@ enum {
     WIRE_FILTER_MAX = 4096,
 };
 
+/* argv[0] of process 1 where there are no namespaces: it starts in /work's place, beside which tmp
+ * is, and is the one to which orphans of the program go. */
+#define WIRE_WEAK_NAME "enxame-weak-run"
+
 /* Folders whose descriptors `ready` brings; the first three are the file systems it may write. */
 enum {
     WIRE_WORK,
@@ -34,6 +38,11 @@ enum {
     {                                        \
         "/work", "/tmp", "/dev/shm", "/proc" \
     }
+#define WIRE_WEAK_TMP "../tmp"
+#define WIRE_WEAK_FOLDERS                          \
+    {                                              \
+        ".", WIRE_WEAK_TMP, WIRE_WEAK_TMP, "/proc" \
+    }
 
 typedef struct enx_wire_ready {
     uint32_t version;
@@ -45,6 +54,7 @@ typedef struct enx_wire_go {
         signals;
     uint32_t is_steady; /* addresses are not to be random */
     uint32_t filter_count;
+    int32_t  landlock; /* version to use; 0: none, there are namespaces */
 } enx_wire_go;
 
 typedef struct enx_wire_end {

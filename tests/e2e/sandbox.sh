@@ -23,6 +23,31 @@ says() { grep -qF -- "$1" err || fail "not said: $1"; }
 json() { python3 -c 'import json, sys
 d = json.load(open("out")); assert eval(sys.argv[1]), d' "$1" || fail "json: $1"; }
 
+# the weaker mode, which needs no namespaces: said, confined, and gone
+echo "cat $work/secret; echo x > $work/out2; ls $work; echo \$HOME; touch here" > weak.sh
+echo "sleep 63.5 & exit 3" >> weak.sh
+echo secret > secret
+chmod 755 "$work"
+"$enxame" sandbox weak.sh --weak --json > out 2> err
+code=$?
+if [ $code = 69 ]; then
+    grep -q Landlock err || fail "refused without a reason"
+    echo "the weaker mode: skipped: $(cat err)"
+else
+    [ $code = 3 ] || fail "weak: exit $code"
+    json 'd["weak"] and d["landlock"] > 0 and "secret\n" not in d["stdout"]'
+    [ ! -e out2 ] || fail "weak: a file outside was written"
+    [ ! -e "$(python3 -c 'import json; print(json.load(open("out"))["stdout"].split()[-1])')" ] ||
+        fail "weak: its folder is still there"
+    grep -qa '63[.]5' /proc/[0-9]*/cmdline 2> /dev/null && fail "weak: something runs on"
+    expect 3 weak.sh --weak
+    says "weaker sandbox"
+    printf 'int main(void) { return 5; }\n' > weak.c
+    expect 5 weak.c --weak
+    echo '<p>' > weak.html
+    expect 69 weak.html --weak
+fi
+
 echo 'exit 0' > fine.sh
 "$enxame" sandbox fine.sh 2> err
 if [ $? = 69 ]; then
@@ -58,6 +83,7 @@ os.mkdir("deep"); open("deep/x", "w").write(open("data/in.txt").read() * 2)
 open("new\nline", "w").write("1"); os.symlink("/etc/passwd", "link"); os.mkfifo("pipe")
 END
 expect 0 e.py -i data/in.txt=input -o made --json
+json 'not d["weak"]'
 json 'd["files_left_out"] == 2 and [f["name"] for f in d["files"]] == ["deep/x", "new\nline"]'
 [ "$(cat made/deep/x)" = $'in\nin' ] || fail "another file"
 [ -f "made/new"$'\n'"line" ] && [ ! -e made/link ] && [ ! -e made/pipe ] || fail "other files"

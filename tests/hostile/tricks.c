@@ -59,8 +59,12 @@ static void burn(double seconds)
 }
 
 /* No trick is tried anywhere else. */
+/* ENXAME_WEAK: without namespaces, which the test says by a variable; the filter is there. */
 static int is_inside(void)
 {
+    if (getenv("ENXAME_WEAK"))
+        return getuid() != 0 && prctl(PR_GET_SECCOMP) == 2 &&
+               prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
     return getpid() < 100 && access("/proc/1/root/etc/hostname", F_OK) != 0 && getuid() == 1000;
 }
 
@@ -431,8 +435,8 @@ static int fill(const char *folder, int file_mib)
     return 0;
 }
 
-static int disk_hog(void) { return fill("/work", 4); }
-static int tmp_hog(void) { return fill("/tmp", 4); }
+static int disk_hog(void) { return fill(getenv("HOME"), 4); }
+static int tmp_hog(void) { return fill(getenv("TMPDIR"), 4); }
 static int shm_hog(void) { return fill("/dev/shm", 4); }
 
 static int disk_hog_in_parts(void)
