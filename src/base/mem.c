@@ -29,8 +29,14 @@ void *enx_mem_new(size_t count, size_t size_bytes)
     if (__builtin_add_overflow(need, align, &padded)) return NULL;
     padded &= ~(align - 1);
     void *block = aligned_alloc(align, padded);
-    if (block && align == MEM_HUGE_BYTES) madvise(block, padded, MADV_HUGEPAGE);
-    if (block) memset(block, 0, padded);
+    if (!block) return NULL;
+    /* Large blocks, as those for keys and values, are given back to the system and come again as
+     * zeros where they are first touched: what is never used takes no memory. */
+    if (align == MEM_HUGE_BYTES) {
+        madvise(block, padded, MADV_HUGEPAGE);
+        if (madvise(block, padded, MADV_DONTNEED) == 0) return block;
+    }
+    memset(block, 0, padded);
     return block;
 }
 

@@ -138,7 +138,7 @@ same "after strangers"
 # ---- A machine in reserve takes nothing while others have room, and helps when calls wait
 kill $worker
 wait $worker
-start_worker reserve "${models[@]}" --reserve 0.3
+start_worker reserve "${models[@]}" --reserve 60
 reserve=$worker
 start_worker cheap "${models[@]}" --slots 64
 until_said "$work/reserve.log" ready
@@ -151,12 +151,14 @@ expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 11
 same "with a machine in reserve"
 sleep 5.5 # until each has said again how many it answered
 [ "$(answered reserve)" = 0 ] || fail "the machine in reserve worked though another had room"
-kill -9 $worker # what it had and what comes waits for the lease, and then for somebody
+kill $worker $reserve
+wait $worker $reserve
+start_worker eager "${models[@]}" --reserve 0.3
 expect 0 "${map[@]}" -o "$work/part.jsonl" --queue $url --seed 12
-same "the machine in reserve alone"
-kill $reserve
-wait $reserve
-grep -q " 0 calls answered" "$work/reserve.log" && fail "the machine in reserve did nothing"
+same "a machine in reserve alone"
+kill $worker
+wait $worker
+grep -q " 0 calls answered" "$work/eager.log" && fail "the machine in reserve did nothing"
 
 # ---- Rounds of faults
 start_worker steady "${models[@]}"
