@@ -106,7 +106,7 @@ END
 sed 's/rate: 0.2/rate: 0.3/' "$work/ladder.yaml" > "$work/other.yaml"
 "$enxame" train --ladder "$work/other.yaml" --data "$work/data" -o "$work/out" 2>"$work/err"
 [ $? = 65 ] && grep -q 'none of this ladder' "$work/err" || fail "another ladder was taken"
-sed 's/rate: 0.2/rate: 3/; s/\[1, 2\]/[0.25, 0.5]/' "$work/ladder.yaml" > "$work/hot.yaml"
+sed 's/rate: 0.2/rate: 3/; s/\[0.5, 1\]/[0.1, 1]/' "$work/ladder.yaml" > "$work/hot.yaml"
 "$enxame" train --ladder "$work/hot.yaml" --data "$work/data" -o "$work/hot" 2>"$work/err"
 [ $? = 64 ] && grep -q 'no evidence' "$work/err" || fail "rates that do not suit were taken"
 [ ! -e "$work/hot/w064.gguf" ] || fail "a ladder was climbed at rates that do not suit"
