@@ -6,16 +6,7 @@
 # class pays less than the first; whatever changes the class, or a model, begins anew; jobs that are
 # killed on their way leave the same answers and the same history as one that was not.
 . "$(dirname "$0")/common.sh"
-mkdir "$work/cloud"
-python3 "$3" "$work/cloud" 2> "$work/cloud/err" &
-cloud=$!
-trap 'kill $cloud 2> /dev/null; chmod -R u+w "$work"; rm -rf "$work"' EXIT
-for ((i = 0; i < 200; i++)); do
-    [ -e "$work/cloud/port" ] && break
-    sleep 0.05
-done
-port=$(cat "$work/cloud/port") || fail "no provider"
-export OPENAI_API_KEY=e2e-secret-key
+. "$(dirname "$0")/cloud.sh" "$3"
 
 # models NAME: a swarm whose worker has this name at the provider
 models() {

@@ -5,17 +5,7 @@
 #
 # The provider's meter says what was charged: no cap is passed by it, whatever happens.
 . "$(dirname "$0")/common.sh"
-mkdir "$work/cloud"
-python3 "$3" "$work/cloud" 2> "$work/cloud/err" &
-cloud=$!
-trap 'kill $cloud 2> /dev/null; chmod -R u+w "$work"; rm -rf "$work"' EXIT
-for ((i = 0; i < 200; i++)); do
-    [ -e "$work/cloud/port" ] && break
-    sleep 0.05
-done
-port=$(cat "$work/cloud/port") || fail "no provider"
-meter=$work/cloud/meter.jsonl
-export OPENAI_API_KEY=e2e-secret-key
+. "$(dirname "$0")/cloud.sh" "$3"
 
 swarm() { # swarm SLOTS [LINE]: one worker behind an API, and this line
     cat > "$work/away.yaml" <<END

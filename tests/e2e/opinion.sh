@@ -3,18 +3,8 @@
 # opinion.sh ENXAME MAKE_TINY_MODELS PROVIDER ROOT - what other models are asked: a test of the
 # request, who is wrong when programs fail it, and repairs that `fix` leaves undecided.
 . "$(dirname "$0")/common.sh"
-provider=$3
 root=$4
-mkdir "$work/cloud"
-python3 "$provider" "$work/cloud" 2> "$work/cloud/err" &
-cloud=$!
-trap 'kill $cloud 2> /dev/null; chmod -R u+w "$work"; rm -rf "$work"' EXIT
-for ((i = 0; i < 200; i++)); do
-    [ -e "$work/cloud/port" ] && break
-    sleep 0.05
-done
-port=$(cat "$work/cloud/port") || fail "no provider"
-export OPENAI_API_KEY=e2e-secret-key
+. "$(dirname "$0")/cloud.sh" "$3"
 says_json() { python3 -c 'import json, sys
 print(json.dumps(dict(zip(sys.argv[1::2], sys.argv[2::2]))))' "$@" > "$work/cloud/says.json"; }
 

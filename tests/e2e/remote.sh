@@ -5,18 +5,7 @@
 # The provider keeps a meter of what it charges for: the bill must equal it to the token, whatever
 # happens, and what nobody can know must be held back.
 . "$(dirname "$0")/common.sh"
-provider=$3
-mkdir "$work/cloud"
-python3 "$provider" "$work/cloud" 2> "$work/cloud/err" &
-cloud=$!
-trap 'kill $cloud 2> /dev/null; chmod -R u+w "$work"; rm -rf "$work"' EXIT
-for ((i = 0; i < 200; i++)); do
-    [ -e "$work/cloud/port" ] && break
-    sleep 0.05
-done
-port=$(cat "$work/cloud/port") || fail "no provider"
-meter=$work/cloud/meter.jsonl
-export OPENAI_API_KEY=e2e-secret-key ANTHROPIC_API_KEY=e2e-secret-key
+. "$(dirname "$0")/cloud.sh" "$3"
 
 # swarm FILE API DUTIES [MORE]: remote DUTIES, the other models local
 swarm() {
