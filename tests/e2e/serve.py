@@ -147,6 +147,27 @@ def check_streams(server):
     assert text_of(events(text)) == whole["choices"][0]["message"]["content"]
 
 
+def check_wakes(server):
+    """A stream's first event and a whole answer are sent when they are there, not at a timeout."""
+    def first_byte():
+        began = time.monotonic()
+        s = server.socket()
+        s.sendall(raw("/v1/chat/completions", chat(3, stream=True)))
+        while b"data: " not in s.recv(10000):
+            pass
+        s.close()
+        return time.monotonic() - began
+
+    def whole():
+        began = time.monotonic()
+        server.json("POST", "/v1/chat/completions", chat(3))
+        return time.monotonic() - began
+
+    for ask in (first_byte, whole):
+        best = min(ask() for _ in range(5))
+        assert best < 0.5, (ask.__name__, best)
+
+
 def check_batch_of_streams(server):
     results = []
 
@@ -602,9 +623,9 @@ def check_tls():
 
 def main():
     with Server("--body-bytes", str(1 << 20), "--arrive", "1", "--idle", "2") as server:
-        for check in (check_paths, check_page, check_origins, check_streams, check_batch_of_streams,
-                      check_engine_counters, check_disconnects, check_slow_reader, check_limits,
-                      check_slowloris, check_garbage, check_log):
+        for check in (check_paths, check_page, check_origins, check_streams, check_wakes,
+                      check_batch_of_streams, check_engine_counters, check_disconnects,
+                      check_slow_reader, check_limits, check_slowloris, check_garbage, check_log):
             print(check.__name__, flush=True)
             check(server)
     for check in (check_keys, check_jobs, check_recipes, check_batches, check_drain, check_cors,
