@@ -46,7 +46,7 @@ job "schema: $schema" 'checks: [{check: second, ahead: 2}]'
 expect 0 map -o "$out" --json
 json "$work/out" 'd["escalated"] > 0 and d["bill"]["calls"] >= 48'
 
-# a command of the user's judges what it reads on stdin, in the sandbox or, when asked, the weaker one
+# a command of the user's judges what it reads on stdin, in either sandbox
 echo 'exit 0' > "$work/true.sh"
 for weak in "" --weak; do
     "$enxame" sandbox "$work/true.sh" $weak > /dev/null 2>&1 || continue
