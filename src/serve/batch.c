@@ -423,9 +423,10 @@ static void publish(enx_batches *b, const batch *own, const char *end, const cha
 
 static void end_batch(enx_batches *b, batch *own)
 {
-    const bool  is_failed = !json_is_null(json_object_get(own->object, "errors"));
+    const bool is_failed = !json_is_null(json_object_get(own->object, "errors"));
+    pthread_mutex_lock(&b->lock); /* whoever was told that it is cancelling finds it cancelled */
+    own->is_canceled |= strcmp(text_of(own->object, "status"), "cancelling") == 0;
     const char *state = own->is_canceled ? "cancelled" : is_failed ? "failed" : "completed";
-    pthread_mutex_lock(&b->lock);
     publish(b, own, ".out", "output_file_id");
     publish(b, own, ".bad", "error_file_id");
     json_object_set_new(own->object, "status", json_string(state));

@@ -118,6 +118,8 @@ def check_paths(server):
     server.json("POST", "/v1/chat/completions", "[" * 100000, status=400)
     info = server.json("GET", "/enxame/v1/info")
     assert info["limits"]["body_bytes"] == 1 << 20 and not info["needs_key"]
+    assert info["law"] is False
+    server.json("GET", "/enxame/v1/law", status=404)
 
 
 def check_page(server):
@@ -596,6 +598,18 @@ def check_drain():
     server.log.close()
 
 
+def check_law():
+    picture = os.path.join(FOLDER, "law.svg")
+    with open(picture, "w", encoding="utf-8") as out:
+        out.write("<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>")
+    with Server("--law", picture) as server:
+        code, headers, text = server.ask("GET", "/enxame/v1/law")
+        assert code == 200 and headers["Content-Type"] == "image/svg+xml"
+        assert text.startswith(b"<svg")
+        assert "sandbox; default-src 'none'" in headers["Content-Security-Policy"]
+        assert server.json("GET", "/enxame/v1/info")["law"] is True
+
+
 def check_cors():
     with Server("--cors", "http://page.example") as server:
         origin = {"Origin": "http://page.example"}
@@ -628,8 +642,8 @@ def main():
                       check_slow_reader, check_limits, check_slowloris, check_garbage, check_log):
             print(check.__name__, flush=True)
             check(server)
-    for check in (check_keys, check_jobs, check_recipes, check_batches, check_drain, check_cors,
-                  check_tls):
+    for check in (check_keys, check_jobs, check_recipes, check_batches, check_drain, check_law,
+                  check_cors, check_tls):
         print(check.__name__, flush=True)
         check()
 
