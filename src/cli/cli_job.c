@@ -325,12 +325,12 @@ static enx_status add_row(enx_store *store, const cli_job_settings *s, const cha
     return status;
 }
 
-enx_status cli_job_add(enx_store *store, const cli_job_settings *settings,
+enx_status cli_job_add(enx_store *store, const cli_job_settings *settings, const char *key,
                        const cli_job_input *inputs, size_t input_count, uint64_t *id,
                        enx_report *report)
 {
     ENX_TRY(enx_store_begin(store, report));
-    const enx_status status = add_row(store, settings, "", inputs, input_count, id, report);
+    const enx_status status = add_row(store, settings, key, inputs, input_count, id, report);
     const enx_status committed = enx_store_commit(store, status == ENX_OK ? report : NULL);
     return status == ENX_OK ? committed : status;
 }

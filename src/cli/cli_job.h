@@ -125,10 +125,11 @@ typedef struct cli_job_input {
     const char *path;
     enx_span    content;
 } cli_job_input;
-/* Put a `run` or `map` into the store and no more: cli_job_open with its id begins it. */
+/* Put a `run` or `map` into the store, under `key`, and no more: cli_job_open with its id begins
+ * it. */
 ENX_MUST_USE enx_status cli_job_add(enx_store *store, const cli_job_settings *settings,
-                                    const cli_job_input *inputs, size_t input_count, uint64_t *id,
-                                    enx_report *report);
+                                    const char *key, const cli_job_input *inputs,
+                                    size_t input_count, uint64_t *id, enx_report *report);
 ENX_MUST_USE enx_status cli_job_open(cli_job **out, cli_job_settings *settings, uint64_t id,
                                      const char *key, const cli_job_input *inputs,
                                      size_t input_count, bool is_quiet, enx_report *report);
