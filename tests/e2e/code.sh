@@ -169,6 +169,18 @@ echo 'root ::= "while :; do :; done\n"' > "$work/endless"
 expect 75 code --grammar "$work/endless" --time 0.3 --rounds 1 --json
 json "$work/out" '"limit of" in d["log"]'
 
+# an endless flood, another language, binary garbage, nothing at all: told, bounded, not delivered
+refuse() { # refuse WHAT GRAMMAR CONDITION
+    echo "root ::= $2" > "$work/bad"
+    expect 75 code --grammar "$work/bad" --rounds 1 --writers 1 -o "$work/none" --json
+    json "$work/out" "$3" || fail "$1"
+    [ ! -e "$work/none" ] || fail "$1: delivered"
+}
+refuse flood '"yes 0123456789abcdef\n"' '"limit of stdout" in d["log"] and len(d["log"]) < 8000'
+refuse language '"def f(x):\n    return 2 * x\n"' '"yntax error" in d["log"]'
+refuse garbage '"\x01\x7f\x1b[2J\x02\n"' '"not found" in d["log"]'
+refuse nothing '"\n"' '"no code" in d["log"]'
+
 # what cannot be
 expect 64 "$enxame" code --lang sh x
 expect 64 "$enxame" code -m "$model" x
