@@ -91,8 +91,8 @@ struct enx_stream {
     double             left[BETS];   /* sums of rho of audits that the window left behind */
     audit              audits[ENX_STREAM_AUDITS_MAX]; /* by offer, oldest first */
     uint32_t           audit_count;
-    double             exponent; /* x of invariant 4 */
-    double             slack;    /* ln (delta S): what may go out now, in nats */
+    double             exponent;    /* x of invariant 4 */
+    double             slack;       /* ln (delta S): what may go out now, in nats */
     double             share[BETS]; /* what of S is each bet's */
     uint64_t           slack_limit;
     bool               is_settled; /* slack is that of slack_limit */
@@ -497,7 +497,8 @@ static double bound(const enx_stream *s, bool is_always)
     const uint64_t n = s->counts.answers, window = s->options.window;
     const uint64_t answers = is_always || n < window ? n : window;
     uint64_t       low = 0, high = limit_of(s, answers); /* this much is promised in any case */
-    double         share[BETS];    while (low < high) {
+    double         share[BETS];
+    while (low < high) {
         const uint64_t middle = (low + high) / 2;
         if (weigh(s, (double)middle + 1, is_always, share) >= 0) high = middle;
         else low = middle + 1;
