@@ -4,9 +4,10 @@
  *     bench_serve MODEL.gguf [TINY_FOLDER]       MODEL for one stream; a tiny chat model for many
  *
  * Prints CSV: what, value, unit.  Server and clients share this process and its cores.  One stream
- * is compared with the engine alone at the same work, in turns, best of ROUNDS each; 1000 streams
- * come once from an engine (a model of 78,000 parameters, 256 sequences at a time) and once from a
- * thread that makes them from nothing, which leaves queues, HTTP and sockets. */
+ * is compared with the engine alone at the same work, in turns, best of ROUNDS each; small requests
+ * with a bare libmicrohttpd that answers as many bytes, in turns, best of SMALL_ROUNDS; 1000
+ * streams come once from an engine (a model of 78,000 parameters, 256 sequences at a time) and once
+ * from a thread that makes them from nothing, which leaves queues, HTTP and sockets. */
 #include "base/mem.h"
 #include "plat/clock.h"
 #include "serve/http.h"
@@ -14,6 +15,7 @@
 #include "tiny_chat.h"
 
 #include <arpa/inet.h>
+#include <microhttpd.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +33,8 @@ enum {
     STREAM_TOKENS = 100,
     MADE_EVENTS = 200,
     SMALL_CONNECTIONS = 64,
-    SMALL_SECONDS = 4,
+    SMALL_SECONDS = 2,
+    SMALL_ROUNDS = 4,
     READ_BYTES = 1 << 16,
     CONNECTIONS_MAX = 4096,
 };
@@ -369,33 +372,84 @@ static void bench_made_crowd(void)
 
 /* ---- Small requests ------------------------------------------------------------------------- */
 
-static void bench_small(uint16_t port)
+/* `path` over and over.  *answer_bytes: of one answer, its header too. */
+static rate run_small(uint16_t port, const char *path, size_t *answer_bytes)
 {
-    static const char  request[] = "GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n";
     struct epoll_event events[SMALL_CONNECTIONS];
     int                fds[SMALL_CONNECTIONS];
     static char        bytes[READ_BYTES];
+    char               request[128];
+    ssize_t            got_bytes = 0;
     uint64_t           count = 0;
     const int          epoll = epoll_create1(EPOLL_CLOEXEC);
+    const size_t       size = (size_t)snprintf(request, sizeof request,
+                                               "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
     for (int i = 0; i < SMALL_CONNECTIONS; i++) {
         fds[i] = dial(port);
         struct epoll_event event = { .events = EPOLLIN, .data.fd = fds[i] };
         epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event);
-        if (write(fds[i], request, sizeof request - 1) < 0) stop("cannot write");
+        if (write(fds[i], request, size) < 0) stop("cannot write");
     }
     const double start_s = now_s(), start_cpu_s = cpu_s();
     while (now_s() - start_s < SMALL_SECONDS) {
         const int got = epoll_wait(epoll, events, SMALL_CONNECTIONS, 1000);
         for (int i = 0; i < got; i++) {
-            if (read(events[i].data.fd, bytes, sizeof bytes) <= 0) stop("a connection was closed");
-            count++; /* an answer of 200 bytes comes in one piece */
-            if (write(events[i].data.fd, request, sizeof request - 1) < 0) stop("cannot write");
+            got_bytes = read(events[i].data.fd, bytes, sizeof bytes); /* comes in one piece */
+            if (got_bytes <= 0) stop("a connection was closed");
+            count++;
+            if (write(events[i].data.fd, request, size) < 0) stop("cannot write");
         }
     }
-    say("small_requests", (double)count / (now_s() - start_s), "1/s");
-    say("small_requests_cpu", (double)count / (cpu_s() - start_cpu_s), cpu_unit);
+    const rate out = { (double)count / (now_s() - start_s),
+                       (double)count / (cpu_s() - start_cpu_s) };
     for (int i = 0; i < SMALL_CONNECTIONS; i++) close(fds[i]);
     close(epoll);
+    *answer_bytes = (size_t)got_bytes;
+    return out;
+}
+
+static enum MHD_Result answer_bare(void *user, struct MHD_Connection *connection, const char *path,
+                                   const char *method, const char *version, const char *upload,
+                                   size_t *upload_bytes, void **context)
+{
+    static int seen;
+    (void)path;
+    (void)method;
+    (void)version;
+    (void)upload;
+    (void)upload_bytes;
+    if (!*context) {
+        *context = &seen;
+        return MHD_YES;
+    }
+    return MHD_queue_response(connection, MHD_HTTP_OK, user);
+}
+
+/* What libmicrohttpd gives on this machine with this client, and what the server gives. */
+static void bench_small(uint16_t port)
+{
+    static char          body[READ_BYTES];
+    rate                 bare = { 0 }, own = { 0 };
+    size_t               own_bytes = 0, bare_bytes = 0;
+    struct MHD_Response *response = NULL;
+    struct MHD_Daemon   *daemon = NULL;
+    keep_best(&own, run_small(port, "/v1/models", &own_bytes));
+    memset(body, ' ', own_bytes);
+    response = MHD_create_response_from_buffer(own_bytes, body, MHD_RESPMEM_PERSISTENT);
+    daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, answer_bare, response,
+                              MHD_OPTION_END);
+    if (!daemon) stop("no bare server");
+    const uint16_t bare_port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    for (int i = 0; i < SMALL_ROUNDS; i++) {
+        keep_best(&bare, run_small(bare_port, "/", &bare_bytes));
+        keep_best(&own, run_small(port, "/v1/models", &own_bytes));
+    }
+    MHD_stop_daemon(daemon);
+    MHD_destroy_response(response);
+    say("small_requests", own.wall, "1/s");
+    say("small_requests_cpu", own.cpu, cpu_unit);
+    say("small_bare", bare.wall, "1/s");
+    say("small_bare_cpu", bare.cpu, cpu_unit);
 }
 
 static void bench_many(const char *folder)

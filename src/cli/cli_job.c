@@ -8,6 +8,7 @@
 #include "cli/cli_checks.h"
 #include "cli/cli_command.h"
 #include "cli/cli_display.h"
+#include "cli/cli_sandbox.h"
 #include "plat/clock.h"
 
 #include <errno.h>
@@ -57,6 +58,7 @@ void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *s,
         { "yes", '\0', CLI_FLAG, &s->says_yes, NULL, "say yes to that" },
         { "fresh", '\0', CLI_FLAG, &s->is_fresh, NULL,
           "make every call, also where an earlier one has the answer" },
+        cli_sandbox_option(&s->is_weak),
     };
     memcpy(out, options, sizeof options);
 }
@@ -149,6 +151,7 @@ static enx_status settings_text(const cli_job_settings *s, enx_buf *out)
             json, "votes",
             json_pack("{s:I, s:s}", "every", (json_int_t)s->vote_every, "why", s->vote_why));
     json_object_set_new(json, "fresh", json_boolean(s->is_fresh));
+    if (s->is_weak) json_object_set_new(json, "weak", json_true());
     json_object_set_new(json, "caps",
                         json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)s->caps.tokens, "calls",
                                   (json_int_t)s->caps.calls, "time_us",
@@ -200,6 +203,7 @@ static enx_status read_settings(void *user, const enx_store_job *job, enx_report
     s->vote_every = (uint64_t)json_integer_value(json_object_get(votes, "every"));
     snprintf(s->vote_why, sizeof s->vote_why, "%s", why ? why : "");
     s->is_fresh = json_is_true(json_object_get(json, "fresh"));
+    s->is_weak = json_is_true(json_object_get(json, "weak"));
     const json_t *caps = json_object_get(json, "caps");
     s->caps.tokens = (uint64_t)json_integer_value(json_object_get(caps, "tokens"));
     s->caps.calls = (uint64_t)json_integer_value(json_object_get(caps, "calls"));
@@ -321,12 +325,12 @@ static enx_status add_row(enx_store *store, const cli_job_settings *s, const cha
     return status;
 }
 
-enx_status cli_job_add(enx_store *store, const cli_job_settings *settings,
+enx_status cli_job_add(enx_store *store, const cli_job_settings *settings, const char *key,
                        const cli_job_input *inputs, size_t input_count, uint64_t *id,
                        enx_report *report)
 {
     ENX_TRY(enx_store_begin(store, report));
-    const enx_status status = add_row(store, settings, "", inputs, input_count, id, report);
+    const enx_status status = add_row(store, settings, key, inputs, input_count, id, report);
     const enx_status committed = enx_store_commit(store, status == ENX_OK ? report : NULL);
     return status == ENX_OK ? committed : status;
 }
@@ -467,6 +471,8 @@ static enx_status open_models(cli_job **out, const cli_job_settings *settings, u
     if (status == ENX_OK)
         status = cli_reuse_open(&job->reuse, job->store, job->config,
                                 enx_backend_roster(job->backend), settings->is_fresh, report);
+    if (status == ENX_OK && settings->is_weak)
+        status = cli_sandbox_open(&job->sandbox, true, settings->command, report);
     if (status == ENX_OK && settings->recipe) status = open_class(job, settings, report);
     if (status == ENX_OK) *out = job;
     else cli_job_close(&job);

@@ -54,6 +54,7 @@ typedef struct cli_job_settings {
     json_t         *recipe;   /* what JOB.yaml says (cli_recipe.h); NULL: no such file */
     const char     *queue;    /* URL of a broker, instead of the swarm file's; NULL: that, if any */
     bool            is_fresh; /* answers of earlier jobs are not used */
+    bool            is_weak;  /* commands of checks run in the weaker sandbox */
     bool            plans_only; /* stop, as by Ctrl-C, when there is a plan; not kept */
     json_t         *json;       /* owns the texts of a job that was read back; may be NULL */
 } cli_job_settings;
@@ -81,7 +82,8 @@ typedef struct cli_job {
     enx_buf      graph; /* the plan for a goal that was given */
     cli_reuse   *reuse;
     cli_stream   certificate; /* of a class that goes on, if any */
-    enx_sandbox *sandbox;     /* opened by the first check that runs a command */
+    enx_sandbox *sandbox;     /* weak: from the start; else opened by the first check that
+                              runs a command; or NULL */
     int          lock_fd;     /* -1: none */
     bool         is_grouped;
     bool         asks, says_yes;           /* of the settings */
@@ -95,7 +97,7 @@ typedef struct cli_job {
 } cli_job;
 
 /* Options that `run` and `map` share. */
-enum { CLI_JOB_OPTION_COUNT = 18 };
+enum { CLI_JOB_OPTION_COUNT = 19 };
 void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *settings,
                      const char **swarm_path);
 /* Judge what the user gave and find the swarm. */
@@ -123,10 +125,11 @@ typedef struct cli_job_input {
     const char *path;
     enx_span    content;
 } cli_job_input;
-/* Put a `run` or `map` into the store and no more: cli_job_open with its id begins it. */
+/* Put a `run` or `map` into the store, under `key`, and no more: cli_job_open with its id begins
+ * it. */
 ENX_MUST_USE enx_status cli_job_add(enx_store *store, const cli_job_settings *settings,
-                                    const cli_job_input *inputs, size_t input_count, uint64_t *id,
-                                    enx_report *report);
+                                    const char *key, const cli_job_input *inputs,
+                                    size_t input_count, uint64_t *id, enx_report *report);
 ENX_MUST_USE enx_status cli_job_open(cli_job **out, cli_job_settings *settings, uint64_t id,
                                      const char *key, const cli_job_input *inputs,
                                      size_t input_count, bool is_quiet, enx_report *report);

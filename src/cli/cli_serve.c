@@ -141,7 +141,7 @@ static enx_status add_settings(enx_store *store, cli_job_settings *settings, con
     ENX_TRY(cli_job_check(settings, swarm, report));
     snprintf(settings->in, sizeof settings->in, "%s", o->in);
     snprintf(settings->out, sizeof settings->out, "%s", o->out);
-    return cli_job_add(store, settings, &text, is_run ? 1 : 0, id, report);
+    return cli_job_add(store, settings, o->once, &text, is_run ? 1 : 0, id, report);
 }
 
 enx_status cli_serve_job_add(void *user, enx_store *store, const enx_job_order *o, uint64_t *id,
@@ -165,6 +165,8 @@ enx_status cli_serve_job_add(void *user, enx_store *store, const enx_job_order *
         if (status == ENX_OK) status = cli_recipe_open(&recipe, settings.recipe, report);
         if (status == ENX_OK) cli_job_take_recipe(&settings, recipe);
     }
+    if (o->share_usd > 0 && (settings.budget_usd == 0 || settings.budget_usd > o->share_usd))
+        settings.budget_usd = o->share_usd;
     if (status == ENX_OK) status = add_settings(store, &settings, user, o, id, report);
     cli_recipe_close(&recipe);
     json_decref(settings.recipe);

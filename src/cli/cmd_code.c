@@ -5,6 +5,7 @@
  * cli_writers.h writes; here is what they are told, and what becomes of it.
  */
 #include "base/mem.h"
+#include "cli/cli_sandbox.h"
 #include "cli/cli_tests.h"
 #include "cli/cli_writers.h"
 #include "plat/file.h"
@@ -169,10 +170,7 @@ static enx_status open_task(code_state *s, const code_arguments *a, const char *
     if (a->tree) ENX_TRY(cli_edit_open(&s->edit, a->tree, a->command, report));
     else ENX_TRY(open_language(s, a, report));
     task->edit = s->edit;
-    if (a->is_weak) {
-        ENX_TRY(enx_sandbox_open_weak(&s->sandbox, 0, report));
-        fputs("enxame code: programs run in the weaker sandbox, without namespaces\n", stderr);
-    } else ENX_TRY(enx_sandbox_open(&s->sandbox, NULL, report));
+    ENX_TRY(cli_sandbox_open(&s->sandbox, a->is_weak, "code", report));
     return enx_sandbox_probe(s->sandbox, report); /* before anything is written */
 }
 
@@ -357,8 +355,7 @@ static size_t list_options(code_arguments *a, cli_option out[OPTIONS_MAX])
         { "time", '\0', CLI_REAL, &a->wall_s, "S", "seconds for a program to run (10)" },
         { "memory", '\0', CLI_UINT, &a->memory_mib, "MIB", "... and its memory (512)" },
         { "sanitize", '\0', CLI_FLAG, &a->is_sanitized, NULL, "C: AddressSanitizer and UBSan" },
-        { "weak", '\0', CLI_FLAG, &a->is_weak, NULL,
-          "a sandbox without namespaces, where the host gives none" },
+        cli_sandbox_option(&a->is_weak),
         { "template", '\0', CLI_TEXT, &a->form, "FORM",
           "not the model's template: chatml, gemma, llama3, plain" },
         { "context", '\0', CLI_UINT, &a->context, "N", "tokens (the model's, at most 8192)" },

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "cli/cli_bill.h"
 #include "cli/cli_fix_lead.h"
+#include "cli/cli_sandbox.h"
 #include "plat/clock.h"
 #include "plat/file.h"
 
@@ -16,7 +17,7 @@
 
 typedef struct fix_arguments {
     const char    *language, *model, *out, *swarm;
-    bool           is_writing;
+    bool           is_writing, is_weak;
     uint64_t       rounds, labels;
     double         sure, budget_usd;
     cli_fix_target target;
@@ -51,7 +52,7 @@ static enx_status open_all(fix_state *s, const fix_arguments *a, size_t file_cou
         return status;
     }
     if (a->swarm) ENX_TRY(cli_asked_open(&s->asked, a->swarm, a->budget_usd, report));
-    ENX_TRY(enx_sandbox_open(&s->sandbox, NULL, report));
+    ENX_TRY(cli_sandbox_open(&s->sandbox, a->is_weak, "fix", report));
     s->tools = (cli_fix_tools){ .sandbox = s->sandbox,
                                 .ranker = s->ranker,
                                 .rounds_max = (uint32_t)a->rounds };
@@ -171,6 +172,7 @@ static void print_json(const fix_state *s)
     }
     json_object_set_new(all, "certificates", certificates_json(s));
     json_object_set_new(all, "bill", s->asked ? cli_asked_json(s->asked) : json_null());
+    json_object_set_new(all, "weak", json_boolean(enx_sandbox_is_weak(s->sandbox)));
     cli_print_json(all);
 }
 
@@ -281,6 +283,7 @@ int cmd_fix(int argc, char **argv)
         { "confidence", '\0', CLI_REAL, &a.target.confidence, "C", "... with this (0.95)" },
         { "labels", '\0', CLI_UINT, &a.labels, "N", "audits at most, of a language" },
         { "budget", '\0', CLI_REAL, &a.budget_usd, "USD", "for the lead" },
+        cli_sandbox_option(&a.is_weak),
         { "seed", '\0', CLI_UINT, &a.target.seed, "N", "of the audits (by chance)" },
     };
     const cli_spec spec = { "fix FILE… [options]",

@@ -9,10 +9,17 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum { PEM_BYTES_MAX = 1 << 20, TICK_MS = 200, DRAIN_S = 30, PORT_DEFAULT = 8080, OPTIONS = 23 };
+enum {
+    PEM_BYTES_MAX = 1 << 20,
+    TICK_MS = 200,
+    DRAIN_S = 30,
+    PORT_DEFAULT = 8080,
+    OPTIONS = 24,
+    LAW_BYTES_MAX = 4 << 20
+};
 
 typedef struct serve_arguments {
-    const char *swarm, *host, *key_file, *tls_cert, *tls_key, *cors;
+    const char *swarm, *host, *key_file, *tls_cert, *tls_key, *cors, *law;
     uint64_t    port, slots, context, threads, jobs, drain_s;
     uint64_t    header_bytes, body_bytes, connections, connections_each, waiting, tokens, seconds,
         idle_s, arrive_s;
@@ -31,6 +38,7 @@ static size_t list_options(serve_arguments *a, cli_option out[OPTIONS])
           "serve HTTPS with this certificate (PEM)" },
         { "tls-key", '\0', CLI_TEXT, &a->tls_key, "FILE", "... and this key" },
         { "cors", '\0', CLI_TEXT, &a->cors, "ORIGIN", "let pages of this origin call (* : any)" },
+        { "law", '\0', CLI_TEXT, &a->law, "FILE", "show this picture of scale --svg on the page" },
         { "slots", '\0', CLI_UINT, &a->slots, "N", "answers of one model at a time (4)" },
         { "context", '\0', CLI_UINT, &a->context, "N",
           "tokens of one (the model's, at most 8192)" },
@@ -96,11 +104,21 @@ static enx_status add_models(const serve_arguments *a, const cli_list *operands,
 /* The files that only exist as long as the server does. */
 typedef struct serve_files {
     enx_broker_options queue;
-    enx_buf            cert, key, keys_text;
+    enx_buf            cert, key, keys_text, law;
     enx_keys          *keys;
     char               store[CLI_PATH_BYTES_MAX + 16], folder[CLI_PATH_BYTES_MAX + 16],
         spent[CLI_PATH_BYTES_MAX + 32];
 } serve_files;
+
+static enx_status read_law(enx_buf *out, const char *path, enx_report *report)
+{
+    ENX_TRY(cli_read(out, path, report));
+    if (strncmp(enx_buf_text(out), "<svg", 4) == 0 || strncmp(enx_buf_text(out), "<?xml", 5) == 0)
+        return ENX_OK;
+    return ENX_FAIL(report, FORMAT,
+                    "--law %s: no SVG; make it with enxame scale odds RUNS.csv --svg %s", path,
+                    path);
+}
 
 static enx_status read_files(const serve_arguments *a, serve_files *f, enx_report *report)
 {
@@ -108,6 +126,7 @@ static enx_status read_files(const serve_arguments *a, serve_files *f, enx_repor
     enx_buf_init(&f->cert, PEM_BYTES_MAX);
     enx_buf_init(&f->key, PEM_BYTES_MAX);
     enx_buf_init(&f->keys_text, ENX_KEYS_BYTES_MAX);
+    enx_buf_init(&f->law, LAW_BYTES_MAX);
     ENX_TRY(cli_home(home, report));
     snprintf(f->store, sizeof f->store, "%s/enxame.db", home);
     snprintf(f->folder, sizeof f->folder, "%s/serve", home);
@@ -116,6 +135,7 @@ static enx_status read_files(const serve_arguments *a, serve_files *f, enx_repor
         ENX_TRY(cli_read(&f->cert, a->tls_cert, report));
         ENX_TRY(cli_read(&f->key, a->tls_key, report));
     }
+    if (a->law) ENX_TRY(read_law(&f->law, a->law, report));
     if (!a->key_file) return ENX_OK;
     ENX_TRY(enx_dir_make(f->folder, report));
     ENX_TRY(cli_read(&f->keys_text, a->key_file, report));
@@ -145,6 +165,7 @@ static void close_files(serve_files *f)
     enx_buf_deinit(&f->cert);
     enx_buf_deinit(&f->key);
     enx_buf_deinit(&f->keys_text);
+    enx_buf_deinit(&f->law);
 }
 
 static void write_log(void *user, const char *line)
@@ -161,6 +182,8 @@ static enx_serve_options server_options(const serve_arguments *a, cli_served *se
                             .tls_cert = a->tls_cert ? enx_buf_text(&f->cert) : NULL,
                             .tls_key = a->tls_cert ? enx_buf_text(&f->key) : NULL,
                             .cors = a->cors,
+                            .law = a->law ? enx_buf_text(&f->law) : NULL,
+                            .law_bytes = f->law.size_bytes,
                             .keys = f->keys,
                             .models = served->models,
                             .model_count = served->count,

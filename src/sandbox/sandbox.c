@@ -148,9 +148,11 @@ static enx_status find_bwrap(char out[PATH_MAX], const char *own, enx_report *re
             snprintf(out, PATH_MAX, "%s", places[i]);
             return ENX_OK;
         }
-    return ENX_FAIL(report, UNSUPPORTED,
-                    "%s is missing, which makes sandboxes; install the package bubblewrap",
-                    places[0]);
+    return ENX_FAIL(
+        report, UNSUPPORTED,
+        "%s is missing, which makes sandboxes; install the package bubblewrap, or ask for "
+        "the weaker sandbox by --weak",
+        places[0]);
 }
 
 /* A program that is open for writing cannot be started, so it is opened again. */
@@ -276,7 +278,7 @@ static bool is_canceled(run *r)
     return r->is_canceled;
 }
 
-/* What bubblewrap said, and what may be the reason. */
+/* What bubblewrap said, what may be the reason, and what there is instead for who asks for it. */
 static enx_status fail_setup(run *r)
 {
     char    text[MESSAGE_BYTES_MAX + 1] = "";
@@ -286,8 +288,9 @@ static enx_status fail_setup(run *r)
     for (char *at = text; *at; at++)
         if ((unsigned char)*at < ' ' || *at == 127) *at = '?';
     const char *hint = enx_spawn_hint();
-    return ENX_FAIL(r->report, UNSUPPORTED, "this host gives no sandbox: %s%s%s",
-                    text[0] ? text : "bubblewrap ended without a word", hint[0] ? "; " : "", hint);
+    return ENX_FAIL(r->report, UNSUPPORTED,
+                    "this host gives no sandbox: %s; %s; or ask for the weaker one by --weak",
+                    text[0] ? text : "bubblewrap ended without a word", hint);
 }
 
 /* The message with the folders and, from the kernel, the process that sent it. */

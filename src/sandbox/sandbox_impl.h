@@ -53,7 +53,7 @@ ENX_MUST_USE enx_status enx_spawn(enx_spawned *out, const char *bwrap, int init_
 /* Close what is open.  The process is not waited for. */
 void                    enx_spawned_close(enx_spawned *spawned);
 
-/* Which setting of this host keeps user namespaces away; "" when none that is known. */
+/* Which setting of this host keeps user namespaces away, or what to look at when none is known. */
 const char *enx_spawn_hint(void);
 
 /* ---- watch ---- */

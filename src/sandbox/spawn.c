@@ -305,5 +305,5 @@ const char *enx_spawn_hint(void)
     if (says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"))
         return "AppArmor keeps user namespaces away: give bwrap a profile that allows them, or "
                "sysctl kernel.apparmor_restrict_unprivileged_userns=0";
-    return "";
+    return "in a container: let it make namespaces and mount /proc";
 }

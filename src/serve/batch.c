@@ -6,8 +6,8 @@
  * (2) An answer is in the output file before its line counts as done, so a batch that goes on after
  *     a crash asks no line twice that the file has whole.
  * (3) A batch has its lines in memory only while it runs, and ENX_BATCH_RUNNING of them do.
- * (4) The number of a batch's job is on the disk before anybody waits for it, so that a batch that
- *     goes on finds its job; only a crash between the job and that number makes a second one. */
+ * (4) A batch's job has the batch's id as its key in the store, and is asked for under it: a batch
+ *     that goes on after a crash at any point finds its job, and never makes a second one. */
 #include "serve/batch.h"
 
 #include "backend/api_json.h"
@@ -284,15 +284,17 @@ static void fail_batch(enx_batches *b, batch *own, const char *text)
 /* Ask the swarm something of the batch's job; false: it cannot be asked. */
 static bool ask_job(enx_batches *b, batch *own, enx_jobs_ask ask)
 {
-    batch_line            *slot = &own->flight[0];
-    enx_report             report = { 0 };
-    const enx_jobs_request r = { .ask = ask,
-                                 .id = own->job,
-                                 .waits = true,
-                                 .revives = true,
-                                 .body = ask == ENX_JOBS_ADD ? job_order(own->object) : NULL,
-                                 .key = own->key,
-                                 .reply = slot->reply = enx_reply_open() };
+    batch_line      *slot = &own->flight[0];
+    enx_report       report = { 0 };
+    const bool       is_order = ask == ENX_JOBS_ADD || ask == ENX_JOBS_APPROVE;
+    enx_jobs_request r = { .ask = ask,
+                           .id = own->job,
+                           .waits = true,
+                           .revives = true,
+                           .body = is_order ? job_order(own->object) : NULL,
+                           .key = own->key,
+                           .reply = slot->reply = enx_reply_open() };
+    snprintf(r.once, sizeof r.once, "%s", text_of(own->object, "id")); /* (4) */
     if (slot->reply) enx_reply_on_news(slot->reply, on_news, NULL, b);
     const bool is_asked = slot->reply && enx_jobs_submit(b->options.jobs, &r, &report) == ENX_OK;
     json_decref(r.body);
@@ -302,8 +304,8 @@ static bool ask_job(enx_batches *b, batch *own, enx_jobs_ask ask)
     return false;
 }
 
-/* The job is there: (4), then wait for its end. */
-static bool take_job(enx_batches *b, batch *own, const json_t *answer)
+/* The job is there: keep its number, then wait for its end; one of before may have to go on. */
+static bool take_job(enx_batches *b, batch *own, const json_t *answer, bool is_new)
 {
     enx_report report = { 0 };
     own->job = (uint64_t)json_integer_value(json_object_get(answer, "id"));
@@ -311,7 +313,7 @@ static bool take_job(enx_batches *b, batch *own, const json_t *answer)
     json_object_set_new(own->object, "enxame", json_pack("{s:I}", "job", (json_int_t)own->job));
     const enx_status status = save_object(b, text_of(own->object, "id"), own->object, &report);
     pthread_mutex_unlock(&b->lock);
-    if (status == ENX_OK) return ask_job(b, own, ENX_JOBS_GET);
+    if (status == ENX_OK) return ask_job(b, own, is_new ? ENX_JOBS_GET : ENX_JOBS_APPROVE);
     fail_batch(b, own, report.text);
     return false;
 }
@@ -370,7 +372,8 @@ static bool take_job_answer(enx_batches *b, batch *own)
     enx_mem_free(bytes);
     enx_reply_leave(slot->reply);
     enx_reply_drop(&slot->reply);
-    if (own->job == 0 && code == 201) is_waiting = take_job(b, own, answer);
+    if (own->job == 0 && (code == 201 || code == 200))
+        is_waiting = take_job(b, own, answer, code == 201);
     else if (own->job && (code == 202 || code == 409)) is_waiting = ask_job(b, own, ENX_JOBS_GET);
     else if (own->job && code == 200) take_end(b, own, answer);
     else fail_batch(b, own, text_of(json_object_get(answer, "error"), "message"));
@@ -420,9 +423,10 @@ static void publish(enx_batches *b, const batch *own, const char *end, const cha
 
 static void end_batch(enx_batches *b, batch *own)
 {
-    const bool  is_failed = !json_is_null(json_object_get(own->object, "errors"));
+    const bool is_failed = !json_is_null(json_object_get(own->object, "errors"));
+    pthread_mutex_lock(&b->lock); /* whoever was told that it is cancelling finds it cancelled */
+    own->is_canceled |= strcmp(text_of(own->object, "status"), "cancelling") == 0;
     const char *state = own->is_canceled ? "cancelled" : is_failed ? "failed" : "completed";
-    pthread_mutex_lock(&b->lock);
     publish(b, own, ".out", "output_file_id");
     publish(b, own, ".bad", "error_file_id");
     json_object_set_new(own->object, "status", json_string(state));

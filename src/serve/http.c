@@ -4,7 +4,9 @@
  * (1) A connection is suspended only from its own handlers, under its reply's lock, and resumed
  *     once by the reply's wake; so it is suspended if and only if the reply says asleep.
  * (2) A socket is in the list from its first byte to its close, so that shutting it down from
- *     another thread, under the list's lock, never meets a number that is used again. */
+ *     another thread, under the list's lock, never meets a number that is used again.
+ * (3) libmicrohttpd wakes no loop but its own.  Whoever resumes a connection rings, if nobody has
+ *     since the loop last listened; the loop listens before it looks for what was resumed. */
 #include "serve/http.h"
 
 #include "base/check.h"
@@ -57,8 +59,8 @@ struct enx_http {
     MHD_socket         listener;
     pthread_t          thread;
     bool               is_started;
-    atomic_bool        is_stopping;
-    int                stop_fd; /* an eventfd; -1: none */
+    atomic_bool        is_stopping, is_rung;
+    int                bell_fd; /* an eventfd; -1: none */
 };
 
 /* ---- Sockets -------------------------------------------------------------------------------- */
@@ -144,6 +146,21 @@ uint32_t enx_http_connection_count(enx_http *http)
     return count;
 }
 
+/* ---- The bell ------------------------------------------------------------------------------- */
+
+/* (3) */
+static void ring(enx_http *http)
+{
+    if (!atomic_exchange(&http->is_rung, true)) (void)!eventfd_write(http->bell_fd, 1);
+}
+
+static void listen_to_bell(enx_http *http)
+{
+    eventfd_t rung = 0;
+    (void)!eventfd_read(http->bell_fd, &rung);
+    atomic_store(&http->is_rung, false);
+}
+
 /* ---- Replies -------------------------------------------------------------------------------- */
 
 /* (1) */
@@ -157,6 +174,7 @@ static void resume(void *user)
 {
     const enx_exchange *x = user;
     MHD_resume_connection(x->connection);
+    ring(x->http);
 }
 
 static bool is_gone(void *user)
@@ -453,12 +471,13 @@ static void *run_http(void *user)
     enx_http                   *http = user;
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     struct pollfd               fds[] = { { .fd = info->epoll_fd, .events = POLLIN },
-                                          { .fd = http->stop_fd, .events = POLLIN } };
+                                          { .fd = http->bell_fd, .events = POLLIN } };
     while (!atomic_load(&http->is_stopping)) {
         MHD_UNSIGNED_LONG_LONG wait_ms = WAIT_MS_MAX;
         if (MHD_get_timeout(http->daemon, &wait_ms) != MHD_YES || wait_ms > WAIT_MS_MAX)
             wait_ms = WAIT_MS_MAX;
         (void)!poll(fds, 2, (int)wait_ms);
+        if (fds[1].revents) listen_to_bell(http);
         (void)MHD_run(http->daemon);
     }
     return NULL;
@@ -466,8 +485,6 @@ static void *run_http(void *user)
 
 static enx_status start_thread(enx_http *http, enx_report *report)
 {
-    http->stop_fd = eventfd(0, EFD_CLOEXEC);
-    if (http->stop_fd < 0) return ENX_FAIL(report, IO, "no eventfd: %s", strerror(errno));
     const int error = pthread_create(&http->thread, NULL, run_http, http);
     http->is_started = error == 0;
     return error ? ENX_FAIL(report, NOMEM, "no thread: %s", strerror(error)) : ENX_OK;
@@ -479,9 +496,11 @@ enx_status enx_http_open(enx_http **out, const enx_http_options *options, enx_re
     enx_http *http = ENX_MEM_NEW(enx_http, 1);
     if (!http) return ENX_FAIL(report, NOMEM, "no memory for a server");
     http->options = *options;
-    http->stop_fd = -1;
     pthread_mutex_init(&http->lock, NULL);
-    enx_status status = listen_on(options, &http->listener, &http->port, report);
+    http->bell_fd = eventfd(0, EFD_CLOEXEC);
+    enx_status status =
+        http->bell_fd < 0 ? ENX_FAIL(report, IO, "no eventfd: %s", strerror(errno)) : ENX_OK;
+    if (status == ENX_OK) status = listen_on(options, &http->listener, &http->port, report);
     if (status == ENX_OK) {
         http->daemon = start(http);
         if (!http->daemon)
@@ -512,10 +531,10 @@ void enx_http_close(enx_http **out)
     *out = NULL;
     if (!http) return;
     atomic_store(&http->is_stopping, true);
-    if (http->stop_fd >= 0) (void)!eventfd_write(http->stop_fd, 1);
+    if (http->bell_fd >= 0) ring(http);
     if (http->is_started) pthread_join(http->thread, NULL);
     if (http->daemon) MHD_stop_daemon(http->daemon);
-    if (http->stop_fd >= 0) close(http->stop_fd);
+    if (http->bell_fd >= 0) close(http->bell_fd);
     pthread_mutex_destroy(&http->lock);
     enx_mem_free(http);
 }

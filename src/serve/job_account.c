@@ -165,22 +165,24 @@ const enx_key *enx_job_accounts_payer(const enx_job_accounts *a, uint64_t id, co
     return owner ? owner : asker;
 }
 
-enx_status enx_job_accounts_hold(enx_job_accounts *a, const enx_key *key, double *budget_usd,
-                                 uint64_t *held_usd_nano, uint32_t *wait_s, enx_report *report)
+enx_status enx_job_accounts_hold(enx_job_accounts *a, const enx_key *key, uint64_t charged_usd_nano,
+                                 double *budget_usd, uint64_t *held_usd_nano, uint32_t *wait_s,
+                                 enx_report *report)
 {
     *wait_s = 0;
     *held_usd_nano = 0;
     if (!a->keys || !key) return ENX_OK;
     const uint64_t left = enx_keys_left_usd_nano(a->keys, key);
-    uint64_t       most = (uint64_t)llround(*budget_usd * nano_per_usd);
+    const uint64_t cap = (uint64_t)llround(*budget_usd * nano_per_usd);
+    const uint64_t share = left < UINT64_MAX ? left - left / ENX_JOB_SHARE : 0;
+    const uint64_t most = cap == 0 ? share : cap > charged_usd_nano ? cap - charged_usd_nano : 0;
     if (left == 0) return ENX_FAIL(report, BUDGET, "the budget of this key is spent or held");
-    if (most == 0 && left < UINT64_MAX) most = left;
     const enx_status status =
         enx_keys_reserve(a->keys, key, enx_clock_monotonic_us(), most, 0, wait_s, report);
     if (status == ENX_AGAIN && report) report->status = ENX_BUDGET; /* the client's doing: 429 */
     if (status != ENX_OK) return ENX_BUDGET;
     *held_usd_nano = most;
-    *budget_usd = (double)most / nano_per_usd;
+    if (cap == 0 && share > 0) *budget_usd = (double)(charged_usd_nano + share) / nano_per_usd;
     return ENX_OK;
 }
 
@@ -221,6 +223,12 @@ void enx_job_accounts_charge(enx_job_accounts *a, uint64_t id, uint64_t usd_nano
     item->charged_tokens += more;
     item->is_open = !is_over;
     if (usd > 0 || more > 0 || is_over) (void)!save(a, item, NULL);
+}
+
+uint64_t enx_job_accounts_charged(const enx_job_accounts *a, uint64_t id)
+{
+    const account *item = find(a, id);
+    return item ? item->charged_usd_nano : 0;
 }
 
 uint64_t enx_job_accounts_open_from(const enx_job_accounts *a, uint64_t from)

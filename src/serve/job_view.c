@@ -334,3 +334,19 @@ enx_status enx_job_view_state(enx_store *store, uint64_t id, char *out, size_t o
     state_view v = { out, out_bytes };
     return enx_store_job_get(store, id, take_state, &v, report);
 }
+
+static enx_status take_budget(void *user, const enx_store_job *j, enx_report *report)
+{
+    json_t *settings = json_loads(j->settings, 0, NULL);
+    (void)report;
+    *(double *)user = json_number_value(json_object_get(settings, "budget_usd"));
+    json_decref(settings);
+    return ENX_OK;
+}
+
+double enx_job_view_budget_usd(enx_store *store, uint64_t id)
+{
+    double usd = 0;
+    (void)!enx_store_job_get(store, id, take_budget, &usd, NULL);
+    return usd;
+}

@@ -30,5 +30,7 @@ void                    enx_job_view_names_close(enx_event_names *names);
 /* What the store says; ENX_NOTFOUND: no such job. */
 ENX_MUST_USE enx_status enx_job_view_state(enx_store *store, uint64_t id, char *out,
                                            size_t out_bytes, enx_report *report);
+/* The cap that a job was given when it was made, in dollars; 0: none, or no such job. */
+double                  enx_job_view_budget_usd(enx_store *store, uint64_t id);
 
 #endif /* ENX_SERVE_JOB_VIEW_H */

@@ -446,15 +446,27 @@ static enx_status place_order(enx_jobs *jobs, enx_job_order *o, const enx_key *k
 {
     uint64_t   held_usd_nano = 0;
     uint32_t   wait_s = 0;
+    double     cap_usd = o->budget_usd;
     enx_status status =
-        enx_job_accounts_hold(jobs->accounts, key, &o->budget_usd, &held_usd_nano, &wait_s, report);
+        enx_job_accounts_hold(jobs->accounts, key, 0, &cap_usd, &held_usd_nano, &wait_s, report);
     tell_wait(reply, wait_s);
+    o->share_usd = cap_usd;
     if (status != ENX_OK) return status;
     status = jobs->options.add(jobs->options.user, jobs->store, o, id, report);
     if (status == ENX_OK)
         status = enx_job_accounts_set(jobs->accounts, *id, key, held_usd_nano, report);
     if (status != ENX_OK) enx_job_accounts_give_back(jobs->accounts, key, held_usd_nano);
     return status;
+}
+
+/* The job that this request made before, if it did; its account may not have been written then. */
+static enx_status find_made(enx_jobs *jobs, const enx_jobs_request *r, uint64_t *id,
+                            enx_report *report)
+{
+    *id = 0;
+    if (!r->once[0]) return ENX_OK;
+    ENX_TRY(enx_store_job_find_any(jobs->store, r->once, id, report));
+    return *id ? enx_job_accounts_set(jobs->accounts, *id, r->key, 0, report) : ENX_OK;
 }
 
 static enx_status add_job(enx_jobs *jobs, jobs_form *f, enx_reply *reply, uint64_t *id,
@@ -477,12 +489,15 @@ static void handle_add(enx_jobs *jobs, const enx_jobs_request *r)
         answer_error(r->reply, 503, "no memory for a job");
         return;
     }
-    f->order = (enx_job_order){ .command = "run", .in = f->in, .out = f->out };
+    f->order = (enx_job_order){ .command = "run", .in = f->in, .out = f->out, .once = r->once };
     f->key = r->key;
     f->body = r->body;
     enx_buf_init(&f->recipe, ENX_JOBS_RECIPE_BYTES_MAX);
-    if (add_job(jobs, f, r->reply, &id, &report) == ENX_OK)
-        enx_voice_answer(r->reply, 201, json_pack("{s:I}", "id", (json_int_t)id));
+    enx_status status = find_made(jobs, r, &id, &report);
+    const bool is_new = id == 0;
+    if (status == ENX_OK && is_new) status = add_job(jobs, f, r->reply, &id, &report);
+    if (status == ENX_OK)
+        enx_voice_answer(r->reply, is_new ? 201 : 200, json_pack("{s:I}", "id", (json_int_t)id));
     else answer_report(r->reply, &report);
     enx_buf_deinit(&f->recipe);
     enx_mem_free(f);
@@ -578,15 +593,17 @@ static void handle_cancel(enx_jobs *jobs, const enx_jobs_request *r)
     else answer_error(r->reply, 409, "the job has ended, or another process works on it");
 }
 
-/* Under a new cap, or none; on the account of its owner. */
+/* Under a new cap, or the one that it has; on the account of its owner. */
 static enx_status go_on(enx_jobs *jobs, const enx_jobs_request *r, double budget_usd,
                         enx_report *report)
 {
     uint64_t       held_usd_nano = 0;
     uint32_t       wait_s = 0;
     const enx_key *key = enx_job_accounts_payer(jobs->accounts, r->id, r->key);
-    enx_status     status =
-        enx_job_accounts_hold(jobs->accounts, key, &budget_usd, &held_usd_nano, &wait_s, report);
+    if (budget_usd == 0) budget_usd = enx_job_view_budget_usd(jobs->store, r->id);
+    enx_status status =
+        enx_job_accounts_hold(jobs->accounts, key, enx_job_accounts_charged(jobs->accounts, r->id),
+                              &budget_usd, &held_usd_nano, &wait_s, report);
     tell_wait(r->reply, wait_s);
     if (status != ENX_OK) return status;
     jobs_child *child = add_child(jobs, r->id);
@@ -786,7 +803,7 @@ static enx_status read_chat(const enx_question *q, enx_buf *goal, enx_span *text
 
 static enx_status start_turn(enx_jobs *jobs, enx_turn *t, enx_report *report)
 {
-    enx_job_order o = { .command = "run", .in = "", .out = "" };
+    enx_job_order o = { .command = "run", .in = "", .out = "", .once = "" };
     enx_buf       goal;
     uint64_t      id = 0;
     if (!t->question->messages || t->question->is_count || t->question->answer_count > 1 ||

@@ -26,6 +26,7 @@ enum {
     ENX_JOBS_RUNNING = 2, /* default */
     ENX_JOBS_TEXT_BYTES_MAX = 64 << 20,
     ENX_JOBS_RECIPE_BYTES_MAX = 1 << 20,
+    ENX_JOBS_ONCE_BYTES_MAX = 64,
 };
 
 /* What a client wants done; texts are borrowed for the call. */
@@ -33,7 +34,9 @@ typedef struct enx_job_order {
     const char   *command; /* run, map */
     const char   *goal;
     const char   *mode; /* NULL: swarm */
+    const char   *once; /* the job's key in the store; "": none */
     double        accuracy, confidence, budget_usd;
+    double        share_usd; /* no more than this, whatever else says; 0: no such cap */
     uint64_t      labels;
     enx_span      text;     /* run */
     const char   *in, *out; /* map: paths */
@@ -83,6 +86,9 @@ typedef struct enx_jobs_request {
     json_t        *body;    /* ADD, APPROVE; a reference is held */
     const enx_key *key;     /* whose jobs; NULL: there are no keys */
     enx_reply     *reply;   /* answered from the thread */
+    /* ADD: the job's key in the store.  Where a job has it already, that one is answered, by 200 in
+     * place of 201, and no second one is made.  "": none. */
+    char           once[ENX_JOBS_ONCE_BYTES_MAX];
 } enx_jobs_request;
 
 /* ENX_NOMEM, and the failures of the store. */

@@ -368,16 +368,17 @@ static void show_info(const enx_serve *s, enx_exchange *x)
     json_t                 *models = json_array();
     for (uint32_t i = 0; i < s->model_count; i++)
         json_array_append_new(models, info_model_json(&s->models[i]));
-    answer_json(x, json_pack("{s:s, s:b, s:b, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
-                             "version", ENX_VERSION, "needs_key", s->options.keys != NULL,
-                             "machines", s->machines != NULL, "swarm",
-                             s->jobs ? json_pack("{s:s, s:s}", "name", s->options.swarm_name,
-                                                 "path", s->options.swarm_path)
-                                     : json_null(),
-                             "models", models, "limits", "body_bytes", (json_int_t)l->body_bytes,
-                             "header_bytes", (json_int_t)l->header_bytes, "streams",
-                             (json_int_t)l->connections, "waiting", (json_int_t)l->waiting,
-                             "tokens", (json_int_t)l->tokens, "seconds", (json_int_t)l->seconds));
+    answer_json(x,
+                json_pack("{s:s, s:b, s:b, s:b, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
+                          "version", ENX_VERSION, "needs_key", s->options.keys != NULL, "machines",
+                          s->machines != NULL, "law", s->options.law != NULL, "swarm",
+                          s->jobs ? json_pack("{s:s, s:s}", "name", s->options.swarm_name, "path",
+                                              s->options.swarm_path)
+                                  : json_null(),
+                          "models", models, "limits", "body_bytes", (json_int_t)l->body_bytes,
+                          "header_bytes", (json_int_t)l->header_bytes, "streams",
+                          (json_int_t)l->connections, "waiting", (json_int_t)l->waiting, "tokens",
+                          (json_int_t)l->tokens, "seconds", (json_int_t)l->seconds));
 }
 
 static enx_status write_engines(const enx_serve *s, enx_buf *out)
@@ -518,6 +519,19 @@ static void show_workers(enx_serve *s, enx_exchange *x)
                      "the swarm of this server has no queue: no other machine works for it");
 }
 
+/* A drawing that runs nothing, wherever it is opened. */
+static void show_law(enx_serve *s, enx_exchange *x)
+{
+    if (!s->options.law) {
+        answer_error(x, 404, "this server shows no law: enxame serve --law FILE.svg");
+        return;
+    }
+    enx_exchange_set_header(x, "Content-Security-Policy",
+                            "sandbox; default-src 'none'; style-src 'unsafe-inline'");
+    enx_exchange_set_header(x, "X-Content-Type-Options", "nosniff");
+    enx_exchange_answer(x, 200, "image/svg+xml", s->options.law, s->options.law_bytes);
+}
+
 /* ---- Routes --------------------------------------------------------------------------------- */
 
 static void refuse_embeddings(enx_serve *s, enx_exchange *x)
@@ -586,6 +600,7 @@ static const route routes[] = {
     { "GET", "/enxame/v1/info", get_info, false },
     { NULL, "/enxame/v1/jobs*", route_jobs, false },
     { "GET", "/enxame/v1/workers", show_workers, false },
+    { "GET", "/enxame/v1/law", show_law, false },
     { "GET", "/metrics", show_metrics, false },
     { "GET", "/healthz", get_health, true },
     { "GET", "/", get_page, true },

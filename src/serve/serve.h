@@ -68,6 +68,8 @@ typedef struct enx_serve_options {
     const char               *swarm_name, *swarm_path; /* NULL: no swarm, no jobs */
     enx_jobs_options          jobs;
     const enx_broker_options *queue; /* borrowed until close; NULL: no other machines */
+    const char               *law;   /* picture (SVG) of a law, borrowed until close; NULL: none */
+    size_t                    law_bytes;
     enx_serve_limits          limits;
     bool is_private;       /* no socket, files and batches: only enx_serve_ask asks */
     bool is_context_exact; /* of host.h */

@@ -41,7 +41,18 @@ static enx_status read_completions(enx_question *q, enx_report *report)
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-/* {tokens, token_logprobs, top_logprobs, text_offset}, of chat's notes in their older shape. */
+/* Characters that begin in a token; one may be spread over several. */
+static json_int_t count_characters(const json_t *bytes)
+{
+    json_int_t count = 0;
+    size_t     i;
+    json_t    *byte;
+    json_array_foreach (bytes, i, byte) count += (json_integer_value(byte) & 0xC0) != 0x80;
+    return count;
+}
+
+/* {tokens, token_logprobs, top_logprobs, text_offset}, of chat's notes in their older shape.
+ * Offsets are in characters, from the answer's first. */
 static json_t *logprobs_json(enx_turn_answer *a)
 {
     json_t *chat = enx_openai_logprobs(a, true), *tokens = json_array(), *values = json_array(),
@@ -57,7 +68,7 @@ static json_t *logprobs_json(enx_turn_answer *a)
                             json_object_get(other, "logprob"));
         json_array_append_new(tops, top);
         json_array_append_new(offsets, json_integer(offset));
-        offset += (json_int_t)json_array_size(json_object_get(note, "bytes"));
+        offset += count_characters(json_object_get(note, "bytes"));
     }
     json_decref(chat);
     return json_pack("{s:o, s:o, s:o, s:o}", "tokens", tokens, "token_logprobs", values,

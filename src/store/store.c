@@ -394,16 +394,27 @@ enx_status enx_store_job_set_delivered(enx_store *store, uint64_t id, enx_report
     return store_run(store, statement, report);
 }
 
-enx_status enx_store_job_find(enx_store *store, const char *key, uint64_t *id, enx_report *report)
+static enx_status find_job(enx_store *store, sqlite3_stmt *row, const char *key, uint64_t *id,
+                           enx_report *report)
 {
-    bool          more = false;
-    sqlite3_stmt *row = store_prepare(store, STORE_JOB_FIND, NULL, report);
+    bool more = false;
     if (!row) return ENX_IO;
     bind_text(row, 1, key);
     ENX_TRY(store_step(store, row, &more, report));
     *id = more ? column_u64(row, 0) : 0;
     sqlite3_reset(row);
     return ENX_OK;
+}
+
+enx_status enx_store_job_find(enx_store *store, const char *key, uint64_t *id, enx_report *report)
+{
+    return find_job(store, store_prepare(store, STORE_JOB_FIND, NULL, report), key, id, report);
+}
+
+enx_status enx_store_job_find_any(enx_store *store, const char *key, uint64_t *id,
+                                  enx_report *report)
+{
+    return find_job(store, store_prepare(store, STORE_JOB_FIND_ANY, NULL, report), key, id, report);
 }
 
 enx_status enx_store_input_add(enx_store *store, uint64_t job_id, uint32_t position,

@@ -89,6 +89,9 @@ ENX_MUST_USE enx_status enx_store_job_set_delivered(enx_store *store, uint64_t i
 /* The newest job with this key that can go on or whose output was not delivered; 0: none. */
 ENX_MUST_USE enx_status enx_store_job_find(enx_store *store, const char *key, uint64_t *id,
                                            enx_report *report);
+/* The newest job with this key, whatever became of it; 0: none. */
+ENX_MUST_USE enx_status enx_store_job_find_any(enx_store *store, const char *key, uint64_t *id,
+                                               enx_report *report);
 
 ENX_MUST_USE enx_status enx_store_input_add(enx_store *store, uint64_t job_id, uint32_t position,
                                             const char *path, const void *content,

@@ -25,6 +25,7 @@
     X(JOB_FIND, \
       "SELECT id FROM jobs WHERE key = ?1 AND delivered = 0 " \
       "AND state IN ('running', 'partial', 'done') ORDER BY id DESC LIMIT 1") \
+    X(JOB_FIND_ANY, "SELECT id FROM jobs WHERE key = ?1 ORDER BY id DESC LIMIT 1") \
     X(INPUT_ADD, \
       "INSERT INTO inputs (job_id, position, path, content) VALUES (?1, ?2, ?3, ?4)") \
     X(INPUT_GET, "SELECT path, content FROM inputs WHERE job_id = ?1 AND position = ?2") \

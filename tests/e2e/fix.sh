@@ -27,6 +27,32 @@ d = json.load(open("out")); assert eval(sys.argv[1]), d' "$1" || fail "json: $1"
 printf 'def f(a):\n    return len(a)\n' > whole.py
 printf 'def f(a):\n    return len(a\n' > broken.py
 cp broken.py kept.py
+
+# the weaker sandbox, for who asks for it
+"$enxame" fix -m "$model" broken.py --weak --json > out 2> err
+code=$?
+if [ $code != 69 ]; then
+    [ $code = 0 ] || fail "weak: exit $code"
+    says "weaker sandbox"
+    json 'd["weak"] and d["program"] == open("whole.py").read()'
+fi
+
+# a host without user namespaces: which setting, and what there is instead
+alone=(unshare -U --map-user=1000 --keep-caps
+    sh -c 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"' sh)
+if "${alone[@]}" true 2> /dev/null; then
+    "${alone[@]}" "$enxame" fix -m "$model" broken.py > out 2> err
+    [ $? = 69 ] || fail "repaired without a sandbox"
+    says "sysctl user.max_user_namespaces="
+    says "--weak"
+    [ ! -s out ] || fail "something on stdout"
+    if [ $code = 0 ]; then
+        "${alone[@]}" "$enxame" fix -m "$model" broken.py --weak > out 2> err ||
+            fail "weak, without namespaces"
+    fi
+else echo "no user namespaces to switch off: skipped"
+fi
+
 "$enxame" fix -m "$model" whole.py > out 2> err
 if [ $? = 69 ]; then
     echo "skipped: $(cat err)"
@@ -47,7 +73,7 @@ cp kept.py broken.py
 expect 0 broken.py -o made.py
 cmp -s made.py whole.py && cmp -s broken.py kept.py || fail "-o"
 expect 0 broken.py --json
-json 'd["ok"] and d["rounds"] == 1 and d["program"] == open("whole.py").read()'
+json 'd["ok"] and not d["weak"] and d["rounds"] == 1 and d["program"] == open("whole.py").read()'
 json 'd["edits"] == [{"line": 2, "column": 17, "remove": 0, "insert": ")"}]'
 json 'd["log"].startswith("line 2") and d["usage"]["judged"] > 0 and 0.5 < d["chance"] <= 1'
 expect 0 broken.py whole.py --write

@@ -118,6 +118,8 @@ def check_paths(server):
     server.json("POST", "/v1/chat/completions", "[" * 100000, status=400)
     info = server.json("GET", "/enxame/v1/info")
     assert info["limits"]["body_bytes"] == 1 << 20 and not info["needs_key"]
+    assert info["law"] is False
+    server.json("GET", "/enxame/v1/law", status=404)
 
 
 def check_page(server):
@@ -145,6 +147,27 @@ def check_streams(server):
     text = server.ask("POST", "/v1/chat/completions", chat(200, stream=True))[2]
     assert text.endswith(b"data: [DONE]\n\n")
     assert text_of(events(text)) == whole["choices"][0]["message"]["content"]
+
+
+def check_wakes(server):
+    """A stream's first event and a whole answer are sent when they are there, not at a timeout."""
+    def first_byte():
+        began = time.monotonic()
+        s = server.socket()
+        s.sendall(raw("/v1/chat/completions", chat(3, stream=True)))
+        while b"data: " not in s.recv(10000):
+            pass
+        s.close()
+        return time.monotonic() - began
+
+    def whole():
+        began = time.monotonic()
+        server.json("POST", "/v1/chat/completions", chat(3))
+        return time.monotonic() - began
+
+    for ask in (first_byte, whole):
+        best = min(ask() for _ in range(5))
+        assert best < 0.5, (ask.__name__, best)
 
 
 def check_batch_of_streams(server):
@@ -317,21 +340,23 @@ def check_owners(server):
     text = "por quanto tempo o povo\nola que tal amigo\n"
     order = {"goal": "put it back", "input": text}
     server.json("POST", "/enxame/v1/jobs", order | {"budget": 2}, status=429, headers=IVO)
-    job = server.json("POST", "/enxame/v1/jobs", order, status=201, headers=IVO)["id"]
-    path = f"/enxame/v1/jobs/{job}"
-    ended = server.json("GET", path + "?wait=true", headers=IVO)
-    assert ended["state"] == "done" and ended["bill"]["cost_usd"] > 0, ended
+    # two without budget at a time: neither holds all that the key has
+    jobs = [server.json("POST", "/enxame/v1/jobs", order, status=201, headers=IVO)["id"]
+            for _ in range(2)]
+    path = f"/enxame/v1/jobs/{jobs[0]}"
+    ended = [server.json("GET", f"/enxame/v1/jobs/{job}?wait=true", headers=IVO) for job in jobs]
+    assert all(e["state"] == "done" and e["bill"]["cost_usd"] > 0 for e in ended), ended
     for method, where in (("GET", path), ("GET", path + "/events"), ("DELETE", path),
                           ("POST", path + "/approve")):
         server.json(method, where, headers=EVA, status=404)
     assert server.json("GET", "/enxame/v1/jobs", headers=EVA)["jobs"] == []
     for key in (IVO, BOSS):
         listed = server.json("GET", "/enxame/v1/jobs", headers=key)["jobs"]
-        assert [j["id"] for j in listed] == [job]
+        assert [j["id"] for j in listed] == jobs[::-1]
     question = [{"role": "user", "content": "put it back\n\n" + text}]
     answer = server.json("POST", "/v1/chat/completions", {"model": "swarm", "messages": question},
                          headers=IVO)
-    return ended["bill"]["cost_usd"] + answer["enxame"]["bill"]["cost_usd"]
+    return sum(e["bill"]["cost_usd"] for e in ended) + answer["enxame"]["bill"]["cost_usd"]
 
 
 def check_keys():
@@ -365,7 +390,7 @@ def check_keys():
     assert spent["rui"] > 0
     assert abs(spent["ivo"] * 1e-9 - cost) < 1e-12, (spent, cost)
     with Server("--key-file", path_of_keys, swarm=True) as server:  # nothing is charged twice
-        assert len(server.json("GET", "/enxame/v1/jobs", headers=IVO)["jobs"]) == 2
+        assert len(server.json("GET", "/enxame/v1/jobs", headers=IVO)["jobs"]) == 3
     assert json.load(open(os.path.join(os.environ["ENXAME_HOME"], "serve/spent.json"))) == spent
 
 
@@ -477,11 +502,16 @@ def check_recipes():
         server.json("POST", "/enxame/v1/jobs", {"job": RECIPE, "input": "x"}, status=400)
         server.json("POST", "/enxame/v1/jobs", {"job_file_id": "no", "records": records},
                     status=404)
-        check_job_batches(server, job_file, file)
+        batch = check_job_batches(server, job_file, file)
+    check_batch_after_crash(whole, batch)
 
 
 def ended_batch(server, order):
-    batch = server.json("POST", "/v1/batches", order)
+    """Of an order, or of the id of a batch that is there."""
+    if isinstance(order, str):
+        batch = server.json("GET", "/v1/batches/" + order)
+    else:
+        batch = server.json("POST", "/v1/batches", order)
     until = time.monotonic() + 60
     while batch["status"] not in ("completed", "failed", "cancelled"):
         assert time.monotonic() < until, batch
@@ -500,9 +530,24 @@ def check_job_batches(server, job_file, file):
     answers = [json.loads(line) for line in text.splitlines()]
     assert [a["id"] for a in answers] == list(range(6)) and all(a["answer"]["n"] for a in answers)
     order["metadata"] = {"job_file_id": job_file, "accuracy": "much"}
-    batch = ended_batch(server, order)
-    assert batch["status"] == "failed", batch
-    assert "accuracy" in batch["errors"]["data"][0]["message"], batch
+    failed = ended_batch(server, order)
+    assert failed["status"] == "failed", failed
+    assert "accuracy" in failed["errors"]["data"][0]["message"], failed
+    return batch
+
+
+def check_batch_after_crash(swarm, batch):
+    """A crash between a job and its number in the batch's file: no second job is made."""
+    path = os.path.join(os.environ["ENXAME_HOME"], "serve", batch["id"] + ".json")
+    early = {k: v for k, v in batch.items() if k != "enxame"} | {"status": "in_progress",
+                                                                 "output_file_id": None}
+    with open(path, "w", encoding="utf-8") as stream:
+        json.dump(early, stream)
+    with Server("-s", swarm) as server:
+        again = ended_batch(server, batch["id"])
+        assert again["status"] == "completed" and again["request_counts"]["completed"] == 6, again
+        assert again["enxame"]["job"] == batch["enxame"]["job"], (again, batch)
+        assert again["enxame"]["bill"] == batch["enxame"]["bill"]
 
 
 def check_batches():
@@ -553,6 +598,18 @@ def check_drain():
     server.log.close()
 
 
+def check_law():
+    picture = os.path.join(FOLDER, "law.svg")
+    with open(picture, "w", encoding="utf-8") as out:
+        out.write("<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>")
+    with Server("--law", picture) as server:
+        code, headers, text = server.ask("GET", "/enxame/v1/law")
+        assert code == 200 and headers["Content-Type"] == "image/svg+xml"
+        assert text.startswith(b"<svg")
+        assert "sandbox; default-src 'none'" in headers["Content-Security-Policy"]
+        assert server.json("GET", "/enxame/v1/info")["law"] is True
+
+
 def check_cors():
     with Server("--cors", "http://page.example") as server:
         origin = {"Origin": "http://page.example"}
@@ -580,13 +637,13 @@ def check_tls():
 
 def main():
     with Server("--body-bytes", str(1 << 20), "--arrive", "1", "--idle", "2") as server:
-        for check in (check_paths, check_page, check_origins, check_streams, check_batch_of_streams,
-                      check_engine_counters, check_disconnects, check_slow_reader, check_limits,
-                      check_slowloris, check_garbage, check_log):
+        for check in (check_paths, check_page, check_origins, check_streams, check_wakes,
+                      check_batch_of_streams, check_engine_counters, check_disconnects,
+                      check_slow_reader, check_limits, check_slowloris, check_garbage, check_log):
             print(check.__name__, flush=True)
             check(server)
-    for check in (check_keys, check_jobs, check_recipes, check_batches, check_drain, check_cors,
-                  check_tls):
+    for check in (check_keys, check_jobs, check_recipes, check_batches, check_drain, check_law,
+                  check_cors, check_tls):
         print(check.__name__, flush=True)
         check()
 

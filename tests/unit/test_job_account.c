@@ -67,7 +67,8 @@ static uint64_t hold(world *w, const enx_key *key, double usd, enx_status expect
 {
     uint64_t         held = 0;
     uint32_t         wait_s = 0;
-    const enx_status status = enx_job_accounts_hold(w->accounts, key, &usd, &held, &wait_s, NULL);
+    const enx_status status =
+        enx_job_accounts_hold(w->accounts, key, 0, &usd, &held, &wait_s, NULL);
     assert_int_equal(status, expected);
     return held;
 }
@@ -100,7 +101,7 @@ static void without_keys_all_is_shown_and_nobody_pays(void **state)
     uint64_t          held = 1;
     uint32_t          wait_s = 1;
     assert_int_equal(enx_job_accounts_open(&open, w->folder, NULL, NULL), ENX_OK);
-    assert_int_equal(enx_job_accounts_hold(open, NULL, &usd, &held, &wait_s, NULL), ENX_OK);
+    assert_int_equal(enx_job_accounts_hold(open, NULL, 0, &usd, &held, &wait_s, NULL), ENX_OK);
     assert_true(usd == 3 && held == 0 && wait_s == 0);
     assert_int_equal(enx_job_accounts_set(open, 1, NULL, 0, NULL), ENX_OK);
     assert_true(enx_job_accounts_shows(open, 1, NULL));
@@ -127,18 +128,48 @@ static void a_job_is_held_back_then_paid_as_it_spends(void **state)
     assert_int_equal(enx_keys_spent_usd_nano(w->keys, w->ana), 30 * CENT);
 }
 
-static void without_a_cap_a_job_may_spend_what_is_left(void **state)
+static void without_a_cap_a_job_may_spend_a_share_of_what_is_left(void **state)
 {
     world   *w = *state;
     double   usd = 0;
     uint64_t held = 0;
     uint32_t wait_s = 0;
-    assert_int_equal(enx_job_accounts_hold(w->accounts, w->ana, &usd, &held, &wait_s, NULL),
+    assert_int_equal(enx_job_accounts_hold(w->accounts, w->ana, 0, &usd, &held, &wait_s, NULL),
                      ENX_OK);
-    assert_true(usd == 1 && held == 100 * CENT);
-    (void)hold(w, w->ana, 0, ENX_BUDGET);
+    assert_true(usd == 0.5 && held == 50 * CENT);
+    assert_int_equal(hold(w, w->ana, 0, ENX_OK), 25 * CENT); /* a second one beside it */
+    (void)hold(w, w->ana, 0.3, ENX_BUDGET);
     enx_job_accounts_give_back(w->accounts, w->ana, held);
-    assert_int_equal(enx_keys_left_usd_nano(w->keys, w->ana), 100 * CENT);
+    assert_int_equal(enx_keys_left_usd_nano(w->keys, w->ana), 75 * CENT);
+    usd = 0;
+    assert_int_equal(enx_job_accounts_hold(w->accounts, w->eva, 0, &usd, &held, &wait_s, NULL),
+                     ENX_OK);
+    assert_true(usd == 0 && held == 0); /* no budget, no cap */
+}
+
+static void a_job_that_goes_on_is_held_for_what_is_left_of_its_cap(void **state)
+{
+    world   *w = *state;
+    double   usd = 0.6;
+    uint64_t held = 0;
+    uint32_t wait_s = 0;
+    give(w, 8, w->ana, 0.5);
+    enx_job_accounts_charge(w->accounts, 8, 20 * CENT, 5, true);
+    assert_int_equal(enx_job_accounts_charged(w->accounts, 8), 20 * CENT);
+    assert_int_equal(enx_job_accounts_charged(w->accounts, 9), 0);
+    assert_int_equal(
+        enx_job_accounts_hold(w->accounts, w->ana, 20 * CENT, &usd, &held, &wait_s, NULL), ENX_OK);
+    assert_true(usd == 0.6 && held == 40 * CENT);
+    enx_job_accounts_give_back(w->accounts, w->ana, held);
+    usd = 0;
+    assert_int_equal(
+        enx_job_accounts_hold(w->accounts, w->ana, 20 * CENT, &usd, &held, &wait_s, NULL), ENX_OK);
+    assert_true(usd == 0.6 && held == 40 * CENT); /* 20 spent, and half of 80 */
+    enx_job_accounts_give_back(w->accounts, w->ana, held);
+    usd = 0.1; /* it has cost more */
+    assert_int_equal(
+        enx_job_accounts_hold(w->accounts, w->ana, 20 * CENT, &usd, &held, &wait_s, NULL), ENX_OK);
+    assert_true(usd == 0.1 && held == 0);
 }
 
 static void a_job_counts_as_a_request(void **state)
@@ -148,7 +179,7 @@ static void a_job_counts_as_a_request(void **state)
     uint64_t held = 0;
     uint32_t wait_s = 0;
     give(w, 4, w->rui, 0);
-    assert_int_equal(enx_job_accounts_hold(w->accounts, w->rui, &usd, &held, &wait_s, NULL),
+    assert_int_equal(enx_job_accounts_hold(w->accounts, w->rui, 0, &usd, &held, &wait_s, NULL),
                      ENX_BUDGET);
     assert_in_range(wait_s, 1, 60);
 }
@@ -194,8 +225,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_job_is_held_back_then_paid_as_it_spends, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(without_a_cap_a_job_may_spend_what_is_left, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(without_a_cap_a_job_may_spend_a_share_of_what_is_left,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_job_that_goes_on_is_held_for_what_is_left_of_its_cap,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_job_counts_as_a_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(accounts_outlive_the_server, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_nobodys, set_up, tear_down),

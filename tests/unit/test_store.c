@@ -378,6 +378,10 @@ static void a_key_finds_a_job_until_it_is_delivered(void **state)
     assert_int_equal(enx_store_job_set_state(w->store, second, "canceled", 5, &w->report), ENX_OK);
     assert_int_equal(enx_store_job_find(w->store, "k", &found, &w->report), ENX_OK);
     assert_int_equal(found, 0);
+    assert_int_equal(enx_store_job_find_any(w->store, "k", &found, &w->report), ENX_OK);
+    assert_int_equal(found, second);
+    assert_int_equal(enx_store_job_find_any(w->store, "other", &found, &w->report), ENX_OK);
+    assert_int_equal(found, 0);
 }
 
 static void inputs_are_kept_byte_for_byte(void **state)

@@ -59,6 +59,7 @@ async function sendJson(path, body, options = {}) {
 
 export const getInfo = () => getJson("/enxame/v1/info");
 export const getWorkers = () => getJson("/enxame/v1/workers");
+export const getLaw = async () => (await request("/enxame/v1/law")).blob();
 export const listJobs = (limit = 100) => getJson(`/enxame/v1/jobs?limit=${limit}`);
 export const getJob = (id) => getJson(`/enxame/v1/jobs/${id}`);
 export const cancelJob = (id) => request(`/enxame/v1/jobs/${id}`, { method: "DELETE" });

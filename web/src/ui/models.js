@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // models.js - what this server offers: size, price and speed of each model.
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { count, money, short } from "../lib/format.js";
+import { getLaw } from "../state/api.js";
 import { info, infoError, refreshInfo } from "../state/info.js";
 import { useStore } from "../state/store.js";
 import { html } from "./html.js";
@@ -34,6 +35,29 @@ function Row({ model }) {
     </td>
     <td><small>${model.can?.join(", ")}</small></td>
   </tr>`;
+}
+
+// The picture goes through fetch, since an image tag cannot send the key.
+function Law() {
+  const [url, setUrl] = useState("");
+  useEffect(() => {
+    let made = "";
+    getLaw().then(
+      (blob) => setUrl((made = URL.createObjectURL(blob))),
+      () => {},
+    );
+    return () => URL.revokeObjectURL(made);
+  }, []);
+  return (
+    url &&
+    html`<h2>The law</h2>
+      <figure class="law">
+        <img
+          src=${url}
+          alt="Loss against compute of a ladder of models, and the odds that it goes on"
+        />
+      </figure>`
+  );
 }
 
 export function ModelsView({ onMenu }) {
@@ -71,7 +95,8 @@ export function ModelsView({ onMenu }) {
           <p class="quiet">
             Speed is what this server measured while a model wrote, lately. Prices are those of the
             swarm file or of the provider.
-          </p>`
+          </p>
+          ${all.law && html`<${Law} />`}`
       }
     </div>`;
 }
