@@ -143,8 +143,10 @@ static void print_group(const cli_checks_group *group)
         printf("  %-12s", name_of(group, place));
         print_share(&check->caught);
         print_share(&check->alarmed);
-        printf("  %14s  ", check->tasks ? cli_money(text, price_of(check)) : "free");
-        cli_write_text(stdout, detail_of(group, place), strlen(detail_of(group, place)));
+        const char *detail = detail_of(group, place);
+        printf("  %14s%s", check->tasks ? cli_money(text, price_of(check)) : "free",
+               detail[0] ? "  " : "");
+        cli_write_text(stdout, detail, strlen(detail));
         putchar('\n');
     }
     for (uint32_t i = 0; i < sums->pair_count; i++) {

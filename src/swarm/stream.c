@@ -46,16 +46,18 @@ enum {
     CUT_OFFERS = 128,   /* the first ones, whose scores tell where bins begin */
     REVIEW_OFFERS = 64, /* between two looks at what was learnt, and steps of x */
     RELEARN_OFFERS = 150,
-    SEARCH_STEPS = 12,
+    COINS = 16,
+    SEARCH_STEPS = 20,
     WINDOW_ERRORS = 400,
 };
 
-static const double bet_highest = 1.6, bet_ratio = 1.7; /* lambdas; weights are as 1 / lambda */
-static const double coin_start = 7, coin_power = .8;    /* x = start / (alpha n)^power */
+static const double bet_highest = 1.6, bet_ratio = 1.7; /* lambdas */
+static const double weight_power = -1.5;                /* of lambda: a bet's share of the 1 */
+static const double coin_start = 5, coin_power = .8;    /* x = start / (alpha n)^power */
 static const double pace_base = .1, pace_gain = .35;    /* share of the allowance to spend */
-static const double coin_caution = 1.4; /* chances of bins are estimates: audit them more */
-static const double drift_run = 20000;  /* labels between two false alarms, on average */
-static const double drift_known = 8;    /* labels of a bin before it can say that it changed */
+static const double price_low = -5, price_high = 20;    /* logarithms: calls of the lead a nat */
+static const double drift_run = 20000; /* labels between two false alarms, on average */
+static const double drift_known = 8;   /* labels of a bin before it can say that it changed */
 
 typedef struct audit {
     uint64_t offer;
@@ -73,6 +75,12 @@ typedef struct bin {
     double coin;   /* 1: escalate */
 } bin;
 
+/* A coin that a bin may have. */
+typedef struct coin {
+    double chance;
+    double cost; /* nats that a wrong answer takes away with it, in the mean */
+} coin;
+
 enum { LABEL_UNKNOWN, LABEL_RIGHT, LABEL_WRONG };
 
 struct enx_stream {
@@ -83,9 +91,9 @@ struct enx_stream {
     double             left[BETS];   /* sums of rho of audits that the window left behind */
     audit              audits[ENX_STREAM_AUDITS_MAX]; /* by offer, oldest first */
     uint32_t           audit_count;
-    double             exponent; /* x of invariant 4 */
-    double             slack;    /* ln (delta S): what may go out now, in nats */
-    double             stake;    /* lambda that S is mostly made of */
+    double             exponent;    /* x of invariant 4 */
+    double             slack;       /* ln (delta S): what may go out now, in nats */
+    double             share[BETS]; /* what of S is each bet's */
     uint64_t           slack_limit;
     bool               is_settled; /* slack is that of slack_limit */
     double             first_scores[CUT_OFFERS];
@@ -115,11 +123,11 @@ static uint64_t limit_of(const enx_stream *s, uint64_t answers)
     return (uint64_t)floor(s->options.alpha * (double)answers + 1e-9);
 }
 
-/* ln (delta S(errors)); *stake becomes the mean lambda. */
-static double weigh(const enx_stream *s, double errors, bool is_always, double *stake)
+/* ln (delta S(errors)), and the bets' shares of it. */
+static double weigh(const enx_stream *s, double errors, bool is_always, double share[BETS])
 {
     const audit *last = s->audit_count ? &s->audits[s->audit_count - 1] : NULL;
-    double       logs[BETS], highest = -INFINITY, sum = 0, mean = 0;
+    double       logs[BETS], highest = -INFINITY, sum = 0;
     for (int g = 0; g < BETS; g++) {
         logs[g] = -INFINITY;
         if (s->lambda[g] < s->exponent)
@@ -128,11 +136,10 @@ static double weigh(const enx_stream *s, double errors, bool is_always, double *
         highest = fmax(highest, logs[g]);
     }
     for (int g = 0; g < BETS; g++) {
-        const double share = exp(logs[g] - highest);
-        sum += share;
-        mean += share * s->lambda[g];
+        share[g] = exp(logs[g] - highest);
+        sum += share[g];
     }
-    *stake = mean / sum;
+    for (int g = 0; g < BETS; g++) share[g] /= sum;
     return highest + log(sum) + log(s->options.delta);
 }
 
@@ -141,13 +148,13 @@ static void settle_slack(enx_stream *s)
 {
     const uint64_t n = s->counts.answers, limit = limit_of(s, n);
     if (s->is_settled && limit == s->slack_limit) return;
-    s->slack = weigh(s, (double)limit + 1, true, &s->stake);
+    s->slack = weigh(s, (double)limit + 1, true, s->share);
     if (n > s->options.window) {
-        double       stake;
-        const double slack = weigh(s, (double)limit_of(s, s->options.window) + 1, false, &stake);
+        double       share[BETS];
+        const double slack = weigh(s, (double)limit_of(s, s->options.window) + 1, false, share);
         if (slack < s->slack) {
             s->slack = slack;
-            s->stake = stake;
+            memcpy(s->share, share, sizeof share);
         }
     }
     s->slack_limit = limit;
@@ -180,13 +187,18 @@ static void move_window(enx_stream *s)
     }
 }
 
-static void begin_audit(enx_stream *s, double coin)
+/* 0 for a bet that does not take part. */
+static double rho_of(const enx_stream *s, int bet, double chance)
+{
+    const double lambda = s->lambda[bet];
+    return lambda < s->exponent ? (1 - (1 - chance) * exp(lambda)) / chance : 0;
+}
+
+static void begin_audit(enx_stream *s, double chance)
 {
     audit *made = &s->audits[s->audit_count++];
     *made = (audit){ .offer = s->counts.answers };
-    for (int g = 0; g < BETS; g++)
-        made->rho[g] = s->lambda[g] < s->exponent ? log((1 - (1 - coin) * exp(s->lambda[g])) / coin)
-                                                  : -INFINITY;
+    for (int g = 0; g < BETS; g++) made->rho[g] = log(rho_of(s, g, chance));
     sum_audits(s, s->audit_count - 1);
 }
 
@@ -257,37 +269,64 @@ static void estimate(enx_stream *s)
         for (uint32_t j = 0; j < length[k]; j++) s->bins[i++].chance = chance[k];
 }
 
-/* An answer with error chance p that goes out with coin q spends p lambda (1-q) (1 + lambda / 2q)
- * nats in the mean; a call of the lead costs q.  At the price where escalation begins at chance
- * `edge` the best q is sqrt(lambda p / 2 (edge - p)). */
-static double coin_for(double chance, double edge, double lambda, double least)
+/* A wrong answer under a coin of chance q is found with chance q, and S is then what is left of
+ * each bet's share of it: - q ln (sum of share_g rho_g) nats in the mean. */
+static void price_coins(const enx_stream *s, coin coins[COINS + 1])
 {
-    if (chance >= edge) return 1;
-    const double best = sqrt(lambda * chance / (2 * (edge - chance)));
-    return fmin(1, fmax(least, coin_caution * best));
+    const double least = coin_min(s);
+    for (int i = 0; i < COINS; i++) {
+        const double q = pow(least, 1 - (double)i / COINS);
+        double       left = 0;
+        for (int g = 0; g < BETS; g++) left += s->share[g] * rho_of(s, g, q);
+        coins[i] = (coin){ q, -q * log(left) };
+    }
+    coins[COINS] = (coin){ 1, 0 };
+}
+
+/* The cheapest for answers with that chance of an error: a call of the lead costs 1. */
+static const coin *choose_coin(const coin coins[COINS + 1], double chance, double price)
+{
+    const coin *best = &coins[COINS];
+    double      least = 1;
+    for (int i = 0; i < COINS; i++) {
+        const double all = coins[i].chance + price * chance * coins[i].cost;
+        if (all < least) {
+            least = all;
+            best = &coins[i];
+        }
+    }
+    return best;
+}
+
+/* Nats that an offer spends in the mean. */
+static double spend(const enx_stream *s, const coin coins[COINS + 1], double price)
+{
+    double offers = 0, spent = 0;
+    for (uint32_t i = 0; i < BINS; i++) {
+        const bin *at = &s->bins[i];
+        offers += at->offers;
+        spent += at->offers * at->chance * choose_coin(coins, at->chance, price)->cost;
+    }
+    return spent / offers;
 }
 
 /* Set the coins such that slack is spent at the pace that it is earned, a little faster when there
- * is much of it. */
+ * is much of it: with the fewest calls of the lead at that pace, which one price of a nat gives. */
 static void review(enx_stream *s)
 {
-    const double lambda = s->stake, least = coin_min(s);
     const double pace = fmin(fmax(pace_base + pace_gain * s->slack, .05), 3);
-    double       offers = 0, low = 0, high = 1.2;
+    double       earned = 0, low = price_low, high = price_high;
+    coin         coins[COINS + 1];
+    for (int g = 0; g < BETS; g++) earned += s->options.alpha * s->share[g] * s->lambda[g];
     estimate(s);
-    for (uint32_t i = 0; i < BINS; i++) offers += s->bins[i].offers;
+    price_coins(s, coins);
     for (int step = 0; step < SEARCH_STEPS; step++) {
-        const double edge = .5 * (low + high);
-        double       spent = 0;
-        for (uint32_t i = 0; i < BINS; i++) {
-            const double chance = s->bins[i].chance, q = coin_for(chance, edge, lambda, least);
-            spent += s->bins[i].offers / offers * chance * (1 - q) * (1 + .5 * lambda / q);
-        }
-        if (spent > pace * s->options.alpha) high = edge;
-        else low = edge;
+        const double middle = .5 * (low + high);
+        if (spend(s, coins, exp(middle)) > pace * earned) low = middle;
+        else high = middle;
     }
     for (uint32_t i = 0; i < BINS; i++)
-        s->bins[i].coin = coin_for(s->bins[i].chance, low, lambda, least);
+        s->bins[i].coin = choose_coin(coins, s->bins[i].chance, exp(high))->chance;
 }
 
 static void fade(enx_stream *s, double factor)
@@ -361,9 +400,9 @@ enx_status enx_stream_open(enx_stream **out, const enx_stream_options *options, 
     double sum = 0;
     for (int g = 0; g < BETS; g++) {
         s->lambda[g] = g ? s->lambda[g - 1] / bet_ratio : bet_highest;
-        sum += 1 / s->lambda[g];
+        sum += pow(s->lambda[g], weight_power);
     }
-    for (int g = 0; g < BETS; g++) s->weight[g] = -log(s->lambda[g] * sum);
+    for (int g = 0; g < BETS; g++) s->weight[g] = weight_power * log(s->lambda[g]) - log(sum);
     for (uint32_t i = 0; i < BINS; i++) s->bins[i].coin = 1;
     *out = s;
     return ENX_OK;
@@ -458,10 +497,10 @@ static double bound(const enx_stream *s, bool is_always)
     const uint64_t n = s->counts.answers, window = s->options.window;
     const uint64_t answers = is_always || n < window ? n : window;
     uint64_t       low = 0, high = limit_of(s, answers); /* this much is promised in any case */
-    double         stake;
+    double         share[BETS];
     while (low < high) {
         const uint64_t middle = (low + high) / 2;
-        if (weigh(s, (double)middle + 1, is_always, &stake) >= 0) high = middle;
+        if (weigh(s, (double)middle + 1, is_always, share) >= 0) high = middle;
         else low = middle + 1;
     }
     const uint64_t most = s->counts.delivered < low ? s->counts.delivered : low;

@@ -43,7 +43,7 @@
 #include <stdint.h>
 
 enum {
-    ENX_STREAM_VERSION = 1, /* another one decides otherwise: histories cannot be told to it */
+    ENX_STREAM_VERSION = 2, /* another one decides otherwise: histories cannot be told to it */
     ENX_STREAM_WINDOW_MAX = 1 << 24,
     ENX_STREAM_AUDITS_MAX = 4096, /* under way or found wrong within the window; more: escalate */
 };
