@@ -410,6 +410,7 @@ typedef struct attention {
     float        scores[QUERIES][SEEN_MAX + 16], out[QUERIES][HEAD_WIDTH_MAX + 16];
     uint16_t     k[SEEN_MAX * HEAD_WIDTH_MAX], v[SEEN_MAX * HEAD_WIDTH_MAX];
     float        wide_k[SEEN_MAX * HEAD_WIDTH_MAX], wide_v[SEEN_MAX * HEAD_WIDTH_MAX];
+    int8_t       byte_k[SEEN_MAX * (HEAD_WIDTH_MAX + 4)], byte_v[SEEN_MAX * (HEAD_WIDTH_MAX + 4)];
     const float *q_at[QUERIES], *weights_at[QUERIES];
     float       *scores_at[QUERIES], *out_at[QUERIES];
 } attention;
@@ -449,6 +450,25 @@ static void check_scores(const attention *a, fill kind, const char *name)
             check_near(name, a->count, kind, (double)a->scores[i][p], want, (double)a->width + 1,
                        size);
         }
+}
+
+/* Bytes with scales in the place of what was drawn; the wide numbers become what they stand for. */
+static void fill_bytes(attention *a)
+{
+    const size_t width = a->width, block = (width + 4) * 16;
+    for (size_t p = 0; p < (a->count + 15) / 16 * 16; p++) {
+        const float scales[] = { fabsf(draw(FILL_UNIT)), fabsf(draw(FILL_UNIT)) };
+        int8_t     *keys = a->byte_k + p / 16 * block, *value = a->byte_v + p * (width + 4);
+        for (size_t d = 0; d < width; d++) {
+            keys[d * 16 + p % 16] = (int8_t)((int)enx_rng_below(&rng, 255) - 127);
+            value[d] = (int8_t)((int)enx_rng_below(&rng, 255) - 127);
+            a->wide_k[(p / 16 * width + d) * 16 + p % 16] =
+                scales[0] * (float)keys[d * 16 + p % 16];
+            a->wide_v[p * width + d] = scales[1] * (float)value[d];
+        }
+        memcpy(keys + width * 16 + p % 16 * 4, &scales[0], 4);
+        memcpy(value + width, &scales[1], 4);
+    }
 }
 
 /* Outputs begin at 1: a call adds to what is there. */
@@ -493,6 +513,47 @@ static void check_stretches(attention *a)
     }
 }
 
+/* The same bits for one query alone, in two stretches. */
+static void check_byte_stretches(attention *a)
+{
+    static attention one;
+    const size_t     cut = a->count / 2 / 16 * 16, stride = a->width + 4;
+    one = *a;
+    start_outputs(&one);
+    for (size_t i = 0; i < a->q_count; i++) {
+        float       *scores = one.scores[i], *rest = scores + cut, *out = one.out[i];
+        const float *q = one.q[i], *weights = one.weights[i], *more = weights + cut;
+        const int8_t *k = a->byte_k, *v = a->byte_v;
+        level.attend_scores_q8(&scores, &q, 1, k, a->width, cut, v);
+        level.attend_scores_q8(&rest, &q, 1, k + cut * stride, a->width, a->count - cut, v);
+        level.attend_mix_q8(&out, &weights, 1, v, a->width, cut, k);
+        level.attend_mix_q8(&out, &more, 1, v + cut * stride, a->width, a->count - cut, k);
+        check(memcmp(scores, a->scores[i], a->count * 4) == 0, "attend_scores_q8 cut", a->count,
+              -1, 0, 0);
+        check(memcmp(out, a->out[i], a->width * 4) == 0, "attend_mix_q8 cut", a->count, -1, 0, 0);
+    }
+}
+
+static void test_byte_attention(attention *a, fill kind)
+{
+    const size_t scores_bytes = (a->count + 15) / 16 * 16 * 4;
+    fill_bytes(a);
+    for (size_t i = 0; i < QUERIES; i++) guard_set(a->scores[i], scores_bytes);
+    level.attend_scores_q8(a->scores_at, a->q_at, a->q_count, a->byte_k, a->width, a->count,
+                           a->byte_v);
+    for (size_t i = 0; i < QUERIES; i++)
+        check(guard_holds(a->scores[i], scores_bytes), "attend_scores_q8", a->count, -1, 0, 0);
+    check_scores(a, kind, "attend_scores_q8");
+    for (size_t i = 0; i < QUERIES; i++) guard_set(a->out[i], a->width * 4);
+    start_outputs(a);
+    level.attend_mix_q8(a->out_at, a->weights_at, a->q_count, a->byte_v, a->width, a->count,
+                        a->byte_k);
+    for (size_t i = 0; i < QUERIES; i++)
+        check(guard_holds(a->out[i], a->width * 4), "attend_mix_q8", a->count, -1, 0, 0);
+    check_mixes(a, kind, "attend_mix_q8");
+    check_byte_stretches(a);
+}
+
 static void test_attention(size_t count, fill kind, size_t width)
 {
     static attention a;
@@ -517,6 +578,7 @@ static void test_attention(size_t count, fill kind, size_t width)
         check(guard_holds(a.out[i], width * 4), "attend_mix", count, -1, 0, 0);
     check_mixes(&a, kind, "attend_mix");
     check_stretches(&a);
+    test_byte_attention(&a, kind);
 }
 
 static void test_level(void)

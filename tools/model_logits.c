@@ -75,7 +75,7 @@ static enx_status score_fast(const enx_model *model, uint32_t count, uint32_t gr
                                           .context_tokens = count + greedy,
                                           .batch_tokens = count,
                                           .cpu_flags = enx_cpu_detect(getenv("ENX_CPU")),
-                                          .has_wide_cache = is_wide };
+                                          .cache = is_wide ? ENX_KV_F32 : ENX_KV_F16 };
     ENX_TRY(enx_forward_open(&forward, &options, report));
     const uint32_t vocab = enx_model_hparams(model)->vocab_count;
     float         *logits = ENX_MEM_NEW(float, vocab);

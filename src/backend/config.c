@@ -101,6 +101,8 @@ static const cyaml_schema_field_t model_fields[] = {
     CYAML_FIELD_FLOAT_PTR("usd_per_mtok_cached", TEXT | MAYBE, enx_config_model,
                           usd_per_mtok_cached),
     CYAML_FIELD_UINT("slots", MAYBE, enx_config_model, slots),
+    CYAML_FIELD_STRING_PTR("cache", TEXT | MAYBE, enx_config_model, cache, 1, 7),
+    CYAML_FIELD_UINT("cache_mb", MAYBE, enx_config_model, cache_mb),
     CYAML_FIELD_END
 };
 static const cyaml_schema_value_t model_schema = {
@@ -188,7 +190,8 @@ static const cyaml_schema_value_t config_schemas[] = {
 static const char *const known_keys[] = {
     "name", "machine", "usd_per_hour", "param_tokens_per_s_in", "param_tokens_per_s_out", "cores",
     "lead", "scout", "workers", "verifier", "model", "family", "specialty", "usd_per_mtok_in",
-    "usd_per_mtok_out", "usd_per_mtok_cached", "slots", "escalate", "above", "gate",
+    "usd_per_mtok_out", "usd_per_mtok_cached", "slots", "cache", "cache_mb",
+    "escalate", "above", "gate",
     "min_paragraphs", "amortize",
     "jobs", "threads",
     "remote", "api", "url", "key", "connect_s", "first_byte_s", "idle_s",
@@ -260,6 +263,15 @@ static enx_status check_model(const enx_config_model *m, const char *who, enx_re
         return ENX_FAIL(report, INVALID, "%s: model and remote; only one of them can be", who);
     if (m->slots > slots_max)
         return ENX_FAIL(report, INVALID, "%s: slots: %u is above %u", who, m->slots, slots_max);
+    if (m->remote && (m->cache || m->cache_mb))
+        return ENX_FAIL(report, INVALID, "%s: cache and cache_mb are for models that are files",
+                        who);
+    if (m->cache_mb > ENX_CONFIG_CACHE_MB_MAX)
+        return ENX_FAIL(report, INVALID, "%s: cache_mb: %llu is above %d", who,
+                        (unsigned long long)m->cache_mb, ENX_CONFIG_CACHE_MB_MAX);
+    enx_kv_type type;
+    if (enx_kv_type_parse(&type, m->cache, report) != ENX_OK)
+        return enx_report_wrap(report, "%s: cache", who), ENX_INVALID;
     if (!is_price(m->usd_per_mtok_in) || !is_price(m->usd_per_mtok_out) ||
         !is_price(m->usd_per_mtok_cached))
         return ENX_FAIL(report, INVALID, "%s: a price is from 0 to 1000000 dollars", who);
@@ -270,7 +282,7 @@ static enx_status check_model(const enx_config_model *m, const char *who, enx_re
 static bool is_nameless(const enx_config_model *m)
 {
     return !enx_config_has(m) && (m->specialty_count || m->usd_per_mtok_in || m->usd_per_mtok_out ||
-                                  m->usd_per_mtok_cached || m->slots);
+                                  m->usd_per_mtok_cached || m->slots || m->cache || m->cache_mb);
 }
 
 static enx_status check_worker(const enx_config_model *m, bool is_scouted, enx_report *report)

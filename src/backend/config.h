@@ -40,6 +40,7 @@ enum {
     ENX_CONFIG_LEVELS = 4,
     ENX_CONFIG_SLOTS = 8, /* default: sequences that one engine runs at a time */
     ENX_CONFIG_REMOTE_SLOTS_MAX = 1024,
+    ENX_CONFIG_CACHE_MB_MAX = 1 << 24,
     ENX_CONFIG_QUEUE_SLOTS = 256,
     ENX_CONFIG_QUEUE_SLOTS_MAX = 1 << 16,
 };
@@ -72,6 +73,8 @@ typedef struct enx_config_model {
     double            *usd_per_mtok_out;
     double            *usd_per_mtok_cached; /* NULL: of a local model 0, of a remote one as _in */
     uint32_t           slots; /* 0: ENX_CONFIG_SLOTS; of a remote model: requests in flight */
+    char              *cache; /* of keys and values: f16, f32 or q8; NULL: f16 */
+    uint64_t           cache_mb; /* ... of one thread at most; 0: a context for each slot */
 } enx_config_model;
 
 typedef struct enx_config_machine {

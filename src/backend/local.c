@@ -39,6 +39,7 @@ typedef struct local_call {
     uint64_t           request_id; /* of the engine */
     uint32_t           model;
     bool        is_canceled, is_waiting; /* waiting: for the engine to take its next request */
+    bool        is_refused; /* that request is `request`: there was no memory for its keys yet */
     enx_request request;
 } local_call;
 
@@ -52,6 +53,7 @@ typedef struct local_model {
     const enx_config_model *config;
     char                   *name;
     uint32_t                slots;
+    enx_kv_type             cache;
     uint64_t                fixed_usd_nano;
     call_list               queue;
 } local_model;
@@ -152,7 +154,9 @@ static enx_status need_engine(local_thread *t, uint32_t m, enx_report *report)
                                          .cpu = t->local->cpu,
                                          .slot_count = model->slots,
                                          .context_tokens = model->skill.context_tokens,
-                                         .batch_tokens = BATCH_TOKENS };
+                                         .batch_tokens = BATCH_TOKENS,
+                                         .cache = model->cache,
+                                         .cache_bytes = model->config->cache_mb << 20 };
     /* The size is known once it is open: count it in, then close others. */
     ENX_TRY(enx_engine_open(&t->engines[m], &options, report));
     const uint64_t bytes = enx_engine_memory_bytes(t->engines[m]);
@@ -168,16 +172,17 @@ static bool submit_next(local_thread *t, local_call *call)
 {
     enx_report report = { 0 };
     if (call->is_canceled) enx_ask_fail(call->ask, ENX_CALL_ERROR, 0, "canceled");
-    if (!enx_ask_next(call->ask, &call->request)) return false;
-    call->request.user = call;
+    if (call->is_canceled || !call->is_refused) {
+        if (!enx_ask_next(call->ask, &call->request)) return false;
+        call->request.user = call;
+    }
     enx_status status = need_engine(t, call->model, &report);
     if (status == ENX_OK)
         status =
             enx_engine_submit(t->engines[call->model], &call->request, &call->request_id, &report);
-    if (status == ENX_OK) {
-        call->is_waiting = false;
-        return true;
-    }
+    call->is_refused = status == ENX_AGAIN; /* others run: with what they leave it goes on */
+    call->is_waiting = call->is_refused;
+    if (status == ENX_OK || status == ENX_AGAIN) return true;
     enx_ask_fail(call->ask, ENX_CALL_ERROR, 0, report.text);
     return false;
 }
@@ -360,6 +365,7 @@ static enx_status add_model(enx_local *local, const enx_config *config,
     const uint64_t params = enx_model_active_param_count(m->skill.loaded.model);
     m->config = model;
     m->slots = model->slots ? model->slots : ENX_CONFIG_SLOTS;
+    ENX_TRY(enx_kv_type_parse(&m->cache, model->cache, report));
     if (enx_gguf_read_f64(m->skill.loaded.gguf, "enxame.train.cpu_seconds", &train_s, NULL) !=
         ENX_OK)
         train_s = 0;

@@ -31,6 +31,7 @@ typedef struct options {
     const char *model;
     const char *part;    /* NULL: all, records where there is a grammar */
     const char *grammar; /* of the records' answers */
+    const char *cache;   /* of keys and values; NULL: f16 */
     uint64_t    prompt, output, runs, threads, seed, sequences, records;
 } options;
 
@@ -83,12 +84,13 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Of `count` figures, the one below which a share of them lies. */
+/* Of `count` figures, the one below which a share of them lies; between two, in proportion. */
 static double quantile(double *figures, uint64_t count, double share)
 {
     qsort(figures, count, sizeof *figures, by_size);
-    const uint64_t at = (uint64_t)(share * (double)count);
-    return figures[at < count ? at : count - 1];
+    const double   at = share * (double)(count - 1);
+    const uint64_t below = (uint64_t)at, above = below + 1 < count ? below + 1 : below;
+    return figures[below] + (at - (double)below) * (figures[above] - figures[below]);
 }
 
 /* ---- the machine --------------------------------------------------------------------------- */
@@ -294,12 +296,26 @@ static enx_status warm_up(bench *b, enx_report *report)
     return ENX_OK;
 }
 
+/* What the widest part can fill: prompts lie there once, all that a sequence has for itself in
+ * pages of its own, of which it may leave two in part.  A tenth is for what is only remembered. */
+static uint32_t cache_tokens(const bench *b)
+{
+    const uint64_t of_records = b->o.grammar ? CLI_RECORD_TOKENS + CLI_RECORD_ANSWER_TOKENS : 0;
+    const uint64_t of_decoding = b->o.output + START_TOKENS;
+    const uint64_t own = of_records > of_decoding ? of_records : of_decoding;
+    const uint64_t all =
+        b->o.prompt + NEWCOMER_TOKENS + SLOTS * (own + 2 * ENX_KV_PAGE);
+    return (uint32_t)(all + all / 10);
+}
+
 static enx_status open_all(bench *b, enx_report *report)
 {
     ENX_TRY(enx_loaded_open(&b->loaded, b->o.model, report));
     const uint64_t most = enx_model_hparams(b->loaded.model)->context_tokens;
     const uint64_t context = b->o.prompt + b->o.output + START_TOKENS + NEWCOMER_TOKENS +
                              (b->o.grammar ? CLI_RECORD_ANSWER_TOKENS : 0);
+    enx_kv_type    cache;
+    ENX_TRY(enx_kv_type_parse(&cache, b->o.cache, report));
     ENX_TRY(enx_pool_open(&b->pool, (uint32_t)b->o.threads, report));
     b->prompt = enx_mem_new(b->o.prompt + NEWCOMER_TOKENS, sizeof *b->prompt);
     if (!b->prompt) return ENX_FAIL(report, NOMEM, "no memory for prompts");
@@ -308,7 +324,9 @@ static enx_status open_all(bench *b, enx_report *report)
                                         .slot_count = SLOTS,
                                         .context_tokens =
                                             (uint32_t)(context < most ? context : most),
-                                        .pool = b->pool };
+                                        .pool = b->pool,
+                                        .cache = cache,
+                                        .cache_tokens = cache_tokens(b) };
     return enx_engine_open(&b->engine, &engine, report);
 }
 
@@ -332,11 +350,16 @@ static enx_status run(void *user, const cli_args *args, enx_report *report)
 
 /* ---- what is printed ----------------------------------------------------------------------- */
 
-/* Share of the int8 peak that reading a prompt takes: a product and an addition a parameter. */
+/* Share of the int8 peak that reading a prompt takes: a product and an addition a parameter.  The
+ * head meets the last token alone; embeddings of their own are looked up, not multiplied. */
 static double int8_share(const bench *b)
 {
-    const double params = (double)enx_model_active_param_count(b->loaded.model);
-    return 2 * params * b->prefill_tps * 1e-12 / b->int8_tops;
+    const enx_hparams *hp = enx_model_hparams(b->loaded.model);
+    const double       head = (double)hp->vocab_count * hp->width;
+    const double       looked_up = hp->is_head_tied ? 0 : head;
+    const double       each =
+        (double)enx_model_active_param_count(b->loaded.model) - head - looked_up;
+    return 2 * (each + head / (double)b->o.prompt) * b->prefill_tps * 1e-12 / b->int8_tops;
 }
 
 /* Share of the read bandwidth that one sequence takes: all weights for each token. */
@@ -454,6 +477,8 @@ int cmd_bench_engine(int argc, char **argv)
         { "sequences", '\0', CLI_UINT, &b.o.sequences, "N",
           "1, 4, 16 or 64 alone; of records, at a time (64)" },
         { "grammar", '\0', CLI_TEXT, &b.o.grammar, "FILE", "GBNF of the records' answers" },
+        { "cache", '\0', CLI_TEXT, &b.o.cache, "TYPE",
+          "of keys and values: f32, f16 (default) or q8" },
         { "records", '\0', CLI_UINT, &b.o.records, "N", "to be answered (default 64)" },
     };
     const cli_spec spec = { "bench engine -m MODEL [options]",

@@ -13,7 +13,8 @@ enum { TOP_MAX = 20, ANSWERS_MAX = 64 };
 typedef struct generate_arguments {
     const char  *model, *prompt, *file, *what, *language;
     uint64_t     max_tokens, context, threads, level, top_count, answer_count;
-    bool         is_special, has_wide_cache;
+    const char  *cache;
+    bool         is_special;
     cli_sampling sampling;
 } generate_arguments;
 
@@ -181,6 +182,8 @@ static enx_status run_all(generate_state *s, enx_report *report)
 
 static enx_status generate(generate_state *s, generate_arguments *a, enx_report *report)
 {
+    enx_kv_type cache;
+    ENX_TRY(enx_kv_type_parse(&cache, a->cache, report));
     ENX_TRY(enx_loaded_open(&s->loaded, a->model, report));
     ENX_TRY(read_prompt(s, a, report));
     ENX_TRY(cli_sampling_read_rules(&a->sampling, report));
@@ -194,7 +197,7 @@ static enx_status generate(generate_state *s, generate_arguments *a, enx_report 
                                          .slot_count = s->sample_count,
                                          .context_tokens = (uint32_t)a->context,
                                          .pool = s->pool,
-                                         .has_wide_cache = a->has_wide_cache };
+                                         .cache = cache };
     ENX_TRY(enx_engine_open(&s->engine, &options, report));
     ENX_TRY(submit_all(s, a, report));
     return run_all(s, report);
@@ -277,8 +280,8 @@ static size_t list_options(generate_arguments *a, cli_option out[OPTIONS_MAX])
         { "level", '\0', CLI_UINT, &a->level, "L", "... and this level of damage, 1 to 3" },
         { "special", '\0', CLI_FLAG, &a->is_special, NULL, "names of control words are tokens" },
         { "context", '\0', CLI_UINT, &a->context, "N", "tokens of prompt and text (the model's)" },
-        { "wide-cache", '\0', CLI_FLAG, &a->has_wide_cache, NULL,
-          "keep keys and values in f32: twice the memory, no rounding" },
+        { "cache", '\0', CLI_TEXT, &a->cache, "TYPE",
+          "of keys and values: f32, f16 (default) or q8" },
         { "threads", '\0', CLI_UINT, &a->threads, "N", "default: one per core" },
     };
     enum { FIRST = sizeof first / sizeof *first, LAST = sizeof last / sizeof *last };

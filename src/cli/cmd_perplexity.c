@@ -60,8 +60,11 @@ static enx_status score(perplexity_state *s, uint32_t context, enx_report *repor
 }
 
 static enx_status measure(perplexity_state *s, const char *model, const char *path,
-                          uint64_t context, uint64_t threads, enx_report *report)
+                          const char *cache, uint64_t context, uint64_t threads,
+                          enx_report *report)
 {
+    enx_kv_type type;
+    ENX_TRY(enx_kv_type_parse(&type, cache, report));
     ENX_TRY(enx_loaded_open(&s->loaded, model, report));
     ENX_TRY(cli_read(&s->text, path, report));
     ENX_TRY(enx_tokenizer_encode(s->loaded.tokenizer, enx_buf_text(&s->text), s->text.size_bytes,
@@ -74,20 +77,23 @@ static enx_status measure(perplexity_state *s, const char *model, const char *pa
                                          .cpu = getenv("ENX_CPU"),
                                          .slot_count = PERPLEXITY_SLOTS,
                                          .context_tokens = size,
-                                         .pool = s->pool };
+                                         .pool = s->pool,
+                                         .cache = type };
     ENX_TRY(enx_engine_open(&s->engine, &options, report));
     return score(s, size - 1, report); /* one place is the engine's, for a next token */
 }
 
 int cmd_perplexity(int argc, char **argv)
 {
-    const char      *model = NULL, *path = "-";
+    const char      *model = NULL, *path = "-", *cache = NULL;
     uint64_t         context = 0, threads = 0;
     const cli_option options[] = {
         { "model", 'm', CLI_TEXT, &model, "MODEL", "a GGUF file" },
         { "file", 'f', CLI_TEXT, &path, "FILE", "the text (default: standard input)" },
         { "context", '\0', CLI_UINT, &context, "N",
           "tokens of a chunk (the model's, at most 2048)" },
+        { "cache", '\0', CLI_TEXT, &cache, "TYPE",
+          "of keys and values: f32, f16 (default) or q8" },
         { "threads", '\0', CLI_UINT, &threads, "N", "default: one per core" },
     };
     const cli_spec   spec = { "perplexity -m MODEL -f FILE",
@@ -95,7 +101,7 @@ int cmd_perplexity(int argc, char **argv)
                                 "text: perplexity a token, bits a byte.",
                               "enxame perplexity -m models/lead.gguf -f letter.txt",
                               options,
-                              4,
+                              5,
                               0,
                               0 };
     cli_args         args;
@@ -107,7 +113,7 @@ int cmd_perplexity(int argc, char **argv)
     if (status == ENX_OK && args.is_help) return 0;
     if (status == ENX_OK && !model) status = ENX_FAIL(&report, INVALID, "-m MODEL is missing");
     cli_catch_interrupts();
-    if (status == ENX_OK) status = measure(&s, model, path, context, threads, &report);
+    if (status == ENX_OK) status = measure(&s, model, path, cache, context, threads, &report);
     if (status == ENX_OK) {
         const double nats = -s.sum_logprob / (double)s.count;
         const double bits = s.bytes ? -s.sum_logprob / log(2) / (double)s.bytes : 0;

@@ -11,16 +11,17 @@
 
 enum {
     PEM_BYTES_MAX = 1 << 20,
+    LAW_BYTES_MAX = 4 << 20,
     TICK_MS = 200,
     DRAIN_S = 30,
     PORT_DEFAULT = 8080,
-    OPTIONS = 24,
-    LAW_BYTES_MAX = 4 << 20
+    OPTIONS = 26,
 };
 
 typedef struct serve_arguments {
-    const char *swarm, *host, *key_file, *tls_cert, *tls_key, *cors, *law;
-    uint64_t    port, slots, context, threads, jobs, drain_s;
+    const char *swarm, *host, *key_file, *tls_cert, *tls_key, *cors, *law, *cache;
+    enx_kv_type cache_type; /* what `cache` names */
+    uint64_t    cache_mb, port, slots, context, threads, jobs, drain_s;
     uint64_t    header_bytes, body_bytes, connections, connections_each, waiting, tokens, seconds,
         idle_s, arrive_s;
     bool is_quiet;
@@ -43,6 +44,10 @@ static size_t list_options(serve_arguments *a, cli_option out[OPTIONS])
         { "context", '\0', CLI_UINT, &a->context, "N",
           "tokens of one (the model's, at most 8192)" },
         { "threads", '\0', CLI_UINT, &a->threads, "N", "of one model (one per core)" },
+        { "cache", '\0', CLI_TEXT, &a->cache, "TYPE",
+          "of keys and values: f32, f16 (default) or q8" },
+        { "cache-mb", '\0', CLI_UINT, &a->cache_mb, "N",
+          "MiB of them, of one model (room for each answer's whole context)" },
         { "jobs", '\0', CLI_UINT, &a->jobs, "N", "jobs of the swarm at a time (2)" },
         { "waiting", '\0', CLI_UINT, &a->waiting, "N",
           "requests of one model that may wait (1024)" },
@@ -63,7 +68,7 @@ static size_t list_options(serve_arguments *a, cli_option out[OPTIONS])
     return sizeof options / sizeof *options;
 }
 
-static enx_status check_arguments(const serve_arguments *a, enx_report *report)
+static enx_status check_arguments(serve_arguments *a, enx_report *report)
 {
     const uint64_t numbers[] = { a->slots,        a->context,     a->threads,
                                  a->jobs,         a->waiting,     a->tokens,
@@ -77,6 +82,9 @@ static enx_status check_arguments(const serve_arguments *a, enx_report *report)
         return ENX_FAIL(report, INVALID, "--slots: at most %d", ENX_ENGINE_SLOTS_MAX);
     if (a->threads > ENX_POOL_THREADS_MAX)
         return ENX_FAIL(report, INVALID, "--threads: at most %d", ENX_POOL_THREADS_MAX);
+    if (a->cache_mb > ENX_CONFIG_CACHE_MB_MAX)
+        return ENX_FAIL(report, INVALID, "--cache-mb: at most %d", ENX_CONFIG_CACHE_MB_MAX);
+    ENX_TRY(enx_kv_type_parse(&a->cache_type, a->cache, report));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (numbers[i] > INT32_MAX)
             return ENX_FAIL(report, INVALID, "a limit is at most %d", INT32_MAX);
@@ -190,6 +198,8 @@ static enx_serve_options server_options(const serve_arguments *a, cli_served *se
                             .slots = (uint32_t)a->slots,
                             .context_tokens = (uint32_t)a->context,
                             .threads = (uint32_t)a->threads,
+                            .cache = a->cache_type,
+                            .cache_bytes = a->cache_mb << 20,
                             .cpu = getenv("ENX_CPU"),
                             .jobs = { .store_path = f->store,
                                       .folder = f->folder,
@@ -243,7 +253,7 @@ static void greet(const serve_arguments *a, const enx_serve *serve, const cli_se
     if (served->config) fprintf(stderr, "  swarm\n");
 }
 
-static enx_status serve(const serve_arguments *a, const cli_args *args, cli_served *served,
+static enx_status serve(serve_arguments *a, const cli_args *args, cli_served *served,
                         serve_files *files, enx_report *report)
 {
     const struct timespec tick = { .tv_nsec = TICK_MS * 1000000L };

@@ -777,9 +777,14 @@ static enx_status check_options(enx_engine_options *o, enx_report *report)
                         "a context of %u tokens was asked for, at most %d are possible",
                         o->context_tokens, ENX_ENGINE_CONTEXT_MAX);
     if (o->batch_tokens < o->slot_count) o->batch_tokens = o->slot_count; /* (4) */
+    const uint64_t context = (o->context_tokens + ENX_KV_PAGE - 1) / ENX_KV_PAGE * ENX_KV_PAGE;
     if (o->cache_tokens == 0) /* whole pages for every slot: what is remembered has to give way */
-        o->cache_tokens =
-            (o->context_tokens + ENX_KV_PAGE - 1) / ENX_KV_PAGE * ENX_KV_PAGE * o->slot_count;
+        o->cache_tokens = (uint32_t)context * o->slot_count;
+    if (o->cache_bytes == 0) return ENX_OK;
+    const uint64_t page_bytes = enx_kv_page_size(enx_model_hparams(o->model), o->cache);
+    const uint64_t fitting = o->cache_bytes / page_bytes * ENX_KV_PAGE;
+    if (fitting < o->cache_tokens)
+        o->cache_tokens = (uint32_t)(fitting > context ? fitting : context);
     return ENX_OK;
 }
 
@@ -831,7 +836,7 @@ enx_status enx_engine_open(enx_engine **out, const enx_engine_options *options, 
                                           .page_count = e->options.cache_tokens / ENX_KV_PAGE,
                                           .cpu_flags = enx_cpu_detect(options->cpu),
                                           .pool = options->pool,
-                                          .has_wide_cache = options->has_wide_cache };
+                                          .cache = options->cache };
     status = enx_forward_open(&e->forward, &forward, report);
     if (status != ENX_OK) goto done;
     e->kv = enx_forward_kv(e->forward);

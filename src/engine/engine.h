@@ -20,6 +20,7 @@
 #define ENX_ENGINE_ENGINE_H
 
 #include "base/status.h"
+#include "model/kv.h"
 #include "model/model.h"
 #include "plat/pool.h"
 #include "text/mask.h"
@@ -40,10 +41,13 @@ typedef struct enx_engine_options {
     uint32_t         batch_tokens;   /* rows of one pass; 0: 128 */
     enx_pool        *pool;           /* borrowed, may be NULL: one thread */
     const char      *cpu;            /* cap on the kernels, as of enx_cpu_detect; NULL: none */
-    bool             has_wide_cache; /* keys and values in f32 instead of f16 */
+    enx_kv_type      cache; /* of keys and values: F32 rounds nothing and takes twice the memory of
+                               F16, Q8 half of it */
     uint32_t         cache_tokens;   /* positions that keys and values of all sequences together may
                                         fill, running ones and those that are only remembered; 0:
                                         slot_count times context_tokens */
+    uint64_t         cache_bytes;    /* the same as a size, but never less than one context; of the
+                                        two the smaller counts; 0: none */
 } enx_engine_options;
 
 /* A token that could have come, with the natural log of its probability among those the mask

@@ -7,6 +7,7 @@
  *   attend_fma(a, b, c)               a * b + c
  *   attend_load(at, n)                f32, at most ATTEND_LANES of n, zeros behind them
  *   attend_load_f16(at, n)            the same from f16
+ *   attend_load_i8(at, n)             the same from signed bytes
  *   attend_store(at, v, n)
  *   attend_fetch(at)                  have the line at an address brought near
  *
@@ -22,7 +23,7 @@
 
 #include "kernels/kernels_impl.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 enum {
     ATTEND_KEYS = 16,                                  /* positions of a block */
@@ -34,26 +35,45 @@ enum {
     ATTEND_COLUMNS = 8,
 };
 
-/* Number `at` of f16 or f32 ones, and those behind it. */
-ENX_INLINE attend_vec attend_numbers(const void *numbers, size_t at, size_t n, bool is_wide)
+/* Number `at`, and those behind it. */
+ENX_INLINE attend_vec attend_numbers(const void *numbers, size_t at, size_t n, enx_kv_type type)
 {
-    if (is_wide) return attend_load((const float *)numbers + at, n);
+    if (type == ENX_KV_F32) return attend_load((const float *)numbers + at, n);
+    if (type == ENX_KV_Q8) return attend_load_i8((const int8_t *)numbers + at, n);
     return attend_load_f16((const uint16_t *)numbers + at, n);
 }
 
-/* Fetch what will be read next, as many bytes as are read now; a line is asked for once. */
-ENX_INLINE void fetch_ahead(const void *ahead, size_t at, bool is_wide)
+/* Numbers of a position: in q8 its scale lies among them. */
+ENX_INLINE size_t position_numbers(size_t head_width, enx_kv_type type)
 {
-    const size_t bytes = at * (is_wide ? sizeof(float) : sizeof(uint16_t));
-    if (bytes % 64 == 0) attend_fetch((const char *)ahead + bytes);
+    return head_width + (type == ENX_KV_Q8 ? ENX_KV_SCALE_BYTES : 0);
+}
+
+/* What a position's weight is to be multiplied by. */
+ENX_INLINE float value_scale(const void *v, size_t position, size_t head_width, enx_kv_type type)
+{
+    float scale = 1;
+    if (type == ENX_KV_Q8)
+        memcpy(&scale,
+               (const int8_t *)v + position * (head_width + ENX_KV_SCALE_BYTES) + head_width,
+               sizeof scale);
+    return scale;
+}
+
+/* Fetch what will be read next, as many bytes as are read now; a line is asked for once. */
+ENX_INLINE void fetch_ahead(const void *ahead, size_t at, enx_kv_type type)
+{
+    const size_t size = enx_kv_number_bytes(type), bytes = at * size;
+    if (bytes % 64 < ATTEND_LANES * size) attend_fetch((const char *)ahead + bytes);
 }
 
 ENX_INLINE void score_tile(float *const *out, const float *const *q, size_t q_count, const void *k,
                            size_t head_width, size_t first, size_t block_count, const void *ahead,
-                           bool is_wide)
+                           enx_kv_type type)
 {
     attend_vec   sum[ATTEND_QUERIES][ATTEND_BLOCKS][ATTEND_PARTS];
-    const size_t block = head_width * ATTEND_KEYS, start = first / ATTEND_KEYS * block;
+    const size_t block = position_numbers(head_width, type) * ATTEND_KEYS;
+    const size_t start = first / ATTEND_KEYS * block;
     ENX_UNROLL
     for (size_t i = 0; i < q_count; i++) ENX_UNROLL
     for (size_t b = 0; b < block_count; b++) ENX_UNROLL
@@ -64,12 +84,24 @@ ENX_INLINE void score_tile(float *const *out, const float *const *q, size_t q_co
             ENX_UNROLL
             for (size_t part = 0; part < ATTEND_PARTS; part++) {
                 const size_t     at = start + b * block + d * ATTEND_KEYS + part * ATTEND_LANES;
-                const attend_vec key = attend_numbers(k, at, ATTEND_LANES, is_wide);
-                fetch_ahead(ahead, at, is_wide);
+                const attend_vec key = attend_numbers(k, at, ATTEND_LANES, type);
+                fetch_ahead(ahead, at, type);
                 ENX_UNROLL
                 for (size_t i = 0; i < q_count; i++)
                     sum[i][b][part] = attend_fma(attend_all(q[i][d]), key, sum[i][b][part]);
             }
+        }
+    }
+    if (type == ENX_KV_Q8) {
+        ENX_UNROLL
+        for (size_t b = 0; b < block_count; b++) ENX_UNROLL
+        for (size_t part = 0; part < ATTEND_PARTS; part++) {
+            const void *scales = (const int8_t *)k + start + b * block + head_width * ATTEND_KEYS;
+            const attend_vec scale =
+                attend_load((const float *)scales + part * ATTEND_LANES, ATTEND_LANES);
+            ENX_UNROLL
+            for (size_t i = 0; i < q_count; i++)
+                sum[i][b][part] = attend_fma(sum[i][b][part], scale, attend_zero());
         }
     }
     ENX_UNROLL
@@ -82,58 +114,66 @@ ENX_INLINE void score_tile(float *const *out, const float *const *q, size_t q_co
 
 ENX_INLINE void score_queries(float *const *out, const float *const *q, size_t q_count,
                               const void *k, size_t head_width, size_t count, const void *ahead,
-                              bool is_wide)
+                              enx_kv_type type)
 {
     const size_t abreast = ATTEND_BLOCKS / q_count > 1 ? ATTEND_BLOCKS / q_count : 1;
     size_t       first = 0;
     for (; first + abreast * ATTEND_KEYS <= count; first += abreast * ATTEND_KEYS)
-        score_tile(out, q, q_count, k, head_width, first, abreast, ahead, is_wide);
+        score_tile(out, q, q_count, k, head_width, first, abreast, ahead, type);
     for (; first < count; first += ATTEND_KEYS)
-        score_tile(out, q, q_count, k, head_width, first, 1, ahead, is_wide);
+        score_tile(out, q, q_count, k, head_width, first, 1, ahead, type);
 }
 
 ENX_INLINE void score_all(float *const *out, const float *const *q, size_t q_count, const void *k,
-                          size_t head_width, size_t count, const void *ahead, bool is_wide)
+                          size_t head_width, size_t count, const void *ahead, enx_kv_type type)
 {
     for (; q_count >= ATTEND_QUERIES;
          q_count -= ATTEND_QUERIES, q += ATTEND_QUERIES, out += ATTEND_QUERIES)
-        score_queries(out, q, ATTEND_QUERIES, k, head_width, count, ahead, is_wide);
-    if (q_count == 3) score_queries(out, q, 3, k, head_width, count, ahead, is_wide);
-    if (q_count == 2) score_queries(out, q, 2, k, head_width, count, ahead, is_wide);
-    if (q_count == 1) score_queries(out, q, 1, k, head_width, count, ahead, is_wide);
+        score_queries(out, q, ATTEND_QUERIES, k, head_width, count, ahead, type);
+    if (q_count == 3) score_queries(out, q, 3, k, head_width, count, ahead, type);
+    if (q_count == 2) score_queries(out, q, 2, k, head_width, count, ahead, type);
+    if (q_count == 1) score_queries(out, q, 1, k, head_width, count, ahead, type);
 }
 
 static void attend_scores(float *const *out, const float *const *q, size_t q_count,
                           const uint16_t *k, size_t head_width, size_t count, const void *ahead)
 {
-    score_all(out, q, q_count, k, head_width, count, ahead, false);
+    score_all(out, q, q_count, k, head_width, count, ahead, ENX_KV_F16);
 }
 
 static void attend_scores_f32(float *const *out, const float *const *q, size_t q_count,
                               const float *k, size_t head_width, size_t count, const void *ahead)
 {
-    score_all(out, q, q_count, k, head_width, count, ahead, true);
+    score_all(out, q, q_count, k, head_width, count, ahead, ENX_KV_F32);
+}
+
+static void attend_scores_q8(float *const *out, const float *const *q, size_t q_count,
+                              const int8_t *k, size_t head_width, size_t count, const void *ahead)
+{
+    score_all(out, q, q_count, k, head_width, count, ahead, ENX_KV_Q8);
 }
 
 /* `n` numbers from column `first` on, at most `columns` registers of them. */
 ENX_INLINE void mix_tile(float *const *out, const float *const *weights, size_t q_count,
                          const void *v, size_t head_width, size_t count, size_t first, size_t n,
-                         size_t columns, const void *ahead, bool is_wide)
+                         size_t columns, const void *ahead, enx_kv_type type)
 {
     attend_vec sum[ATTEND_QUERIES][ATTEND_COLUMNS];
     ENX_UNROLL
     for (size_t i = 0; i < q_count; i++) ENX_UNROLL
     for (size_t c = 0; c < columns; c++)
         sum[i][c] = attend_load(out[i] + first + c * ATTEND_LANES, n);
+    const size_t stride = position_numbers(head_width, type);
     for (size_t p = 0; p < count; p++) {
+        const float scale = value_scale(v, p, head_width, type);
         ENX_UNROLL
         for (size_t c = 0; c < columns; c++) {
-            const size_t     at = p * head_width + first + c * ATTEND_LANES;
-            const attend_vec value = attend_numbers(v, at, n, is_wide);
-            fetch_ahead(ahead, at, is_wide);
+            const size_t     at = p * stride + first + c * ATTEND_LANES;
+            const attend_vec value = attend_numbers(v, at, n, type);
+            fetch_ahead(ahead, at, type);
             ENX_UNROLL
             for (size_t i = 0; i < q_count; i++)
-                sum[i][c] = attend_fma(attend_all(weights[i][p]), value, sum[i][c]);
+                sum[i][c] = attend_fma(attend_all(weights[i][p] * scale), value, sum[i][c]);
         }
     }
     ENX_UNROLL
@@ -145,51 +185,57 @@ ENX_INLINE void mix_tile(float *const *out, const float *const *weights, size_t 
 /* As many columns as there are, `columns` registers at a time; returns where the rest begins. */
 ENX_INLINE size_t mix_columns(float *const *out, const float *const *weights, size_t q_count,
                               const void *v, size_t head_width, size_t count, size_t first,
-                              size_t columns, const void *ahead, bool is_wide)
+                              size_t columns, const void *ahead, enx_kv_type type)
 {
     for (; first + columns * ATTEND_LANES <= head_width; first += columns * ATTEND_LANES)
         mix_tile(out, weights, q_count, v, head_width, count, first, ATTEND_LANES, columns, ahead,
-                 is_wide);
+                 type);
     return first;
 }
 
 ENX_INLINE void mix_queries(float *const *out, const float *const *weights, size_t q_count,
                             const void *v, size_t head_width, size_t count, const void *ahead,
-                            bool is_wide)
+                            enx_kv_type type)
 {
     size_t first = 0;
     if (q_count == 1)
-        first = mix_columns(out, weights, q_count, v, head_width, count, first, 8, ahead, is_wide);
+        first = mix_columns(out, weights, q_count, v, head_width, count, first, 8, ahead, type);
     if (q_count <= 2)
-        first = mix_columns(out, weights, q_count, v, head_width, count, first, 4, ahead, is_wide);
-    first = mix_columns(out, weights, q_count, v, head_width, count, first, 2, ahead, is_wide);
+        first = mix_columns(out, weights, q_count, v, head_width, count, first, 4, ahead, type);
+    first = mix_columns(out, weights, q_count, v, head_width, count, first, 2, ahead, type);
     for (; first < head_width; first += ATTEND_LANES)
         mix_tile(out, weights, q_count, v, head_width, count, first, head_width - first, 1, ahead,
-                 is_wide);
+                 type);
 }
 
 ENX_INLINE void mix_all(float *const *out, const float *const *weights, size_t q_count,
                         const void *v, size_t head_width, size_t count, const void *ahead,
-                        bool is_wide)
+                        enx_kv_type type)
 {
     for (; q_count >= ATTEND_QUERIES;
          q_count -= ATTEND_QUERIES, weights += ATTEND_QUERIES, out += ATTEND_QUERIES)
-        mix_queries(out, weights, ATTEND_QUERIES, v, head_width, count, ahead, is_wide);
-    if (q_count == 3) mix_queries(out, weights, 3, v, head_width, count, ahead, is_wide);
-    if (q_count == 2) mix_queries(out, weights, 2, v, head_width, count, ahead, is_wide);
-    if (q_count == 1) mix_queries(out, weights, 1, v, head_width, count, ahead, is_wide);
+        mix_queries(out, weights, ATTEND_QUERIES, v, head_width, count, ahead, type);
+    if (q_count == 3) mix_queries(out, weights, 3, v, head_width, count, ahead, type);
+    if (q_count == 2) mix_queries(out, weights, 2, v, head_width, count, ahead, type);
+    if (q_count == 1) mix_queries(out, weights, 1, v, head_width, count, ahead, type);
 }
 
 static void attend_mix(float *const *out, const float *const *weights, size_t q_count,
                        const uint16_t *v, size_t head_width, size_t count, const void *ahead)
 {
-    mix_all(out, weights, q_count, v, head_width, count, ahead, false);
+    mix_all(out, weights, q_count, v, head_width, count, ahead, ENX_KV_F16);
 }
 
 static void attend_mix_f32(float *const *out, const float *const *weights, size_t q_count,
                            const float *v, size_t head_width, size_t count, const void *ahead)
 {
-    mix_all(out, weights, q_count, v, head_width, count, ahead, true);
+    mix_all(out, weights, q_count, v, head_width, count, ahead, ENX_KV_F32);
+}
+
+static void attend_mix_q8(float *const *out, const float *const *weights, size_t q_count,
+                           const int8_t *v, size_t head_width, size_t count, const void *ahead)
+{
+    mix_all(out, weights, q_count, v, head_width, count, ahead, ENX_KV_Q8);
 }
 
 #endif /* ENX_KERNELS_ATTEND_BODY_H */

@@ -34,6 +34,17 @@ typedef struct enx_matmul_shape {
     const uint32_t *ids; /* [row_count] rows of w, quantized only; NULL: 0 .. row_count - 1 */
 } enx_matmul_shape;
 
+/* What keys and values are kept in.  Q8: a signed byte a number, with one scale in f32 for the head
+ * of a position, max|x| / 127. */
+typedef enum enx_kv_type { ENX_KV_F16, ENX_KV_F32, ENX_KV_Q8 } enx_kv_type;
+
+enum { ENX_KV_SCALE_BYTES = 4 };
+
+static inline size_t enx_kv_number_bytes(enx_kv_type type)
+{
+    return type == ENX_KV_F32 ? sizeof(float) : type == ENX_KV_F16 ? sizeof(uint16_t) : 1;
+}
+
 typedef struct enx_kernels {
     const char *name; /* "scalar", "avx2", "avx512": the highest level bound */
 
@@ -110,6 +121,13 @@ typedef struct enx_kernels {
                               const float *k, size_t head_width, size_t count, const void *ahead);
     void (*attend_mix_f32)(float *const *out, const float *const *weights, size_t q_count,
                            const float *v, size_t head_width, size_t count, const void *ahead);
+    /* The same with bytes.  Behind each block of 16 keys lie their 16 scales, k [ceil(count / 16)]
+     * of { int8 [head_width][16], f32 [16] } at multiples of 4 bytes; behind each value its own,
+     * v [count] of { int8 [head_width], f32 }. */
+    void (*attend_scores_q8)(float *const *out, const float *const *q, size_t q_count,
+                             const int8_t *k, size_t head_width, size_t count, const void *ahead);
+    void (*attend_mix_q8)(float *const *out, const float *const *weights, size_t q_count,
+                          const int8_t *v, size_t head_width, size_t count, const void *ahead);
 
     /* ---- what the processor can ---- */
 
@@ -135,6 +153,10 @@ void enx_kernels_init(enx_kernels *table, unsigned cpu_flags);
 /* Quantize [n] values as ggml does: scale = f16(max|x| / 127), q = x / (max|x| / 127) rounded half
  * away from zero.  n is a multiple of 32. */
 void enx_q8_0_from_f32(enx_block_q8_0 *out, const float *x, size_t n);
+
+/* Bytes [n] with one scale, which is returned: max|x| / 127; q = x / scale rounded to nearest, ties
+ * to even.  Below ENX_ACT_TINY all is zero. */
+float enx_q8_from_f32(int8_t *out, const float *x, size_t n);
 
 float    enx_f32_of_f16(uint16_t bits);
 uint16_t enx_f16_of_f32(float value);

@@ -315,6 +315,13 @@ static void softmax(float *x, size_t n)
 
 /* ---- attention --------------------------------------------------------- */
 
+ENX_INLINE __m256 attend_load_i8(const int8_t *at, size_t n)
+{
+    int64_t bytes = 0;
+    memcpy(&bytes, at, n >= LANES ? LANES : n);
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(bytes)));
+}
+
 /* Keys and values are seldom in a near cache. */
 ENX_INLINE void attend_fetch(const char *at) { _mm_prefetch(at, _MM_HINT_T1); }
 
@@ -392,6 +399,8 @@ void enx_kernels_bind_avx2(enx_kernels *table)
     table->attend_mix = attend_mix;
     table->attend_scores_f32 = attend_scores_f32;
     table->attend_mix_f32 = attend_mix_f32;
+    table->attend_scores_q8 = attend_scores_q8;
+    table->attend_mix_q8 = attend_mix_q8;
     table->peak_int8 = peak_int8;
     table->argmax = argmax;
     table->log_sum_exp = log_sum_exp;

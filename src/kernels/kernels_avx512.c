@@ -235,6 +235,11 @@ ENX_INLINE __m512 attend_load_f16(const uint16_t *at, size_t n)
     return load_f16(at, lanes_of(n));
 }
 
+ENX_INLINE __m512 attend_load_i8(const int8_t *at, size_t n)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes_of(n), at)));
+}
+
 ENX_INLINE void attend_store(float *at, __m512 v, size_t n)
 {
     _mm512_mask_storeu_ps(at, lanes_of(n), v);
@@ -313,6 +318,8 @@ void enx_kernels_bind_avx512(enx_kernels *table)
     table->attend_mix = attend_mix;
     table->attend_scores_f32 = attend_scores_f32;
     table->attend_mix_f32 = attend_mix_f32;
+    table->attend_scores_q8 = attend_scores_q8;
+    table->attend_mix_q8 = attend_mix_q8;
     table->peak_int8 = peak_int8;
     table->argmax = argmax;
     table->log_sum_exp = log_sum_exp;

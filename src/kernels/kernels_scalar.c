@@ -146,6 +146,12 @@ ENX_INLINE float attend_load_f16(const uint16_t *at, size_t n)
     return enx_f32_of_f16(*at);
 }
 
+ENX_INLINE float attend_load_i8(const int8_t *at, size_t n)
+{
+    (void)n;
+    return *at;
+}
+
 ENX_INLINE void attend_store(float *at, float v, size_t n)
 {
     (void)n;
@@ -209,6 +215,8 @@ void enx_kernels_bind_scalar(enx_kernels *table)
         .attend_mix = attend_mix,
         .attend_scores_f32 = attend_scores_f32,
         .attend_mix_f32 = attend_mix_f32,
+        .attend_scores_q8 = attend_scores_q8,
+        .attend_mix_q8 = attend_mix_q8,
         .peak_int8 = peak_int8,
         .argmax = argmax,
         .log_sum_exp = log_sum_exp,

@@ -11,6 +11,7 @@
 #include "kernels/kernels.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { GUESSES = 10, K_PARTS = 8, Q6_PARTS = 16, Q6_PART = 16, K_SCALE_TOP = 63 };
@@ -209,6 +210,16 @@ static void fit_k_block(uint8_t d_at[2], uint8_t dmin_at[2], uint8_t packed[ENX_
         for (size_t i = part * ENX_SMALL_BLOCK; i < (part + 1) * ENX_SMALL_BLOCK; i++)
             q[i] = (uint8_t)nearest((x[i] + dmin * (float)minimum) * inverse, 0, top);
     }
+}
+
+float enx_q8_from_f32(int8_t *out, const float *x, size_t n)
+{
+    float most = 0;
+    for (size_t i = 0; i < n; i++) most = fmaxf(most, fabsf(x[i]));
+    const bool  is_zero = !(most >= ENX_ACT_TINY);
+    const float inverse = is_zero ? 0.0f : 127.0f / most;
+    for (size_t i = 0; i < n; i++) out[i] = (int8_t)lrintf(x[i] * inverse);
+    return is_zero ? 0.0f : most / 127.0f;
 }
 
 void enx_q4_k_from_f32(enx_block_q4_k *out, const float *x, size_t n)

@@ -752,7 +752,7 @@ static enx_status open_kv(enx_forward *f, enx_report *report)
                                           .page_count = o->page_count,
                                           .row_count = o->batch_tokens,
                                           .thread_count = f->thread_count,
-                                          .has_wide_numbers = o->has_wide_cache },
+                                          .type = o->cache },
                        report);
 }
 

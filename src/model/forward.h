@@ -38,7 +38,7 @@ typedef struct enx_forward_options {
     uint32_t         batch_tokens;   /* rows of a run */
     unsigned         cpu_flags;      /* of enx_cpu_detect */
     enx_pool        *pool;           /* borrowed, may be NULL: one thread */
-    bool             has_wide_cache; /* keys and values in f32: twice the memory, no rounding */
+    enx_kv_type      cache; /* what keys and values are kept in */
 } enx_forward_options;
 
 /* ENX_LIMIT: a zero or a number above its limit (ENX_MODEL_CONTEXT_MAX for positions).

@@ -4,6 +4,9 @@
  *   keys   [layer][kv head][page][head width][16]   transposed, see attend_scores
  *   values [layer][kv head][page][16][head width]
  *
+ * In q8 a number is a byte, and a page of one head has scales among them: those of its keys behind
+ * them, that of each value behind it (kernels.h, attend_scores_q8).
+ *
  * Pages of one layer and head lie together, so that pages with neighbouring numbers are one stretch
  * of memory, and one call of a kernel.
  *
@@ -45,7 +48,8 @@ struct enx_kv {
     uint32_t       sharing; /* heads of a key head */
     uint32_t       tile_rows;
     uint32_t       slot_pages;   /* of a table */
-    size_t         page_numbers; /* of a key head's keys in a page */
+    size_t         page_numbers;     /* of a key head's keys in a page */
+    size_t         position_numbers; /* of its value at one position */
     size_t         score_stride; /* of one query */
     size_t         number_bytes;
     void          *block; /* owned: everything below */
@@ -55,6 +59,7 @@ struct enx_kv {
     uint32_t      *tables; /* [slot][slot_pages] */
     float         *scores; /* [thread][tile_rows * sharing][score_stride] */
     uint16_t      *halves; /* [thread][head_width] */
+    int8_t        *bytes;  /* [thread][head_width] */
     group         *groups; /* [thread] */
     void         **pointers;
 
@@ -69,6 +74,25 @@ struct enx_kv {
     tile          *tiles;      /* [row_count] */
     uint64_t       read_count, wanted_count;
 };
+
+/* ---- types ------------------------------------------------------------- */
+
+enx_status enx_kv_type_parse(enx_kv_type *out, const char *text, enx_report *report)
+{
+    static const char *const names[] = { "f16", "f32", "q8" };
+    for (int i = 0; i < 3; i++)
+        if (strcmp(text ? text : names[ENX_KV_F16], names[i]) == 0) {
+            *out = (enx_kv_type)i;
+            return ENX_OK;
+        }
+    return ENX_FAIL(report, INVALID, "keys and values in \"%s\"; expected f16, f32 or q8", text);
+}
+
+/* Of one head; in q8, where a number is a byte, its scale takes the place of four. */
+static size_t numbers_of_position(const enx_hparams *hp, enx_kv_type type)
+{
+    return hp->head_width + (type == ENX_KV_Q8 ? ENX_KV_SCALE_BYTES : 0);
+}
 
 /* ---- pages ------------------------------------------------------------- */
 
@@ -122,17 +146,37 @@ static void store_halves(const enx_kernels *kernels, uint16_t *key, uint16_t *va
     kernels->f16_from_f32(value, v, d);
 }
 
+/* `inside`: of a page's positions.  Its keys' scales lie behind all of them. */
+static void store_bytes(int8_t *keys, int8_t *value, uint32_t inside, const float *k,
+                        const float *v, size_t d, int8_t *bytes)
+{
+    float scale = enx_q8_from_f32(bytes, k, d);
+    for (size_t i = 0; i < d; i++) keys[i * ENX_KV_PAGE + inside] = bytes[i];
+    memcpy(keys + d * ENX_KV_PAGE + inside * sizeof scale, &scale, sizeof scale);
+    scale = enx_q8_from_f32(value, v, d);
+    memcpy(value + d, &scale, sizeof scale);
+}
+
 void enx_kv_store(enx_kv *kv, uint32_t layer, const enx_row *row, const float *k, const float *v,
                   uint32_t thread)
 {
-    const size_t   d = kv->options.hparams->head_width, inside = row->position % ENX_KV_PAGE;
+    const size_t   d = kv->options.hparams->head_width;
+    const uint32_t inside = row->position % ENX_KV_PAGE;
     const uint32_t page = table_of(kv, row->slot)[row->position / ENX_KV_PAGE];
     for (uint32_t head = 0; head < kv->options.hparams->kv_head_count; head++, k += d, v += d) {
         const size_t at = page_at(kv, layer, head, page);
         void        *key = number_at(kv, kv->keys, at + inside);
-        void        *value = number_at(kv, kv->values, at + inside * d);
-        if (kv->options.has_wide_numbers) store_wide(key, value, k, v, d);
-        else store_halves(kv->options.kernels, key, value, k, v, d, kv->halves + thread * d);
+        void        *value = number_at(kv, kv->values, at + inside * kv->position_numbers);
+        switch (kv->options.type) {
+        case ENX_KV_F16:
+            store_halves(kv->options.kernels, key, value, k, v, d, kv->halves + thread * d);
+            break;
+        case ENX_KV_F32: store_wide(key, value, k, v, d); break;
+        case ENX_KV_Q8:
+            store_bytes(number_at(kv, kv->keys, at), value, inside, k, v, d,
+                        kv->bytes + thread * d);
+            break;
+        }
     }
 }
 
@@ -345,9 +389,17 @@ static void score_span(const group *g, span p)
         const void    *k = number_at(g->kv, g->kv->keys, first);
         const void    *ahead = number_at(g->kv, g->kv->values, first);
         for (uint32_t i = 0; i < g->count; i++) g->moved[i] = g->scores[i] + at;
-        if (g->kv->options.has_wide_numbers)
+        switch (g->kv->options.type) {
+        case ENX_KV_F16:
+            kernels->attend_scores(g->moved, g->q, g->count, k, d, stop - at, ahead);
+            break;
+        case ENX_KV_F32:
             kernels->attend_scores_f32(g->moved, g->q, g->count, k, d, stop - at, ahead);
-        else kernels->attend_scores(g->moved, g->q, g->count, k, d, stop - at, ahead);
+            break;
+        case ENX_KV_Q8:
+            kernels->attend_scores_q8(g->moved, g->q, g->count, k, d, stop - at, ahead);
+            break;
+        }
         at = stop;
     }
 }
@@ -362,15 +414,24 @@ static void mix_span(const group *g, span p)
     for (uint32_t at = p.first; at < p.end;) {
         const uint32_t stop = next_stretch(g->table, at, p.end);
         const uint32_t page = g->table[at / ENX_KV_PAGE];
-        const size_t   first = page_at(g->kv, g->layer, g->kv_head, page) + at % ENX_KV_PAGE * d;
+        const size_t   first = page_at(g->kv, g->layer, g->kv_head, page) +
+                             at % ENX_KV_PAGE * g->kv->position_numbers;
         const void    *v = number_at(g->kv, g->kv->values, first);
         const void    *ahead =
             number_at(g->kv, g->kv->keys, page_at(g->kv, g->layer, next_head, page));
         for (uint32_t i = 0; i < g->count; i++) g->moved[i] = g->scores[i] + at;
         const float *const *weights = (const float *const *)g->moved;
-        if (g->kv->options.has_wide_numbers)
+        switch (g->kv->options.type) {
+        case ENX_KV_F16:
+            kernels->attend_mix(g->out, weights, g->count, v, d, stop - at, ahead);
+            break;
+        case ENX_KV_F32:
             kernels->attend_mix_f32(g->out, weights, g->count, v, d, stop - at, ahead);
-        else kernels->attend_mix(g->out, weights, g->count, v, d, stop - at, ahead);
+            break;
+        case ENX_KV_Q8:
+            kernels->attend_mix_q8(g->out, weights, g->count, v, d, stop - at, ahead);
+            break;
+        }
         at = stop;
     }
 }
@@ -450,8 +511,9 @@ static void set_sizes(enx_kv *kv)
     kv->sharing = hp->head_count / hp->kv_head_count;
     kv->slot_pages = (o->context_tokens + ENX_KV_PAGE - 1) / ENX_KV_PAGE;
     if (o->page_count == 0) o->page_count = o->slot_count * kv->slot_pages;
-    kv->page_numbers = (size_t)hp->head_width * ENX_KV_PAGE;
-    kv->number_bytes = o->has_wide_numbers ? sizeof(float) : sizeof(uint16_t);
+    kv->position_numbers = numbers_of_position(hp, o->type);
+    kv->page_numbers = kv->position_numbers * ENX_KV_PAGE;
+    kv->number_bytes = enx_kv_number_bytes(o->type);
     kv->score_stride = ((size_t)kv->slot_pages + 1) * ENX_KV_PAGE; /* one more for a sink */
     const size_t rows = SCORE_NUMBERS / (kv->score_stride * kv->sharing);
     kv->tile_rows = rows < 1 ? 1 : rows > TILE_ROWS_MAX ? TILE_ROWS_MAX : (uint32_t)rows;
@@ -469,6 +531,8 @@ static void carve_all(enx_kv *kv, enx_carver *c)
     kv->scores = enx_carve(c, o->thread_count * queries * kv->score_stride, sizeof *kv->scores);
     kv->halves =
         enx_carve(c, (uint64_t)o->thread_count * o->hparams->head_width, sizeof *kv->halves);
+    kv->bytes =
+        enx_carve(c, (uint64_t)o->thread_count * o->hparams->head_width, sizeof *kv->bytes);
     kv->order = enx_carve(c, o->row_count, sizeof *kv->order);
     kv->spare = enx_carve(c, o->row_count, sizeof *kv->spare);
     kv->slots = enx_carve(c, o->slot_count, sizeof *kv->slots);
@@ -537,6 +601,11 @@ uint32_t enx_kv_page_count(const enx_kv *kv) { return kv->options.page_count; }
 
 uint64_t enx_kv_page_bytes(const enx_kv *kv)
 {
-    const enx_hparams *hp = kv->options.hparams;
-    return 2ull * hp->layer_count * hp->kv_head_count * kv->page_numbers * kv->number_bytes;
+    return enx_kv_page_size(kv->options.hparams, kv->options.type);
+}
+
+uint64_t enx_kv_page_size(const enx_hparams *hp, enx_kv_type type)
+{
+    const uint64_t position = numbers_of_position(hp, type) * enx_kv_number_bytes(type);
+    return 2 * ENX_KV_PAGE * position * hp->layer_count * hp->kv_head_count;
 }

@@ -23,6 +23,9 @@ enum { ENX_KV_PAGE = 16 }; /* positions; a block of the kernels' */
 
 typedef struct enx_kv enx_kv;
 
+/* "f16", "f32" or "q8"; NULL: f16.  ENX_INVALID with the three names. */
+ENX_MUST_USE enx_status enx_kv_type_parse(enx_kv_type *out, const char *text, enx_report *report);
+
 typedef struct enx_row {
     uint32_t token;
     uint32_t slot;
@@ -40,7 +43,7 @@ typedef struct enx_kv_options {
                                           that say so */
     uint32_t           row_count;      /* of a pass, at most */
     uint32_t           thread_count;
-    bool               has_wide_numbers; /* f32: twice the memory, no rounding to f16 */
+    enx_kv_type        type;
 } enx_kv_options;
 
 /* What attention is in one layer. */
@@ -56,6 +59,8 @@ ENX_MUST_USE enx_status enx_kv_open(enx_kv **out, const enx_kv_options *options,
 void                    enx_kv_close(enx_kv **kv);
 uint64_t                enx_kv_memory_bytes(const enx_kv *kv);
 uint64_t                enx_kv_page_bytes(const enx_kv *kv);
+/* Of the keys and values of 16 positions, before there is a place for them. */
+uint64_t                enx_kv_page_size(const enx_hparams *hparams, enx_kv_type type);
 uint32_t                enx_kv_page_count(const enx_kv *kv);
 
 /* [context_tokens / 16, rounded up] pages of a slot, to be written between passes. */

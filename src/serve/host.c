@@ -170,7 +170,9 @@ static enx_status need_engine(enx_host *host, enx_report *report)
                                          .cpu = host->options.cpu,
                                          .slot_count = host->options.slots,
                                          .context_tokens = host->context_tokens,
-                                         .pool = host->pool };
+                                         .pool = host->pool,
+                                         .cache = host->options.cache,
+                                         .cache_bytes = host->options.cache_bytes };
     return enx_engine_open(&host->engine, &options, report);
 }
 

@@ -21,6 +21,8 @@ typedef struct enx_host_options {
     uint32_t    slots;          /* answers at a time */
     uint32_t    context_tokens; /* of one; 0: the model's, at most 8192 */
     uint32_t    threads;        /* 0: one per core */
+    enx_kv_type cache;          /* of keys and values */
+    uint64_t    cache_bytes;    /* ... at most; 0: a context for each slot */
     const char *cpu;            /* cap on the kernels; NULL: none; borrowed */
     uint32_t    waiting_max;    /* turns that wait */
     uint32_t    tokens_max;     /* of one answer */

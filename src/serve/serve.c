@@ -788,6 +788,8 @@ static enx_status open_model(enx_serve *s, const enx_serve_model *given, enx_rep
                                         .slots = s->options.slots,
                                         .context_tokens = s->options.context_tokens,
                                         .threads = s->options.threads,
+                                        .cache = s->options.cache,
+                                        .cache_bytes = s->options.cache_bytes,
                                         .cpu = s->options.cpu,
                                         .waiting_max = s->options.limits.waiting,
                                         .tokens_max = s->options.limits.tokens,

@@ -46,7 +46,8 @@ static void every_key_is_read(void **state)
     const char *text = "name: x\n"
                        "machine: {usd_per_hour: 3.6, param_tokens_per_s_in: 1e9, "
                        "param_tokens_per_s_out: 5e8, cores: 2}\n"
-                       "lead: {model: lead.gguf, usd_per_mtok_in: 0.5, slots: 3}\n"
+                       "lead: {model: lead.gguf, usd_per_mtok_in: 0.5, slots: 3, "
+                       "cache: q8, cache_mb: 64}\n"
                        "scout: {model: /abs/scout.gguf}\n"
                        "workers:\n  - {model: a.gguf, specialty: [pt_BR, es]}\n"
                        "escalate: {above: {\"1\": 0.1, \"3\": 0.3}}\n"
@@ -61,6 +62,8 @@ static void every_key_is_read(void **state)
     assert_int_equal(c->gate_min_paragraphs, 9);
     assert_int_equal(c->threads, 3);
     assert_int_equal(c->lead.slots, 3);
+    assert_string_equal(c->lead.cache, "q8");
+    assert_int_equal(c->lead.cache_mb, 64);
     enx_buf out;
     enx_buf_init(&out, 1000);
     assert_int_equal(enx_config_model_path(c, &c->lead, &out), ENX_OK);
@@ -128,6 +131,8 @@ static void mistakes_are_told_where_they_are(void **state)
         { "lead: {model: a}\nthreads: 1000\n", ENX_INVALID, "threads" },
         { "lead: {model: a}\nthreads: many\n", ENX_FORMAT, ":2:" },
         { "lead: {model: a, slots: 100000}\n", ENX_INVALID, "slots" },
+        { "lead: {model: a, cache: q4}\n", ENX_INVALID, "expected f16, f32 or q8" },
+        { "lead: {model: a, cache_mb: 20000000}\n", ENX_INVALID, "cache_mb" },
         { "lead: {model: a, usd_per_mtok_in: -1}\n", ENX_INVALID, "price" },
         { "lead: {model: a}\nmachine: {usd_per_hour: -1}\n", ENX_INVALID, "usd_per_hour" },
         { "lead: {model: a}\nmachine: {param_tokens_per_s_in: -1}\n", ENX_INVALID, "param_tokens" },

@@ -250,7 +250,8 @@ static void run_sequence(enx_forward *f, uint32_t slot, uint32_t chunk, float *l
 
 /* Every value within `tolerance` of the spread of all logits; exact: where nothing rounds to f16.
  */
-static void assert_like(const tiny_options *o, unsigned cpu_flags, double tolerance, bool is_exact)
+static void assert_cache_like(const tiny_options *o, unsigned cpu_flags, double tolerance,
+                              bool is_exact, enx_kv_type cache)
 {
     static float  got[TOKENS * 101];
     static double want[101];
@@ -259,7 +260,7 @@ static void assert_like(const tiny_options *o, unsigned cpu_flags, double tolera
     double        worst = 0, squares = 0;
     open_or_fail(&m, o);
     enx_forward *f = open_forward((enx_forward_options){
-        .model = m.model, .cpu_flags = cpu_flags, .has_wide_cache = is_exact });
+        .model = m.model, .cpu_flags = cpu_flags, .cache = cache });
     run_sequence(f, 1, 7, got);
     slow_open(&slow, m.gguf, enx_model_hparams(m.model));
     slow.is_exact = is_exact;
@@ -277,6 +278,11 @@ static void assert_like(const tiny_options *o, unsigned cpu_flags, double tolera
     slow_close(&slow);
     enx_forward_close(&f);
     tiny_close(&m);
+}
+
+static void assert_like(const tiny_options *o, unsigned cpu_flags, double tolerance, bool is_exact)
+{
+    assert_cache_like(o, cpu_flags, tolerance, is_exact, is_exact ? ENX_KV_F32 : ENX_KV_F16);
 }
 
 static void assert_like_slow(const tiny_options *o, unsigned cpu_flags, double tolerance)
@@ -390,6 +396,21 @@ static void with_a_wide_cache_only_floats_round(void **state)
         o.experts_used = 2;
         assert_like(&o, enx_cpu_detect(levels[i % 3]), 3e-5, true);
     }
+}
+
+/* A step is 1 / 127 of the largest number of a head. */
+static void keys_and_values_in_bytes_stay_near(void **state)
+{
+    (void)state;
+    for (size_t level = 0; level < 3; level++)
+        for (uint32_t window = 0; window < 12; window += 11) {
+            tiny_options o = tiny_default;
+            o.arch = window ? "gemma3" : "llama";
+            o.type = ENX_TENSOR_F32;
+            o.is_calm = true;
+            o.window = window;
+            assert_cache_like(&o, enx_cpu_detect(levels[level]), 0.05, false, ENX_KV_Q8);
+        }
 }
 
 /* A head rotated in part, layers that do not rotate, a window's own base. */
@@ -748,6 +769,7 @@ int main(void)
         cmocka_unit_test(alternating_windows_equal_the_slow_ones),
         cmocka_unit_test(stretched_rotation_equals_the_slow_one),
         cmocka_unit_test(with_a_wide_cache_only_floats_round),
+        cmocka_unit_test(keys_and_values_in_bytes_stay_near),
         cmocka_unit_test(partial_rotation_equals_the_slow_one),
         cmocka_unit_test(experts_equal_the_slow_ones),
         cmocka_unit_test(only_visited_experts_are_active),

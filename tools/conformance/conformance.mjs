@@ -198,7 +198,7 @@ function logits() {
             "In brackets: by how much llama.cpp preferred another token at most.\n",
     );
     console.log(
-        "With f32 keys and values (`generate --wide-cache`) F32 weights give what " +
+        "With f32 keys and values (`generate --cache f32`) F32 weights give what " +
             "llama.cpp gives to a few 1e-5; for Gemma it reads GELU from a table of f16, and " +
             "with F16 weights it rounds the inputs of products to f16, so that enxame is " +
             "nearer to exact. With f16 ones, the default of both, llama.cpp also rounds " +
