@@ -220,4 +220,5 @@ expect 0 "${map[@]}" "$work/traps.jsonl" -o "$work/voted.out" --fresh
 says 'votes       not used: a vote refuses 0 % of wrong answers'
 says 'two votes count as 1.00'
 expect 0 "$enxame" bill --calls --json
-json "$work/out" 'sum(r["role"] == "second" for r in d["receipts"]) == 5'
+# a late call may have been made twice
+json "$work/out" 'len({r["task"] for r in d["receipts"] if r["role"] == "second"}) == 5'
