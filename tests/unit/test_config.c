@@ -131,8 +131,6 @@ static void mistakes_are_told_where_they_are(void **state)
         { "lead: {model: a}\nthreads: 1000\n", ENX_INVALID, "threads" },
         { "lead: {model: a}\nthreads: many\n", ENX_FORMAT, ":2:" },
         { "lead: {model: a, slots: 100000}\n", ENX_INVALID, "slots" },
-        { "lead: {model: a, cache: q4}\n", ENX_INVALID, "expected f16, f32 or q8" },
-        { "lead: {model: a, cache_mb: 20000000}\n", ENX_INVALID, "cache_mb" },
         { "lead: {model: a, usd_per_mtok_in: -1}\n", ENX_INVALID, "price" },
         { "lead: {model: a}\nmachine: {usd_per_hour: -1}\n", ENX_INVALID, "usd_per_hour" },
         { "lead: {model: a}\nmachine: {param_tokens_per_s_in: -1}\n", ENX_INVALID, "param_tokens" },
@@ -142,6 +140,8 @@ static void mistakes_are_told_where_they_are(void **state)
         { "lead: {model: a}\nworkers: [{specialty: [es]}]\n", ENX_INVALID, "model" },
         { "lead: {model: a\n", ENX_FORMAT, "yaml" },
         { "lead: {model: a}\nescalate: {abov: 1}\n", ENX_FORMAT, "did you mean \"above\"" },
+        { "lead: {model: a, cache: q4}\n", ENX_INVALID, "expected f16, f32 or q8" },
+        { "lead: {model: a, cache_mb: 20000000}\n", ENX_INVALID, "cache_mb" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         enx_config *c;
