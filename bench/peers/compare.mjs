@@ -80,7 +80,10 @@ function ik(program) {
     return { figure: Number(row[asked.part === "prefill" ? 6 : 8]) };
 }
 
-const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
+const median = (list) => {
+  const sorted = list.toSorted((a, b) => a - b);
+  return (sorted[(list.length - 1) >> 1] + sorted[list.length >> 1]) / 2;
+};
 const short = (x) => Number(x.toPrecision(3));
 
 // Answers that are the same, of those that both gave.
