@@ -123,9 +123,10 @@ static enx_status read_law(enx_buf *out, const char *path, enx_report *report)
     ENX_TRY(cli_read(out, path, report));
     if (strncmp(enx_buf_text(out), "<svg", 4) == 0 || strncmp(enx_buf_text(out), "<?xml", 5) == 0)
         return ENX_OK;
-    return ENX_FAIL(report, FORMAT,
-                    "--law %s: no SVG; make it with enxame scale odds RUNS.csv --svg %s", path,
-                    path);
+    return ENX_FAIL(
+        report, FORMAT,
+        "--law %s: no SVG; give a picture that enxame scale odds RUNS.csv --svg FILE.svg made",
+        path);
 }
 
 static enx_status read_files(const serve_arguments *a, serve_files *f, enx_report *report)
