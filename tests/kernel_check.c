@@ -521,15 +521,15 @@ static void check_byte_stretches(attention *a)
     one = *a;
     start_outputs(&one);
     for (size_t i = 0; i < a->q_count; i++) {
-        float       *scores = one.scores[i], *rest = scores + cut, *out = one.out[i];
-        const float *q = one.q[i], *weights = one.weights[i], *more = weights + cut;
+        float        *scores = one.scores[i], *rest = scores + cut, *out = one.out[i];
+        const float  *q = one.q[i], *weights = one.weights[i], *more = weights + cut;
         const int8_t *k = a->byte_k, *v = a->byte_v;
         level.attend_scores_q8(&scores, &q, 1, k, a->width, cut, v);
         level.attend_scores_q8(&rest, &q, 1, k + cut * stride, a->width, a->count - cut, v);
         level.attend_mix_q8(&out, &weights, 1, v, a->width, cut, k);
         level.attend_mix_q8(&out, &more, 1, v + cut * stride, a->width, a->count - cut, k);
-        check(memcmp(scores, a->scores[i], a->count * 4) == 0, "attend_scores_q8 cut", a->count,
-              -1, 0, 0);
+        check(memcmp(scores, a->scores[i], a->count * 4) == 0, "attend_scores_q8 cut", a->count, -1,
+              0, 0);
         check(memcmp(out, a->out[i], a->width * 4) == 0, "attend_mix_q8 cut", a->count, -1, 0, 0);
     }
 }

@@ -190,9 +190,8 @@ static const cyaml_schema_value_t config_schemas[] = {
 static const char *const known_keys[] = {
     "name", "machine", "usd_per_hour", "param_tokens_per_s_in", "param_tokens_per_s_out", "cores",
     "lead", "scout", "workers", "verifier", "model", "family", "specialty", "usd_per_mtok_in",
-    "usd_per_mtok_out", "usd_per_mtok_cached", "slots", "cache", "cache_mb",
-    "escalate", "above", "gate",
-    "min_paragraphs", "amortize",
+    "usd_per_mtok_out", "usd_per_mtok_cached", "slots", "cache", "cache_mb", "escalate",
+    "above", "gate", "min_paragraphs", "amortize",
     "jobs", "threads",
     "remote", "api", "url", "key", "connect_s", "first_byte_s", "idle_s",
     "total_s", "attempts", "requests_per_min", "tokens_per_min", "thinking_tokens", "error_chance",
@@ -269,9 +268,12 @@ static enx_status check_model(const enx_config_model *m, const char *who, enx_re
     if (m->cache_mb > ENX_CONFIG_CACHE_MB_MAX)
         return ENX_FAIL(report, INVALID, "%s: cache_mb: %llu is above %d", who,
                         (unsigned long long)m->cache_mb, ENX_CONFIG_CACHE_MB_MAX);
-    enx_kv_type type;
-    if (enx_kv_type_parse(&type, m->cache, report) != ENX_OK)
-        return enx_report_wrap(report, "%s: cache", who), ENX_INVALID;
+    enx_kv_type      type;
+    const enx_status status = enx_kv_type_parse(&type, m->cache, report);
+    if (status != ENX_OK) {
+        enx_report_wrap(report, "%s: cache", who);
+        return status;
+    }
     if (!is_price(m->usd_per_mtok_in) || !is_price(m->usd_per_mtok_out) ||
         !is_price(m->usd_per_mtok_cached))
         return ENX_FAIL(report, INVALID, "%s: a price is from 0 to 1000000 dollars", who);

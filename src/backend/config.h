@@ -72,8 +72,8 @@ typedef struct enx_config_model {
     double            *usd_per_mtok_in; /* NULL: from the machine's price and the model's size */
     double            *usd_per_mtok_out;
     double            *usd_per_mtok_cached; /* NULL: of a local model 0, of a remote one as _in */
-    uint32_t           slots; /* 0: ENX_CONFIG_SLOTS; of a remote model: requests in flight */
-    char              *cache; /* of keys and values: f16, f32 or q8; NULL: f16 */
+    uint32_t           slots;    /* 0: ENX_CONFIG_SLOTS; of a remote model: requests in flight */
+    char              *cache;    /* of keys and values: f16, f32 or q8; NULL: f16 */
     uint64_t           cache_mb; /* ... of one thread at most; 0: a context for each slot */
 } enx_config_model;
 
@@ -87,11 +87,11 @@ typedef struct enx_config_machine {
 /* Where other machines take calls from (broker.h). */
 typedef struct enx_config_queue {
     char    *url;
-    char    *swarm;                                     /* its name there; NULL: ENX_BROKER_SWARM */
-    char    *user;                                      /* NULL: none */
-    char    *password;                                  /* name of an environment variable */
+    char    *swarm;    /* its name there; NULL: ENX_BROKER_SWARM */
+    char    *user;     /* NULL: none */
+    char    *password; /* name of an environment variable */
     char    *nkey, *credentials, *tls_ca, *tls_cert, *tls_key; /* files */
-    double   lease_s;                                   /* 0: the broker's default */
+    double   lease_s;                                          /* 0: the broker's default */
     uint32_t slots; /* calls of one model that may be under way; 0: ENX_CONFIG_QUEUE_SLOTS */
     bool     hedge; /* late calls are made a second time, for another machine */
 } enx_config_queue;

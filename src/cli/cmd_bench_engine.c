@@ -303,8 +303,7 @@ static uint32_t cache_tokens(const bench *b)
     const uint64_t of_records = b->o.grammar ? CLI_RECORD_TOKENS + CLI_RECORD_ANSWER_TOKENS : 0;
     const uint64_t of_decoding = b->o.output + START_TOKENS;
     const uint64_t own = of_records > of_decoding ? of_records : of_decoding;
-    const uint64_t all =
-        b->o.prompt + NEWCOMER_TOKENS + SLOTS * (own + 2 * ENX_KV_PAGE);
+    const uint64_t all = b->o.prompt + NEWCOMER_TOKENS + SLOTS * (own + 2 * ENX_KV_PAGE);
     return (uint32_t)(all + all / 10);
 }
 
@@ -314,7 +313,7 @@ static enx_status open_all(bench *b, enx_report *report)
     const uint64_t most = enx_model_hparams(b->loaded.model)->context_tokens;
     const uint64_t context = b->o.prompt + b->o.output + START_TOKENS + NEWCOMER_TOKENS +
                              (b->o.grammar ? CLI_RECORD_ANSWER_TOKENS : 0);
-    enx_kv_type    cache;
+    enx_kv_type cache;
     ENX_TRY(enx_kv_type_parse(&cache, b->o.cache, report));
     ENX_TRY(enx_pool_open(&b->pool, (uint32_t)b->o.threads, report));
     b->prompt = enx_mem_new(b->o.prompt + NEWCOMER_TOKENS, sizeof *b->prompt);
@@ -357,8 +356,7 @@ static double int8_share(const bench *b)
     const enx_hparams *hp = enx_model_hparams(b->loaded.model);
     const double       head = (double)hp->vocab_count * hp->width;
     const double       looked_up = hp->is_head_tied ? 0 : head;
-    const double       each =
-        (double)enx_model_active_param_count(b->loaded.model) - head - looked_up;
+    const double each = (double)enx_model_active_param_count(b->loaded.model) - head - looked_up;
     return 2 * (each + head / (double)b->o.prompt) * b->prefill_tps * 1e-12 / b->int8_tops;
 }
 

@@ -60,8 +60,7 @@ static enx_status score(perplexity_state *s, uint32_t context, enx_report *repor
 }
 
 static enx_status measure(perplexity_state *s, const char *model, const char *path,
-                          const char *cache, uint64_t context, uint64_t threads,
-                          enx_report *report)
+                          const char *cache, uint64_t context, uint64_t threads, enx_report *report)
 {
     enx_kv_type type;
     ENX_TRY(enx_kv_type_parse(&type, cache, report));
@@ -92,8 +91,7 @@ int cmd_perplexity(int argc, char **argv)
         { "file", 'f', CLI_TEXT, &path, "FILE", "the text (default: standard input)" },
         { "context", '\0', CLI_UINT, &context, "N",
           "tokens of a chunk (the model's, at most 2048)" },
-        { "cache", '\0', CLI_TEXT, &cache, "TYPE",
-          "of keys and values: f32, f16 (default) or q8" },
+        { "cache", '\0', CLI_TEXT, &cache, "TYPE", "of keys and values: f32, f16 (default) or q8" },
         { "threads", '\0', CLI_UINT, &threads, "N", "default: one per core" },
     };
     const cli_spec   spec = { "perplexity -m MODEL -f FILE",

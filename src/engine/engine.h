@@ -43,11 +43,11 @@ typedef struct enx_engine_options {
     const char      *cpu;            /* cap on the kernels, as of enx_cpu_detect; NULL: none */
     enx_kv_type      cache; /* of keys and values: F32 rounds nothing and takes twice the memory of
                                F16, Q8 half of it */
-    uint32_t         cache_tokens;   /* positions that keys and values of all sequences together may
-                                        fill, running ones and those that are only remembered; 0:
-                                        slot_count times context_tokens */
-    uint64_t         cache_bytes;    /* the same as a size, but never less than one context; of the
-                                        two the smaller counts; 0: none */
+    uint32_t         cache_tokens; /* positions that keys and values of all sequences together may
+                                      fill, running ones and those that are only remembered; 0:
+                                      slot_count times context_tokens */
+    uint64_t         cache_bytes;  /* the same as a size, but never less than one context; of the
+                                      two the smaller counts; 0: none */
 } enx_engine_options;
 
 /* A token that could have come, with the natural log of its probability among those the mask

@@ -148,7 +148,7 @@ static void attend_scores_f32(float *const *out, const float *const *q, size_t q
 }
 
 static void attend_scores_q8(float *const *out, const float *const *q, size_t q_count,
-                              const int8_t *k, size_t head_width, size_t count, const void *ahead)
+                             const int8_t *k, size_t head_width, size_t count, const void *ahead)
 {
     score_all(out, q, q_count, k, head_width, count, ahead, ENX_KV_Q8);
 }
@@ -233,7 +233,7 @@ static void attend_mix_f32(float *const *out, const float *const *weights, size_
 }
 
 static void attend_mix_q8(float *const *out, const float *const *weights, size_t q_count,
-                           const int8_t *v, size_t head_width, size_t count, const void *ahead)
+                          const int8_t *v, size_t head_width, size_t count, const void *ahead)
 {
     mix_all(out, weights, q_count, v, head_width, count, ahead, ENX_KV_Q8);
 }

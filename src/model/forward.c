@@ -606,8 +606,7 @@ static acts carve_acts(const enx_forward *f, enx_carver *c, uint64_t rows, uint6
 {
     const enx_weights *w = f->weights;
     acts               out;
-    out.small =
-        enx_carve(c, w->has_acts ? rows * (width / ENX_SMALL_BLOCK) : 0, sizeof *out.small);
+    out.small = enx_carve(c, w->has_acts ? rows * (width / ENX_SMALL_BLOCK) : 0, sizeof *out.small);
     out.large = enx_carve(c, w->has_acts_k ? rows * (width / ENX_K_BLOCK) : 0, sizeof *out.large);
     return out;
 }

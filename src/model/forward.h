@@ -38,7 +38,7 @@ typedef struct enx_forward_options {
     uint32_t         batch_tokens;   /* rows of a run */
     unsigned         cpu_flags;      /* of enx_cpu_detect */
     enx_pool        *pool;           /* borrowed, may be NULL: one thread */
-    enx_kv_type      cache; /* what keys and values are kept in */
+    enx_kv_type      cache;          /* what keys and values are kept in */
 } enx_forward_options;
 
 /* ENX_LIMIT: a zero or a number above its limit (ENX_MODEL_CONTEXT_MAX for positions).

@@ -47,10 +47,10 @@ struct enx_kv {
     enx_kv_options options;
     uint32_t       sharing; /* heads of a key head */
     uint32_t       tile_rows;
-    uint32_t       slot_pages;   /* of a table */
+    uint32_t       slot_pages;       /* of a table */
     size_t         page_numbers;     /* of a key head's keys in a page */
     size_t         position_numbers; /* of its value at one position */
-    size_t         score_stride; /* of one query */
+    size_t         score_stride;     /* of one query */
     size_t         number_bytes;
     void          *block; /* owned: everything below */
     uint64_t       block_bytes;
@@ -80,7 +80,7 @@ struct enx_kv {
 enx_status enx_kv_type_parse(enx_kv_type *out, const char *text, enx_report *report)
 {
     static const char *const names[] = { "f16", "f32", "q8" };
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(text ? text : names[ENX_KV_F16], names[i]) == 0) {
             *out = (enx_kv_type)i;
             return ENX_OK;
@@ -171,7 +171,9 @@ void enx_kv_store(enx_kv *kv, uint32_t layer, const enx_row *row, const float *k
         case ENX_KV_F16:
             store_halves(kv->options.kernels, key, value, k, v, d, kv->halves + thread * d);
             break;
-        case ENX_KV_F32: store_wide(key, value, k, v, d); break;
+        case ENX_KV_F32:
+            store_wide(key, value, k, v, d);
+            break;
         case ENX_KV_Q8:
             store_bytes(number_at(kv, kv->keys, at), value, inside, k, v, d,
                         kv->bytes + thread * d);
@@ -414,10 +416,10 @@ static void mix_span(const group *g, span p)
     for (uint32_t at = p.first; at < p.end;) {
         const uint32_t stop = next_stretch(g->table, at, p.end);
         const uint32_t page = g->table[at / ENX_KV_PAGE];
-        const size_t   first = page_at(g->kv, g->layer, g->kv_head, page) +
-                             at % ENX_KV_PAGE * g->kv->position_numbers;
-        const void    *v = number_at(g->kv, g->kv->values, first);
-        const void    *ahead =
+        const size_t   first =
+            page_at(g->kv, g->layer, g->kv_head, page) + at % ENX_KV_PAGE * g->kv->position_numbers;
+        const void *v = number_at(g->kv, g->kv->values, first);
+        const void *ahead =
             number_at(g->kv, g->kv->keys, page_at(g->kv, g->layer, next_head, page));
         for (uint32_t i = 0; i < g->count; i++) g->moved[i] = g->scores[i] + at;
         const float *const *weights = (const float *const *)g->moved;
@@ -531,8 +533,7 @@ static void carve_all(enx_kv *kv, enx_carver *c)
     kv->scores = enx_carve(c, o->thread_count * queries * kv->score_stride, sizeof *kv->scores);
     kv->halves =
         enx_carve(c, (uint64_t)o->thread_count * o->hparams->head_width, sizeof *kv->halves);
-    kv->bytes =
-        enx_carve(c, (uint64_t)o->thread_count * o->hparams->head_width, sizeof *kv->bytes);
+    kv->bytes = enx_carve(c, (uint64_t)o->thread_count * o->hparams->head_width, sizeof *kv->bytes);
     kv->order = enx_carve(c, o->row_count, sizeof *kv->order);
     kv->spare = enx_carve(c, o->row_count, sizeof *kv->spare);
     kv->slots = enx_carve(c, o->slot_count, sizeof *kv->slots);

@@ -63,7 +63,7 @@ typedef struct enx_serve_options {
     const enx_serve_model    *models; /* [model_count], borrowed until close */
     uint32_t                  model_count;
     uint32_t                  slots, context_tokens, threads; /* of each model of this machine */
-    enx_kv_type               cache;       /* ... its keys and values */
+    enx_kv_type               cache;                          /* ... its keys and values */
     uint64_t                  cache_bytes; /* ... at most; 0: a context for each slot */
     const char               *cpu;
     uint64_t                  salt;                    /* by chance */

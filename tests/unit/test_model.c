@@ -259,8 +259,8 @@ static void assert_cache_like(const tiny_options *o, unsigned cpu_flags, double 
     slow_forward  slow;
     double        worst = 0, squares = 0;
     open_or_fail(&m, o);
-    enx_forward *f = open_forward((enx_forward_options){
-        .model = m.model, .cpu_flags = cpu_flags, .cache = cache });
+    enx_forward *f = open_forward(
+        (enx_forward_options){ .model = m.model, .cpu_flags = cpu_flags, .cache = cache });
     run_sequence(f, 1, 7, got);
     slow_open(&slow, m.gguf, enx_model_hparams(m.model));
     slow.is_exact = is_exact;
