@@ -7,12 +7,13 @@
  * (bench_queue and `bench swarm` measure them); a worker pulls one task after the other over its
  * link.  Tasks take 1 s on average, lognormal with sigma 0.8.  What can be wrong with the world:
  *
- *     deaths    a machine dies; what it held waits for the lease, the machine comes back
- *     far       half of the machines are 100 ms away
- *     cuts      a tenth of the machines cannot reach the broker for 60 s: they finish what they
- * hold and report late, and meanwhile the lease may have given it to somebody else clocks    a
- * machine's clock is off by an hour and runs at a rate of its own (lognormal with sigma 0.5), and
- * by it signs of life are given, a third of a lease apart
+ *   - deaths: a machine dies; what it held waits for the lease, and the machine comes back
+ *   - far: half of the machines are 100 ms away
+ *   - cuts: a tenth of the machines cannot reach the broker for 60 s; they finish what they hold
+ *     and report late, and meanwhile the lease may have given it to somebody else
+ *   - clocks: a machine's clock runs at a rate of its own (lognormal with sigma 0.5), and by it
+ *     signs of life are given, a third of a lease apart; how far it is off does nothing, as no
+ *     clock is compared with another
  *
  * Prints CSV: efficiency is the work done, divided by what the machines could have done; medians of
  * nine seeds, with the worst and the best, as the longest of the last tasks decides. */
