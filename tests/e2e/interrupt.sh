@@ -23,11 +23,12 @@ json "$work/out" 'd["jobs"][0]["state"] == "partial"'
 expect 0 "$enxame" resume 1
 [ "$(wc -l < "$work/o.jsonl")" = 2000 ] || fail "records are missing"
 
-# while a job runs, nobody else works on it
-"$enxame" map --fresh -s "$swarm" --plan "$plan" --threads 1 "$work/job.yaml" "$work/in.jsonl" \
+# while a job runs, nobody else works on it: it is too long to end before we have looked
+records 20000 > "$work/long.jsonl"
+"$enxame" map --fresh -s "$swarm" --plan "$plan" --threads 1 "$work/job.yaml" "$work/long.jsonl" \
     -o "$work/p.jsonl" > /dev/null 2>&1 &
 pid=$!
-for ((i = 0; i < 100; i++)); do
+for ((i = 0; i < 400; i++)); do
     "$enxame" jobs | grep -q '^ *2 ' && break
     sleep 0.05
 done
