@@ -260,6 +260,10 @@ typedef enum enx_record_kind {
     X(FEW_ITEMS, "too few tasks for a swarm") \
     X(UNCHECKABLE, "no deterministic check") \
     X(NOT_CHEAPER, "the lead alone would cost no more") \
+    X(WORKERS_DEAR, "workers cost as much as the lead") \
+    X(CHECKS_DEAR, "to do and to check a task costs as much as the lead") \
+    X(CHAIN, "each task would wait for the one before it") \
+    X(NO_LEAD, "the swarm has no lead") \
     X(WIDE, "many tasks that can be checked") \
     X(ASKED, "asked for") \
     X(PLAN_SAYS, "the plan says so") \

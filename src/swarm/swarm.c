@@ -243,42 +243,10 @@ static void open_job(enx_swarm *s)
     swarm_emit(s, record);
 }
 
-/* Of a goal the tasks are not known yet, but what they would be about. */
-static bool is_small(const enx_swarm *s)
-{
-    uint64_t bytes = 0;
-    if (!s->options.is_goal) return s->item_count < s->options.gate_items_min;
-    for (uint32_t i = 0; i < s->options.item_count; i++) bytes += s->options.items[i].size_bytes;
-    return s->options.gate_items_min > 1 && !s->options.graph &&
-           bytes < (uint64_t)s->options.gate_items_min * ENX_SWARM_GATE_BYTES;
-}
-
-/* Nothing would tell a good answer from a bad one. */
-static bool is_uncheckable(const enx_swarm *s)
-{
-    const enx_swarm_options *o = &s->options;
-    if (!o->given) return !o->is_goal && !s->ports.check;
-    return o->given->check_count == 0 && o->target_alpha == 0 && o->audit_labels_max == 0 &&
-           !o->stream;
-}
-
-/* A swarm is not always better: width, checkability and price decide. */
 static void gate(enx_swarm *s)
 {
-    enx_record record = { .kind = ENX_RECORD_GATED, .reason = ENX_REASON_WIDE };
-    if (s->options.mode != ENX_SWARM_MODE_SWARM) {
-        record.reason = ENX_REASON_ASKED;
-    } else if (is_small(s)) {
-        record.reason = ENX_REASON_FEW_ITEMS;
-        record.is_single = true;
-    } else if (is_uncheckable(s)) {
-        record.reason = ENX_REASON_UNCHECKABLE;
-        record.is_single = true;
-    } else if (s->options.given && swarm_is_dear(s)) {
-        record.reason = ENX_REASON_NOT_CHEAPER;
-        record.is_single = true;
-    }
-    if (s->lead == SWARM_NONE) record.is_single = false;
+    enx_record record = { .kind = ENX_RECORD_GATED };
+    record.reason = swarm_gate(s, &record.is_single);
     swarm_emit(s, record);
 }
 

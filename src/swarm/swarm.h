@@ -85,6 +85,9 @@ typedef struct enx_swarm_options {
     size_t          item_bytes_max; /* longer texts are returned; 0: ENX_SWARM_ITEM_BYTES */
     uint64_t        seed;           /* of the audits' permutation; 0: ports->random_u64 */
     bool            refuse_over_budget; /* a plan whose worst case is above caps.usd_nano */
+    bool            is_asked;           /* for a swarm: the gate does not say otherwise */
+    double up_share; /* of tasks of `given` that the lead answered too in earlier jobs; 0: none
+                        were, or nobody knows */
 } enx_swarm_options;
 
 typedef struct enx_swarm enx_swarm;
@@ -110,11 +113,15 @@ ENX_MUST_USE enx_status enx_swarm_replay(enx_swarm *swarm, const enx_record *rec
 
 /* What a job of a given class, or of restoring, will cost before anything of it is done. */
 typedef struct enx_swarm_forecast {
-    uint32_t tasks;
-    uint64_t calls;         /* one a task */
-    uint64_t usd_nano;      /* of these, at most */
-    uint64_t calls_most;    /* with every check that asks a model, and every task going up */
-    uint64_t usd_nano_most; /* of these; failed calls that are tried again come on top */
+    uint32_t   tasks;
+    uint64_t   calls;         /* one a task */
+    uint64_t   usd_nano;      /* of these, at most */
+    uint64_t   calls_most;    /* with every check that asks a model, and every task going up */
+    uint64_t   usd_nano_most; /* of these; failed calls that are tried again come on top */
+    bool       has_lead;
+    uint64_t   usd_nano_lead; /* every task by the lead alone, at most */
+    bool       is_single;     /* the lead does it alone ... */
+    enx_reason gate_reason;   /* ... or a swarm, and why */
 } enx_swarm_forecast;
 
 /* Before the start.  The bounds are those that calls would reserve. */

@@ -8,7 +8,7 @@
 
 #include "swarm/swarm_state.h"
 
-enum { SWARM_NOTE_BYTES = 256 };
+enum { SWARM_NOTE_BYTES = 256, SWARM_VOTES_AHEAD = 2 };
 
 /* Saturates. */
 uint64_t swarm_add(uint64_t a, uint64_t b);
@@ -116,8 +116,12 @@ enx_swarm_forecast swarm_forecast(const enx_swarm *s);
 /* Is so much used of a cap on such tasks that the job should go on cheaply?  NULL: of the job. */
 bool swarm_is_tight(const enx_swarm *s, const enx_class *task_class);
 
-/* Would the workers cost as much as the lead alone, one call a task? */
-bool swarm_is_dear(const enx_swarm *s);
+/* Why a swarm does the job, or (*is_single) why its lead does it alone. */
+enx_reason swarm_gate(const enx_swarm *s, bool *is_single);
+/* Why the lead had better do alone what its own plan divides; NONE: it had not. */
+enx_reason swarm_gate_graph(const enx_swarm *s, const enx_graph *graph, uint32_t task_count);
+/* Scout and the dearest worker for every task, each once. */
+uint64_t   swarm_worst_case(const enx_swarm *s);
 
 /* Judge and record a plan that is given. */
 void swarm_accept_plan(enx_swarm *s, const enx_plan *plan);
