@@ -9,6 +9,7 @@
 #include "cli/cli_command.h"
 #include "cli/cli_display.h"
 #include "cli/cli_sandbox.h"
+#include "cli/cli_stages.h"
 #include "plat/clock.h"
 
 #include <errno.h>
@@ -391,7 +392,7 @@ bool cli_job_is_goal(const cli_job_settings *s, const enx_config *config)
 }
 
 /* A class of the user's goes on from job to job; text is restored under a certificate of its own,
- * and so is what has a limit of audits.  Goals have none. */
+ * and so is what has a limit of audits.  Each stage of a goal has its own. */
 static bool is_streamed(const cli_job *job, const cli_job_settings *s)
 {
     if (s->accuracy == 0 || (s->mode && strcmp(s->mode, "swarm") != 0)) return false;
@@ -1040,8 +1041,9 @@ enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
                      "returned", (int)s.tasks[ENX_TASK_RETURNED], "escalated", (int)s.escalated,
                      "single", (int)s.is_single, "gate", enx_reason_text(s.gate_reason), "plan",
                      plan_json(&s), "certificate",
-                     cli_certificate_json(s.has_certificate, &s.certificate), "bill", bill,
-                     "seconds", job->seconds);
+                     s.is_goal ? cli_stages_json(job->swarm)
+                               : cli_certificate_json(s.has_certificate, &s.certificate),
+                     "bill", bill, "seconds", job->seconds);
     if (!*out) return ENX_FAIL(report, NOMEM, "no memory for the summary");
     if (job->votes && job->votes[0])
         json_object_set_new(
@@ -1104,7 +1106,8 @@ enx_status cli_job_print(cli_job *job, enx_report *report)
     json_t                 *bill = NULL;
     ENX_TRY(cli_bill_json(job->store, job->id, &bill, report));
     print_left_alone(job, &s);
-    cli_certificate_print(stderr, s.has_certificate, &s.certificate);
+    if (!s.is_goal || !cli_stages_print(stderr, job->swarm))
+        cli_certificate_print(stderr, s.has_certificate, &s.certificate);
     if (s.has_certificate) print_epoch(&job->certificate);
     cli_known_print(stderr, &s);
     if (job->votes && job->votes[0]) fprintf(stderr, "votes       %s\n", job->votes);

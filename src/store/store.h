@@ -224,7 +224,7 @@ typedef struct enx_store_doubts {
 ENX_MUST_USE enx_status enx_store_doubts_get(enx_store *store, uint64_t job_id,
                                              enx_store_doubts *out, enx_report *report);
 
-/* The job's last certificate.  ENX_NOTFOUND: none. */
+/* The job's last certificate, of all its tasks.  ENX_NOTFOUND: none. */
 ENX_MUST_USE enx_status enx_store_certificate_get(enx_store *store, uint64_t job_id,
                                                   enx_certificate_claim *out, enx_report *report);
 

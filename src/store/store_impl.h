@@ -85,7 +85,8 @@
     X(CERTIFICATE, \
       "SELECT is_certified, alpha, delta, answers, population, accepted, labels, wrong, form, " \
       "coalesce(always, 0), coalesce(lately, 0), window, escalated, drifts " \
-      "FROM certificates WHERE job_id = ?1 ORDER BY seq DESC LIMIT 1") \
+      "FROM records WHERE job_id = ?1 AND kind = 'certificate' AND task_id = 0 " \
+      "ORDER BY seq DESC LIMIT 1") \
     X(STREAM_FIND, "SELECT id, epoch, seed FROM streams WHERE key = ?1") \
     X(STREAM_LAST, \
       "SELECT epoch, parts FROM streams WHERE class = ?1 ORDER BY epoch DESC LIMIT 1") \

@@ -199,7 +199,7 @@ typedef struct enx_call_report {
  *                   (counts as wrong), text = the lead's answer, which replaces a wrong one; or
  *                   ANSWERED: the task had gone up
  *   TRUTH           task_id, item, model, role, is_wrong: an answer against what the user knows
- *   CERTIFICATE     certificate
+ *   CERTIFICATE     certificate; of a stage of a goal: its first task_id and item, text = its class
  *   JOB_DONE        -
  *   JOB_PARTIAL     reason, text = sentence; unfinished tasks are returned as they came; may resume
  *   JOB_FAILED      reason, text = sentence

@@ -54,10 +54,12 @@ static enx_status judge_goal(const enx_swarm_options *o, const uint32_t counts[E
 {
     if (counts[ENX_DUTY_WORKER] == 0)
         return ENX_FAIL(report, INVALID, "the swarm has no workers, expected at least one");
-    if (o->target_alpha > 0 || o->audit_labels_max > 0 || o->stream)
+    if (o->stream)
         return ENX_FAIL(report, INVALID,
-                        "a certificate is about tasks of one kind, and those of a goal are of "
-                        "several; give the work as a job of `enxame map`");
+                        "a certificate that goes on is about tasks of one kind, and those of a "
+                        "goal are of several; give the work as a job of `enxame map`");
+    if ((o->target_alpha > 0 || o->audit_labels_max > 0) && counts[ENX_DUTY_LEAD] == 0)
+        return ENX_FAIL(report, INVALID, "a certificate asks a lead, and the swarm has none");
     return ENX_OK;
 }
 
@@ -207,15 +209,21 @@ enx_status enx_swarm_open(enx_swarm **out, const enx_swarm_options *options, enx
     return ENX_OK;
 }
 
+static void close_proof(swarm_proof *proof)
+{
+    enx_certificate_close(&proof->certificate);
+    enx_mem_free(proof->ranks);
+}
+
 void enx_swarm_close(enx_swarm **swarm)
 {
     enx_swarm *s = *swarm;
     *swarm = NULL;
     if (!s) return;
-    enx_certificate_close(&s->certificate);
+    close_proof(&s->proof);
+    for (uint32_t k = 0; k < s->stage_count; k++) close_proof(&s->stages[k].proof);
     enx_buf_deinit(&s->plan_goal);
     for (uint32_t i = 0; i < ENX_SWARM_ROUNDS_MAX; i++) enx_graph_close(&s->graphs[i]);
-    enx_mem_free(s->ranks);
     enx_mem_free(s->texts);
     enx_mem_free(s->calls);
     enx_mem_free(s->items);
@@ -504,8 +512,8 @@ enx_swarm_summary enx_swarm_summary_get(const enx_swarm *s)
         .round = s->round,
         .task_count = s->item_count,
         .escalated = s->escalated,
-        .has_certificate = s->is_certified,
-        .certificate = s->claim,
+        .has_certificate = s->proof.is_certified,
+        .certificate = s->proof.claim,
         .known_worker = s->known[0],
         .known_lead = s->known[1],
     };

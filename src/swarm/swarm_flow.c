@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* swarm_flow.c - the decisions: retry, accept, escalate, abstain, certify, end. */
+/* swarm_flow.c - the decisions: retry, accept, escalate, abstain, end. */
 #include "swarm/swarm_flow.h"
 
 #include "base/mem.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -791,7 +790,7 @@ static void give_up_one(enx_swarm *s, uint32_t item)
     }
     swarm_dequeue(s, item);
     if (at->role == ENX_ROLE_AUDIT) {
-        s->is_audit_stopped = true;
+        swarm_stop_audits(s, item);
         s->items[item].is_unlabelled = true;
     } else {
         swarm_set_state(s, item, ENX_TASK_RETURNED);
@@ -810,161 +809,7 @@ static bool give_up_heads(enx_swarm *s)
     return found;
 }
 
-/* ---- the certificate ----------------------------------------------------------------------- */
-
-static int compare_ranks(const void *a, const void *b)
-{
-    const swarm_rank *x = a, *y = b;
-    if (x->error_chance < y->error_chance) return -1;
-    if (x->error_chance > y->error_chance) return 1;
-    return x->item < y->item ? -1 : x->item > y->item;
-}
-
-static bool wants_certificate(const enx_swarm *s)
-{
-    return s->options.mode == ENX_SWARM_MODE_SWARM && !s->is_single &&
-           (s->options.target_alpha > 0 || s->options.audit_labels_max > 0);
-}
-
-/* The lead's own answers are right by definition of the reference. */
-static bool is_reference(const swarm_item *at)
-{
-    return at->state == ENX_TASK_ACCEPTED && at->answer_role == ENX_ROLE_LEAD && !at->is_candidate;
-}
-
-/* The score must be the worker's even after the lead's answer took the place: a job that goes on
- * after a crash has to find the same order. */
-static double candidate_chance(const swarm_item *at)
-{
-    return at->is_escalated ? at->kept_error_chance : at->error_chance;
-}
-
-/* Population: every answer that was once accepted without the lead, surest first. */
-static enx_status rank_candidates(enx_swarm *s, uint32_t *answers, enx_report *report)
-{
-    uint32_t count = 0, references = 0;
-    for (uint32_t i = 0; i < s->item_count; i++) {
-        count += s->items[i].is_candidate;
-        references += is_reference(&s->items[i]);
-    }
-    s->ranks = enx_mem_new(count ? count : 1, sizeof *s->ranks);
-    if (!s->ranks) return ENX_FAIL(report, NOMEM, "no memory to rank %u answers", count);
-    for (uint32_t i = 0; i < s->item_count; i++)
-        if (s->items[i].is_candidate)
-            s->ranks[s->population++] = (swarm_rank){ candidate_chance(&s->items[i]), i };
-    qsort(s->ranks, s->population, sizeof *s->ranks, compare_ranks);
-    for (uint32_t rank = 0; rank < s->population; rank++) s->items[s->ranks[rank].item].rank = rank;
-    *answers = count + references;
-    return ENX_OK;
-}
-
-void swarm_certify_label(enx_swarm *s, uint32_t item)
-{
-    const swarm_item *at = &s->items[item];
-    if (at->is_lost) enx_certificate_lose(s->certificate, at->rank);
-    else enx_certificate_label(s->certificate, at->rank, at->label == LABEL_WRONG);
-}
-
-static enx_status open_certificate(enx_swarm *s, enx_report *report)
-{
-    uint32_t answers = 0;
-    ENX_TRY(rank_candidates(s, &answers, report));
-    const enx_certificate_options options = {
-        .population = s->population,
-        .answers = answers,
-        .target_alpha = s->options.target_alpha,
-        .delta = s->options.delta,
-        .labels_max = s->options.audit_labels_max,
-        .seed = s->seed,
-    };
-    ENX_TRY(enx_certificate_open(&s->certificate, &options, report));
-    for (uint32_t rank = 0; rank < s->population; rank++) {
-        const uint32_t item = s->ranks[rank].item;
-        if (s->items[item].label != LABEL_NONE) swarm_certify_label(s, item);
-    }
-    return ENX_OK;
-}
-
-/* Queue the audits that are wanted and not under way.  False: none is wanted any more. */
-static bool queue_audits(enx_swarm *s)
-{
-    uint32_t       ranks[ENX_CERTIFICATE_BLOCK_MAX];
-    const uint32_t wanted = enx_certificate_next(s->certificate, ranks, ENX_CERTIFICATE_BLOCK_MAX);
-    for (uint32_t i = 0; i < wanted; i++) {
-        const uint32_t item = s->ranks[ranks[i]].item;
-        if (s->items[item].work == WORK_NONE) swarm_enqueue(s, item, ENX_ROLE_AUDIT, s->lead);
-    }
-    return wanted > 0;
-}
-
-static void stop_audits(enx_swarm *s)
-{
-    for (uint32_t rank = 0; rank < s->population; rank++) {
-        swarm_item *at = &s->items[s->ranks[rank].item];
-        if (at->work == WORK_QUEUED && at->role == ENX_ROLE_AUDIT)
-            swarm_dequeue(s, s->ranks[rank].item);
-    }
-    enx_certificate_stop(s->certificate);
-}
-
-/* With a target, what lies outside the certified part goes up.  True: something did. */
-static bool escalate_uncertified(enx_swarm *s)
-{
-    const enx_certificate_claim claim = enx_certificate_result(s->certificate);
-    bool                        found = false;
-    if (s->options.target_alpha == 0) return false;
-    for (uint32_t rank = claim.accepted; rank < s->population; rank++) {
-        const uint32_t    item = s->ranks[rank].item;
-        const swarm_item *at = &s->items[item];
-        const bool        is_labelled = at->label != LABEL_NONE && !at->is_lost;
-        if (at->state != ENX_TASK_ACCEPTED || at->is_escalated || is_labelled) continue;
-        swarm_escalate(s, item, ENX_REASON_UNCERTIFIED, at->error_chance);
-        found = true;
-    }
-    return found;
-}
-
-/* Escalated answers that the lead could not give are no part of the claim; without them the same
- * number of errors is a larger share. */
-static void emit_certificate(enx_swarm *s)
-{
-    enx_record             record = { .kind = ENX_RECORD_CERTIFICATE };
-    enx_certificate_claim *claim = &record.certificate;
-    *claim = enx_certificate_result(s->certificate);
-    uint32_t missing = 0;
-    for (uint32_t rank = 0; rank < s->population; rank++) {
-        const swarm_item *at = &s->items[s->ranks[rank].item];
-        missing += at->is_escalated &&
-                   (at->state != ENX_TASK_ACCEPTED || at->answer_role != ENX_ROLE_LEAD);
-    }
-    if (missing && claim->is_certified) {
-        claim->alpha = claim->answers > missing
-                           ? claim->alpha * claim->answers / (claim->answers - missing)
-                           : 1;
-        claim->answers -= missing;
-        claim->is_certified = claim->alpha < 1;
-    }
-    swarm_emit(s, record);
-}
-
-/* All tasks are finished: audit, escalate, certify.  True: there is more work to do. */
-static bool certify(enx_swarm *s)
-{
-    if (s->is_certified || !wants_certificate(s)) return false;
-    enx_report report = { 0 };
-    if (!s->certificate) {
-        const enx_status status = open_certificate(s, &report);
-        if (status != ENX_OK) {
-            swarm_stop(s, status, &report);
-            return false;
-        }
-    }
-    if (s->is_audit_stopped) stop_audits(s);
-    else if (queue_audits(s)) return true;
-    if (escalate_uncertified(s)) return true;
-    if (!s->is_stopped) emit_certificate(s);
-    return false;
-}
+/* ---- the end -------------------------------------------------------------------------------- */
 
 /* Answers of a class against each other: those of workers that contradict the others go up.  A task
  * goes up once, so that this ends; after a crash it finds what it had not found yet. */
@@ -1029,11 +874,12 @@ void swarm_pump(enx_swarm *s)
 {
     while (!swarm_is_over(s)) {
         swarm_stream_show(s);
+        swarm_certify_stages(s);
         issue_all(s);
         if (s->open_count > 0) break; /* a report, or the clock, goes on from here */
         if (give_up_heads(s)) continue;
         if (s->tasks[ENX_TASK_OPEN] > 0) break;
-        if (!relate(s) && !swarm_next_round(s) && !certify(s)) finish(s);
+        if (!relate(s) && !swarm_next_round(s) && !swarm_certify(s)) finish(s);
     }
     swarm_flush(s);
 }

@@ -49,8 +49,16 @@ void swarm_decide_audit(enx_swarm *s, uint32_t item);
 /* The lead's answer to a task that went up says whether the worker's was right. */
 void swarm_label_answered(enx_swarm *s, uint32_t item);
 
-/* Tell the certificate of the job the label of a task. */
+/* Tell the certificate that a task is part of its label, if there is one. */
 void swarm_certify_label(enx_swarm *s, uint32_t item);
+/* All tasks of the job are finished: audit, escalate, certify.  True: there is more work to do. */
+bool swarm_certify(enx_swarm *s);
+/* ... of stages of a goal whose tasks are finished; what waits for a certificate begins. */
+void swarm_certify_stages(enx_swarm *s);
+/* Nobody can pay for the audit of a task, nor for others of its certificate. */
+void swarm_stop_audits(enx_swarm *s, uint32_t item);
+/* Must tasks that need the stage wait for its certificate? */
+bool swarm_awaits_proof(const enx_swarm *s, const swarm_stage *stage);
 
 /* Does a stream say what stays with workers? */
 bool swarm_is_streamed(const enx_swarm *s);
@@ -94,8 +102,11 @@ ENX_MUST_USE enx_status swarm_judge_graph(enx_swarm *s, const enx_graph *graph,
                                           enx_swarm_outlay *sum, enx_report *report);
 /* What a task of a class may cost at the dearest that may do it. */
 uint64_t                swarm_price_of_class(enx_swarm *s, const enx_class *c, size_t input_bytes);
+/* Does a task of `stage` wait for that of this number, and is one of its own left undone? */
+bool swarm_needs_stage(const enx_swarm *s, const swarm_stage *stage, uint32_t index);
+bool swarm_is_left(const enx_swarm *s, const swarm_stage *stage);
 /* All tasks of a goal have ended: ask for more, or deliver.  True: there is more work to do. */
-bool                    swarm_next_round(enx_swarm *s);
+bool swarm_next_round(enx_swarm *s);
 
 /* Create the tasks that the accepted plan has and that are not created yet. */
 void swarm_create_tasks(enx_swarm *s);
