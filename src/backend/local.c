@@ -2,6 +2,7 @@
 /* local.c - queues, threads and engines. */
 #include "backend/local.h"
 
+#include "backend/turns.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "plat/clock.h"
@@ -38,6 +39,7 @@ typedef struct local_call {
     uint64_t           queued_us, finished_us;
     uint64_t           request_id; /* of the engine */
     uint32_t           model;
+    bool               is_awaited;       /* of turns.h */
     bool        is_canceled, is_waiting; /* waiting: for the engine to take its next request */
     bool        is_refused; /* that request is `request`: there was no memory for its keys yet */
     enx_request request;
@@ -64,11 +66,12 @@ typedef struct local_thread {
     bool        is_started;
     enx_engine *engines[ENX_ROSTER_MODELS_MAX];
     uint64_t    used_at[ENX_ROSTER_MODELS_MAX]; /* turn of the last use */
-    uint64_t    spent_us[ENX_ROSTER_MODELS_MAX];
-    uint32_t    active[ENX_ROSTER_MODELS_MAX]; /* calls of this thread */
     uint64_t    turn, engine_bytes;
     uint64_t    cancels_seen;
     call_list   mine;
+
+    enx_turns_load loads[ENX_ROSTER_MODELS_MAX]; /* of the calls in `mine` */
+    enx_turns      turns;
 } local_thread;
 
 struct enx_local {
@@ -136,7 +139,7 @@ static void make_room(local_thread *t, uint64_t need)
     while (t->engine_bytes + need > t->local->engine_bytes_max) {
         uint32_t oldest = model_count;
         for (uint32_t m = 0; m < model_count; m++)
-            if (t->engines[m] && t->active[m] == 0 &&
+            if (t->engines[m] && t->loads[m].calls == 0 &&
                 (oldest == model_count || t->used_at[m] < t->used_at[oldest]))
                 oldest = m;
         if (oldest == model_count) return;
@@ -160,9 +163,9 @@ static enx_status need_engine(local_thread *t, uint32_t m, enx_report *report)
     /* The size is known once it is open: count it in, then close others. */
     ENX_TRY(enx_engine_open(&t->engines[m], &options, report));
     const uint64_t bytes = enx_engine_memory_bytes(t->engines[m]);
-    t->active[m]++; /* not to be closed itself */
+    t->loads[m].calls++; /* not to be closed itself */
     make_room(t, bytes);
-    t->active[m]--;
+    t->loads[m].calls--;
     t->engine_bytes += bytes;
     return ENX_OK;
 }
@@ -190,7 +193,7 @@ static bool submit_next(local_thread *t, local_call *call)
 static uint32_t room_for(const local_thread *t, uint32_t m)
 {
     const uint32_t slots = t->local->models[m].slots;
-    return t->active[m] < slots ? slots - t->active[m] : 0;
+    return t->loads[m].calls < slots ? slots - t->loads[m].calls : 0;
 }
 
 static bool has_work(const local_thread *t)
@@ -211,7 +214,8 @@ static void take_calls(local_thread *t)
         for (; share > 0; share--) {
             local_call *call = list_pop(queue);
             call->is_waiting = true;
-            t->active[m]++;
+            t->loads[m].calls++;
+            t->loads[m].awaited += call->is_awaited;
             list_push(&t->mine, call);
         }
     }
@@ -245,29 +249,22 @@ static void submit_waiting(local_thread *t, call_list *over)
             list_push(&kept, call);
             continue;
         }
-        t->active[call->model]--;
+        t->loads[call->model].calls--;
+        t->loads[call->model].awaited -= call->is_awaited;
         call->finished_us = enx_clock_monotonic_us();
         list_push(over, call);
     }
     t->mine = kept;
 }
 
-/* Engines share a thread by time, not by steps: a few short steps of a worker must not each wait
- * for a long one of the lead.  An engine that was idle has no time to make up for. */
 static void step_one(local_thread *t)
 {
     const uint32_t count = t->local->roster.model_count;
-    uint32_t       least = count;
-    for (uint32_t m = 0; m < count; m++)
-        if (t->engines[m] && t->active[m] > 0 &&
-            (least == count || t->spent_us[m] < t->spent_us[least]))
-            least = m;
-    if (least == count) return;
-    const uint64_t started_us = enx_clock_monotonic_us(), spent_us = t->spent_us[least];
-    enx_engine_step(t->engines[least], on_generation, t);
-    t->spent_us[least] += enx_clock_monotonic_us() - started_us;
-    for (uint32_t m = 0; m < count; m++)
-        if (t->active[m] == 0 && t->spent_us[m] < spent_us) t->spent_us[m] = spent_us;
+    const uint32_t model = enx_turns_next(&t->turns, t->loads, count);
+    if (model == count || !t->engines[model]) return;
+    const uint64_t started_us = enx_clock_monotonic_us();
+    enx_engine_step(t->engines[model], on_generation, t);
+    enx_turns_spend(&t->turns, t->loads, count, model, enx_clock_monotonic_us() - started_us);
 }
 
 /* The counter cannot be full: poll empties it before it adds up to anything. */
@@ -495,6 +492,7 @@ void enx_local_generate(enx_local *local, const enx_call *call)
     }
     c->call_id = call->call_id;
     c->model = call->model;
+    c->is_awaited = enx_turns_is_awaited(call->role);
     c->queued_us = enx_clock_monotonic_us();
     local->flight++;
     list_push(&local->held, c);

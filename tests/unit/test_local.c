@@ -300,15 +300,20 @@ static void requests_say_whose_they_are(void **state)
     assert_int_equal(enx_ask_open(&ask, enx_local_skill(local, LEAD), &call, NULL), ENX_OK);
     assert_true(enx_ask_next(ask, &request));
     assert_int_equal(request.job, 7);
-    assert_int_equal(request.priority, 1); /* its job waits for it */
+    assert_int_equal(request.priority, 2); /* its job waits for it */
     enx_ask_close(&ask);
     call = call_of(4, ENX_ROLE_LEAD, LEAD, "por quanto");
     call.guess = "por quanto,";
     call.guess_bytes = 11;
     assert_int_equal(enx_ask_open(&ask, enx_local_skill(local, LEAD), &call, NULL), ENX_OK);
     assert_true(enx_ask_next(ask, &request));
-    assert_int_equal(request.priority, 0);
+    assert_int_equal(request.priority, 1); /* the rest of its task does */
     assert_true(request.guess_count > 0);
+    enx_ask_close(&ask);
+    call.role = ENX_ROLE_AUDIT;
+    assert_int_equal(enx_ask_open(&ask, enx_local_skill(local, LEAD), &call, NULL), ENX_OK);
+    assert_true(enx_ask_next(ask, &request));
+    assert_int_equal(request.priority, 0); /* the answer is there, and only judged */
     enx_ask_close(&ask);
     enx_local_close(&local);
 }
