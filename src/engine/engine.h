@@ -22,6 +22,7 @@
 #include "base/status.h"
 #include "model/kv.h"
 #include "model/model.h"
+#include "model/profile.h"
 #include "plat/pool.h"
 #include "text/mask.h"
 
@@ -48,6 +49,7 @@ typedef struct enx_engine_options {
                                       slot_count times context_tokens */
     uint64_t         cache_bytes;  /* the same as a size, but never less than one context; of the
                                       two the smaller counts; 0: none */
+    enx_profile     *profile;      /* borrowed, of the model's layers: where time goes; NULL */
 } enx_engine_options;
 
 /* A token that could have come, with the natural log of its probability among those the mask
