@@ -388,6 +388,9 @@ static uint32_t fill_batch(enx_engine *e, uint32_t *want_count)
 /* Count the rows of a batch that went through. */
 static void count_rows(enx_engine *e, uint32_t row_count)
 {
+    uint32_t size = 0;
+    while (size + 1 < ENX_ENGINE_BATCHES && row_count > UINT32_C(1) << size) size++;
+    e->counts.batches[size]++;
     e->counts.steps++;
     e->counts.rows += row_count;
     for (uint32_t i = 0; i < row_count; i++) {
@@ -580,6 +583,7 @@ static void deliver(enx_engine *e, slot *s, enx_generation_fn on_done, void *own
     e->counts.canceled += s->finish == ENX_FINISH_CANCELED;
     e->counts.tokens_in += s->usage.tokens_in;
     e->counts.tokens_cached += s->usage.tokens_cached;
+    e->counts.prefix_hits += s->usage.tokens_cached > 0;
     e->counts.tokens_out += s->usage.tokens_out;
     if (on_done) on_done(owner, &generation);
     s->job->running_count--;
@@ -769,6 +773,7 @@ enx_engine_counts enx_engine_count(const enx_engine *e)
     counts.sequences = e->options.slot_count - enx_engine_free_slots(e);
     counts.pages = enx_kv_page_count(e->kv);
     counts.pages_remembered = enx_prefix_remembered(e->prefix);
+    counts.evicted = enx_prefix_evicted(e->prefix);
     counts.pages_free = enx_prefix_available(e->prefix) - counts.pages_remembered;
     return counts;
 }

@@ -78,6 +78,21 @@ static void what_is_shared_is_kept_and_no_more(void **state)
     enx_engine_close(&engine);
 }
 
+/* Steps by the number of their rows are all steps, and as many rows as there could be in them. */
+static void assert_counts_add_up(const enx_engine *engine)
+{
+    const enx_engine_counts c = enx_engine_count(engine);
+    uint64_t                steps = 0, least = 0, most = 0;
+    for (int i = 0; i + 1 < ENX_ENGINE_BATCHES; i++) {
+        steps += c.batches[i];
+        least += c.batches[i] * (i ? (1u << (i - 1)) + 1 : 1);
+        most += c.batches[i] * (1u << i);
+    }
+    assert_int_equal(steps, c.steps);
+    assert_true(least <= c.rows && c.rows <= most);
+    assert_true(c.prefix_hits + 1 >= c.requests); /* who comes first may be helped, too */
+}
+
 /* Many at once: the prompt is evaluated once, but for the piece behind its whole pages. */
 static void those_that_come_together_share_the_work(void **state)
 {
@@ -109,6 +124,7 @@ static void those_that_come_together_share_the_work(void **state)
                 }
                 assert_int_equal(in, length == LONG ? 3 * ENX_KV_PAGE + 2 * MANY
                                                     : 3 * ENX_KV_PAGE - 1 + MANY);
+                assert_counts_add_up(engine);
                 enx_engine_close(&engine);
                 enx_pool_close(&pool);
             }
@@ -159,7 +175,9 @@ static void memory_that_is_short_makes_requests_wait(void **state)
     assert_non_null(strstr(report.text, "1 of 3 pages"));
     assert_int_equal(enx_engine_count(engine).refused, 1);
     run_to_end(engine);
+    assert_int_equal(enx_engine_count(engine).evicted, 0);
     submit_or_fail(engine, &request); /* what the first left behind gives way */
+    assert_int_equal(enx_engine_count(engine).evicted, 1);
     run_to_end(engine);
     assert_true(second.is_there);
     request.max_tokens = 3 * ENX_KV_PAGE;
