@@ -28,7 +28,10 @@
  * (1) A call is in exactly one place: a queue, one thread's list, or `done`.
  * (2) Queues, done and is_canceled are touched under `lock` only; an ask and an engine by the one
  *     thread that has them.
- * (3) A thread takes at most its fair share of a queue, so that no other sits idle beside it. */
+ * (3) A thread takes at most its fair share of a queue, so that no other sits idle beside it.
+ * (4) A pass is interrupted only where nobody else has a part in it: what others would have to
+ *     compute again costs more than the rest of the pass.  `stepping` is touched under `lock` too,
+ *     and an engine that steps is not closed. */
 
 enum { ROSTER_PROMPT_TOKENS = 32, BATCH_TOKENS = 256, CANCELS_KEPT = 256 };
 
@@ -69,6 +72,8 @@ typedef struct local_thread {
     uint64_t    turn, engine_bytes;
     uint64_t    cancels_seen;
     call_list   mine;
+    enx_engine *stepping;  /* NULL: no pass is under way */
+    local_call *step_call; /* the only one that has a part in it; NULL: several have */
 
     enx_turns_load loads[ENX_ROSTER_MODELS_MAX]; /* of the calls in `mine` */
     enx_turns      turns;
@@ -257,14 +262,29 @@ static void submit_waiting(local_thread *t, call_list *over)
     t->mine = kept;
 }
 
+/* Say whose pass comes.  Called under the lock; false: there is none. */
+static bool begin_step(local_thread *t, uint32_t model)
+{
+    if (model == t->local->roster.model_count || !t->engines[model]) return false;
+    t->stepping = t->engines[model];
+    t->step_call = t->loads[model].calls == 1 ? t->mine.first : NULL;
+    while (t->step_call && t->step_call->model != model) t->step_call = t->step_call->next;
+    return true;
+}
+
+/* Called under the lock, which is left for the pass. */
 static void step_one(local_thread *t)
 {
-    const uint32_t count = t->local->roster.model_count;
+    enx_local     *local = t->local;
+    const uint32_t count = local->roster.model_count;
     const uint32_t model = enx_turns_next(&t->turns, t->loads, count);
-    if (model == count || !t->engines[model]) return;
+    if (!begin_step(t, model)) return;
+    pthread_mutex_unlock(&local->lock);
     const uint64_t started_us = enx_clock_monotonic_us();
-    enx_engine_step(t->engines[model], on_generation, t);
+    enx_engine_step(t->stepping, on_generation, t);
     enx_turns_spend(&t->turns, t->loads, count, model, enx_clock_monotonic_us() - started_us);
+    pthread_mutex_lock(&local->lock);
+    t->stepping = NULL;
 }
 
 /* The counter cannot be full: poll empties it before it adds up to anything. */
@@ -286,8 +306,8 @@ static void *run_thread(void *user)
         if (local->is_stopping) break;
         take_calls(t);
         cancel_calls(t);
-        pthread_mutex_unlock(&local->lock);
         step_one(t);
+        pthread_mutex_unlock(&local->lock);
         submit_waiting(t, &over);
         pthread_mutex_lock(&local->lock);
         const bool has_news = over.first != NULL;
@@ -444,6 +464,8 @@ void enx_local_close(enx_local **local_out)
     if (local->has_lock) {
         pthread_mutex_lock(&local->lock);
         local->is_stopping = true;
+        for (uint32_t i = 0; i < local->thread_count; i++)
+            if (local->threads[i].stepping) enx_engine_interrupt(local->threads[i].stepping);
         pthread_cond_broadcast(&local->work);
         pthread_mutex_unlock(&local->lock);
     }
@@ -530,6 +552,11 @@ void enx_local_cancel(enx_local *local, uint64_t call_id)
         for (local_call *call = local->models[m].queue.first; call; call = call->next)
             if (call->call_id == call_id) call->is_canceled = true;
     local->cancels[local->cancel_count++ % CANCELS_KEPT] = call_id;
+    for (uint32_t i = 0; i < local->thread_count; i++) {
+        const local_thread *t = &local->threads[i];
+        if (t->stepping && t->step_call && t->step_call->call_id == call_id)
+            enx_engine_interrupt(t->stepping);
+    }
     pthread_mutex_unlock(&local->lock);
 }
 
