@@ -194,7 +194,7 @@ fault_disk() { # a worker that cannot keep what it fetches says so; the others d
     start_worker 2 $url --folder "$work/full/fetched"
     wait ${workers[2]} && fail "a worker without room says 0"
     grep -q "No space left" "$work/host2.log" || fail "not said: $(cat "$work/host2.log")"
-    ls "$work/full/fetched" | grep -q gguf && fail "half a model is left"
+    ls "$work/full/fetched" | grep gguf > "$work/out" && fail "half a model is left"
     umount "$work/full"
     finish disk 2
     start_worker 2 $url "${models[@]}"

@@ -29,7 +29,7 @@ records 20000 > "$work/long.jsonl"
     -o "$work/p.jsonl" > /dev/null 2>&1 &
 pid=$!
 for ((i = 0; i < 400; i++)); do
-    "$enxame" jobs | grep -q '^ *2 ' && break
+    "$enxame" jobs | grep '^ *2 ' > "$work/out" && break
     sleep 0.05
 done
 expect 75 "$enxame" resume 2
