@@ -546,6 +546,12 @@ static uint32_t request_tokens_max(const enx_ask *a)
     return room < want ? room : want;
 }
 
+/* For a plan its whole job waits, for what went up the rest of its task. */
+static uint32_t priority_of(enx_role role)
+{
+    return role == ENX_ROLE_PLAN ? 2 : role == ENX_ROLE_LEAD ? 1 : 0;
+}
+
 bool enx_ask_next(enx_ask *a, enx_request *request)
 {
     enx_report report = { 0 };
@@ -574,7 +580,7 @@ bool enx_ask_next(enx_ask *a, enx_request *request)
     *request =
         (enx_request){ .prompt = a->prompt.ids,
                        .prompt_count = (uint32_t)a->prompt.count,
-                       .priority = a->call.role == ENX_ROLE_PLAN, /* the job waits for it */
+                       .priority = priority_of(a->call.role),
                        .job = a->call.call_id >> 32,
                        .forced = a->forced.ids,
                        .forced_count = (uint32_t)a->forced.count,

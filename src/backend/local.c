@@ -2,6 +2,7 @@
 /* local.c - queues, threads and engines. */
 #include "backend/local.h"
 
+#include "backend/turns.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "plat/clock.h"
@@ -27,7 +28,10 @@
  * (1) A call is in exactly one place: a queue, one thread's list, or `done`.
  * (2) Queues, done and is_canceled are touched under `lock` only; an ask and an engine by the one
  *     thread that has them.
- * (3) A thread takes at most its fair share of a queue, so that no other sits idle beside it. */
+ * (3) A thread takes at most its fair share of a queue, so that no other sits idle beside it.
+ * (4) A pass is interrupted only where nobody else has a part in it: what others would have to
+ *     compute again costs more than the rest of the pass.  `stepping` is touched under `lock` too,
+ *     and an engine that steps is not closed. */
 
 enum { ROSTER_PROMPT_TOKENS = 32, BATCH_TOKENS = 256, CANCELS_KEPT = 256 };
 
@@ -38,6 +42,7 @@ typedef struct local_call {
     uint64_t           queued_us, finished_us;
     uint64_t           request_id; /* of the engine */
     uint32_t           model;
+    bool               is_awaited;       /* of turns.h */
     bool        is_canceled, is_waiting; /* waiting: for the engine to take its next request */
     bool        is_refused; /* that request is `request`: there was no memory for its keys yet */
     enx_request request;
@@ -64,11 +69,14 @@ typedef struct local_thread {
     bool        is_started;
     enx_engine *engines[ENX_ROSTER_MODELS_MAX];
     uint64_t    used_at[ENX_ROSTER_MODELS_MAX]; /* turn of the last use */
-    uint64_t    spent_us[ENX_ROSTER_MODELS_MAX];
-    uint32_t    active[ENX_ROSTER_MODELS_MAX]; /* calls of this thread */
     uint64_t    turn, engine_bytes;
     uint64_t    cancels_seen;
     call_list   mine;
+    enx_engine *stepping;  /* NULL: no pass is under way */
+    local_call *step_call; /* the only one that has a part in it; NULL: several have */
+
+    enx_turns_load loads[ENX_ROSTER_MODELS_MAX]; /* of the calls in `mine` */
+    enx_turns      turns;
 } local_thread;
 
 struct enx_local {
@@ -136,7 +144,7 @@ static void make_room(local_thread *t, uint64_t need)
     while (t->engine_bytes + need > t->local->engine_bytes_max) {
         uint32_t oldest = model_count;
         for (uint32_t m = 0; m < model_count; m++)
-            if (t->engines[m] && t->active[m] == 0 &&
+            if (t->engines[m] && t->loads[m].calls == 0 &&
                 (oldest == model_count || t->used_at[m] < t->used_at[oldest]))
                 oldest = m;
         if (oldest == model_count) return;
@@ -160,9 +168,9 @@ static enx_status need_engine(local_thread *t, uint32_t m, enx_report *report)
     /* The size is known once it is open: count it in, then close others. */
     ENX_TRY(enx_engine_open(&t->engines[m], &options, report));
     const uint64_t bytes = enx_engine_memory_bytes(t->engines[m]);
-    t->active[m]++; /* not to be closed itself */
+    t->loads[m].calls++; /* not to be closed itself */
     make_room(t, bytes);
-    t->active[m]--;
+    t->loads[m].calls--;
     t->engine_bytes += bytes;
     return ENX_OK;
 }
@@ -190,7 +198,7 @@ static bool submit_next(local_thread *t, local_call *call)
 static uint32_t room_for(const local_thread *t, uint32_t m)
 {
     const uint32_t slots = t->local->models[m].slots;
-    return t->active[m] < slots ? slots - t->active[m] : 0;
+    return t->loads[m].calls < slots ? slots - t->loads[m].calls : 0;
 }
 
 static bool has_work(const local_thread *t)
@@ -211,7 +219,8 @@ static void take_calls(local_thread *t)
         for (; share > 0; share--) {
             local_call *call = list_pop(queue);
             call->is_waiting = true;
-            t->active[m]++;
+            t->loads[m].calls++;
+            t->loads[m].awaited += call->is_awaited;
             list_push(&t->mine, call);
         }
     }
@@ -245,29 +254,37 @@ static void submit_waiting(local_thread *t, call_list *over)
             list_push(&kept, call);
             continue;
         }
-        t->active[call->model]--;
+        t->loads[call->model].calls--;
+        t->loads[call->model].awaited -= call->is_awaited;
         call->finished_us = enx_clock_monotonic_us();
         list_push(over, call);
     }
     t->mine = kept;
 }
 
-/* Engines share a thread by time, not by steps: a few short steps of a worker must not each wait
- * for a long one of the lead.  An engine that was idle has no time to make up for. */
+/* Say whose pass comes.  Called under the lock; false: there is none. */
+static bool begin_step(local_thread *t, uint32_t model)
+{
+    if (model == t->local->roster.model_count || !t->engines[model]) return false;
+    t->stepping = t->engines[model];
+    t->step_call = t->loads[model].calls == 1 ? t->mine.first : NULL;
+    while (t->step_call && t->step_call->model != model) t->step_call = t->step_call->next;
+    return true;
+}
+
+/* Called under the lock, which is left for the pass. */
 static void step_one(local_thread *t)
 {
-    const uint32_t count = t->local->roster.model_count;
-    uint32_t       least = count;
-    for (uint32_t m = 0; m < count; m++)
-        if (t->engines[m] && t->active[m] > 0 &&
-            (least == count || t->spent_us[m] < t->spent_us[least]))
-            least = m;
-    if (least == count) return;
-    const uint64_t started_us = enx_clock_monotonic_us(), spent_us = t->spent_us[least];
-    enx_engine_step(t->engines[least], on_generation, t);
-    t->spent_us[least] += enx_clock_monotonic_us() - started_us;
-    for (uint32_t m = 0; m < count; m++)
-        if (t->active[m] == 0 && t->spent_us[m] < spent_us) t->spent_us[m] = spent_us;
+    enx_local     *local = t->local;
+    const uint32_t count = local->roster.model_count;
+    const uint32_t model = enx_turns_next(&t->turns, t->loads, count);
+    if (!begin_step(t, model)) return;
+    pthread_mutex_unlock(&local->lock);
+    const uint64_t started_us = enx_clock_monotonic_us();
+    enx_engine_step(t->stepping, on_generation, t);
+    enx_turns_spend(&t->turns, t->loads, count, model, enx_clock_monotonic_us() - started_us);
+    pthread_mutex_lock(&local->lock);
+    t->stepping = NULL;
 }
 
 /* The counter cannot be full: poll empties it before it adds up to anything. */
@@ -289,8 +306,8 @@ static void *run_thread(void *user)
         if (local->is_stopping) break;
         take_calls(t);
         cancel_calls(t);
-        pthread_mutex_unlock(&local->lock);
         step_one(t);
+        pthread_mutex_unlock(&local->lock);
         submit_waiting(t, &over);
         pthread_mutex_lock(&local->lock);
         const bool has_news = over.first != NULL;
@@ -447,6 +464,8 @@ void enx_local_close(enx_local **local_out)
     if (local->has_lock) {
         pthread_mutex_lock(&local->lock);
         local->is_stopping = true;
+        for (uint32_t i = 0; i < local->thread_count; i++)
+            if (local->threads[i].stepping) enx_engine_interrupt(local->threads[i].stepping);
         pthread_cond_broadcast(&local->work);
         pthread_mutex_unlock(&local->lock);
     }
@@ -495,6 +514,7 @@ void enx_local_generate(enx_local *local, const enx_call *call)
     }
     c->call_id = call->call_id;
     c->model = call->model;
+    c->is_awaited = enx_turns_is_awaited(call->role);
     c->queued_us = enx_clock_monotonic_us();
     local->flight++;
     list_push(&local->held, c);
@@ -532,6 +552,11 @@ void enx_local_cancel(enx_local *local, uint64_t call_id)
         for (local_call *call = local->models[m].queue.first; call; call = call->next)
             if (call->call_id == call_id) call->is_canceled = true;
     local->cancels[local->cancel_count++ % CANCELS_KEPT] = call_id;
+    for (uint32_t i = 0; i < local->thread_count; i++) {
+        const local_thread *t = &local->threads[i];
+        if (t->stepping && t->step_call && t->step_call->call_id == call_id)
+            enx_engine_interrupt(t->stepping);
+    }
     pthread_mutex_unlock(&local->lock);
 }
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "cli/cli.h"
+#include "cli/cli_profile.h"
 #include "cli/cli_records.h"
 #include "engine/engine.h"
 #include "kernels/kernels.h"
@@ -19,10 +20,12 @@ enum {
     SLOTS = 65, /* the widest, and one that comes to it */
     RUNS_MAX = 101,
     PROMPT_MAX = 1 << 16,
+    PROMPT_DEFAULT = 512, /* or a quarter of a short context */
     NEWCOMER_TOKENS = 200,
     START_TOKENS = 64,      /* that the first sequences may write before the last one begins to */
     READ_BYTES = 256 << 20, /* far beyond any cache */
     PEAK_ROUNDS = 1 << 22,
+    PROFILES = WIDTHS + 2, /* prefill, each width, records */
 };
 
 static const uint32_t widths[WIDTHS] = { 1, 4, 16, 64 };
@@ -33,6 +36,7 @@ typedef struct options {
     const char *grammar; /* of the records' answers */
     const char *cache;   /* of keys and values; NULL: f16 */
     uint64_t    prompt, output, runs, threads, seed, sequences, records;
+    bool        has_profile;
 } options;
 
 typedef struct bench {
@@ -52,6 +56,10 @@ typedef struct bench {
     uint64_t    kv_bytes;         /* of the widest over a shared prompt */
 
     cli_records_result records;
+
+    enx_profile *live; /* owned, the engine's; NULL: no profile is wanted */
+    cli_profile  profiles[PROFILES];
+    uint32_t     profile_count;
 } bench;
 
 static const char *const parts[] = { "prefill", "decode", "first", "records" };
@@ -138,6 +146,26 @@ static enx_status measure_machine(bench *b, enx_report *report)
 
 /* ---- the engine ---------------------------------------------------------------------------- */
 
+/* What comes is to be seen in the profile that is under way. */
+static void start_profile(bench *b)
+{
+    if (b->live) cli_profile_start(&b->profiles[b->profile_count], b->engine, b->live);
+}
+
+static void stop_profile(bench *b)
+{
+    if (b->live) cli_profile_stop(&b->profiles[b->profile_count], b->engine, b->live);
+}
+
+static enx_status end_profile(bench *b, const char *part, uint32_t sequences, enx_report *report)
+{
+    if (!b->live) return ENX_OK;
+    cli_profile *p = &b->profiles[b->profile_count++];
+    p->part = part;
+    p->sequences = sequences;
+    return cli_profile_take(p, b->live, report);
+}
+
 /* Tokens that no sequence before began with. */
 static void draw_prompt(bench *b, uint32_t *out, uint64_t count)
 {
@@ -177,11 +205,13 @@ static enx_status measure_prefill(bench *b, enx_report *report)
         draw_prompt(b, b->prompt, b->o.prompt);
         ENX_TRY(submit(b, b->prompt, b->o.prompt, 1, NULL, report));
         const uint64_t start = now_us(b);
+        start_profile(b);
         finish_all(b);
+        stop_profile(b);
         figures[run] = (double)b->o.prompt / seconds_since(b, start);
     }
     b->prefill_tps = quantile(figures, b->o.runs, .5);
-    return ENX_OK;
+    return end_profile(b, parts[0], 1, report);
 }
 
 /* Start sequences that share all of their prompt but the last token, and step until all decode. */
@@ -209,7 +239,9 @@ static enx_status measure_decode(bench *b, int which, enx_report *report)
         ENX_TRY(start_decoding(b, width, b->o.output + START_TOKENS, report));
         const enx_engine_counts counts = enx_engine_count(b->engine);
         const uint64_t          start = now_us(b);
+        start_profile(b);
         for (uint64_t i = 0; i < b->o.output; i++) enx_engine_step(b->engine, NULL, NULL);
+        stop_profile(b);
         figures[run] = (double)(width * b->o.output) / seconds_since(b, start);
         b->kv_bytes = (uint64_t)(counts.pages - counts.pages_free - counts.pages_remembered) *
                       enx_engine_page_bytes(b->engine);
@@ -217,7 +249,7 @@ static enx_status measure_decode(bench *b, int which, enx_report *report)
         finish_all(b);
     }
     b->batched_tps[which] = quantile(figures, b->o.runs, .5);
-    return ENX_OK;
+    return end_profile(b, parts[1], width, report);
 }
 
 /* Milliseconds until a newcomer's first token, with `width` sequences decoding. */
@@ -254,7 +286,10 @@ static enx_status measure_records(bench *b, enx_report *report)
                                     .width = b->o.sequences ? (uint32_t)b->o.sequences : SLOTS - 1,
                                     .now_us = b->o.threads == 1 ? enx_clock_cpu_us
                                                                 : enx_clock_monotonic_us };
-    return cli_records_run(&b->records, &o, report);
+    start_profile(b);
+    const enx_status status = cli_records_run(&b->records, &o, report);
+    stop_profile(b);
+    return status == ENX_OK ? end_profile(b, parts[3], o.width, report) : status;
 }
 
 static enx_status check_options(const options *o, enx_report *report)
@@ -263,7 +298,7 @@ static enx_status check_options(const options *o, enx_report *report)
         const char *name;
         uint64_t    value, least, most;
     } limits[] = {
-        { "prompt", o->prompt, 2, PROMPT_MAX },
+        { "prompt", o->prompt, o->prompt ? 2 : 0, PROMPT_MAX },
         { "output", o->output, 1, PROMPT_MAX },
         { "runs", o->runs, 1, RUNS_MAX },
         { "sequences", o->sequences, 0, SLOTS - 1 },
@@ -311,6 +346,7 @@ static enx_status open_all(bench *b, enx_report *report)
 {
     ENX_TRY(enx_loaded_open(&b->loaded, b->o.model, report));
     const uint64_t most = enx_model_hparams(b->loaded.model)->context_tokens;
+    if (b->o.prompt == 0) b->o.prompt = most / 4 < PROMPT_DEFAULT ? most / 4 : PROMPT_DEFAULT;
     const uint64_t context = b->o.prompt + b->o.output + START_TOKENS + NEWCOMER_TOKENS +
                              (b->o.grammar ? CLI_RECORD_ANSWER_TOKENS : 0);
     enx_kv_type cache;
@@ -318,7 +354,13 @@ static enx_status open_all(bench *b, enx_report *report)
     ENX_TRY(enx_pool_open(&b->pool, (uint32_t)b->o.threads, report));
     b->prompt = enx_mem_new(b->o.prompt + NEWCOMER_TOKENS, sizeof *b->prompt);
     if (!b->prompt) return ENX_FAIL(report, NOMEM, "no memory for prompts");
+    if (b->o.has_profile)
+        ENX_TRY(enx_profile_open(&b->live, enx_model_hparams(b->loaded.model)->layer_count,
+                                 enx_pool_thread_count(b->pool) == 1 ? enx_clock_cpu_ns
+                                                                     : enx_clock_monotonic_ns,
+                                 report));
     const enx_engine_options engine = { .model = b->loaded.model,
+                                        .profile = b->live,
                                         .cpu = getenv("ENX_CPU"),
                                         .slot_count = SLOTS,
                                         .context_tokens =
@@ -389,6 +431,20 @@ static json_t *json_records(const cli_records_result *r)
                      (json_int_t)r->tokens_out, "answers", answers);
 }
 
+static cli_profile_peaks peaks_of(const bench *b)
+{
+    return (cli_profile_peaks){ b->read_gbps, b->int8_tops };
+}
+
+static json_t *json_profiles(const bench *b)
+{
+    const cli_profile_peaks peaks = peaks_of(b);
+    json_t                 *out = json_array();
+    for (uint32_t i = 0; i < b->profile_count; i++)
+        json_array_append_new(out, cli_profile_json(&b->profiles[i], &peaks));
+    return out;
+}
+
 static void print_json(const void *user)
 {
     const bench *b = user;
@@ -412,6 +468,7 @@ static void print_json(const void *user)
         json_object_set_new(out, "first_token_ms",
                             json_pack("{s:f, s:f}", "idle", b->idle_ms, "busy", b->busy_ms));
     if (has_part(b, "records")) json_object_set_new(out, "records", json_records(&b->records));
+    if (b->live) json_object_set_new(out, "profile", json_profiles(b));
     cli_print_json(out);
 }
 
@@ -443,6 +500,8 @@ static void print_table(const void *user)
         printf("records       %.2f/s, %llu tokens written for %u\n",
                b->records.count / b->records.seconds, (unsigned long long)b->records.tokens_out,
                b->records.count);
+    const cli_profile_peaks peaks = peaks_of(b);
+    for (uint32_t i = 0; i < b->profile_count; i++) cli_profile_print(&b->profiles[i], &peaks);
 }
 
 static void close_all(void *user)
@@ -454,6 +513,8 @@ static void close_all(void *user)
     enx_mem_free(b->memory);
     enx_loaded_close(&b->loaded);
     cli_records_free(&b->records);
+    for (uint32_t i = 0; i < PROFILES; i++) enx_profile_close(&b->profiles[i].phases);
+    enx_profile_close(&b->live);
 }
 
 static const cli_steps steps = { "bench engine", run, print_json, print_table, close_all };
@@ -461,10 +522,11 @@ static const cli_steps steps = { "bench engine", run, print_json, print_table, c
 int cmd_bench_engine(int argc, char **argv)
 {
     static bench b;
-    b.o = (options){ .prompt = 512, .output = 32, .runs = 5, .seed = 1, .records = 64 };
+    b.o = (options){ .output = 32, .runs = 5, .seed = 1, .records = 64 };
     const cli_option list[] = {
         { "model", 'm', CLI_TEXT, &b.o.model, "MODEL", "a GGUF file" },
-        { "prompt", '\0', CLI_UINT, &b.o.prompt, "N", "tokens of a prompt (default 512)" },
+        { "prompt", '\0', CLI_UINT, &b.o.prompt, "N",
+          "tokens of a prompt (default 512, or a quarter of the context)" },
         { "output", '\0', CLI_UINT, &b.o.output, "N", "tokens of an answer (default 32)" },
         { "runs", '\0', CLI_UINT, &b.o.runs, "N", "of which the median is taken (default 5)" },
         { "threads", '\0', CLI_UINT, &b.o.threads, "N",
@@ -478,6 +540,8 @@ int cmd_bench_engine(int argc, char **argv)
         { "cache", '\0', CLI_TEXT, &b.o.cache, "TYPE",
           "of keys and values: f32, f16 (default) or q8" },
         { "records", '\0', CLI_UINT, &b.o.records, "N", "to be answered (default 64)" },
+        { "profile", '\0', CLI_FLAG, &b.o.has_profile, NULL,
+          "where the time goes: by phase, beside the peaks, and by layer" },
     };
     const cli_spec spec = { "bench engine -m MODEL [options]",
                             "Tokens a second of reading and writing, one sequence and many, beside "

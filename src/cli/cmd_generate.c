@@ -180,6 +180,19 @@ static enx_status run_all(generate_state *s, enx_report *report)
     return ENX_OK;
 }
 
+/* What prompt and answer can fill of the context that is allowed.  Some models turn their positions
+ * another way in contexts above those that they began with: the answer must not depend on how much
+ * memory is taken, so a context stays on its side of that. */
+static uint32_t context_needed(const generate_state *s, const generate_arguments *a)
+{
+    const enx_hparams *hp = enx_model_hparams(s->loaded.model);
+    const uint64_t     allowed = a->context ? a->context : hp->context_tokens;
+    const uint64_t     long_from = (uint64_t)hp->rope_scaling.original_tokens + 1;
+    uint64_t           needed = s->prompt.count + a->max_tokens;
+    if (allowed >= long_from && needed < long_from) needed = long_from;
+    return (uint32_t)(needed < allowed ? needed : allowed);
+}
+
 static enx_status generate(generate_state *s, generate_arguments *a, enx_report *report)
 {
     enx_kv_type cache;
@@ -195,7 +208,7 @@ static enx_status generate(generate_state *s, generate_arguments *a, enx_report 
     const enx_engine_options options = { .model = s->loaded.model,
                                          .cpu = getenv("ENX_CPU"),
                                          .slot_count = s->sample_count,
-                                         .context_tokens = (uint32_t)a->context,
+                                         .context_tokens = context_needed(s, a),
                                          .pool = s->pool,
                                          .cache = cache };
     ENX_TRY(enx_engine_open(&s->engine, &options, report));

@@ -388,6 +388,9 @@ static uint32_t fill_batch(enx_engine *e, uint32_t *want_count)
 /* Count the rows of a batch that went through. */
 static void count_rows(enx_engine *e, uint32_t row_count)
 {
+    uint32_t size = 0;
+    while (size + 1 < ENX_ENGINE_BATCHES && row_count > UINT32_C(1) << size) size++;
+    e->counts.batches[size]++;
     e->counts.steps++;
     e->counts.rows += row_count;
     for (uint32_t i = 0; i < row_count; i++) {
@@ -418,6 +421,14 @@ static void take_back(enx_engine *e, uint32_t row_count)
 
 /* ---- scoring and sampling ---------------------------------------------- */
 
+/* Of no layer, and neither weights nor keys. */
+static void add_time(const enx_engine *e, enx_phase phase, uint64_t since_ns)
+{
+    enx_profile *profile = e->options.profile;
+    if (profile)
+        enx_profile_add(profile, profile->layer_count, phase, since_ns, (enx_profile_work){ 0 });
+}
+
 /* One output whose logits are computed together with others. */
 typedef struct place {
     slot     *s;
@@ -441,7 +452,9 @@ static void set_place(const enx_engine *e, place *p, const want *w, uint32_t ind
         p->count = s->allowed_count;
         memcpy(p->ids, s->allowed, p->count * sizeof *p->ids);
     } else {
+        const uint64_t start_ns = enx_profile_now(e->options.profile);
         p->count = (uint32_t)enx_mask_allowed(s->request.mask, p->ids);
+        add_time(e, ENX_PHASE_MASK, start_ns);
     }
     p->is_full = p->count > e->vocab_count / FULL_HEAD_SHARE;
 }
@@ -486,28 +499,38 @@ static enx_choice sample(const enx_engine *e, const slot *s, const enx_candidate
                             enx_rng_unit(&rng), &scratch);
 }
 
+/* What comes at a place; the index is count where a forced token is not allowed. */
+static enx_choice choose(const enx_engine *e, const place *p)
+{
+    const slot          *s = p->s;
+    const enx_candidates candidates = { p->logits, p->ids, p->count };
+    if (s->scored >= s->request.forced_count) {
+        list_top(e, s, &candidates);
+        return sample(e, s, &candidates);
+    }
+    enx_choice choice = { .index = enx_candidates_find(
+                              &candidates, s->tokens[s->request.prompt_count + s->scored]) };
+    if (choice.index == p->count) return choice;
+    choice.logprob = enx_sampler_logprob(e->kernels, p->logits, p->count, choice.index);
+    choice.best_index = e->kernels->argmax(p->logits, p->count);
+    return choice;
+}
+
 static void settle_place(const enx_engine *e, const place *p)
 {
-    slot                *s = p->s;
-    const uint32_t       output = s->scored;
-    const enx_candidates candidates = { p->logits, p->ids, p->count };
-    enx_choice           choice = { 0 };
-    if (output < s->request.forced_count) {
-        choice.index =
-            enx_candidates_find(&candidates, s->tokens[s->request.prompt_count + output]);
-        if (choice.index == p->count) {
-            finish(s, ENX_FINISH_STUCK);
-            return;
-        }
-        choice.logprob = enx_sampler_logprob(e->kernels, p->logits, p->count, choice.index);
-        choice.best_index = e->kernels->argmax(p->logits, p->count);
-    } else {
-        list_top(e, s, &candidates);
-        choice = sample(e, s, &candidates);
+    slot            *s = p->s;
+    const uint64_t   start_ns = enx_profile_now(e->options.profile);
+    const enx_choice choice = choose(e, p);
+    add_time(e, ENX_PHASE_SAMPLE, start_ns);
+    if (choice.index == p->count) {
+        finish(s, ENX_FINISH_STUCK);
+        return;
     }
     const uint32_t token = p->ids ? p->ids[choice.index] : (uint32_t)choice.index;
     const uint32_t best = p->ids ? p->ids[choice.best_index] : (uint32_t)choice.best_index;
+    const uint64_t chosen_ns = enx_profile_now(e->options.profile);
     settle(s, token, choice.logprob, best);
+    if (s->request.mask) add_time(e, ENX_PHASE_MASK, chosen_ns);
 }
 
 /* Is the output still to be settled, from a row that counts?  (7) */
@@ -533,8 +556,12 @@ static uint32_t settle_some(enx_engine *e, uint32_t next, uint32_t want_count)
     compute_logits(e, places, place_count);
     for (uint32_t i = 0; i < place_count; i++)
         if (is_open(places[i].s, places[i].output)) settle_place(e, &places[i]);
-    for (uint32_t i = 0; i < place_count; i++)
-        if (!places[i].s->is_done) advance(e, places[i].s);
+    for (uint32_t i = 0; i < place_count; i++) {
+        if (places[i].s->is_done || !places[i].s->request.mask) continue;
+        const uint64_t start_ns = enx_profile_now(e->options.profile);
+        advance(e, places[i].s);
+        add_time(e, ENX_PHASE_MASK, start_ns);
+    }
     return next;
 }
 
@@ -556,6 +583,7 @@ static void deliver(enx_engine *e, slot *s, enx_generation_fn on_done, void *own
     e->counts.canceled += s->finish == ENX_FINISH_CANCELED;
     e->counts.tokens_in += s->usage.tokens_in;
     e->counts.tokens_cached += s->usage.tokens_cached;
+    e->counts.prefix_hits += s->usage.tokens_cached > 0;
     e->counts.tokens_out += s->usage.tokens_out;
     if (on_done) on_done(owner, &generation);
     s->job->running_count--;
@@ -745,6 +773,7 @@ enx_engine_counts enx_engine_count(const enx_engine *e)
     counts.sequences = e->options.slot_count - enx_engine_free_slots(e);
     counts.pages = enx_kv_page_count(e->kv);
     counts.pages_remembered = enx_prefix_remembered(e->prefix);
+    counts.evicted = enx_prefix_evicted(e->prefix);
     counts.pages_free = enx_prefix_available(e->prefix) - counts.pages_remembered;
     return counts;
 }
@@ -836,7 +865,8 @@ enx_status enx_engine_open(enx_engine **out, const enx_engine_options *options, 
                                           .page_count = e->options.cache_tokens / ENX_KV_PAGE,
                                           .cpu_flags = enx_cpu_detect(options->cpu),
                                           .pool = options->pool,
-                                          .cache = options->cache };
+                                          .cache = options->cache,
+                                          .profile = options->profile };
     status = enx_forward_open(&e->forward, &forward, report);
     if (status != ENX_OK) goto done;
     e->kv = enx_forward_kv(e->forward);

@@ -22,6 +22,7 @@
 #include "base/status.h"
 #include "model/kv.h"
 #include "model/model.h"
+#include "model/profile.h"
 #include "plat/pool.h"
 #include "text/mask.h"
 
@@ -30,6 +31,7 @@
 enum {
     ENX_ENGINE_SLOTS_MAX = 256,
     ENX_ENGINE_CONTEXT_MAX = 1 << 17,
+    ENX_ENGINE_BATCHES = 11, /* sizes of steps that are told apart: to 512 rows, and more */
 };
 
 typedef struct enx_engine enx_engine;
@@ -48,6 +50,7 @@ typedef struct enx_engine_options {
                                       slot_count times context_tokens */
     uint64_t         cache_bytes;  /* the same as a size, but never less than one context; of the
                                       two the smaller counts; 0: none */
+    enx_profile     *profile;      /* borrowed, of the model's layers: where time goes; NULL */
 } enx_engine_options;
 
 /* A token that could have come, with the natural log of its probability among those the mask
@@ -182,17 +185,21 @@ typedef struct enx_engine_counts {
     uint64_t tokens_in; /* of all requests: as enx_usage has them */
     uint64_t tokens_cached;
     uint64_t tokens_out;
-    uint64_t forced;     /* of tokens_out, without logits: the mask left no choice */
-    uint64_t drafted;    /* tokens that were guessed */
-    uint64_t accepted;   /* of these, right */
-    uint64_t requests;   /* finished */
-    uint64_t canceled;   /* of these */
-    uint64_t refused;    /* submissions that were told to come again */
-    uint64_t keys_read;  /* positions, a layer, each once for all rows that share it */
-    uint64_t keys_seen;  /* the same, once a row */
-    uint32_t sequences;  /* now: running */
-    uint32_t pages;      /* all, of 16 positions */
-    uint32_t pages_free; /* now: neither held nor remembered */
+    uint64_t forced;      /* of tokens_out, without logits: the mask left no choice */
+    uint64_t drafted;     /* tokens that were guessed */
+    uint64_t accepted;    /* of these, right */
+    uint64_t requests;    /* finished */
+    uint64_t canceled;    /* of these */
+    uint64_t refused;     /* submissions that were told to come again */
+    uint64_t keys_read;   /* positions, a layer, each once for all rows that share it */
+    uint64_t keys_seen;   /* the same, once a row */
+    uint64_t prefix_hits; /* requests of whose prompt a part was evaluated for another */
+    uint64_t evicted;     /* pages that were remembered, and gave way */
+    uint64_t
+        batches[ENX_ENGINE_BATCHES]; /* steps of at most 1, 2, 4, 8 … rows; the last: of more */
+    uint32_t sequences;              /* now: running */
+    uint32_t pages;                  /* all, of 16 positions */
+    uint32_t pages_free;             /* now: neither held nor remembered */
     uint32_t pages_remembered;
 } enx_engine_counts;
 

@@ -38,6 +38,7 @@ struct enx_prefix {
     uint32_t page_count;
     uint32_t first_free, free_count;
     uint32_t youngest, oldest, remembered_count;
+    uint64_t evicted_count;
 };
 
 static uint32_t root_of(const enx_prefix *p) { return p->page_count; }
@@ -164,6 +165,7 @@ static void forget(enx_prefix *p, uint32_t count)
         recall(p, oldest);
         unlink_page(p, oldest);
         free_page(p, oldest);
+        p->evicted_count++;
     }
 }
 
@@ -312,6 +314,8 @@ void enx_prefix_release(enx_prefix *p, enx_chain *chain, const uint32_t *tokens,
 uint32_t enx_prefix_available(const enx_prefix *p) { return p->free_count + p->remembered_count; }
 
 uint32_t enx_prefix_remembered(const enx_prefix *p) { return p->remembered_count; }
+
+uint64_t enx_prefix_evicted(const enx_prefix *p) { return p->evicted_count; }
 
 /* ---- opening ----------------------------------------------------------- */
 

@@ -57,5 +57,7 @@ void     enx_prefix_release(enx_prefix *prefix, enx_chain *chain, const uint32_t
 /* Pages that nobody holds: free ones, and those that are only remembered. */
 uint32_t enx_prefix_available(const enx_prefix *prefix);
 uint32_t enx_prefix_remembered(const enx_prefix *prefix);
+/* Remembered pages that gave way so far. */
+uint64_t enx_prefix_evicted(const enx_prefix *prefix);
 
 #endif /* ENX_ENGINE_PREFIX_H */

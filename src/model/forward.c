@@ -84,7 +84,8 @@ struct enx_forward {
 
     /* The phase that runs. */
     uint32_t         row_count;
-    uint32_t         layer_index;
+    uint32_t         layer_index; /* layer_count: behind the last */
+    enx_profile_work attention;   /* of one layer */
     uint32_t         visit_count;
     const enx_layer *layer;
     product         *products; /* [PRODUCTS_MIN, or a gate and an up for each expert] */
@@ -95,10 +96,19 @@ struct enx_forward {
 
 typedef void (*phase_fn)(void *user, uint32_t part, uint32_t part_count);
 
-static void run_phase(enx_forward *f, phase_fn fn)
+/* `work`: what the profile says that it was. */
+static void run_work(enx_forward *f, enx_phase phase, phase_fn fn, enx_profile_work work)
 {
+    enx_profile   *profile = f->options.profile;
+    const uint64_t start_ns = enx_profile_now(profile);
     if (f->thread_count == 1) fn(f, 0, 1);
     else enx_pool_run(f->options.pool, fn, f, f->thread_count);
+    enx_profile_add(profile, f->layer_index, phase, start_ns, work);
+}
+
+static void run_phase(enx_forward *f, enx_phase phase, phase_fn fn)
+{
+    run_work(f, phase, fn, (enx_profile_work){ 0 });
 }
 
 /* The first item of a part when `count` items are cut into equal parts. */
@@ -356,8 +366,19 @@ static void multiply_part(void *user, uint32_t part, uint32_t part_count)
     }
 }
 
+static void multiply_all(enx_forward *f, enx_phase phase)
+{
+    enx_profile_work work = { 0 };
+    for (uint32_t i = 0; i < f->product_count; i++) {
+        const enx_matrix *w = &f->products[i].w;
+        work.bytes += w->row_count * w->row_bytes;
+        work.operations += 2ull * f->products[i].rows * w->row_count * w->col_count;
+    }
+    run_work(f, phase, multiply_part, work);
+}
+
 /* Products of all rows. */
-static void run_products(enx_forward *f, const product *products, uint32_t count)
+static void run_products(enx_forward *f, enx_phase phase, const product *products, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         f->products[i] = products[i];
@@ -365,7 +386,7 @@ static void run_products(enx_forward *f, const product *products, uint32_t count
         f->products[i].rows = f->row_count;
     }
     f->product_count = count;
-    run_phase(f, multiply_part);
+    multiply_all(f, phase);
 }
 
 /* ---- experts ----------------------------------------------------------- */
@@ -462,22 +483,36 @@ static void mix_visits(void *user, uint32_t part, uint32_t part_count)
 static void run_experts(enx_forward *f)
 {
     const enx_layer *l = f->layer;
-    run_products(f, &(product){ .w = l->router, .x = f->h, .out = f->router }, 1);
-    run_phase(f, route_rows);
+    run_products(f, ENX_PHASE_ROUTE, &(product){ .w = l->router, .x = f->h, .out = f->router }, 1);
+    run_phase(f, ENX_PHASE_ROUTE, route_rows);
     sort_visits(f);
-    run_phase(f, send_rows);
+    run_phase(f, ENX_PHASE_ROUTE, send_rows);
     f->product_count = 0;
     add_expert_products(f, &l->gate, f->visit_x, f->visit_acts, f->gate);
     add_expert_products(f, &l->up, f->visit_x, f->visit_acts, f->up);
-    run_phase(f, multiply_part);
-    run_phase(f, gate_visits);
+    multiply_all(f, ENX_PHASE_GATE_UP);
+    run_phase(f, ENX_PHASE_GATE, gate_visits);
     f->product_count = 0;
     add_expert_products(f, &l->down, f->gate, f->acts, f->visit_x);
-    run_phase(f, multiply_part);
-    run_phase(f, mix_visits);
+    multiply_all(f, ENX_PHASE_DOWN);
+    run_phase(f, ENX_PHASE_ROUTE, mix_visits);
 }
 
 /* ---- the layers -------------------------------------------------------- */
+
+/* Tiles for the rows, and what attention to them is: a score and a weighted value for each position
+ * of each head. */
+static void plan_attention(enx_forward *f)
+{
+    const enx_hparams *hp = f->hparams;
+    uint64_t           read_before, seen_before, read, seen;
+    enx_kv_reads(f->kv, &read_before, &seen_before);
+    enx_kv_plan(f->kv, f->rows, f->row_count);
+    enx_kv_reads(f->kv, &read, &seen);
+    f->attention.bytes =
+        (read - read_before) * enx_kv_page_bytes(f->kv) / ENX_KV_PAGE / hp->layer_count;
+    f->attention.operations = 4 * (seen - seen_before) * f->q_width;
+}
 
 /* Keep the rows that want a hidden state, in order. */
 static void drop_rows(enx_forward *f)
@@ -493,8 +528,9 @@ static void drop_rows(enx_forward *f)
         }
         kept++;
     }
-    if (kept < f->row_count) enx_kv_plan(f->kv, f->rows, kept);
+    const bool is_fewer = kept < f->row_count;
     f->row_count = kept;
+    if (is_fewer) plan_attention(f);
 }
 
 static void run_dense(enx_forward *f)
@@ -502,10 +538,10 @@ static void run_dense(enx_forward *f)
     const enx_layer *l = f->layer;
     const product    gate_up[] = { { .w = l->gate, .x = f->h, .out = f->gate },
                                    { .w = l->up, .x = f->h, .out = f->up } };
-    run_products(f, gate_up, 2);
+    run_products(f, ENX_PHASE_GATE_UP, gate_up, 2);
     f->visit_count = f->row_count;
-    run_phase(f, gate_visits);
-    run_products(f, &(product){ .w = l->down, .x = f->gate, .out = f->h }, 1);
+    run_phase(f, ENX_PHASE_GATE, gate_visits);
+    run_products(f, ENX_PHASE_DOWN, &(product){ .w = l->down, .x = f->gate, .out = f->h }, 1);
 }
 
 /* Was the run interrupted?  Then it has no rows any more. */
@@ -523,24 +559,25 @@ static void run_layers(enx_forward *f)
         const enx_layer *l = f->layer = &f->weights->layers[i];
         f->layer_index = i;
 
-        run_phase(f, enter_layer);
+        run_phase(f, ENX_PHASE_NORM, enter_layer);
         const product qkv[] = { { .w = l->q, .x = f->h, .out = f->q },
                                 { .w = l->k, .x = f->h, .out = f->k },
                                 { .w = l->v, .x = f->h, .out = f->v } };
-        run_products(f, qkv, 3);
-        run_phase(f, place_rows);
+        run_products(f, ENX_PHASE_QKV, qkv, 3);
+        run_phase(f, ENX_PHASE_PLACE, place_rows);
         if (i + 1 == f->hparams->layer_count) drop_rows(f);
         if (f->row_count == 0) return;
-        run_phase(f, attend);
-        run_phase(f, leave_attention);
-        run_products(f, &(product){ .w = l->o, .x = f->a, .out = f->h }, 1);
+        run_work(f, ENX_PHASE_ATTEND, attend, f->attention);
+        run_phase(f, ENX_PHASE_NORM, leave_attention);
+        run_products(f, ENX_PHASE_OUT, &(product){ .w = l->o, .x = f->a, .out = f->h }, 1);
 
-        run_phase(f, enter_ffn);
+        run_phase(f, ENX_PHASE_NORM, enter_ffn);
         if (f->hparams->expert_count) run_experts(f);
         else run_dense(f);
         if (take_interrupt(f)) return;
     }
-    run_phase(f, leave_layers);
+    f->layer_index = f->hparams->layer_count;
+    run_phase(f, ENX_PHASE_NORM, leave_layers);
 }
 
 uint32_t enx_forward_run(enx_forward *f, const enx_row *rows, uint32_t row_count)
@@ -553,7 +590,7 @@ uint32_t enx_forward_run(enx_forward *f, const enx_row *rows, uint32_t row_count
     if (row_count == 0) return 0;
     memcpy(f->rows, rows, row_count * sizeof *rows);
     f->row_count = row_count;
-    enx_kv_plan(f->kv, f->rows, row_count);
+    plan_attention(f);
     run_layers(f);
     return f->row_count;
 }
@@ -579,7 +616,7 @@ void enx_forward_logits(enx_forward *f, const uint32_t *hidden, uint32_t count, 
     }
     f->products[0] = (product){ f->weights->head, f->head_x, f->head_acts, out, count };
     f->product_count = 1;
-    run_phase(f, multiply_part);
+    multiply_all(f, ENX_PHASE_HEAD);
     enx_values_cap(out, (size_t)count * f->hparams->vocab_count, f->hparams->logit_cap);
 }
 
@@ -590,6 +627,7 @@ void enx_forward_logits_of(enx_forward *f, uint32_t hidden, const uint32_t *ids,
     const size_t      cols = w->col_count;
     product           p = { *w, f->h + hidden * cols, acts_from(f->acts, hidden, cols), out, 1 };
     const enx_matmul_shape some = { count, cols, 1, count, ids }, one = { 1, cols, 1, 1, NULL };
+    const uint64_t         start_ns = enx_profile_now(f->options.profile);
     ENX_CHECK(hidden < f->row_count);
     if (enx_quant_of(w->type) != ENX_QUANT_COUNT) multiply(f, &p, 0, &some);
     else
@@ -597,6 +635,8 @@ void enx_forward_logits_of(enx_forward *f, uint32_t hidden, const uint32_t *ids,
             p.w.data = w->data + ids[i] * w->row_bytes;
             multiply(f, &p, 0, &one);
         }
+    enx_profile_add(f->options.profile, f->layer_index, ENX_PHASE_HEAD, start_ns,
+                    (enx_profile_work){ count * w->row_bytes, 2 * count * cols });
     enx_values_cap(out, count, f->hparams->logit_cap);
 }
 
@@ -776,6 +816,8 @@ enx_status enx_forward_open(enx_forward **out, const enx_forward_options *option
                             enx_report *report)
 {
     ENX_CHECK(out && options && options->model);
+    ENX_CHECK(!options->profile ||
+              options->profile->layer_count == enx_model_hparams(options->model)->layer_count);
     ENX_TRY(check_options(options, report));
     enx_forward *f = ENX_MEM_NEW(enx_forward, 1);
     if (!f) return ENX_FAIL(report, NOMEM, "no memory for a forward pass");

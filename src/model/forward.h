@@ -20,6 +20,7 @@
 #include "kernels/kernels.h"
 #include "model/kv.h"
 #include "model/model.h"
+#include "model/profile.h"
 #include "plat/pool.h"
 
 enum {
@@ -39,6 +40,7 @@ typedef struct enx_forward_options {
     unsigned         cpu_flags;      /* of enx_cpu_detect */
     enx_pool        *pool;           /* borrowed, may be NULL: one thread */
     enx_kv_type      cache;          /* what keys and values are kept in */
+    enx_profile     *profile;        /* borrowed, of as many layers; NULL: none */
 } enx_forward_options;
 
 /* ENX_LIMIT: a zero or a number above its limit (ENX_MODEL_CONTEXT_MAX for positions).

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 struct enx_meter {
@@ -152,38 +153,45 @@ enx_status enx_meter_write(enx_meter *m, enx_buf *out)
 
 typedef struct engine_family {
     const char *name, *help;
-    size_t      at;       /* of enx_engine_counts */
+    size_t      at;       /* of enx_meter_engine */
     bool        is_gauge; /* then of 32 bits, else of 64 */
 } engine_family;
 
-#define COUNTED(name, help, field)                                               \
-    {                                                                            \
-        "engine_" name "_total", help, offsetof(enx_engine_counts, field), false \
+#define COUNTED(name, help, field)                                                     \
+    {                                                                                  \
+        "engine_" name "_total", help, offsetof(enx_meter_engine, counts.field), false \
     }
-#define GAUGED(name, help, field)                                      \
-    {                                                                  \
-        "engine_" name, help, offsetof(enx_engine_counts, field), true \
+#define GAUGED(name, help, field)                                     \
+    {                                                                 \
+        "engine_" name, help, offsetof(enx_meter_engine, field), true \
     }
 
 static const engine_family engine_families[] = {
     COUNTED("steps", "Passes of the weights.", steps),
     COUNTED("rows", "Tokens that went through the model.", rows),
+    COUNTED("tokens_in", "Tokens of prompts that were evaluated.", tokens_in),
+    COUNTED("tokens_cached", "Tokens of prompts that were known.", tokens_cached),
+    COUNTED("tokens_out", "Tokens written.", tokens_out),
     COUNTED("forced", "Tokens written without a choice.", forced),
     COUNTED("drafted", "Tokens that were guessed.", drafted),
     COUNTED("accepted", "Guesses that were right.", accepted),
+    COUNTED("requests", "Sequences that came to an end.", requests),
+    COUNTED("prefix_hits", "... of whose prompt a part was known.", prefix_hits),
+    COUNTED("evicted", "Remembered pages that gave way.", evicted),
     COUNTED("refused", "Sequences that had to come again.", refused),
     COUNTED("canceled", "Sequences that somebody ended.", canceled),
     COUNTED("keys_read", "Positions that attention read, a layer.", keys_read),
     COUNTED("keys_seen", "Positions that rows saw, a layer.", keys_seen),
-    GAUGED("sequences", "Sequences that run.", sequences),
-    GAUGED("pages", "Pages of 16 positions.", pages),
-    GAUGED("pages_free", "Pages that nobody needs.", pages_free),
-    GAUGED("pages_remembered", "Pages kept for who comes.", pages_remembered),
+    GAUGED("waiting", "Questions that wait for a place.", waiting),
+    GAUGED("sequences", "Sequences that run.", counts.sequences),
+    GAUGED("pages", "Pages of 16 positions.", counts.pages),
+    GAUGED("pages_free", "Pages that nobody needs.", counts.pages_free),
+    GAUGED("pages_remembered", "Pages kept for who comes.", counts.pages_remembered),
 };
 
-static double engine_value(const enx_engine_counts *counts, const engine_family *f)
+static double engine_value(const enx_meter_engine *engine, const engine_family *f)
 {
-    const char *at = (const char *)counts + f->at;
+    const char *at = (const char *)engine + f->at;
     uint64_t    wide;
     uint32_t    narrow;
     if (f->is_gauge) {
@@ -194,14 +202,38 @@ static double engine_value(const enx_engine_counts *counts, const engine_family 
     return (double)wide;
 }
 
+static enx_status write_bucket(const char *model, const char *limit, uint64_t count, enx_buf *out)
+{
+    ENX_TRY(enx_buf_printf(out, "enxame_engine_batch_rows_bucket{model="));
+    ENX_TRY(enx_voice_string(out, model, strlen(model)));
+    return enx_buf_printf(out, ",le=\"%s\"} %llu\n", limit, (unsigned long long)count);
+}
+
+/* Each bucket has those of the smaller ones, too. */
+static enx_status write_batches(const enx_meter_engine *engine, enx_buf *out)
+{
+    const enx_engine_counts *c = &engine->counts;
+    uint64_t                 sum = 0;
+    char                     limit[16];
+    for (int i = 0; i + 1 < ENX_ENGINE_BATCHES; i++) {
+        sum += c->batches[i];
+        snprintf(limit, sizeof limit, "%u", 1u << i);
+        ENX_TRY(write_bucket(engine->name, limit, sum, out));
+    }
+    ENX_TRY(write_bucket(engine->name, "+Inf", c->steps, out));
+    ENX_TRY(write_value("engine_batch_rows_sum", engine->name, (double)c->rows, out));
+    return write_value("engine_batch_rows_count", engine->name, (double)c->steps, out);
+}
+
 enx_status enx_meter_write_engines(const enx_meter_engine *engines, uint32_t count, enx_buf *out)
 {
     for (size_t i = 0; i < sizeof engine_families / sizeof *engine_families; i++) {
         const engine_family *f = &engine_families[i];
         ENX_TRY(write_head(f->name, f->help, f->is_gauge ? "gauge" : "counter", out));
         for (uint32_t e = 0; e < count; e++)
-            ENX_TRY(
-                write_value(f->name, engines[e].name, engine_value(&engines[e].counts, f), out));
+            ENX_TRY(write_value(f->name, engines[e].name, engine_value(&engines[e], f), out));
     }
+    ENX_TRY(write_head("engine_batch_rows", "Rows of a pass.", "histogram", out));
+    for (uint32_t e = 0; e < count; e++) ENX_TRY(write_batches(&engines[e], out));
     return ENX_OK;
 }

@@ -34,6 +34,7 @@ ENX_MUST_USE enx_status enx_meter_write(enx_meter *meter, enx_buf *out);
 
 typedef struct enx_meter_engine {
     const char       *name;
+    uint32_t          waiting; /* turns, for a place */
     enx_engine_counts counts;
 } enx_meter_engine;
 

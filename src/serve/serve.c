@@ -385,10 +385,11 @@ static enx_status write_engines(const enx_serve *s, enx_buf *out)
 {
     enx_meter_engine engines[ENX_METER_MODELS_MAX];
     uint32_t         count = 0;
-    for (uint32_t i = 0; i < s->model_count && count < ENX_METER_MODELS_MAX; i++)
-        if (s->models[i].host)
-            engines[count++] = (enx_meter_engine){ s->models[i].name,
-                                                   enx_host_figures_get(s->models[i].host).engine };
+    for (uint32_t i = 0; i < s->model_count && count < ENX_METER_MODELS_MAX; i++) {
+        if (!s->models[i].host) continue;
+        const enx_host_figures f = enx_host_figures_get(s->models[i].host);
+        engines[count++] = (enx_meter_engine){ s->models[i].name, f.waiting, f.engine };
+    }
     return enx_meter_write_engines(engines, count, out);
 }
 

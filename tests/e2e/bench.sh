@@ -32,6 +32,19 @@ expect 0 "$enxame" bench swarm --tasks 20
 grep -q "in waves" "$work/out" || fail "no report"
 expect 64 "$enxame" bench swarm --tasks 0
 
+# the engine, and where its time goes
+lead=$(dirname "$0")/../../models/restore-cs.gguf
+expect 0 "$enxame" bench engine -m "$lead" --part decode --sequences 4 --prompt 20 --output 4 \
+    --runs 1 --profile --json
+json '([(p["part"], p["sequences"], p["passes"], p["rows"]) for p in d["profile"]] ==
+    [("decode", 4, 4, 16)])'
+json 'abs(sum(p["share"] for p in d["profile"][0]["phases"]) - 1) < .01'
+json 'all(0 < p["int8_share"] < 2 for p in d["profile"][0]["phases"]
+    if p["name"] in ("gate, up", "down"))'
+json '0 < sum(sum(l.values()) for l in d["profile"][0]["layers"]) <= d["profile"][0]["seconds"]'
+expect 0 "$enxame" bench engine -m "$lead" --part prefill --runs 1 --profile
+grep -q "of int8" "$work/out" && grep -q "feed-forward" "$work/out" || fail "no profile"
+
 # bad asking
 certificate 66 --regime nothing
 says 'no regime has "nothing" in its name'

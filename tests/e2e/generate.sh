@@ -148,4 +148,8 @@ expect 75 generate --stop "$(printf 'a%.0s' {1..300})"
 says "--stop: a stop text has 300 bytes"
 expect 75 generate --context 7
 says "the context holds 7"
+
+# memory is for what can be filled, and how much it is changes nothing
+expect 0 generate --context 200
+same out greedy "the size of the context changes the answer"
 exit 0

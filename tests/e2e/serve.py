@@ -191,6 +191,11 @@ def check_engine_counters(server):
     pages, free, kept = (server.metric(rf'engine_{name}\{{model="chat"\}}')
                          for name in ("pages", "pages_free", "pages_remembered"))
     assert pages >= free + kept > 0, (pages, free, kept)
+    out, hits, requests, count = (server.metric(rf'engine_{name}\{{model="chat"\}}')
+                                  for name in ("tokens_out_total", "prefix_hits_total",
+                                               "requests_total", "batch_rows_count"))
+    assert out > 0 and 0 < hits < requests and count == steps, (out, hits, requests, count, steps)
+    assert server.metric(r'engine_waiting\{model="chat"\}') == 0
 
 
 def check_disconnects(server):

@@ -78,6 +78,21 @@ static void what_is_shared_is_kept_and_no_more(void **state)
     enx_engine_close(&engine);
 }
 
+/* Steps by the number of their rows are all steps, and as many rows as there could be in them. */
+static void assert_counts_add_up(const enx_engine *engine)
+{
+    const enx_engine_counts c = enx_engine_count(engine);
+    uint64_t                steps = 0, least = 0, most = 0;
+    for (int i = 0; i + 1 < ENX_ENGINE_BATCHES; i++) {
+        steps += c.batches[i];
+        least += c.batches[i] * (i ? (1u << (i - 1)) + 1 : 1);
+        most += c.batches[i] * (1u << i);
+    }
+    assert_int_equal(steps, c.steps);
+    assert_true(least <= c.rows && c.rows <= most);
+    assert_true(c.prefix_hits + 1 >= c.requests); /* who comes first may be helped, too */
+}
+
 /* Many at once: the prompt is evaluated once, but for the piece behind its whole pages. */
 static void those_that_come_together_share_the_work(void **state)
 {
@@ -109,6 +124,7 @@ static void those_that_come_together_share_the_work(void **state)
                 }
                 assert_int_equal(in, length == LONG ? 3 * ENX_KV_PAGE + 2 * MANY
                                                     : 3 * ENX_KV_PAGE - 1 + MANY);
+                assert_counts_add_up(engine);
                 enx_engine_close(&engine);
                 enx_pool_close(&pool);
             }
@@ -159,7 +175,9 @@ static void memory_that_is_short_makes_requests_wait(void **state)
     assert_non_null(strstr(report.text, "1 of 3 pages"));
     assert_int_equal(enx_engine_count(engine).refused, 1);
     run_to_end(engine);
+    assert_int_equal(enx_engine_count(engine).evicted, 0);
     submit_or_fail(engine, &request); /* what the first left behind gives way */
+    assert_int_equal(enx_engine_count(engine).evicted, 1);
     run_to_end(engine);
     assert_true(second.is_there);
     request.max_tokens = 3 * ENX_KV_PAGE;
@@ -219,6 +237,82 @@ static void an_interrupted_step_comes_again(void **state)
     for (uint32_t i = 0; i < count; i++) assert_same(&alone[i], &again[i]);
     enx_engine_close(&engine);
     close_masks(requests, count);
+}
+
+static uint64_t count_looks(void)
+{
+    static uint64_t looks;
+    return ++looks;
+}
+
+static uint64_t time_of_layer(const enx_profile *p, uint32_t layer)
+{
+    uint64_t sum = 0;
+    for (int phase = 0; phase < ENX_PHASE_COUNT; phase++)
+        sum += p->cells[layer * ENX_PHASE_COUNT + phase].time_ns;
+    return sum;
+}
+
+/* Who is canceled within a pass has its pages free in the step that follows, and another one that
+ * waited for them can begin. */
+static void canceling_ends_a_pass_between_layers_and_frees_pages(void **state)
+{
+    (void)state;
+    enx_profile *p = NULL;
+    result       first = { 0 }, second = { 0 };
+    uint64_t     id = 0;
+    enx_request  request = plain; /* 18 positions: two pages */
+    uint32_t     other[PROMPT];
+    assert_int_equal(enx_profile_open(&p, 2, count_looks, NULL), ENX_OK);
+    enx_engine *engine = open_engine(
+        (enx_engine_options){ .slot_count = 4, .cache_tokens = 2 * ENX_KV_PAGE, .profile = p });
+    memcpy(other, prompt, sizeof prompt);
+    other[0] = 6;
+    request.user = &first;
+    assert_int_equal(enx_engine_submit(engine, &request, &id, NULL), ENX_OK);
+    p->is_running = true;
+    enx_engine_interrupt(engine);
+    assert_int_equal(enx_engine_step(engine, collect, NULL), 1);
+    assert_true(time_of_layer(p, 0) > 0);
+    assert_int_equal(time_of_layer(p, 1), 0);
+    request.prompt = other;
+    request.user = &second;
+    assert_int_equal(enx_engine_submit(engine, &request, NULL, NULL), ENX_AGAIN);
+    enx_engine_cancel(engine, id);
+    assert_int_equal(enx_engine_step(engine, collect, NULL), 0);
+    assert_int_equal(first.finish, ENX_FINISH_CANCELED);
+    assert_int_equal(time_of_layer(p, 1), 0); /* nothing more was computed for it */
+    assert_int_equal(enx_engine_count(engine).pages_free, 2);
+    submit_or_fail(engine, &request);
+    run_to_end(engine);
+    assert_true(second.is_there);
+    enx_engine_close(&engine);
+    enx_profile_close(&p);
+}
+
+/* Pages never exceed what the size allows, but one context is always there. */
+static void a_size_bounds_the_cache(void **state)
+{
+    (void)state;
+    enum { PAGES = CONTEXT / ENX_KV_PAGE };
+    const uint64_t page = enx_kv_page_size(enx_model_hparams(world.model), ENX_KV_F16);
+    const struct {
+        uint64_t bytes;
+        uint32_t tokens, pages;
+    } cases[] = { { 0, 0, 8 * PAGES },
+                  { 1, 0, PAGES },
+                  { PAGES * page + page - 1, 0, PAGES },
+                  { (PAGES + 1) * page, 0, PAGES + 1 },
+                  { 100 * PAGES * page, 0, 8 * PAGES },
+                  { (PAGES + 3) * page, (PAGES + 2) * ENX_KV_PAGE, PAGES + 2 },
+                  { (PAGES + 1) * page, (PAGES + 2) * ENX_KV_PAGE, PAGES + 1 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        enx_engine *engine = open_engine((enx_engine_options){
+            .slot_count = 8, .cache_bytes = cases[i].bytes, .cache_tokens = cases[i].tokens });
+        assert_int_equal(enx_engine_count(engine).pages, cases[i].pages);
+        assert_int_equal(enx_engine_page_bytes(engine), page);
+        enx_engine_close(&engine);
+    }
 }
 
 /* ---- guesses ----------------------------------------------------------- */
@@ -391,6 +485,8 @@ int main(void)
         cmocka_unit_test(memory_that_is_short_makes_requests_wait),
         cmocka_unit_test(priority_goes_first_and_jobs_take_turns),
         cmocka_unit_test(an_interrupted_step_comes_again),
+        cmocka_unit_test(canceling_ends_a_pass_between_layers_and_frees_pages),
+        cmocka_unit_test(a_size_bounds_the_cache),
         cmocka_unit_test(guesses_change_nothing),
         cmocka_unit_test(a_right_guess_saves_steps),
         cmocka_unit_test(drafted_samples_follow_the_models_distribution),

@@ -264,6 +264,93 @@ static void answers_reduce_to_inputs_and_do_not_depend_on_threads(void **state)
     }
 }
 
+/* The pages that the first windows of some calls need, all at once. */
+static uint64_t pages_wanted(const enx_local *local, char texts[][3000], uint32_t count)
+{
+    uint64_t pages = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        enx_ask       *ask = NULL;
+        enx_request    request;
+        const enx_call call = call_of(i, ENX_ROLE_WORK, WORKER, texts[i]);
+        assert_int_equal(enx_ask_open(&ask, enx_local_skill(local, WORKER), &call, NULL), ENX_OK);
+        assert_true(enx_ask_next(ask, &request));
+        pages += (request.prompt_count + request.max_tokens) / ENX_KV_PAGE;
+        enx_ask_close(&ask);
+    }
+    return pages;
+}
+
+/* Room for a few at a time: the others wait, also those that are canceled while they do, and every
+ * answer is what it is with memory for all. */
+static void calls_wait_for_memory_and_answers_stay(void **state)
+{
+    (void)state;
+    enum { COUNT = 12, SLOTS = 12, CANCELED = COUNT - 1 };
+    static char       texts[COUNT][3000];
+    static answers    roomy, tight;
+    enx_config_model *worker = &config->workers[0];
+    for (uint32_t i = 0; i < COUNT; i++) make_text(texts[i], 60, i);
+    worker->slots = SLOTS;
+    for (uint64_t mb = 0; mb < 2; mb++) {
+        answers *to = mb ? &tight : &roomy;
+        worker->cache_mb = mb;
+        enx_local         *local = open_local(1, 0);
+        const enx_hparams *hp = enx_model_hparams(enx_local_skill(local, WORKER)->loaded.model);
+        if (mb)
+            assert_true(pages_wanted(local, texts, COUNT) * enx_kv_page_size(hp, ENX_KV_F16) >
+                        mb << 20);
+        enx_local_hold(local);
+        for (uint32_t i = 0; i < COUNT; i++) {
+            const enx_call call = call_of(i, ENX_ROLE_WORK, WORKER, texts[i]);
+            enx_local_generate(local, &call);
+        }
+        enx_local_release(local, true);
+        if (mb) enx_local_cancel(local, CANCELED);
+        wait_all(local, to, COUNT);
+        enx_local_close(&local);
+    }
+    worker->slots = 0;
+    worker->cache_mb = 0;
+    assert_int_equal(tight.reports[CANCELED].status, ENX_CALL_ERROR);
+    for (uint32_t i = 0; i < CANCELED; i++) {
+        assert_int_equal(tight.reports[i].status, ENX_CALL_OK);
+        assert_string_equal(tight.texts[i], roomy.texts[i]);
+        assert_true(tight.reports[i].sum_logprob == roomy.reports[i].sum_logprob);
+    }
+}
+
+/* Whenever it comes: alone in its batch a pass ends within it, beside others behind it; the others
+ * answer as if nothing had been. */
+static void a_canceled_call_ends_and_the_others_do_not(void **state)
+{
+    (void)state;
+    static char    texts[2][3000];
+    static answers alone, got;
+    for (uint32_t i = 0; i < 2; i++) make_text(texts[i], 60, i);
+    enx_local     *local = open_local(1, 0);
+    const enx_call kept = call_of(0, ENX_ROLE_LEAD, LEAD, texts[0]);
+    const enx_call gone = call_of(1, ENX_ROLE_WORK, WORKER, texts[1]);
+    const enx_call beside = call_of(2, ENX_ROLE_LEAD, LEAD, texts[1]);
+    enx_local_generate(local, &kept);
+    wait_all(local, &alone, 1);
+    uint32_t canceled = 0;
+    for (uint32_t round = 0; round < 30; round++) {
+        memset(&got, 0, sizeof got);
+        enx_local_generate(local, &kept);
+        enx_local_generate(local, &gone);
+        if (round % 2) enx_local_generate(local, &beside);
+        enx_local_poll(local, 500 * round, keep, &got);
+        enx_local_cancel(local, 1);
+        if (round % 2) enx_local_cancel(local, 2);
+        wait_all(local, &got, 2 + round % 2);
+        assert_string_equal(got.texts[0], alone.texts[0]);
+        assert_true(got.reports[0].sum_logprob == alone.reports[0].sum_logprob);
+        canceled += got.reports[1].status == ENX_CALL_ERROR;
+    }
+    assert_true(canceled > 0);
+    enx_local_close(&local);
+}
+
 /* Guesses of every kind, over several windows: what a worker answered, and nonsense. */
 static void a_guess_changes_no_answer(void **state)
 {
@@ -300,15 +387,20 @@ static void requests_say_whose_they_are(void **state)
     assert_int_equal(enx_ask_open(&ask, enx_local_skill(local, LEAD), &call, NULL), ENX_OK);
     assert_true(enx_ask_next(ask, &request));
     assert_int_equal(request.job, 7);
-    assert_int_equal(request.priority, 1); /* its job waits for it */
+    assert_int_equal(request.priority, 2); /* its job waits for it */
     enx_ask_close(&ask);
     call = call_of(4, ENX_ROLE_LEAD, LEAD, "por quanto");
     call.guess = "por quanto,";
     call.guess_bytes = 11;
     assert_int_equal(enx_ask_open(&ask, enx_local_skill(local, LEAD), &call, NULL), ENX_OK);
     assert_true(enx_ask_next(ask, &request));
-    assert_int_equal(request.priority, 0);
+    assert_int_equal(request.priority, 1); /* the rest of its task does */
     assert_true(request.guess_count > 0);
+    enx_ask_close(&ask);
+    call.role = ENX_ROLE_AUDIT;
+    assert_int_equal(enx_ask_open(&ask, enx_local_skill(local, LEAD), &call, NULL), ENX_OK);
+    assert_true(enx_ask_next(ask, &request));
+    assert_int_equal(request.priority, 0); /* the answer is there, and only judged */
     enx_ask_close(&ask);
     enx_local_close(&local);
 }
@@ -426,6 +518,8 @@ int main(void)
         cmocka_unit_test(prompts_have_control_words_and_texts_do_not),
         cmocka_unit_test(drafts_are_spelt_by_the_lexicon_of_the_language),
         cmocka_unit_test(answers_reduce_to_inputs_and_do_not_depend_on_threads),
+        cmocka_unit_test(calls_wait_for_memory_and_answers_stay),
+        cmocka_unit_test(a_canceled_call_ends_and_the_others_do_not),
         cmocka_unit_test(a_guess_changes_no_answer),
         cmocka_unit_test(requests_say_whose_they_are),
         cmocka_unit_test(measured_bounds_hold),

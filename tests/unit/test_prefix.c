@@ -168,6 +168,7 @@ static void the_longest_unused_is_forgotten_first(void **state)
     assert_int_equal(known_of(p, &a), a.prompt_count - 1); /* now a is the younger one */
     run_whole(p, &c);
     assert_int_equal(known_of(p, &a), a.prompt_count - 1);
+    assert_int_equal(enx_prefix_evicted(p), 3);
     /* Of b only the beginning is left: it went from its end on, two pages for c, one for a. */
     assert_int_equal(known_of(p, &b), ENX_KV_PAGE);
     enx_prefix_close(&p);
