@@ -330,8 +330,13 @@ static void add_drafts(enx_engine *e)
         const uint32_t end = s->request.prompt_count + output_max(s) - 1;
         uint32_t       room = end - s->count < share ? end - s->count : share;
         if (room > ENX_DRAFT_MAX) room = ENX_DRAFT_MAX;
-        s->proposed = s->drafted = enx_drafter_propose(
-            &s->drafter, s->tokens, s->request.prompt_count, s->count, s->tokens + s->count, room);
+        const enx_draft_text text = { .tokens = s->tokens,
+                                      .prompt_count = s->request.prompt_count,
+                                      .count = s->count,
+                                      .allowed = s->has_allowed ? s->allowed : NULL,
+                                      .allowed_count = s->allowed_count };
+        s->proposed = s->drafted =
+            enx_drafter_propose(&s->drafter, &text, s->tokens + s->count, room);
         s->quota += s->drafted;
         e->counts.drafted += s->drafted;
     }
