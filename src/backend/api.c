@@ -86,6 +86,17 @@ static const char *doubt(const enx_api_reply *reply, const enx_api_bounds *bound
     return NULL;
 }
 
+enx_api_bounds enx_api_request_bounds(const enx_api_request *request)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < request->message_count; i++) bytes += request->messages[i].text_bytes;
+    const uint64_t in =
+        bytes + request->message_count * ENX_API_MESSAGE_TOKENS_MORE + ENX_API_TOKENS_MORE;
+    return (enx_api_bounds){ .tokens_in_max = in > UINT32_MAX ? UINT32_MAX : (uint32_t)in,
+                             .tokens_out_max = request->max_tokens,
+                             .prompt_bytes = bytes };
+}
+
 const char *enx_api_settle(const enx_api_reply *reply, const enx_api_bounds *bounds,
                            enx_usage_count *out)
 {

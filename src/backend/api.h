@@ -34,6 +34,8 @@ enum {
     ENX_API_WORD_BYTES_MAX = 64,
     ENX_API_MESSAGE_BYTES_MAX = 240, /* of a server's error */
     ENX_API_TOKEN_BYTES_MAX = 256,   /* no vocabulary known has a longer token */
+    ENX_API_TOKENS_MORE = 64,        /* what APIs put around messages */
+    ENX_API_MESSAGE_TOKENS_MORE = 16,
 };
 
 /* ---- Asking --------------------------------------------------------------------------------- */
@@ -156,6 +158,9 @@ typedef struct enx_api_bounds {
     uint32_t tokens_out_max;
     uint64_t prompt_bytes; /* of the texts that were sent */
 } enx_api_bounds;
+
+/* The most that a request without a schema can use: a token of text is at least a byte. */
+enx_api_bounds enx_api_request_bounds(const enx_api_request *request);
 
 /* What an answered call has used.  Usage that is missing, broken, above the bounds, that does not
  * add up, or is too small for the texts that went over the line is not believed: then the bounds

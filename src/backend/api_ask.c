@@ -152,7 +152,7 @@ static uint32_t prompt_tokens(const enx_api_ask *ask)
 {
     const char    *text = schema_of(ask);
     const uint64_t schema = text ? strlen(text) + ENX_API_ASK_SCHEMA_TOKENS_MORE : 0;
-    return clamp_u32(prompt_bytes(ask) + schema + ENX_API_ASK_TOKENS_MORE);
+    return clamp_u32(prompt_bytes(ask) + schema + ENX_API_TOKENS_MORE);
 }
 
 enx_status enx_api_ask_open(enx_api_ask *ask, const enx_api_skill *skill, const enx_call *call,
@@ -182,6 +182,13 @@ enx_status enx_api_ask_open(enx_api_ask *ask, const enx_api_skill *skill, const 
                                     .tokens_out_max = call->max_tokens_out,
                                     .prompt_bytes = prompt_bytes(ask) };
     return ENX_OK;
+}
+
+void enx_api_ask_talk(enx_api_ask *ask, uint64_t call_id)
+{
+    *ask = (enx_api_ask){
+        .call_id = call_id, .role = ENX_ROLE_WORK, .is_talk = true, .has_input = true
+    };
 }
 
 void enx_api_ask_close(enx_api_ask *ask)
@@ -260,7 +267,10 @@ static void take_answer(enx_api_ask *ask, const enx_api_reply *reply, enx_call_r
         take_verdict(ask, reply, out);
         return;
     }
-    if (ask->task_class) {
+    if (ask->is_talk) {
+        out->answer = text.text;
+        out->answer_bytes = text.size_bytes;
+    } else if (ask->task_class) {
         take_form(ask, text, out);
     } else {
         if (ask->role == ENX_ROLE_PLAN &&

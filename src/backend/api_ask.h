@@ -26,9 +26,7 @@
 enum {
     /* Of instructions and fence. */
     ENX_API_ASK_PROMPT_BYTES_MAX = ENX_CLASS_WORDS_BYTES_MAX + ENX_FORM_MORE_BYTES + 8192,
-    /* What APIs put around messages, and around a schema or a tool. */
-    ENX_API_ASK_TOKENS_MORE = 64,
-    ENX_API_ASK_SCHEMA_TOKENS_MORE = 600,
+    ENX_API_ASK_SCHEMA_TOKENS_MORE = 600, /* what APIs put around a schema or a tool */
     /* All that a call reads beside its goal and input, at most. */
     ENX_API_ASK_PROMPT_TOKENS = 8192,
 };
@@ -45,6 +43,7 @@ typedef struct enx_api_ask {
     uint64_t         call_id;
     enx_role         role;
     bool             is_goal; /* a plan for a goal is asked */
+    bool             is_talk; /* messages of the caller's: the answer is taken as it came */
     double           error_chance;
     bool             has_input;  /* the text is not empty */
     const enx_class *task_class; /* of a form (asking.h); else NULL */
@@ -59,6 +58,8 @@ typedef struct enx_api_ask {
 /* Nothing of the call is borrowed after.  ENX_NOMEM. */
 ENX_MUST_USE enx_status enx_api_ask_open(enx_api_ask *ask, const enx_api_skill *skill,
                                          const enx_call *call, enx_report *report);
+/* For a conversation, whose request is the caller's: what enx_api_ask_report needs to know. */
+void                    enx_api_ask_talk(enx_api_ask *ask, uint64_t call_id);
 void                    enx_api_ask_close(enx_api_ask *ask);
 
 /* Upper bounds of the tokens that the call will use, as enx_ports.measure wants them: a token of

@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +28,8 @@ typedef struct backend_ask {
     enx_api_ask         ask;
     uint32_t            remote; /* index of its model there */
     bool                is_canceled;
+    enx_remote_text_fn  on_text; /* of a conversation; may be NULL */
+    void               *user;
 } backend_ask;
 
 struct enx_backend {
@@ -36,7 +39,8 @@ struct enx_backend {
     enx_queue       *queue;           /* NULL: no queue */
     uint64_t         clock_offset_us; /* wall less monotonic at open: the core's clock, which no
                                          later step of the wall's touches */
-    int              ready_fd;        /* an epoll over the descriptors of `local` and `queue` */
+    int              wake_fd;         /* an eventfd: somebody wants the wait to end */
+    int              ready_fd;        /* an epoll over it and those of `local` and `queue` */
     enx_roster_model roster_models[ENX_ROSTER_MODELS_MAX];
     enx_roster       roster;
     uint32_t         locals[ENX_ROSTER_MODELS_MAX];  /* index there, or NOWHERE */
@@ -242,16 +246,19 @@ static enx_status open_queue(enx_backend *b, const enx_config *config,
 
 static enx_status gather(enx_backend *b, enx_report *report)
 {
-    const int fds[] = { b->local ? enx_local_fd(b->local) : -1,
-                        b->queue ? enx_queue_fd(b->queue) : -1 };
+    b->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     b->ready_fd = epoll_create1(EPOLL_CLOEXEC);
-    for (int i = 0; i < 2; i++) {
+    const int fds[] = { b->local ? enx_local_fd(b->local) : -1,
+                        b->queue ? enx_queue_fd(b->queue) : -1, b->wake_fd };
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
         struct epoll_event event = { .events = EPOLLIN };
         if (b->ready_fd >= 0 && fds[i] >= 0 &&
             epoll_ctl(b->ready_fd, EPOLL_CTL_ADD, fds[i], &event) != 0)
             return ENX_FAIL(report, NOMEM, "no epoll for the backend");
     }
-    return b->ready_fd >= 0 ? ENX_OK : ENX_FAIL(report, NOMEM, "no epoll for the backend");
+    return b->ready_fd >= 0 && b->wake_fd >= 0
+               ? ENX_OK
+               : ENX_FAIL(report, NOMEM, "no epoll for the backend");
 }
 
 enx_status enx_backend_open(enx_backend **out, const enx_config *config,
@@ -261,7 +268,7 @@ enx_status enx_backend_open(enx_backend **out, const enx_config *config,
     enx_backend *b = ENX_MEM_NEW(enx_backend, 1);
     if (!b) return ENX_FAIL(report, NOMEM, "no memory for the backend");
     b->held_end = &b->held;
-    b->ready_fd = -1;
+    b->ready_fd = b->wake_fd = -1;
     b->clock_offset_us = enx_clock_wall_us() - enx_clock_monotonic_us();
     enx_status status = open_remote(b, config, options, report); /* first: it is quick to fail */
     if (status == ENX_OK && has_local(config))
@@ -314,6 +321,7 @@ void enx_backend_close(enx_backend **backend)
     enx_broker_close(&b->broker);
     enx_local_close(&b->local);
     if (b->ready_fd >= 0) close(b->ready_fd);
+    if (b->wake_fd >= 0) close(b->wake_fd);
     enx_mem_free(b);
     *backend = NULL;
 }
@@ -413,6 +421,37 @@ void enx_backend_generate(enx_backend *b, const enx_call *call)
     enx_local_generate(b->local, &out);
 }
 
+bool enx_backend_is_remote(const enx_backend *b, uint32_t model)
+{
+    ENX_CHECK(model < b->roster.model_count);
+    return b->remotes[model] != NOWHERE;
+}
+
+static void pass_text(void *user, const char *text, size_t text_bytes)
+{
+    const backend_ask *ask = user;
+    if (ask->on_text) ask->on_text(ask->user, text, text_bytes);
+}
+
+enx_status enx_backend_ask(enx_backend *b, const enx_backend_talk *talk, enx_report *report)
+{
+    ENX_CHECK(enx_backend_is_remote(b, talk->model));
+    backend_ask *ask = ENX_MEM_NEW(backend_ask, 1);
+    if (!ask) return ENX_FAIL(report, NOMEM, "no memory for a call");
+    enx_api_ask_talk(&ask->ask, talk->call_id);
+    ask->on_text = talk->on_text;
+    ask->user = talk->user;
+    const enx_remote_call call = { .id = talk->call_id,
+                                   .model = b->remotes[talk->model],
+                                   .request = talk->request,
+                                   .bounds = talk->bounds,
+                                   .user = ask,
+                                   .on_text = pass_text };
+    const enx_status      status = enx_remote_submit(b->remote, &call, report);
+    if (status != ENX_OK) free_ask(ask);
+    return status;
+}
+
 void enx_backend_hold(enx_backend *b)
 {
     b->is_holding = true;
@@ -477,6 +516,18 @@ static void on_result(void *user, const enx_remote_result *result)
     free_ask(ask);
 }
 
+void enx_backend_wake(const enx_backend *b)
+{
+    const uint64_t one = 1;
+    (void)!write(b->wake_fd, &one, sizeof one);
+}
+
+static bool was_woken(const enx_backend *b)
+{
+    uint64_t calls;
+    return read(b->wake_fd, &calls, sizeof calls) == (ssize_t)sizeof calls;
+}
+
 /* What needs no waiting. */
 static size_t take_ready(enx_backend *b, const listener *to)
 {
@@ -499,7 +550,7 @@ size_t enx_backend_poll(enx_backend *b, uint64_t timeout_us, enx_local_report_fn
     const uint64_t now_us = enx_clock_monotonic_us();
     const uint64_t wake_us = b->queue ? enx_queue_wake_us(b->queue) : UINT64_MAX;
     size_t         count = take_ready(b, &to);
-    if (wake_us <= now_us || count > 0) timeout_us = 0;
+    if (was_woken(b) || wake_us <= now_us || count > 0) timeout_us = 0;
     else if (wake_us - now_us < timeout_us) timeout_us = wake_us - now_us;
     if (b->remote) count += enx_remote_poll(b->remote, timeout_us, b->ready_fd, on_result, &to);
     else if (timeout_us > 0) wait_for(b->ready_fd, timeout_us);

@@ -10,7 +10,7 @@
  *     enx_backend_generate(backend, &call);                     // never blocks
  *     enx_backend_poll(backend, 100000, on_report, user);       // hands reports over, here
  *
- * Layer: backend.  Thread-safety: one owner thread calls everything here.
+ * Layer: backend.  Thread-safety: one owner thread calls everything here but enx_backend_wake.
  */
 #ifndef ENX_BACKEND_BACKEND_H
 #define ENX_BACKEND_BACKEND_H
@@ -68,6 +68,23 @@ uint32_t enx_backend_flight(const enx_backend *backend);
 void     enx_backend_cancel(enx_backend *backend, uint64_t call_id);
 void     enx_backend_measure(const enx_backend *backend, enx_call *call);
 
+/* A conversation with a model behind an API, outside of any job: the caller's own messages. */
+typedef struct enx_backend_talk {
+    uint64_t               call_id; /* as of enx_call */
+    uint32_t               model;   /* of the roster: one that is remote */
+    const enx_api_request *request; /* copied */
+    enx_api_bounds         bounds;
+    enx_remote_text_fn     on_text; /* called by enx_backend_poll as text comes; may be NULL */
+    void                  *user;    /* of on_text */
+} enx_backend_talk;
+
+bool                    enx_backend_is_remote(const enx_backend *backend, uint32_t model);
+/* Ask for the next message, whatever is held.  The report comes from enx_backend_poll as any
+ * other: its answer is the text as it came, its flags are TRUNCATED and EMPTY.  ENX_LIMIT,
+ * ENX_NOMEM: nothing was asked. */
+ENX_MUST_USE enx_status enx_backend_ask(enx_backend *backend, const enx_backend_talk *talk,
+                                        enx_report *report);
+
 /* An audit judged the answer to `item` that came last: who gave it may lose the swarm's trust. */
 void enx_backend_judge(enx_backend *backend, uint32_t item, bool is_wrong);
 
@@ -75,6 +92,8 @@ void enx_backend_judge(enx_backend *backend, uint32_t item, bool is_wrong);
  * Returns how many. */
 size_t enx_backend_poll(enx_backend *backend, uint64_t timeout_us, enx_local_report_fn fn,
                         void *user);
+/* From any thread: the wait that is under way, or the next one, ends at once. */
+void   enx_backend_wake(const enx_backend *backend);
 
 /* A model with `remote:` as remote.h wants it; texts are borrowed from the config and from
  * `secret`. ENX_NOTFOUND: the environment lacks its key, by name. */

@@ -9,6 +9,7 @@
 #include "cli/cli_command.h"
 #include "cli/cli_display.h"
 #include "cli/cli_sandbox.h"
+#include "cli/cli_stages.h"
 #include "plat/clock.h"
 
 #include <errno.h>
@@ -20,10 +21,15 @@
 #include <unistd.h>
 
 static const uint64_t votes_measured = 16; /* one task in so many */
+static const uint64_t ups_measured = 100;  /* tasks, before their share is believed */
 static const double   hedge_share = .06;   /* of all calls */
 static const uint64_t day_us = UINT64_C(86400000000);
 static const uint64_t turn_us = 50000, drain_us = 3000000, call_timeout_us = 900000000;
-enum { KNOWN_ROUNDS = 64, NAMED_MAX = 10 /* tasks that are named on a terminal */ };
+enum {
+    KNOWN_ROUNDS = 64,
+    NAMED_MAX = 10, /* tasks that are named on a terminal */
+    SETTINGS_BYTES_MAX = 1 << 20,
+};
 static const char *const modes[] = { "swarm", "workers", "lead" };
 
 /* ---- Settings ------------------------------------------------------------------------------- */
@@ -34,7 +40,8 @@ void cli_job_options(cli_option out[CLI_JOB_OPTION_COUNT], cli_job_settings *s,
     const cli_option options[CLI_JOB_OPTION_COUNT] = {
         { "swarm", 's', CLI_TEXT, swarm_path, "FILE", "the swarm (default: models/swarm.yaml)" },
         { "mode", '\0', CLI_TEXT, &s->mode, "MODE",
-          "swarm (default), workers, or lead: who answers" },
+          "swarm, workers, or lead: who answers (default: swarm, or the lead where that is no "
+          "worse)" },
         { "budget", '\0', CLI_REAL, &s->budget_usd, "USD", "never spend more than this" },
         { "accuracy", '\0', CLI_REAL, &s->accuracy, "A",
           "certify that a share A equals the lead's" },
@@ -92,6 +99,7 @@ static enx_status take_labels(cli_job_settings *s, enx_report *report)
 enx_status cli_job_check(cli_job_settings *s, const char *swarm_path, enx_report *report)
 {
     ENX_TRY(take_labels(s, report));
+    s->is_asked = s->mode && strcmp(s->mode, "swarm") == 0;
     if (!s->mode) s->mode = "swarm";
     if (!is_mode(s->mode))
         return ENX_FAIL(report, INVALID, "--mode %s: swarm, workers or lead", s->mode);
@@ -306,7 +314,7 @@ static enx_status add_row(enx_store *store, const cli_job_settings *s, const cha
                           enx_report *report)
 {
     enx_buf settings;
-    enx_buf_init(&settings, 1 << 20);
+    enx_buf_init(&settings, SETTINGS_BYTES_MAX);
     enx_status status = settings_text(s, &settings);
     if (status != ENX_OK) {
         enx_buf_deinit(&settings);
@@ -384,7 +392,7 @@ bool cli_job_is_goal(const cli_job_settings *s, const enx_config *config)
 }
 
 /* A class of the user's goes on from job to job; text is restored under a certificate of its own,
- * and so is what has a limit of audits.  Goals have none. */
+ * and so is what has a limit of audits.  Each stage of a goal has its own. */
 static bool is_streamed(const cli_job *job, const cli_job_settings *s)
 {
     if (s->accuracy == 0 || (s->mode && strcmp(s->mode, "swarm") != 0)) return false;
@@ -417,6 +425,8 @@ static enx_swarm_options swarm_options(cli_job *job, const cli_job_settings *s,
                             .stream_id = job->certificate.id,
                             .truths = s->truths,
                             .vote_every = (uint32_t)s->vote_every,
+                            .is_asked = s->is_asked,
+                            .up_share = s->up_share,
                             .seed = s->seed };
     o.caps.usd_nano = (uint64_t)llround(s->budget_usd * 1e9);
     o.allowances = job->config->allowances;
@@ -518,6 +528,22 @@ static enx_status judge_votes(cli_job *job, cli_job_settings *s, enx_report *rep
     return ENX_OK;
 }
 
+/* What of a class went up in earlier jobs, where the certificate does not make it less each time.
+ */
+static enx_status judge_ups(const cli_job *job, cli_job_settings *s, enx_report *report)
+{
+    enx_buf  text;
+    uint64_t tasks = 0, ups = 0;
+    if (!job->recipe || is_streamed(job, s)) return ENX_OK;
+    enx_buf_init(&text, SETTINGS_BYTES_MAX);
+    enx_status status = settings_text(s, &text);
+    if (status != ENX_OK) enx_report_set(report, status, __FILE__, __LINE__, "no memory");
+    else status = enx_store_ups_get(job->store, s->goal, enx_buf_text(&text), &tasks, &ups, report);
+    enx_buf_deinit(&text);
+    if (tasks >= ups_measured) s->up_share = (double)ups / (double)tasks;
+    return status;
+}
+
 enx_status cli_job_open(cli_job **out, cli_job_settings *settings, uint64_t id, const char *key,
                         const cli_job_input *inputs, size_t input_count, bool is_quiet,
                         enx_report *report)
@@ -526,6 +552,7 @@ enx_status cli_job_open(cli_job **out, cli_job_settings *settings, uint64_t id, 
     ENX_TRY(open_models(&job, settings, id, is_quiet, report));
     enx_status status = open_certificate(job, settings, report);
     if (status == ENX_OK && id == 0) status = judge_votes(job, settings, report);
+    if (status == ENX_OK && id == 0) status = judge_ups(job, settings, report);
     if (status == ENX_OK && id == 0)
         status = add_job(job, settings, key, inputs, input_count, report);
     if (status == ENX_OK) status = cli_job_lock(job->id, &job->lock_fd, report);
@@ -674,13 +701,22 @@ static void port_relate(void *self, const enx_check *check, const enx_span *answ
     enx_judge_relate(check, answers, count, is_bad);
 }
 
+/* "gate        lead alone: too few tasks for a swarm" */
+static void print_gate(bool is_single, enx_reason reason)
+{
+    fprintf(stderr, "gate        %s: %s\n", is_single ? "lead alone" : "swarm",
+            enx_reason_text(reason));
+}
+
 /* The plan and its price on stderr; the answer from the terminal, or known before. */
 static bool port_approve(void *self, const char *plan, const enx_swarm_outlay *sum)
 {
     char           money[CLI_MONEY_BYTES], all[CLI_MONEY_BYTES], answer[16] = "";
     const cli_job *job = self;
     if (!job->asks) return true;
+    const enx_swarm_summary s = enx_swarm_summary_get(job->swarm);
     if (*plan) fprintf(stderr, "plan        %s\n", plan);
+    print_gate(s.is_single, s.gate_reason);
     fprintf(stderr, "worst case  %u tasks, each done once: %s; if all go up: %s\n", sum->tasks,
             cli_money(money, sum->usd_nano), cli_money(all, sum->usd_nano + sum->up_usd_nano));
     if (job->says_yes) return true;
@@ -873,16 +909,24 @@ static enx_status show_forecast(cli_job *job, const cli_job_settings *s, bool is
     const double   seconds = (double)e.wall_us * 1e-6 * share;
     const uint64_t likely = (uint64_t)((double)e.cost_usd_nano * share);
     if (is_json) {
-        cli_print_json(
-            json_pack("{s:i, s:{s:I, s:o}, s:{s:I, s:o}, s:{s:I, s:o, s:f}}", "tasks", (int)f.tasks,
-                      "workers", "calls", (json_int_t)f.calls, "usd_most", cli_json_usd(f.usd_nano),
-                      "most", "calls", (json_int_t)f.calls_most, "usd_most",
-                      cli_json_usd(f.usd_nano_most), "as_before", "tasks", (json_int_t)e.tasks,
-                      "usd", cli_json_usd(likely), "seconds", seconds));
+        cli_print_json(json_pack(
+            "{s:i, s:b, s:s, s:{s:I, s:o}, s:{s:I, s:o}, s:o, s:{s:I, s:o, s:f}}", "tasks",
+            (int)f.tasks, "single", (int)f.is_single, "gate", enx_reason_text(f.gate_reason),
+            "workers", "calls", (json_int_t)f.calls, "usd_most", cli_json_usd(f.usd_nano), "most",
+            "calls", (json_int_t)f.calls_most, "usd_most", cli_json_usd(f.usd_nano_most), "lead",
+            f.has_lead ? json_pack("{s:I, s:o}", "calls", (json_int_t)f.tasks, "usd_most",
+                                   cli_json_usd(f.usd_nano_lead))
+                       : json_null(),
+            "as_before", "tasks", (json_int_t)e.tasks, "usd", cli_json_usd(likely), "seconds",
+            seconds));
         return ENX_OK;
     }
+    print_gate(f.is_single, f.gate_reason);
     fprintf(stderr, "tasks       %u\nworkers     %llu calls, at most %s\n", f.tasks,
             (unsigned long long)f.calls, cli_money(money, f.usd_nano));
+    if (f.has_lead)
+        fprintf(stderr, "lead alone  %u calls, at most %s\n", f.tasks,
+                cli_money(money, f.usd_nano_lead));
     fprintf(stderr, "worst case  %llu calls, at most %s: every check, and every task goes up\n",
             (unsigned long long)f.calls_most, cli_money(more, f.usd_nano_most));
     if (e.tasks)
@@ -891,15 +935,16 @@ static enx_status show_forecast(cli_job *job, const cli_job_settings *s, bool is
     return ENX_OK;
 }
 
-enx_status cli_job_forecast(const cli_job_settings *settings, const enx_span *items,
-                            uint32_t item_count, bool is_json, enx_report *report)
+enx_status cli_job_forecast(cli_job_settings *settings, const enx_span *items, uint32_t item_count,
+                            bool is_json, enx_report *report)
 {
     cli_job *job = NULL;
     ENX_TRY(open_models(&job, settings, 0, true, report));
     job->ports = (enx_ports){ .self = job, .check = port_check, .measure = port_measure };
-    const enx_swarm_options options = swarm_options(job, settings, items, item_count);
-    enx_status              status = ENX_OK;
-    if (options.is_goal)
+    enx_status        status = judge_ups(job, settings, report);
+    enx_swarm_options options = swarm_options(job, settings, items, item_count);
+    if (is_streamed(job, settings)) options.target_alpha = 1 - settings->accuracy;
+    if (status == ENX_OK && options.is_goal)
         status = ENX_FAIL(report, INVALID,
                           "what a goal costs is known when it is planned: --approve shows the plan "
                           "and its worst case first");
@@ -996,8 +1041,9 @@ enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
                      "returned", (int)s.tasks[ENX_TASK_RETURNED], "escalated", (int)s.escalated,
                      "single", (int)s.is_single, "gate", enx_reason_text(s.gate_reason), "plan",
                      plan_json(&s), "certificate",
-                     cli_certificate_json(s.has_certificate, &s.certificate), "bill", bill,
-                     "seconds", job->seconds);
+                     s.is_goal ? cli_stages_json(job->swarm)
+                               : cli_certificate_json(s.has_certificate, &s.certificate),
+                     "bill", bill, "seconds", job->seconds);
     if (!*out) return ENX_FAIL(report, NOMEM, "no memory for the summary");
     if (job->votes && job->votes[0])
         json_object_set_new(
@@ -1060,7 +1106,8 @@ enx_status cli_job_print(cli_job *job, enx_report *report)
     json_t                 *bill = NULL;
     ENX_TRY(cli_bill_json(job->store, job->id, &bill, report));
     print_left_alone(job, &s);
-    cli_certificate_print(stderr, s.has_certificate, &s.certificate);
+    if (!s.is_goal || !cli_stages_print(stderr, job->swarm))
+        cli_certificate_print(stderr, s.has_certificate, &s.certificate);
     if (s.has_certificate) print_epoch(&job->certificate);
     cli_known_print(stderr, &s);
     if (job->votes && job->votes[0]) fprintf(stderr, "votes       %s\n", job->votes);

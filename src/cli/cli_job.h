@@ -28,7 +28,9 @@
 typedef struct cli_job_settings {
     const char     *command; /* run, map */
     const char     *goal;
-    const char     *mode; /* swarm, workers, lead */
+    const char     *mode;     /* swarm, workers, lead */
+    bool            is_asked; /* ... for a swarm, by name: the gate does not say otherwise */
+    double          up_share; /* enx_swarm_options; not kept */
     char            swarm[CLI_PATH_BYTES_MAX];
     double          accuracy;    /* 0: no target */
     double          confidence;  /* 0: .95 */
@@ -146,7 +148,7 @@ ENX_MUST_USE enx_status cli_job_run(cli_job *job, const cli_job_settings *settin
 enx_status              cli_job_end(const cli_job *job, enx_report *report);
 
 /* What the job would cost, without a record of it: to stdout as JSON, or to stderr. */
-ENX_MUST_USE enx_status cli_job_forecast(const cli_job_settings *settings, const enx_span *items,
+ENX_MUST_USE enx_status cli_job_forecast(cli_job_settings *settings, const enx_span *items,
                                          uint32_t item_count, bool is_json, enx_report *report);
 
 /* Everything but the answers: job, state, tasks, plan, certificate, bill, seconds. */

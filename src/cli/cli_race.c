@@ -34,15 +34,28 @@ static uint32_t find_first(const cli_race *race, uint32_t but)
 
 static uint32_t find_front(const cli_race *race) { return find_first(race, CLI_RACE_NOBODY); }
 
-/* Is one more token ahead of need allowed? */
+/* What a try that cannot pause will take; 0: nobody knows. */
+static uint64_t expect(const cli_race *race, uint32_t front)
+{
+    return race->judged_count ? race->judged_tokens / race->judged_count
+                              : race->racers[front].tokens;
+}
+
+/* Is one more token ahead of need allowed, or one more try that cannot pause? */
 static bool has_room(const cli_race *race, uint32_t front)
 {
-    uint64_t others = 0;
-    for (uint32_t i = 0; i < race->writer_count; i++)
-        if (i != front && race->racers[i].state != CLI_RACER_IDLE) others += race->racers[i].tokens;
+    const uint64_t whole = race->is_unbroken ? expect(race, front) : 0;
+    uint64_t       others = 0;
+    for (uint32_t i = 0; i < race->writer_count; i++) {
+        const cli_racer *r = &race->racers[i];
+        if (i == front || r->state == CLI_RACER_IDLE) continue;
+        others += r->tokens > whole ? r->tokens : whole;
+    }
     const cli_racer *f = &race->racers[front];
     const bool       counts = f->state == CLI_RACER_WHOLE || race->ahead >= 1;
-    return (double)others < race->ahead * (double)(race->judged_tokens + (counts ? f->tokens : 0));
+    const double     room = race->ahead * (double)(race->judged_tokens + (counts ? f->tokens : 0));
+    if (race->is_unbroken) return whole > 0 && (double)(others + whole) <= room;
+    return (double)others < room;
 }
 
 /* Of those that have tries left, the one with the fewest behind it. */
@@ -51,7 +64,7 @@ static uint32_t find_next(const cli_race *race)
     uint32_t next = CLI_RACE_NOBODY;
     for (uint32_t i = 0; i < race->writer_count; i++) {
         const cli_racer *r = &race->racers[i];
-        if (r->state != CLI_RACER_IDLE || r->round == race->rounds) continue;
+        if (r->state != CLI_RACER_IDLE || r->round == race->rounds || race->is_closed) continue;
         if (next == CLI_RACE_NOBODY || r->round < race->racers[next].round) next = i;
     }
     return next;
@@ -74,14 +87,19 @@ bool cli_race_may_write(const cli_race *race, uint32_t writer)
     const uint32_t front = find_front(race);
     ENX_CHECK(race->racers[writer].state == CLI_RACER_WRITING);
     if (race->winner != CLI_RACE_NOBODY) return false;
-    if (writer == front) return true;
+    if (writer == front || race->is_unbroken) return true;
     return has_room(race, front) && (race->ahead >= 1 || writer == find_first(race, front));
 }
 
-void cli_race_write(cli_race *race, uint32_t writer)
+void cli_race_write(cli_race *race, uint32_t writer, uint64_t tokens)
+{
+    cli_race_count(race, writer, race->racers[writer].tokens + tokens);
+}
+
+void cli_race_count(cli_race *race, uint32_t writer, uint64_t tokens)
 {
     ENX_CHECK(race->racers[writer].state == CLI_RACER_WRITING);
-    race->racers[writer].tokens++;
+    race->racers[writer].tokens = tokens;
 }
 
 void cli_race_end(cli_race *race, uint32_t writer)
@@ -96,6 +114,7 @@ void cli_race_judge(cli_race *race, uint32_t writer, bool has_passed)
     ENX_CHECK(r->state == CLI_RACER_WHOLE);
     r->state = CLI_RACER_IDLE;
     race->judged_tokens += r->tokens;
+    race->judged_count += r->tokens > 0;
     if (has_passed && race->winner == CLI_RACE_NOBODY) race->winner = writer;
 }
 
@@ -106,6 +125,8 @@ void cli_race_recall(cli_race *race, uint32_t writer)
     r->state = CLI_RACER_WHOLE;
     r->tokens = 0; /* they were counted with the first verdict */
 }
+
+void cli_race_close(cli_race *race) { race->is_closed = true; }
 
 bool cli_race_is_over(const cli_race *race)
 {

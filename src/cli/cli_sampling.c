@@ -2,6 +2,7 @@
 /* cli_sampling.c - options of the chain of samplers. */
 #include "cli/cli_sampling.h"
 
+#include "backend/api.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "text/schema.h"
@@ -132,6 +133,37 @@ enx_status cli_sampling_check(cli_sampling *s, enx_report *report)
                             text, BIAS_MAX, BIAS_MAX);
         s->bias_items[i] = (enx_bias){ .token = (uint32_t)token, .value = (float)value };
     }
+    return ENX_OK;
+}
+
+enx_status cli_sampling_check_api(const cli_sampling *s, enx_report *report)
+{
+    cli_sampling usual;
+    cli_sampling_init(&usual, s->temperature);
+    const struct {
+        const char *name;
+        bool        is_set;
+    } others[] = {
+        { "top-k", s->top_k != usual.top_k },
+        { "min-p", s->min_p != usual.min_p },
+        { "typical-p", s->typical_p != usual.typical_p },
+        { "repeat-penalty", s->repeat_penalty != usual.repeat_penalty },
+        { "frequency-penalty", s->frequency_penalty != usual.frequency_penalty },
+        { "presence-penalty", s->presence_penalty != usual.presence_penalty },
+        { "dry-multiplier", s->dry_multiplier != usual.dry_multiplier },
+        { "logit-bias", s->biases.count > 0 },
+        { "grammar", s->grammar != NULL },
+        { "json-schema", s->schema != NULL },
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (others[i].is_set)
+            return ENX_FAIL(report, INVALID,
+                            "--%s is for models that are files; one behind an API takes --temp, "
+                            "--top-p, --seed and --stop",
+                            others[i].name);
+    if (s->stops.count > ENX_API_STOPS_MAX)
+        return ENX_FAIL(report, INVALID, "--stop: at most %d for a model behind an API",
+                        ENX_API_STOPS_MAX);
     return ENX_OK;
 }
 

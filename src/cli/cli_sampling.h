@@ -42,6 +42,10 @@ size_t cli_sampling_options(cli_sampling *sampling, cli_option *out);
  * both say what the text is; ENX_LIMIT. */
 ENX_MUST_USE enx_status cli_sampling_check(cli_sampling *sampling, enx_report *report);
 
+/* ENX_INVALID: something is set that no API takes; they take temperature, top-p, a seed and a few
+ * stop texts. */
+ENX_MUST_USE enx_status cli_sampling_check_api(const cli_sampling *sampling, enx_report *report);
+
 /* What a request takes; borrows from `sampling`, which cli_sampling_check has seen.  ENX_NOMEM. */
 ENX_MUST_USE enx_status cli_sampling_get(cli_sampling *sampling, const enx_tokenizer *tokenizer,
                                          enx_sampling *out, enx_report *report);

@@ -1,29 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli_writers.c - the loop: begin, step, judge, complain.
+/* cli_writers.c - the loop: begin, write, judge, complain.
  *
- * 1. The engine, the race and every writer belong to the owner's thread.
+ * 1. The author, the race and every writer belong to the owner's thread.
  * 2. A judgement's thread sees the task, its own program and its own log, none of which changes
  *    before it was joined: while the test is in doubt nothing new is judged, and what is, is waited
  *    for.
- * 3. A thread that finds a program to pass says so to the others' runs (has_won) and to the step
- *    that is under way (enx_engine_interrupt), and wakes the owner.
+ * 3. A thread that finds a program to pass says so to the others' runs (has_won); each that is done
+ *    wakes the owner, who waits for the author or for news.
+ * 4. A try that was lost on its way counts as one that failed, and is forgotten: the next one is
+ *    asked as the first was.
  */
 #include "cli/cli_writers.h"
 
-#include "backend/chat.h"
 #include "base/mem.h"
-#include "cli/cli_answer.h"
+#include "cli/cli.h"
 #include "cli/cli_talk.h"
 #include "plat/clock.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 enum {
-    CONTEXT_DEFAULT = 8192,
     MESSAGE_BYTES_MAX = 1 << 20,
     WAIT_MS = 50, /* between two looks for an interrupt while only programs run */
 };
@@ -44,29 +43,23 @@ typedef struct writer {
     cli_writers *all;
     uint32_t     number;
     cli_talk     talk;
-    cli_answer   answer;
-    enx_mask    *mask;
-    uint64_t     id; /* of the request under way */
     bool         is_paused;
-    enx_buf      program, log;
+    bool         is_cut, is_lost; /* the answer that came last */
+    enx_buf      answer, program, log;
     judgement    judgement;
     cli_verdict  verdict; /* on `program`; round 0: none yet */
 } writer;
 
 struct cli_writers {
     cli_writers_options options;
-    enx_loaded          loaded;
-    enx_chat           *chat;
-    enx_pool           *pool;
-    enx_engine         *engine;
     enx_buf             first; /* the first message */
-    enx_sampling        sampling;
     cli_race            race;
     writer              writers[CLI_RACE_WRITERS_MAX];
     uint32_t            writer_count; /* that were opened */
     const writer       *winner, *last;
     bool                is_doubted; /* the test; nothing new is judged before it is settled */
-    enx_usage           usage;
+    bool                is_broke;   /* nothing more may be written */
+    enx_report          broke;      /* ... for this reason */
     uint64_t            judge_us;
     atomic_bool         has_won;
     pthread_mutex_t     lock; /* of news alone */
@@ -80,23 +73,29 @@ static enx_status fail_memory(enx_report *report)
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-static void on_token(void *user, uint32_t token, float logprob)
+static void on_tokens(void *user, uint32_t seat, uint64_t count)
 {
-    writer *w = user;
-    (void)logprob;
-    cli_answer_push(&w->answer, token);
-    cli_race_write(&w->all->race, w->number);
+    cli_writers *s = user;
+    cli_race_write(&s->race, seat, count);
 }
 
-static void on_done(void *owner, const enx_generation *g)
+static void on_answer(void *user, uint32_t seat, const cli_author_answer *answer)
 {
-    cli_writers *s = owner;
-    writer      *w = g->user;
-    s->usage.tokens_in += g->usage.tokens_in;
-    s->usage.tokens_cached += g->usage.tokens_cached;
-    s->usage.tokens_out += g->usage.tokens_out;
-    cli_answer_finish(&w->answer);
-    if (!atomic_load(&s->has_won)) cli_race_end(&s->race, w->number);
+    cli_writers *s = user;
+    writer      *w = &s->writers[seat];
+    const char  *lost = answer->lost;
+    enx_buf_clear(&w->answer);
+    if (!lost && enx_buf_append_text(&w->answer, answer->text) != ENX_OK)
+        lost = "no memory for the answer";
+    w->is_cut = answer->is_cut;
+    w->is_lost = lost != NULL;
+    if (lost) {
+        enx_buf_clear(&w->log);
+        enx_buf_clear(&w->program);
+        (void)!enx_buf_printf(&w->log, "no answer: %s\n", lost);
+    }
+    if (answer->tokens) cli_race_count(&s->race, seat, answer->tokens);
+    cli_race_end(&s->race, seat);
 }
 
 /* The task; after a try also what was written, and what is wrong with it.  Earlier ones are
@@ -109,7 +108,7 @@ static enx_status compose(writer *w, enx_report *report)
     const uint32_t round = w->verdict.round;
     cli_talk_clear(talk);
     ENX_TRY(cli_talk_ask(talk, enx_buf_text(&w->all->first), report));
-    if (round == 0) return ENX_OK;
+    if (round == 0 || w->is_lost) return ENX_OK;
     enx_buf_init(&text, MESSAGE_BYTES_MAX);
     enx_status status = ENX_OK;
     if (enx_buf_printf(&text, "```%s\n%s\n```", fence, enx_buf_text(&w->program)) != ENX_OK)
@@ -126,47 +125,41 @@ static enx_status compose(writer *w, enx_report *report)
 /* Every round of every writer has a seed of its own. */
 static enx_status begin(writer *w, enx_report *report)
 {
-    cli_writers               *s = w->all;
-    const cli_writers_options *o = &s->options;
-    enx_tokens                 prompt;
-    bool                       is_thinking = false;
-    cli_answer_deinit(&w->answer);
-    ENX_TRY(cli_answer_init(&w->answer, s->loaded.tokenizer, &o->sampling->stops, report));
-    ENX_TRY(compose(w, report));
-    enx_tokens_init(&prompt, ENX_ENGINE_CONTEXT_MAX);
-    enx_status status =
-        enx_chat_prompt(s->chat, w->talk.messages, (int64_t)(enx_clock_wall_us() / 1000000),
-                        &prompt, &is_thinking, report);
-    enx_request    request = { .prompt = prompt.ids,
-                               .prompt_count = (uint32_t)prompt.count,
-                               .max_tokens = o->max_tokens,
-                               .eos = enx_tokenizer_eos(s->loaded.tokenizer),
-                               .tokenizer = s->loaded.tokenizer,
-                               .sampling = s->sampling,
-                               .mask = w->mask,
-                               .on_token = on_token,
-                               .user = w };
-    const uint32_t past = s->race.racers[w->number].round - 1;
-    request.sampling.seed += (uint64_t)past * o->writers + w->number;
+    cli_writers   *s = w->all;
+    cli_author    *author = s->options.author;
+    const uint64_t past = s->race.racers[w->number].round - 1;
     w->is_paused = false;
-    if (status == ENX_OK) status = enx_engine_submit(s->engine, &request, &w->id, report);
-    enx_tokens_deinit(&prompt);
-    return status;
+    ENX_TRY(compose(w, report));
+    return author->begin(author, w->number, w->talk.messages,
+                         s->options.seed + past * s->options.writers + w->number, report);
+}
+
+/* Money is spent: what is under way goes on, and nothing new begins. */
+static void stop_beginning(cli_writers *s, uint32_t writer_index, const enx_report *why)
+{
+    s->is_broke = true;
+    s->broke = *why;
+    cli_race_end(&s->race, writer_index);
+    cli_race_judge(&s->race, writer_index, false);
+    cli_race_close(&s->race);
 }
 
 /* Begin, pause and go on as the race says; returns how many write. */
 static enx_status direct(cli_writers *s, uint32_t *count, enx_report *report)
 {
+    cli_author *author = s->options.author;
     *count = 0;
-    for (uint32_t i; (i = cli_race_begin(&s->race)) != CLI_RACE_NOBODY;)
-        ENX_TRY(begin(&s->writers[i], report));
+    for (uint32_t i; (i = cli_race_begin(&s->race)) != CLI_RACE_NOBODY;) {
+        const enx_status status = begin(&s->writers[i], report);
+        if (status == ENX_BUDGET) stop_beginning(s, i, report);
+        else if (status != ENX_OK) return status;
+    }
     for (uint32_t i = 0; i < s->writer_count; i++) {
         writer *w = &s->writers[i];
         if (s->race.racers[i].state != CLI_RACER_WRITING) continue;
         const bool is_paused = !cli_race_may_write(&s->race, i);
-        if (is_paused != w->is_paused) enx_engine_pause(s->engine, w->id, is_paused);
+        if (is_paused != w->is_paused) author->pause(author, i, is_paused);
         w->is_paused = is_paused;
-        if (cli_answer_is_over(&w->answer)) enx_engine_cancel(s->engine, w->id);
         *count += !is_paused;
     }
     return ENX_OK;
@@ -189,14 +182,12 @@ static void *judge(void *user)
     j->status = cli_code_judge(s->options.sandbox, s->options.task, enx_buf_text(&w->program),
                                &j->has_passed, &w->log, &j->report);
     j->took_us = enx_clock_monotonic_us() - start_us;
-    if (j->status == ENX_OK && j->has_passed) {
-        atomic_store(&s->has_won, true);
-        enx_engine_interrupt(s->engine);
-    }
+    if (j->status == ENX_OK && j->has_passed) atomic_store(&s->has_won, true);
     pthread_mutex_lock(&s->lock);
     atomic_store(&j->is_done, true);
     pthread_cond_signal(&s->news);
     pthread_mutex_unlock(&s->lock);
+    s->options.author->wake(s->options.author, j->has_passed);
     return NULL;
 }
 
@@ -214,29 +205,54 @@ static enx_status start_judgement(writer *w, enx_report *report)
     return ENX_OK;
 }
 
-/* The verdict that a thread has come to, told and counted. */
-static enx_status take_verdict(writer *w, enx_report *report)
+/* Tell and count it. */
+static void pronounce(writer *w, bool has_passed)
 {
     cli_writers *s = w->all;
-    judgement   *j = &w->judgement;
+    w->verdict = (cli_verdict){ .writer = w->number + 1,
+                                .round = s->race.racers[w->number].round,
+                                .has_passed = has_passed,
+                                .is_lost = w->is_lost,
+                                .program = enx_buf_text(&w->program),
+                                .log = enx_buf_text(&w->log) };
+    s->last = w;
+    cli_race_judge(&s->race, w->number, has_passed);
+    if (s->race.winner == w->number) s->winner = w;
+    if (s->options.on_verdict(s->options.user, &w->verdict)) s->is_doubted = true;
+}
+
+/* The verdict that a thread has come to. */
+static enx_status take_verdict(writer *w, enx_report *report)
+{
+    static const char cut[] = "\nThe answer was cut off at its end: it was too long.\n";
+    cli_writers      *s = w->all;
+    judgement        *j = &w->judgement;
     pthread_join(j->thread, NULL);
     j->is_running = false;
     s->judge_us += j->took_us;
+    if (s->winner) return ENX_OK; /* another one was first */
     if (j->status == ENX_CANCELED && atomic_load(&s->has_won)) return ENX_OK; /* stopped by us */
     if (j->status != ENX_OK) {
         *report = j->report;
         return j->status;
     }
-    w->verdict = (cli_verdict){ .writer = w->number + 1,
-                                .round = s->race.racers[w->number].round,
-                                .has_passed = j->has_passed,
-                                .program = enx_buf_text(&w->program),
-                                .log = enx_buf_text(&w->log) };
-    s->last = w;
-    cli_race_judge(&s->race, w->number, j->has_passed);
-    if (s->race.winner == w->number) s->winner = w;
-    if (s->options.on_verdict(s->options.user, &w->verdict)) s->is_doubted = true;
+    if (!j->has_passed && w->is_cut && enx_buf_append_text(&w->log, cut) != ENX_OK)
+        return fail_memory(report);
+    pronounce(w, j->has_passed);
     return ENX_OK;
+}
+
+/* An answer is whole: its program is to run. */
+static enx_status take_answer(writer *w, enx_report *report)
+{
+    if (w->is_lost) {
+        pronounce(w, false);
+        return ENX_OK;
+    }
+    enx_buf_clear(&w->program);
+    if (cli_code_extract(&w->program, enx_buf_text(&w->answer)) != ENX_OK)
+        return fail_memory(report);
+    return start_judgement(w, report);
 }
 
 /* Take what is done and start what is whole; *running: programs that still run. */
@@ -248,13 +264,8 @@ static enx_status serve_judgements(cli_writers *s, uint32_t *running, enx_report
         if (w->judgement.is_running && atomic_load(&w->judgement.is_done))
             ENX_TRY(take_verdict(w, report));
         const bool is_new = s->race.racers[i].state == CLI_RACER_WHOLE && !w->judgement.is_running;
-        if (is_new && !s->is_doubted && s->race.winner == CLI_RACE_NOBODY) {
-            enx_buf_clear(&w->program);
-            if (w->answer.status != ENX_OK ||
-                cli_code_extract(&w->program, enx_buf_text(&w->answer.text)) != ENX_OK)
-                return fail_memory(report);
-            ENX_TRY(start_judgement(w, report));
-        }
+        if (is_new && !s->is_doubted && s->race.winner == CLI_RACE_NOBODY)
+            ENX_TRY(take_answer(w, report));
         *running += w->judgement.is_running;
     }
     return ENX_OK;
@@ -287,7 +298,9 @@ static enx_status settle(cli_writers *s, enx_report *report)
     enx_buf_clear(&s->first);
     if (cli_code_ask(&s->first, s->options.task) != ENX_OK) return fail_memory(report);
     for (uint32_t i = 0; i < s->writer_count; i++) {
-        if (s->race.racers[i].state != CLI_RACER_IDLE || s->writers[i].verdict.round == 0) continue;
+        const writer *w = &s->writers[i];
+        if (s->race.racers[i].state != CLI_RACER_IDLE || w->verdict.round == 0 || w->is_lost)
+            continue;
         cli_race_recall(&s->race, i);
         ENX_TRY(start_judgement(&s->writers[i], report));
     }
@@ -296,12 +309,10 @@ static enx_status settle(cli_writers *s, enx_report *report)
 
 /* ---- The loop ------------------------------------------------------------------------------- */
 
-/* Nothing of the engine's and no thread is left. */
+/* Nothing is written and no thread runs. */
 static void stop_all(cli_writers *s)
 {
-    enx_engine_cancel_all(s->engine);
-    while (enx_engine_step(s->engine, on_done, s) > 0) {
-    }
+    s->options.author->stop(s->options.author);
     for (uint32_t i = 0; i < s->writer_count; i++) {
         judgement *j = &s->writers[i].judgement;
         if (j->is_running) pthread_join(j->thread, NULL);
@@ -318,10 +329,12 @@ static enx_status run_race(cli_writers *s, enx_report *report)
         if (s->is_doubted && running == 0) ENX_TRY(settle(s, report));
         if (s->winner) break;
         if (!s->is_doubted) ENX_TRY(direct(s, &writing, report));
-        if (writing > 0) enx_engine_step(s->engine, on_done, s);
+        if (writing > 0) ENX_TRY(s->options.author->step(s->options.author, report));
         else wait_for_news(s);
     }
-    return ENX_OK;
+    if (s->winner || !s->is_broke) return ENX_OK;
+    *report = s->broke;
+    return ENX_BUDGET;
 }
 
 enx_status cli_writers_run(cli_writers *s, enx_report *report)
@@ -334,52 +347,18 @@ enx_status cli_writers_run(cli_writers *s, enx_report *report)
 
 /* ---- Opening and closing -------------------------------------------------------------------- */
 
-static enx_status open_chat(cli_writers *s, enx_report *report)
-{
-    const cli_writers_options *o = &s->options;
-    if (!o->form) {
-        const enx_status status = enx_chat_open(&s->chat, &s->loaded, NULL, 0, report);
-        if (status != ENX_OK) enx_report_wrap(report, "%s", o->model);
-        return status;
-    }
-    const enx_chat_form *form = NULL;
-    ENX_TRY(enx_chat_form_find(&form, o->form, report));
-    cli_list *stops = &o->sampling->stops;
-    if (stops->count < CLI_LIST_MAX) stops->items[stops->count++] = form->stop;
-    return enx_chat_open(&s->chat, &s->loaded, form->text, strlen(form->text), report);
-}
-
 static enx_status open_writers(cli_writers *s, enx_report *report)
 {
     while (s->writer_count < s->options.writers) {
         writer *w = &s->writers[s->writer_count];
         w->all = s;
         w->number = s->writer_count++;
+        enx_buf_init(&w->answer, CLI_TEXT_BYTES_MAX);
         enx_buf_init(&w->program, CLI_TEXT_BYTES_MAX);
         enx_buf_init(&w->log, CLI_TEXT_BYTES_MAX);
         ENX_TRY(cli_talk_init(&w->talk, report));
-        ENX_TRY(cli_sampling_open_mask(s->options.sampling, &s->loaded, &w->mask, report));
     }
     return ENX_OK;
-}
-
-static enx_status open_all(cli_writers *s, enx_report *report)
-{
-    const cli_writers_options *o = &s->options;
-    ENX_TRY(enx_loaded_open(&s->loaded, o->model, report));
-    ENX_TRY(open_chat(s, report));
-    ENX_TRY(cli_sampling_get(o->sampling, s->loaded.tokenizer, &s->sampling, report));
-    ENX_TRY(open_writers(s, report));
-    if (cli_code_ask(&s->first, o->task) != ENX_OK) return fail_memory(report);
-    ENX_TRY(enx_pool_open(&s->pool, o->threads, report));
-    const uint32_t           own = enx_model_hparams(s->loaded.model)->context_tokens;
-    const uint32_t           usual = own < CONTEXT_DEFAULT ? own : CONTEXT_DEFAULT;
-    const enx_engine_options engine = { .model = s->loaded.model,
-                                        .cpu = getenv("ENX_CPU"),
-                                        .slot_count = s->writer_count,
-                                        .context_tokens = o->context ? o->context : usual,
-                                        .pool = s->pool };
-    return enx_engine_open(&s->engine, &engine, report);
 }
 
 enx_status cli_writers_open(cli_writers **out, const cli_writers_options *options,
@@ -390,11 +369,15 @@ enx_status cli_writers_open(cli_writers **out, const cli_writers_options *option
     s->options = *options;
     options->task->should_stop = is_stopped;
     options->task->user = s;
+    options->author->listener = (cli_author_listener){ s, on_tokens, on_answer };
     enx_buf_init(&s->first, MESSAGE_BYTES_MAX);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->news, NULL);
     cli_race_init(&s->race, options->writers, options->rounds, options->ahead);
-    const enx_status status = open_all(s, report);
+    s->race.is_unbroken = !options->author->can_pause;
+    enx_status status = open_writers(s, report);
+    if (status == ENX_OK && cli_code_ask(&s->first, options->task) != ENX_OK)
+        status = fail_memory(report);
     if (status == ENX_OK) *out = s;
     else cli_writers_close(&s);
     return status;
@@ -404,19 +387,14 @@ void cli_writers_close(cli_writers **writers)
 {
     cli_writers *s = *writers;
     if (!s) return;
-    enx_engine_close(&s->engine);
-    enx_pool_close(&s->pool);
     for (uint32_t i = 0; i < s->writer_count; i++) {
         writer *w = &s->writers[i];
         cli_talk_deinit(&w->talk);
-        cli_answer_deinit(&w->answer);
-        enx_mask_close(&w->mask);
+        enx_buf_deinit(&w->answer);
         enx_buf_deinit(&w->program);
         enx_buf_deinit(&w->log);
     }
-    enx_chat_close(&s->chat);
     enx_buf_deinit(&s->first);
-    enx_loaded_close(&s->loaded);
     pthread_cond_destroy(&s->news);
     pthread_mutex_destroy(&s->lock);
     enx_mem_free(s);
@@ -432,7 +410,5 @@ const cli_verdict *cli_writers_last(const cli_writers *s)
 {
     return s->last ? &s->last->verdict : NULL;
 }
-
-enx_usage cli_writers_usage(const cli_writers *s) { return s->usage; }
 
 uint64_t cli_writers_judge_us(const cli_writers *s) { return s->judge_us; }

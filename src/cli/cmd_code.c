@@ -5,6 +5,9 @@
  * cli_writers.h writes; here is what they are told, and what becomes of it.
  */
 #include "base/mem.h"
+#include "cli/cli_author_api.h"
+#include "cli/cli_author_file.h"
+#include "cli/cli_bill.h"
 #include "cli/cli_sandbox.h"
 #include "cli/cli_tests.h"
 #include "cli/cli_writers.h"
@@ -32,9 +35,10 @@ typedef struct code_arguments {
 } code_arguments;
 
 typedef struct code_state {
-    const char   *model; /* that writes */
     enx_sandbox  *sandbox;
     cli_asked    *asked; /* NULL: no swarm file */
+    cli_asked_who who;   /* writes */
+    cli_author   *author;
     cli_examples *examples;
     cli_edit     *edit;
     enx_buf       test;
@@ -64,7 +68,7 @@ static bool on_verdict(void *user, const cli_verdict *v)
                           json_pack("{s:i, s:i, s:b, s:o}", "writer", (int)v->writer, "round",
                                     (int)v->round, "passed", (int)v->has_passed, "outcome",
                                     cli_json_text(v->log, size)));
-    s->refused += s->test_by && !v->has_passed;
+    s->refused += s->test_by && !v->has_passed && !v->is_lost;
     return !s->is_settled && s->refused >= DOUBTED_AFTER;
 }
 
@@ -188,34 +192,57 @@ static enx_status ask_approval(enx_report *report)
 static enx_status find_test(code_state *s, const code_arguments *a, enx_report *report)
 {
     if (!s->asked || s->edit || s->task.test || s->task.examples) return ENX_OK;
-    uint32_t tester = cli_asked_worker(s->asked, s->model);
-    if (tester == CLI_ASKED_NOBODY) tester = cli_asked_lead(s->asked);
-    if (tester == CLI_ASKED_NOBODY) return ENX_OK;
+    const uint32_t tester = cli_asked_other(s->asked, s->who);
+    if (tester == CLI_ASKED_NOBODY) {
+        fputs("enxame code: nobody but the writer could write a test; running must do\n", stderr);
+        return ENX_OK;
+    }
     ENX_TRY(write_test(s, tester, report));
     return a->asks ? ask_approval(report) : ENX_OK;
 }
 
+/* Who writes: -m, a model behind an API of -s or a file; else the first that -s has. */
+static void find_writer(code_state *s, const code_arguments *a)
+{
+    s->who = (cli_asked_who){ CLI_ASKED_NOBODY, a->model };
+    if (!s->asked) return;
+    const uint32_t known = a->model ? cli_asked_find(s->asked, a->model) : CLI_ASKED_NOBODY;
+    if (known != CLI_ASKED_NOBODY) s->who = (cli_asked_who){ known, NULL };
+    else if (!a->model) s->who = cli_asked_first(s->asked);
+}
+
+static enx_status open_author(code_state *s, code_arguments *a, enx_report *report)
+{
+    const cli_author_file_options here = { .model = s->who.file,
+                                           .form = a->form,
+                                           .sampling = &a->sampling,
+                                           .seats = (uint32_t)a->writers,
+                                           .max_tokens = (uint32_t)a->max_tokens,
+                                           .context = (uint32_t)a->context,
+                                           .threads = (uint32_t)a->threads };
+    const cli_author_api_options  away = { .asked = s->asked,
+                                           .model = s->who.model,
+                                           .sampling = &a->sampling,
+                                           .max_tokens = (uint32_t)a->max_tokens };
+    if (s->who.file) return cli_author_file_open(&s->author, &here, report);
+    if (a->form)
+        return ENX_FAIL(report, INVALID, "--template is for models that are files, and %s is not",
+                        cli_asked_name(s->asked, s->who.model));
+    return cli_author_api_open(&s->author, &away, report);
+}
+
 static enx_status open_models(code_state *s, code_arguments *a, enx_report *report)
 {
-    s->model = a->model;
     if (a->swarm) ENX_TRY(cli_asked_open(&s->asked, a->swarm, a->budget_usd, report));
-    if (!s->model) s->model = cli_asked_worker_file(s->asked);
-    if (!s->model[0])
-        return ENX_FAIL(report, INVALID,
-                        "%s has no worker with `model:`, a file that can write "
-                        "here; give one by -m",
-                        a->swarm);
-    ENX_TRY(find_test(s, a, report));
+    find_writer(s, a);
     ENX_TRY(cli_sampling_check(&a->sampling, report));
     ENX_TRY(cli_sampling_read_rules(&a->sampling, report));
-    const cli_writers_options options = { .model = s->model,
-                                          .form = a->form,
-                                          .sampling = &a->sampling,
+    ENX_TRY(open_author(s, a, report)); /* before a test is paid for */
+    ENX_TRY(find_test(s, a, report));
+    const cli_writers_options options = { .author = s->author,
                                           .writers = (uint32_t)a->writers,
                                           .rounds = (uint32_t)a->rounds,
-                                          .max_tokens = (uint32_t)a->max_tokens,
-                                          .context = (uint32_t)a->context,
-                                          .threads = (uint32_t)a->threads,
+                                          .seed = a->sampling.seed,
                                           .ahead = a->ahead,
                                           .task = &s->task,
                                           .sandbox = s->sandbox,
@@ -228,6 +255,7 @@ static enx_status open_models(code_state *s, code_arguments *a, enx_report *repo
 static void close_all(code_state *s)
 {
     cli_writers_close(&s->writers);
+    if (s->author) s->author->close(&s->author);
     cli_asked_close(&s->asked);
     cli_edit_close(&s->edit);
     cli_examples_close(&s->examples);
@@ -299,17 +327,35 @@ static void print_json(const code_state *s)
 {
     const cli_verdict *winner = cli_writers_winner(s->writers);
     const cli_verdict *v = winner ? winner : cli_writers_last(s->writers);
-    const enx_usage    u = cli_writers_usage(s->writers);
+    const enx_usage    u = s->author->usage;
     const char        *program = v ? v->program : "", *log = v ? v->log : "";
     cli_print_json(json_pack(
-        "{s:b, s:b, s:i, s:i, s:o, s:o, s:O, s:o, s:o, s:f, s:{s:I, s:I, s:I}, s:o}", "ok",
-        (int)(winner != NULL), "weak", (int)enx_sandbox_is_weak(s->sandbox), "rounds",
+        "{s:b, s:b, s:s, s:i, s:i, s:o, s:o, s:O, s:o, s:o, s:f, s:{s:I, s:I, s:I}, s:o}", "ok",
+        (int)(winner != NULL), "weak", (int)enx_sandbox_is_weak(s->sandbox), "model",
+        s->who.file ? s->who.file : cli_asked_name(s->asked, s->who.model), "rounds",
         v ? (int)v->round : 0, "writer", v ? (int)v->writer : 0, "program",
         cli_json_text(program, strlen(program)), "log", cli_json_text(log, strlen(log)), "attempts",
         s->attempts, "test", test_json(s), "artifact", artifact_json(s, v), "test_seconds",
         (double)cli_writers_judge_us(s->writers) * 1e-6, "usage", "tokens_in",
         (json_int_t)u.tokens_in, "tokens_cached", (json_int_t)u.tokens_cached, "tokens_out",
         (json_int_t)u.tokens_out, "bill", s->asked ? cli_asked_json(s->asked) : json_null()));
+}
+
+/* What models of -s wrote, also where nothing came of it. */
+static void print_bill(const code_state *s)
+{
+    char text[CLI_MONEY_BYTES], unknown[CLI_MONEY_BYTES];
+    if (!s->asked) return;
+    const cli_asked_bill b = cli_asked_total(s->asked);
+    if (b.calls == 0) return;
+    fprintf(stderr, "enxame code: %llu calls, %llu tokens in, %llu out, %s",
+            (unsigned long long)b.calls,
+            (unsigned long long)(b.usage.tokens_in + b.usage.tokens_cached),
+            (unsigned long long)b.usage.tokens_out, cli_money(text, b.usd_nano));
+    if (b.unknown_usd_nano)
+        fprintf(stderr, "; nobody knows what broken off ones cost: up to %s",
+                cli_money(unknown, b.unknown_usd_nano));
+    fputs("\n", stderr);
 }
 
 /* The program where it was asked for, or the patch into the tree; 75 when there is none. */
@@ -334,9 +380,10 @@ static enx_status deliver(const code_state *s, const code_arguments *a, bool is_
 static size_t list_options(code_arguments *a, cli_option out[OPTIONS_MAX])
 {
     const cli_option first[] = {
-        { "model", 'm', CLI_TEXT, &a->model, "MODEL", "a GGUF file that can chat; it writes" },
+        { "model", 'm', CLI_TEXT, &a->model, "MODEL",
+          "it writes: a GGUF file that can chat, or one of -s behind an API" },
         { "swarm", 's', CLI_TEXT, &a->swarm, "FILE",
-          "other models: a worker writes the test, the lead settles" },
+          "more models: the first worker writes, another the test, the lead settles" },
         { "lang", '\0', CLI_TEXT, &a->language, "L", "c, python, js, sh, sql or html" },
         { "test", '\0', CLI_TEXT, &a->test, "FILE", "what it must pass; see docs/code.md" },
         { "examples", '\0', CLI_TEXT, &a->examples, "FILE",
@@ -350,7 +397,7 @@ static size_t list_options(code_arguments *a, cli_option out[OPTIONS_MAX])
         { "writers", '\0', CLI_UINT, &a->writers, "N", "that race each other (2)" },
         { "ahead", '\0', CLI_REAL, &a->ahead, "X",
           "tokens that may be written in vain, as a share (0.3)" },
-        { "budget", '\0', CLI_REAL, &a->budget_usd, "USD", "for questions to models of -s" },
+        { "budget", '\0', CLI_REAL, &a->budget_usd, "USD", "for all that models of -s write" },
         { "tokens", 'n', CLI_UINT, &a->max_tokens, "N", "of one answer at most (1024)" },
         { "time", '\0', CLI_REAL, &a->wall_s, "S", "seconds for a program to run (10)" },
         { "memory", '\0', CLI_UINT, &a->memory_mib, "MIB", "... and its memory (512)" },
@@ -398,6 +445,7 @@ int cmd_code(int argc, char **argv)
     if (status == ENX_OK) status = open_models(&s, &a, &report);
     if (status == ENX_OK) status = cli_writers_run(s.writers, &report);
     if (status == ENX_OK) status = deliver(&s, &a, args.is_json, &report);
+    print_bill(&s);
     close_all(&s);
     cli_sampling_deinit(&a.sampling);
     return status == ENX_OK ? 0 : cli_fail("code", &args, status, &report);

@@ -2,6 +2,7 @@
 /* cmd_jobs.c - enxame jobs, bill, cancel: what the store knows. */
 #include "cli/cli_bill.h"
 #include "cli/cli_job.h"
+#include "cli/cli_stages.h"
 #include "plat/clock.h"
 
 #include <string.h>
@@ -140,8 +141,11 @@ static enx_status show_bill(enx_store *store, const cli_args *args, bool has_cal
         status = enx_store_receipts_each(store, id, take_receipt, &view, report);
     const bool has = enx_store_certificate_get(store, id, &claim, NULL) == ENX_OK;
     if (status == ENX_OK && args->is_json) {
+        json_t *stages = json_null();
+        if (!has) status = cli_stages_stored(store, id, NULL, &stages, report);
         json_object_set(view.job, "bill", bill);
-        json_object_set_new(view.job, "certificate", cli_certificate_json(has, &claim));
+        json_object_set_new(view.job, "certificate",
+                            has ? cli_certificate_json(has, &claim) : stages);
         if (view.receipts) json_object_set(view.job, "receipts", view.receipts);
         cli_print_json(json_incref(view.job));
     } else if (status == ENX_OK) {
@@ -149,8 +153,11 @@ static enx_status show_bill(enx_store *store, const cli_args *args, bool has_cal
                json_string_value(json_object_get(view.job, "command")),
                json_string_value(json_object_get(view.job, "state")),
                json_string_value(json_object_get(view.job, "goal")));
-        cli_certificate_print(stdout, has, &claim);
+        json_t *stages = json_null();
+        if (!has) status = cli_stages_stored(store, id, stdout, &stages, report);
+        if (has || json_is_null(stages)) cli_certificate_print(stdout, has, &claim);
         cli_bill_print(stdout, bill);
+        json_decref(stages);
     }
     json_decref(view.receipts);
     json_decref(view.job);

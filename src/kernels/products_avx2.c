@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* products_avx2.c - products with quantized weights, eight rows a register.
  *
+ * A load of activations meets both registers of a tile, a load of weights up to four activation
+ * rows: eight sums wait for no other, and six loads feed eight products.
+ *
  * vpmaddubsw multiplies unsigned by signed bytes and adds two neighbours in 16 bits.  Where weights
  * are small enough, several such sums are added before they are widened (`depth`); the widening
  * product also multiplies by the scale of a part.  Wide weights, of all 8 bits, lend their sign to
@@ -9,10 +12,13 @@
  */
 #include "kernels/tiles_body.h"
 
-enum { WIDE = 0 }; /* depth of weights of 8 bits */
+enum {
+    TILE_REGISTERS = TILE_ROWS / ROW_LANES,
+    WIDE = 0, /* depth of weights of 8 bits */
+};
 
-/* Finish v in a register before going on: gcc would rather begin all loads and spill. */
-#define HOLD(v) __asm__("" : "+x"(v))
+/* Finish v in a register, and in this order: gcc would rather begin all products and spill. */
+#define HOLD(v) __asm__ volatile("" : "+x"(v))
 
 ENX_INLINE __m256i broadcast_quad(const int8_t *q)
 {
@@ -30,74 +36,95 @@ ENX_INLINE __m256i broadcast_pair(const int16_t *sums)
 
 ENX_INLINE __m256i load_lanes(const void *at) { return _mm256_load_si256(at); }
 
-/* dot[j] += factors times the sums of `quads` quads of eight rows, for each of `batch` rows of x,
- * which are x_bytes apart; all counts are constants once inlined. */
-ENX_INLINE void add_quads(__m256i dot[TILE_BATCH], const uint8_t *q, const int8_t *x,
-                          size_t x_bytes, __m256i factors, const size_t quads, const size_t depth,
-                          const size_t batch)
+/* dot[g][j] += factors times the sums of `quads` quads of the eight rows of each register g, for
+ * each of `batch` rows of x, which are x_bytes apart; all counts are constants once inlined. */
+ENX_INLINE void add_quads(__m256i dot[TILE_REGISTERS][TILE_BATCH], const uint8_t *q,
+                          const int8_t *x, size_t x_bytes, const __m256i factors[TILE_REGISTERS],
+                          const size_t quads, const size_t depth, const size_t batch)
 {
-    const size_t each = depth == WIDE ? 1 : depth;
     ENX_UNROLL
-    for (size_t first = 0; first < quads; first += each) {
-        __m256i sum[TILE_BATCH];
+    for (size_t first = 0; first < quads; first += depth) {
+        __m256i sum[TILE_REGISTERS][TILE_BATCH];
         ENX_UNROLL
-        for (size_t i = 0; i < each; i++) {
-            const size_t  k = first + i;
-            const __m256i w = load_lanes(q + k * QUAD_BYTES);
-            const __m256i size = depth == WIDE ? _mm256_abs_epi8(w) : w;
+        for (size_t k = first; k < first + depth; k++) {
+            const __m256i w[] = { load_lanes(q + k * QUAD_BYTES),
+                                  load_lanes(q + k * QUAD_BYTES + sizeof *w) };
             ENX_UNROLL
             for (size_t j = 0; j < batch; j++) {
                 const __m256i quad = broadcast_quad(x + j * x_bytes + 4 * k);
-                const __m256i a = depth == WIDE ? _mm256_sign_epi8(quad, w) : quad;
-                const __m256i pairs = _mm256_maddubs_epi16(size, a);
-                sum[j] = i == 0 ? pairs : _mm256_add_epi16(sum[j], pairs);
-                HOLD(sum[j]);
+                ENX_UNROLL
+                for (size_t g = 0; g < TILE_REGISTERS; g++) {
+                    const __m256i pairs = _mm256_maddubs_epi16(w[g], quad);
+                    sum[g][j] = k == first ? pairs : _mm256_add_epi16(sum[g][j], pairs);
+                    HOLD(sum[g][j]);
+                }
             }
         }
         ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) ENX_UNROLL
+        for (size_t g = 0; g < TILE_REGISTERS; g++) {
+            dot[g][j] = _mm256_add_epi32(dot[g][j], _mm256_madd_epi16(sum[g][j], factors[g]));
+            HOLD(dot[g][j]);
+        }
+    }
+}
+
+/* The same of eight quads of weights of 8 bits. */
+ENX_INLINE void add_wide_quads(__m256i dot[TILE_REGISTERS][TILE_BATCH], const uint8_t *q,
+                               const int8_t *x, size_t x_bytes,
+                               const __m256i factors[TILE_REGISTERS], const size_t batch)
+{
+    ENX_UNROLL
+    for (size_t k = 0; k < TILE_QUADS; k++) {
+        const __m256i w[] = { load_lanes(q + k * QUAD_BYTES),
+                              load_lanes(q + k * QUAD_BYTES + sizeof *w) };
+        const __m256i size[] = { _mm256_abs_epi8(w[0]), _mm256_abs_epi8(w[1]) };
+        ENX_UNROLL
         for (size_t j = 0; j < batch; j++) {
-            dot[j] = _mm256_add_epi32(dot[j], _mm256_madd_epi16(sum[j], factors));
-            HOLD(dot[j]);
+            const __m256i quad = broadcast_quad(x + j * x_bytes + 4 * k);
+            ENX_UNROLL
+            for (size_t g = 0; g < TILE_REGISTERS; g++) {
+                const __m256i pairs = _mm256_maddubs_epi16(size[g], _mm256_sign_epi8(quad, w[g]));
+                dot[g][j] = _mm256_add_epi32(dot[g][j], _mm256_madd_epi16(pairs, factors[g]));
+                HOLD(dot[g][j]);
+            }
         }
     }
 }
 
 /* ---- blocks of 32 ------------------------------------------------------ */
 
-/* sum += dot * (d * scale), and the minima's part. */
-ENX_INLINE __m256 finish_32(__m256 sum, __m256i dot, const tile_32 *tile, size_t lane,
-                            const enx_act_q8 *act, const int zero_shift, const minima_of minima)
+/* out += dot * (d * scale), and the minima's part. */
+ENX_INLINE void finish_32(float *out, const tile_32 *tile, size_t lane, __m256i dot,
+                          const enx_act_q8 *act, const int zero_shift, const minima_of minima)
 {
+    __m256 sum = _mm256_load_ps(out + lane);
     if (zero_shift)
         dot = _mm256_sub_epi32(dot, _mm256_slli_epi32(_mm256_set1_epi32(act->sum), zero_shift));
     const __m256 both = _mm256_mul_ps(_mm256_load_ps(tile->d + lane), _mm256_set1_ps(act->scale));
     sum = _mm256_add_ps(sum, _mm256_mul_ps(_mm256_cvtepi32_ps(dot), both));
-    if (minima == MINIMA_NONE) return sum;
-    const __m256 x_sum = _mm256_set1_ps(act->scale * (float)act->sum);
-    return _mm256_add_ps(sum, _mm256_mul_ps(_mm256_load_ps(tile->m + lane), x_sum));
+    if (minima != MINIMA_NONE) {
+        const __m256 x_sum = _mm256_set1_ps(act->scale * (float)act->sum);
+        sum = _mm256_add_ps(sum, _mm256_mul_ps(_mm256_load_ps(tile->m + lane), x_sum));
+    }
+    _mm256_store_ps(out + lane, sum);
 }
 
 ENX_INLINE void multiply_32(float (*out)[TILE_ROWS], const tile_32 *tiles, size_t tile_count,
                             const enx_act_q8 *x, size_t row_blocks, const size_t depth,
                             const int zero_shift, const minima_of minima, const size_t batch)
 {
-    for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
-        __m256 sum[TILE_BATCH];
+    const __m256i one = _mm256_set1_epi16(1), factors[TILE_REGISTERS] = { one, one };
+    const size_t  x_bytes = row_blocks * sizeof *x;
+    for (size_t b = 0; b < tile_count; b++) {
+        __m256i dot[TILE_REGISTERS][TILE_BATCH] = { 0 };
+        if (depth == WIDE) add_wide_quads(dot, tiles[b].q[0][0], x[b].q, x_bytes, factors, batch);
+        else add_quads(dot, tiles[b].q[0][0], x[b].q, x_bytes, factors, TILE_QUADS, depth, batch);
         ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) sum[j] = _mm256_load_ps(&out[j][lane]);
-        for (size_t b = 0; b < tile_count; b++) {
-            __m256i dot[TILE_BATCH];
-            ENX_UNROLL
-            for (size_t j = 0; j < batch; j++) dot[j] = _mm256_setzero_si256();
-            add_quads(dot, tiles[b].q[0][lane], x[b].q, row_blocks * sizeof *x,
-                      _mm256_set1_epi16(1), TILE_QUADS, depth, batch);
-            ENX_UNROLL
-            for (size_t j = 0; j < batch; j++)
-                sum[j] = finish_32(sum[j], dot[j], &tiles[b], lane, &x[j * row_blocks + b],
-                                   zero_shift, minima);
-        }
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) _mm256_store_ps(&out[j][lane], sum[j]);
+        for (size_t j = 0; j < batch; j++) ENX_UNROLL
+        for (size_t g = 0; g < TILE_REGISTERS; g++)
+            finish_32(out[j], &tiles[b], g * ROW_LANES, dot[g][j], &x[j * row_blocks + b],
+                      zero_shift, minima);
     }
 }
 
@@ -146,26 +173,26 @@ ENX_INLINE void multiply_k(float (*out)[TILE_ROWS], const tile_k *tile, const en
                            size_t row_blocks, const size_t part, const size_t depth,
                            const int zero_shift, const minima_of minima, const size_t batch)
 {
-    for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
-        __m256i dot[TILE_BATCH];
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) dot[j] = _mm256_setzero_si256();
-        for (size_t i = 0; i < TILE_PAIRS; i++) {
-            const __m256i  scales = load_lanes(tile->scales[i][lane]);
-            const uint8_t *q = tile->q[i * 8][lane], *second = tile->q[i * 8 + 4][lane];
-            const int8_t  *at = x->q + i * 32;
-            if (part == 32) add_quads(dot, q, at, row_blocks * sizeof *x, scales, 8, depth, batch);
-            else {
-                add_quads(dot, q, at, row_blocks * sizeof *x, both_words(scales, false), 4, depth,
-                          batch);
-                add_quads(dot, second, at + 16, row_blocks * sizeof *x, both_words(scales, true), 4,
-                          depth, batch);
-            }
+    const size_t x_bytes = row_blocks * sizeof *x;
+    __m256i      dot[TILE_REGISTERS][TILE_BATCH] = { 0 };
+    for (size_t i = 0; i < TILE_PAIRS; i++) {
+        const __m256i  both[TILE_REGISTERS] = { load_lanes(tile->scales[i]),
+                                                load_lanes(tile->scales[i][ROW_LANES]) };
+        const uint8_t *q = tile->q[i * 8][0];
+        const int8_t  *at = x->q + i * 32;
+        if (depth == WIDE) add_wide_quads(dot, q, at, x_bytes, both, batch);
+        else if (part == 32) add_quads(dot, q, at, x_bytes, both, 8, depth, batch);
+        else {
+            const __m256i first[] = { both_words(both[0], false), both_words(both[1], false) };
+            const __m256i second[] = { both_words(both[0], true), both_words(both[1], true) };
+            add_quads(dot, q, at, x_bytes, first, 4, depth, batch);
+            add_quads(dot, q + 4 * QUAD_BYTES, at + 16, x_bytes, second, 4, depth, batch);
         }
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++)
-            finish_k(out[j], tile, lane, dot[j], &x[j * row_blocks], zero_shift, minima);
     }
+    ENX_UNROLL
+    for (size_t j = 0; j < batch; j++) ENX_UNROLL
+    for (size_t g = 0; g < TILE_REGISTERS; g++)
+        finish_k(out[j], tile, g * ROW_LANES, dot[g][j], &x[j * row_blocks], zero_shift, minima);
 }
 
 /* ---- kinds ------------------------------------------------------------- */

@@ -486,6 +486,16 @@ ENX_INLINE void multiply_rows(tile_buffer *buffer, const product_kind *kind, boo
     }
 }
 
+/* The lines that sums will go to, on their way while these are computed: rows of `out` lie far
+ * apart. */
+ENX_INLINE void fetch_out(const float *out, size_t row_count, size_t batch, size_t out_stride)
+{
+    for (size_t j = 0; j < batch; j++) {
+        __builtin_prefetch(out + j * out_stride, 1);
+        __builtin_prefetch(out + j * out_stride + row_count - 1, 1);
+    }
+}
+
 /* A copy of a constant size is a few moves; of any other, a call that takes longer than they. */
 ENX_INLINE void put_sums(float *out, float (*sums)[TILE_ROWS], size_t row_count, size_t batch,
                          size_t out_stride)
@@ -516,9 +526,11 @@ static void multiply_kind(float *out, const product_kind *kind, bool is_large, c
             }
             const bool     has_next = !s->ids && rest >= 2 * TILE_ROWS;
             const uint8_t *next = has_next ? rows[0] + TILE_ROWS * row_bytes : NULL;
+            float         *to = out + first * s->out_stride + r;
+            fetch_out(to, row_count, batch, s->out_stride);
             multiply_rows(&buffer, kind, is_large, rows, next, x + first * blocks * act_bytes,
                           blocks, batch);
-            put_sums(out + first * s->out_stride + r, buffer.sums, row_count, batch, s->out_stride);
+            put_sums(to, buffer.sums, row_count, batch, s->out_stride);
         }
 }
 

@@ -215,6 +215,20 @@ static void label_task(const fold *f, const enx_record *r)
     if (r->is_wrong && r->text_bytes) set(task, "answer", enx_voice_text(r->text, r->text_bytes));
 }
 
+/* Of the job; or one of each stage of a goal, in an array. */
+static void take_certificate(fold *f, const enx_record *r)
+{
+    json_t *certificate = enx_event_certificate(&r->certificate);
+    if (r->task_id == 0) {
+        json_decref(f->certificate);
+        f->certificate = certificate;
+        return;
+    }
+    if (!f->certificate) f->certificate = json_array();
+    set(certificate, "class", enx_voice_text(r->text, r->text_bytes));
+    json_array_append_new(f->certificate, certificate);
+}
+
 static enx_status take_record(void *user, const enx_record *r, enx_report *report)
 {
     fold *f = user;
@@ -254,8 +268,7 @@ static enx_status take_record(void *user, const enx_record *r, enx_report *repor
         if (r->task_id <= ENX_JOBS_TASKS_MAX) f->cost_usd_nano[r->task_id] += r->cost_usd_nano;
         break;
     case ENX_RECORD_CERTIFICATE:
-        json_decref(f->certificate);
-        f->certificate = enx_event_certificate(&r->certificate);
+        take_certificate(f, r);
         break;
     default:
         break; /* the others say nothing of a task */

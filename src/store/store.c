@@ -566,6 +566,21 @@ enx_status enx_store_use_get(enx_store *store, const enx_store_use *which, enx_u
     return ENX_OK;
 }
 
+enx_status enx_store_ups_get(enx_store *store, const char *class_name, const char *settings,
+                             uint64_t *tasks, uint64_t *ups, enx_report *report)
+{
+    bool          more = false;
+    sqlite3_stmt *row = store_prepare(store, STORE_UPS, NULL, report);
+    if (!row) return ENX_IO;
+    bind_text(row, 1, class_name);
+    bind_text(row, 2, settings);
+    ENX_TRY(store_step(store, row, &more, report));
+    *tasks = column_u64(row, 0);
+    *ups = column_u64(row, 1);
+    sqlite3_reset(row);
+    return ENX_OK;
+}
+
 enx_status enx_store_changes(enx_store *store, uint64_t *out, enx_report *report)
 {
     bool          more = false;

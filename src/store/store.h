@@ -205,6 +205,11 @@ typedef struct enx_store_use {
 
 ENX_MUST_USE enx_status enx_store_use_get(enx_store *store, const enx_store_use *which,
                                           enx_use *out, enx_report *report);
+/* Of the newest four jobs of a class that were done with the checks, swarm, mode and accuracy of
+ * `settings`: how many tasks workers answered, and how many of these the lead answered too. */
+ENX_MUST_USE enx_status enx_store_ups_get(enx_store *store, const char *class_name,
+                                          const char *settings, uint64_t *tasks, uint64_t *ups,
+                                          enx_report *report);
 /* A number that is another one after other processes have written. */
 ENX_MUST_USE enx_status enx_store_changes(enx_store *store, uint64_t *out, enx_report *report);
 
@@ -219,7 +224,7 @@ typedef struct enx_store_doubts {
 ENX_MUST_USE enx_status enx_store_doubts_get(enx_store *store, uint64_t job_id,
                                              enx_store_doubts *out, enx_report *report);
 
-/* The job's last certificate.  ENX_NOTFOUND: none. */
+/* The job's last certificate, of all its tasks.  ENX_NOTFOUND: none. */
 ENX_MUST_USE enx_status enx_store_certificate_get(enx_store *store, uint64_t job_id,
                                                   enx_certificate_claim *out, enx_report *report);
 

@@ -12,6 +12,9 @@
 
 /* X(NAME, SQL): prepared at their first use, kept until close. */
 /* clang-format off */
+#define STORE_SAME_SETTING(key) \
+    "AND json_extract(settings, '$." key "') IS json_extract(?2, '$." key "') "
+
 #define STORE_STATEMENT_MAP(X) \
     X(BEGIN, "BEGIN IMMEDIATE") \
     X(COMMIT, "COMMIT") \
@@ -71,11 +74,19 @@
       "AND r.call_id = i.call_id AND r.call_id <> 0 AND r.kind = 'call result' " \
       "WHERE i.kind = 'call intent' AND i.time_us >= ?1 AND (?2 IS NULL OR i.text = ?2) " \
       "AND (i.job_id <> ?3 OR i.seq <= ?4)") \
+    X(UPS, \
+      "SELECT count(*), coalesce(sum(is_up), 0) FROM (SELECT max(role IN ('lead', 'audit')) AS " \
+      "is_up FROM records WHERE kind = 'call result' AND task_id <> 0 AND job_id IN (SELECT id " \
+      "FROM jobs WHERE goal = ?1 AND command = 'map' AND state = 'done' " \
+      STORE_SAME_SETTING("swarm") STORE_SAME_SETTING("mode") STORE_SAME_SETTING("accuracy") \
+      STORE_SAME_SETTING("recipe.checks") "ORDER BY id DESC LIMIT 4) " \
+      "GROUP BY job_id, task_id HAVING max(role = 'work'))") \
     X(CHANGES, "PRAGMA data_version") \
     X(CERTIFICATE, \
       "SELECT is_certified, alpha, delta, answers, population, accepted, labels, wrong, form, " \
       "coalesce(always, 0), coalesce(lately, 0), window, escalated, drifts " \
-      "FROM certificates WHERE job_id = ?1 ORDER BY seq DESC LIMIT 1") \
+      "FROM records WHERE job_id = ?1 AND kind = 'certificate' AND task_id = 0 " \
+      "ORDER BY seq DESC LIMIT 1") \
     X(STREAM_FIND, "SELECT id, epoch, seed FROM streams WHERE key = ?1") \
     X(STREAM_LAST, \
       "SELECT epoch, parts FROM streams WHERE class = ?1 ORDER BY epoch DESC LIMIT 1") \

@@ -199,7 +199,7 @@ typedef struct enx_call_report {
  *                   (counts as wrong), text = the lead's answer, which replaces a wrong one; or
  *                   ANSWERED: the task had gone up
  *   TRUTH           task_id, item, model, role, is_wrong: an answer against what the user knows
- *   CERTIFICATE     certificate
+ *   CERTIFICATE     certificate; of a stage of a goal: its first task_id and item, text = its class
  *   JOB_DONE        -
  *   JOB_PARTIAL     reason, text = sentence; unfinished tasks are returned as they came; may resume
  *   JOB_FAILED      reason, text = sentence
@@ -260,6 +260,10 @@ typedef enum enx_record_kind {
     X(FEW_ITEMS, "too few tasks for a swarm") \
     X(UNCHECKABLE, "no deterministic check") \
     X(NOT_CHEAPER, "the lead alone would cost no more") \
+    X(WORKERS_DEAR, "workers cost as much as the lead") \
+    X(CHECKS_DEAR, "to do and to check a task costs as much as the lead") \
+    X(CHAIN, "each task would wait for the one before it") \
+    X(NO_LEAD, "the swarm has no lead") \
     X(WIDE, "many tasks that can be checked") \
     X(ASKED, "asked for") \
     X(PLAN_SAYS, "the plan says so") \

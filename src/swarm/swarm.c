@@ -54,10 +54,12 @@ static enx_status judge_goal(const enx_swarm_options *o, const uint32_t counts[E
 {
     if (counts[ENX_DUTY_WORKER] == 0)
         return ENX_FAIL(report, INVALID, "the swarm has no workers, expected at least one");
-    if (o->target_alpha > 0 || o->audit_labels_max > 0 || o->stream)
+    if (o->stream)
         return ENX_FAIL(report, INVALID,
-                        "a certificate is about tasks of one kind, and those of a goal are of "
-                        "several; give the work as a job of `enxame map`");
+                        "a certificate that goes on is about tasks of one kind, and those of a "
+                        "goal are of several; give the work as a job of `enxame map`");
+    if ((o->target_alpha > 0 || o->audit_labels_max > 0) && counts[ENX_DUTY_LEAD] == 0)
+        return ENX_FAIL(report, INVALID, "a certificate asks a lead, and the swarm has none");
     return ENX_OK;
 }
 
@@ -207,15 +209,21 @@ enx_status enx_swarm_open(enx_swarm **out, const enx_swarm_options *options, enx
     return ENX_OK;
 }
 
+static void close_proof(swarm_proof *proof)
+{
+    enx_certificate_close(&proof->certificate);
+    enx_mem_free(proof->ranks);
+}
+
 void enx_swarm_close(enx_swarm **swarm)
 {
     enx_swarm *s = *swarm;
     *swarm = NULL;
     if (!s) return;
-    enx_certificate_close(&s->certificate);
+    close_proof(&s->proof);
+    for (uint32_t k = 0; k < s->stage_count; k++) close_proof(&s->stages[k].proof);
     enx_buf_deinit(&s->plan_goal);
     for (uint32_t i = 0; i < ENX_SWARM_ROUNDS_MAX; i++) enx_graph_close(&s->graphs[i]);
-    enx_mem_free(s->ranks);
     enx_mem_free(s->texts);
     enx_mem_free(s->calls);
     enx_mem_free(s->items);
@@ -243,42 +251,10 @@ static void open_job(enx_swarm *s)
     swarm_emit(s, record);
 }
 
-/* Of a goal the tasks are not known yet, but what they would be about. */
-static bool is_small(const enx_swarm *s)
-{
-    uint64_t bytes = 0;
-    if (!s->options.is_goal) return s->item_count < s->options.gate_items_min;
-    for (uint32_t i = 0; i < s->options.item_count; i++) bytes += s->options.items[i].size_bytes;
-    return s->options.gate_items_min > 1 && !s->options.graph &&
-           bytes < (uint64_t)s->options.gate_items_min * ENX_SWARM_GATE_BYTES;
-}
-
-/* Nothing would tell a good answer from a bad one. */
-static bool is_uncheckable(const enx_swarm *s)
-{
-    const enx_swarm_options *o = &s->options;
-    if (!o->given) return !o->is_goal && !s->ports.check;
-    return o->given->check_count == 0 && o->target_alpha == 0 && o->audit_labels_max == 0 &&
-           !o->stream;
-}
-
-/* A swarm is not always better: width, checkability and price decide. */
 static void gate(enx_swarm *s)
 {
-    enx_record record = { .kind = ENX_RECORD_GATED, .reason = ENX_REASON_WIDE };
-    if (s->options.mode != ENX_SWARM_MODE_SWARM) {
-        record.reason = ENX_REASON_ASKED;
-    } else if (is_small(s)) {
-        record.reason = ENX_REASON_FEW_ITEMS;
-        record.is_single = true;
-    } else if (is_uncheckable(s)) {
-        record.reason = ENX_REASON_UNCHECKABLE;
-        record.is_single = true;
-    } else if (s->options.given && swarm_is_dear(s)) {
-        record.reason = ENX_REASON_NOT_CHEAPER;
-        record.is_single = true;
-    }
-    if (s->lead == SWARM_NONE) record.is_single = false;
+    enx_record record = { .kind = ENX_RECORD_GATED };
+    record.reason = swarm_gate(s, &record.is_single);
     swarm_emit(s, record);
 }
 
@@ -536,8 +512,8 @@ enx_swarm_summary enx_swarm_summary_get(const enx_swarm *s)
         .round = s->round,
         .task_count = s->item_count,
         .escalated = s->escalated,
-        .has_certificate = s->is_certified,
-        .certificate = s->claim,
+        .has_certificate = s->proof.is_certified,
+        .certificate = s->proof.claim,
         .known_worker = s->known[0],
         .known_lead = s->known[1],
     };

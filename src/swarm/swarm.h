@@ -34,6 +34,7 @@ enum {
     ENX_SWARM_GATE_ITEMS = 4,
     ENX_SWARM_GATE_BYTES = 2048, /* of inputs of a goal, for one such item */
     ENX_SWARM_ROUNDS_MAX = 3,    /* plans for a goal */
+    ENX_SWARM_STAGES_MAX = ENX_SWARM_ROUNDS_MAX * ENX_GRAPH_STAGES_MAX + 1,
     ENX_SWARM_ITEM_BYTES = 1 << 20,
     ENX_SWARM_STREAM_LAG = 64, /* offers between one and the last label that it knows of */
 };
@@ -85,6 +86,9 @@ typedef struct enx_swarm_options {
     size_t          item_bytes_max; /* longer texts are returned; 0: ENX_SWARM_ITEM_BYTES */
     uint64_t        seed;           /* of the audits' permutation; 0: ports->random_u64 */
     bool            refuse_over_budget; /* a plan whose worst case is above caps.usd_nano */
+    bool            is_asked;           /* for a swarm: the gate does not say otherwise */
+    double up_share; /* of tasks of `given` that the lead answered too in earlier jobs; 0: none
+                        were, or nobody knows */
 } enx_swarm_options;
 
 typedef struct enx_swarm enx_swarm;
@@ -110,11 +114,15 @@ ENX_MUST_USE enx_status enx_swarm_replay(enx_swarm *swarm, const enx_record *rec
 
 /* What a job of a given class, or of restoring, will cost before anything of it is done. */
 typedef struct enx_swarm_forecast {
-    uint32_t tasks;
-    uint64_t calls;         /* one a task */
-    uint64_t usd_nano;      /* of these, at most */
-    uint64_t calls_most;    /* with every check that asks a model, and every task going up */
-    uint64_t usd_nano_most; /* of these; failed calls that are tried again come on top */
+    uint32_t   tasks;
+    uint64_t   calls;         /* one a task */
+    uint64_t   usd_nano;      /* of these, at most */
+    uint64_t   calls_most;    /* with every check that asks a model, and every task going up */
+    uint64_t   usd_nano_most; /* of these; failed calls that are tried again come on top */
+    bool       has_lead;
+    uint64_t   usd_nano_lead; /* every task by the lead alone, at most */
+    bool       is_single;     /* the lead does it alone ... */
+    enx_reason gate_reason;   /* ... or a swarm, and why */
 } enx_swarm_forecast;
 
 /* Before the start.  The bounds are those that calls would reserve. */
@@ -218,13 +226,32 @@ typedef struct enx_swarm_summary {
     uint32_t              task_count;
     uint32_t              tasks[ENX_TASK_STATE_COUNT];
     uint32_t              escalated;
-    bool                  has_certificate;
+    bool                  has_certificate; /* not of a goal: see enx_swarm_stages */
     enx_certificate_claim certificate;
     enx_swarm_known       known_worker, known_lead; /* answers against options.truths */
     uint64_t              elapsed_us;               /* of this run */
 } enx_swarm_summary;
 
 enx_swarm_summary enx_swarm_summary_get(const enx_swarm *swarm);
+
+/* What is promised of a stage of a goal.  With the confidence of the options all claims and numbers
+ * of all stages hold together. */
+typedef struct enx_swarm_stage_claim {
+    const char           *class_name;
+    bool                  is_last;   /* its answers are delivered, or the assembly reads them */
+    bool                  is_leads;  /* the lead does it: right by definition of the reference */
+    bool                  is_of_one; /* each task reads one answer of another stage */
+    uint32_t              answers;   /* accepted */
+    bool                  has_claim;
+    enx_certificate_claim claim; /* against the lead's answers to the same inputs */
+    uint32_t wrong_most; /* of `answers` are wrong by that, or are outside the claim, or (is_of_one)
+                            were made of an answer that is */
+    uint32_t read;       /* answers of other stages that its tasks were given, of which ... */
+    uint32_t read_wrong_most; /* ... so many, at most, are */
+} enx_swarm_stage_claim;
+
+/* Those of a goal in order, those of its plans before the assembly; returns how many. */
+uint32_t enx_swarm_stages(const enx_swarm *swarm, enx_swarm_stage_claim out[ENX_SWARM_STAGES_MAX]);
 
 /* The ledger; borrowed until close. */
 const enx_budget *enx_swarm_budget(const enx_swarm *swarm);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* swarm_flow.c - the decisions: retry, accept, escalate, abstain, certify, end. */
+/* swarm_flow.c - the decisions: retry, accept, escalate, abstain, end. */
 #include "swarm/swarm_flow.h"
 
 #include "base/mem.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -15,7 +14,6 @@ enum {
     ANSWER_TOKENS_PER_BYTE = 4,
     ANSWER_TOKENS_MORE = 64,
     VERIFY_TOKENS_OUT = 16,
-    DEAR_ITEMS_MAX = 256, /* looked at to compare prices */
 };
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -439,129 +437,11 @@ void swarm_create_tasks(enx_swarm *s)
     }
 }
 
-/* What one call for a task may cost. */
-static uint64_t price_of(const enx_swarm *s, const enx_class *c, enx_role role, uint32_t model,
-                         size_t input_bytes, const char *input)
-{
-    enx_call        call = { .role = role,
-                             .model = model,
-                             .goal = s->options.goal,
-                             .what = c->name,
-                             .task_class = c,
-                             .input = input,
-                             .input_bytes = input_bytes };
-    enx_reservation bound;
-    swarm_bound_call(s, &call, &bound);
-    return bound.usd_nano;
-}
-
-static uint64_t price_of_call(const enx_swarm *s, uint32_t item, enx_role role, uint32_t model)
-{
-    static const enx_class restore = { .name = "restore", .is_scouted = true };
-    const enx_class       *c = s->options.given ? s->options.given : &restore;
-    const enx_span         input = swarm_input(s, &s->items[item]);
-    return price_of(s, c, role, model, input.size_bytes, input.text);
-}
-
-/* Without the text only its length can be gone by: a token a byte. */
-uint64_t swarm_price_of_class(enx_swarm *s, const enx_class *c, size_t input_bytes)
-{
-    uint64_t dearest = 0;
-    void (*const measure)(void *, enx_call *) = s->ports.measure;
-    s->ports.measure = NULL;
-    for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
-        const enx_duty duty = s->options.roster->models[m].duty;
-        if (duty != (c->is_leads ? ENX_DUTY_LEAD : ENX_DUTY_WORKER)) continue;
-        const uint64_t price = price_of(s, c, ENX_ROLE_WORK, m, input_bytes, "");
-        if (price > dearest) dearest = price;
-    }
-    s->ports.measure = measure;
-    return dearest;
-}
-
-uint64_t swarm_add(uint64_t a, uint64_t b)
-{
-    uint64_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
-/* Scout and the dearest worker for every task, each once. */
-static uint64_t worst_case(const enx_swarm *s)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < s->item_count; i++) {
-        uint64_t dearest = 0;
-        for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
-            if (s->options.roster->models[m].duty != ENX_DUTY_WORKER) continue;
-            const uint64_t price = price_of_call(s, i, ENX_ROLE_WORK, m);
-            if (price > dearest) dearest = price;
-        }
-        if (s->scout != SWARM_NONE && !s->options.given)
-            sum = swarm_add(sum, price_of_call(s, i, ENX_ROLE_SCOUT, s->scout));
-        sum = swarm_add(sum, dearest);
-    }
-    return sum;
-}
-
-/* Paid checks of a task, each once. */
-static void add_checks(const enx_swarm *s, uint32_t item, const enx_class *c, uint32_t worker,
-                       enx_swarm_forecast *f)
-{
-    for (uint32_t i = 0; i < c->check_count; i++) {
-        const enx_check_kind kind = c->checks[i].kind;
-        if (enx_check_kind_kin(kind) != ENX_CHECK_KIN_CALL) continue;
-        const uint32_t model = kind == ENX_CHECK_SECOND     ? worker
-                               : kind == ENX_CHECK_VERIFIER ? s->verifier
-                                                            : s->lead;
-        const uint32_t votes = c->checks[i].max ? c->checks[i].max : ENX_VOTES_MAX;
-        const uint32_t calls = kind == ENX_CHECK_SECOND ? votes - 1 : 1;
-        const enx_role role = kind == ENX_CHECK_SECOND ? ENX_ROLE_SECOND : ENX_ROLE_VERIFY;
-        f->calls_most += calls;
-        f->usd_nano_most += calls * price_of_call(s, item, role, model);
-    }
-}
-
-enx_swarm_forecast swarm_forecast(const enx_swarm *s)
-{
-    enx_swarm_forecast f = { .tasks = s->item_count };
-    const enx_class   *c = s->options.given;
-    for (uint32_t i = 0; i < s->item_count; i++) {
-        const uint32_t worker = swarm_worker_for(s, c ? c->specialty : NULL, i);
-        const bool     is_leads = s->options.mode == ENX_SWARM_MODE_LEAD || worker == SWARM_NONE;
-        const uint64_t first = price_of_call(s, i, is_leads ? ENX_ROLE_LEAD : ENX_ROLE_WORK,
-                                             is_leads ? s->lead : worker);
-        f.calls++;
-        f.usd_nano += first;
-        f.calls_most++;
-        f.usd_nano_most += first;
-        if (is_leads) continue;
-        if (c) add_checks(s, i, c, worker, &f);
-        if (s->lead == SWARM_NONE || s->options.mode != ENX_SWARM_MODE_SWARM) continue;
-        f.calls_most++;
-        f.usd_nano_most += price_of_call(s, i, ENX_ROLE_LEAD, s->lead);
-    }
-    return f;
-}
-
 bool swarm_is_approved(enx_swarm *s, const char *plan, const enx_swarm_outlay *sum)
 {
     if (!s->ports.approve || s->ports.approve(s->ports.self, plan, sum)) return true;
     swarm_end_partial(s, ENX_REASON_CANCELED, "the plan was not approved");
     return false;
-}
-
-/* Money is all that speaks for one model where both could do the work. */
-bool swarm_is_dear(const enx_swarm *s)
-{
-    uint64_t workers = 0, lead = 0;
-    if (s->lead == SWARM_NONE) return false;
-    for (uint32_t i = 0; i < s->item_count && i < DEAR_ITEMS_MAX; i++) {
-        const uint32_t worker = swarm_worker_for(s, s->options.given->specialty, i);
-        const uint64_t own = price_of_call(s, i, ENX_ROLE_WORK, worker);
-        workers = swarm_add(workers, own);
-        lead = swarm_add(lead, price_of_call(s, i, ENX_ROLE_LEAD, s->lead));
-    }
-    return lead > 0 && workers >= lead;
 }
 
 static enx_status judge_plan(const enx_swarm *s, const enx_plan *plan, enx_report *report)
@@ -571,7 +451,7 @@ static enx_status judge_plan(const enx_swarm *s, const enx_plan *plan, enx_repor
         .item_count = s->item_count,
         .item_count_max = ENX_SWARM_ITEMS_MAX,
         .has_round_trip = s->ports.check != NULL,
-        .worst_case_usd_nano = s->options.refuse_over_budget ? worst_case(s) : 0,
+        .worst_case_usd_nano = s->options.refuse_over_budget ? swarm_worst_case(s) : 0,
         .budget_usd_nano = s->options.caps.usd_nano,
     };
     enx_plan judged = *plan;
@@ -670,6 +550,16 @@ void swarm_ask_plan(enx_swarm *s)
     if (!s->is_stopped) swarm_enqueue(s, s->item_count, ENX_ROLE_PLAN, s->lead);
 }
 
+/* The lead's first plan divides nothing: it does the goal alone.  True: it does. */
+static bool take_undivided(enx_swarm *s, const enx_graph *graph, const enx_swarm_outlay *sum)
+{
+    const enx_reason reason = s->round ? ENX_REASON_NONE : swarm_gate_graph(s, graph, sum->tasks);
+    if (reason == ENX_REASON_NONE) return false;
+    swarm_emit(s, (enx_record){ .kind = ENX_RECORD_GATED, .reason = reason, .is_single = true });
+    swarm_take_alone(s);
+    return true;
+}
+
 /* A plan for a goal; a refusal goes back to the lead. */
 static void decide_graph(enx_swarm *s)
 {
@@ -690,7 +580,7 @@ static void decide_graph(enx_swarm *s)
         if (!swarm_is_over(s)) swarm_ask_plan(s);
     } else if (enx_graph_mode_get(graph) == ENX_GRAPH_ASK_USER) {
         swarm_end_partial(s, ENX_REASON_ASKS, enx_graph_why(graph));
-    } else if (swarm_is_approved(s, text, &sum)) {
+    } else if (!take_undivided(s, graph, &sum) && swarm_is_approved(s, text, &sum)) {
         swarm_take_plan(s, text, enx_graph_mode_get(graph) == ENX_GRAPH_SINGLE);
     }
     enx_graph_close(&graph);
@@ -900,7 +790,7 @@ static void give_up_one(enx_swarm *s, uint32_t item)
     }
     swarm_dequeue(s, item);
     if (at->role == ENX_ROLE_AUDIT) {
-        s->is_audit_stopped = true;
+        swarm_stop_audits(s, item);
         s->items[item].is_unlabelled = true;
     } else {
         swarm_set_state(s, item, ENX_TASK_RETURNED);
@@ -919,161 +809,7 @@ static bool give_up_heads(enx_swarm *s)
     return found;
 }
 
-/* ---- the certificate ----------------------------------------------------------------------- */
-
-static int compare_ranks(const void *a, const void *b)
-{
-    const swarm_rank *x = a, *y = b;
-    if (x->error_chance < y->error_chance) return -1;
-    if (x->error_chance > y->error_chance) return 1;
-    return x->item < y->item ? -1 : x->item > y->item;
-}
-
-static bool wants_certificate(const enx_swarm *s)
-{
-    return s->options.mode == ENX_SWARM_MODE_SWARM && !s->is_single &&
-           (s->options.target_alpha > 0 || s->options.audit_labels_max > 0);
-}
-
-/* The lead's own answers are right by definition of the reference. */
-static bool is_reference(const swarm_item *at)
-{
-    return at->state == ENX_TASK_ACCEPTED && at->answer_role == ENX_ROLE_LEAD && !at->is_candidate;
-}
-
-/* The score must be the worker's even after the lead's answer took the place: a job that goes on
- * after a crash has to find the same order. */
-static double candidate_chance(const swarm_item *at)
-{
-    return at->is_escalated ? at->kept_error_chance : at->error_chance;
-}
-
-/* Population: every answer that was once accepted without the lead, surest first. */
-static enx_status rank_candidates(enx_swarm *s, uint32_t *answers, enx_report *report)
-{
-    uint32_t count = 0, references = 0;
-    for (uint32_t i = 0; i < s->item_count; i++) {
-        count += s->items[i].is_candidate;
-        references += is_reference(&s->items[i]);
-    }
-    s->ranks = enx_mem_new(count ? count : 1, sizeof *s->ranks);
-    if (!s->ranks) return ENX_FAIL(report, NOMEM, "no memory to rank %u answers", count);
-    for (uint32_t i = 0; i < s->item_count; i++)
-        if (s->items[i].is_candidate)
-            s->ranks[s->population++] = (swarm_rank){ candidate_chance(&s->items[i]), i };
-    qsort(s->ranks, s->population, sizeof *s->ranks, compare_ranks);
-    for (uint32_t rank = 0; rank < s->population; rank++) s->items[s->ranks[rank].item].rank = rank;
-    *answers = count + references;
-    return ENX_OK;
-}
-
-void swarm_certify_label(enx_swarm *s, uint32_t item)
-{
-    const swarm_item *at = &s->items[item];
-    if (at->is_lost) enx_certificate_lose(s->certificate, at->rank);
-    else enx_certificate_label(s->certificate, at->rank, at->label == LABEL_WRONG);
-}
-
-static enx_status open_certificate(enx_swarm *s, enx_report *report)
-{
-    uint32_t answers = 0;
-    ENX_TRY(rank_candidates(s, &answers, report));
-    const enx_certificate_options options = {
-        .population = s->population,
-        .answers = answers,
-        .target_alpha = s->options.target_alpha,
-        .delta = s->options.delta,
-        .labels_max = s->options.audit_labels_max,
-        .seed = s->seed,
-    };
-    ENX_TRY(enx_certificate_open(&s->certificate, &options, report));
-    for (uint32_t rank = 0; rank < s->population; rank++) {
-        const uint32_t item = s->ranks[rank].item;
-        if (s->items[item].label != LABEL_NONE) swarm_certify_label(s, item);
-    }
-    return ENX_OK;
-}
-
-/* Queue the audits that are wanted and not under way.  False: none is wanted any more. */
-static bool queue_audits(enx_swarm *s)
-{
-    uint32_t       ranks[ENX_CERTIFICATE_BLOCK_MAX];
-    const uint32_t wanted = enx_certificate_next(s->certificate, ranks, ENX_CERTIFICATE_BLOCK_MAX);
-    for (uint32_t i = 0; i < wanted; i++) {
-        const uint32_t item = s->ranks[ranks[i]].item;
-        if (s->items[item].work == WORK_NONE) swarm_enqueue(s, item, ENX_ROLE_AUDIT, s->lead);
-    }
-    return wanted > 0;
-}
-
-static void stop_audits(enx_swarm *s)
-{
-    for (uint32_t rank = 0; rank < s->population; rank++) {
-        swarm_item *at = &s->items[s->ranks[rank].item];
-        if (at->work == WORK_QUEUED && at->role == ENX_ROLE_AUDIT)
-            swarm_dequeue(s, s->ranks[rank].item);
-    }
-    enx_certificate_stop(s->certificate);
-}
-
-/* With a target, what lies outside the certified part goes up.  True: something did. */
-static bool escalate_uncertified(enx_swarm *s)
-{
-    const enx_certificate_claim claim = enx_certificate_result(s->certificate);
-    bool                        found = false;
-    if (s->options.target_alpha == 0) return false;
-    for (uint32_t rank = claim.accepted; rank < s->population; rank++) {
-        const uint32_t    item = s->ranks[rank].item;
-        const swarm_item *at = &s->items[item];
-        const bool        is_labelled = at->label != LABEL_NONE && !at->is_lost;
-        if (at->state != ENX_TASK_ACCEPTED || at->is_escalated || is_labelled) continue;
-        swarm_escalate(s, item, ENX_REASON_UNCERTIFIED, at->error_chance);
-        found = true;
-    }
-    return found;
-}
-
-/* Escalated answers that the lead could not give are no part of the claim; without them the same
- * number of errors is a larger share. */
-static void emit_certificate(enx_swarm *s)
-{
-    enx_record             record = { .kind = ENX_RECORD_CERTIFICATE };
-    enx_certificate_claim *claim = &record.certificate;
-    *claim = enx_certificate_result(s->certificate);
-    uint32_t missing = 0;
-    for (uint32_t rank = 0; rank < s->population; rank++) {
-        const swarm_item *at = &s->items[s->ranks[rank].item];
-        missing += at->is_escalated &&
-                   (at->state != ENX_TASK_ACCEPTED || at->answer_role != ENX_ROLE_LEAD);
-    }
-    if (missing && claim->is_certified) {
-        claim->alpha = claim->answers > missing
-                           ? claim->alpha * claim->answers / (claim->answers - missing)
-                           : 1;
-        claim->answers -= missing;
-        claim->is_certified = claim->alpha < 1;
-    }
-    swarm_emit(s, record);
-}
-
-/* All tasks are finished: audit, escalate, certify.  True: there is more work to do. */
-static bool certify(enx_swarm *s)
-{
-    if (s->is_certified || !wants_certificate(s)) return false;
-    enx_report report = { 0 };
-    if (!s->certificate) {
-        const enx_status status = open_certificate(s, &report);
-        if (status != ENX_OK) {
-            swarm_stop(s, status, &report);
-            return false;
-        }
-    }
-    if (s->is_audit_stopped) stop_audits(s);
-    else if (queue_audits(s)) return true;
-    if (escalate_uncertified(s)) return true;
-    if (!s->is_stopped) emit_certificate(s);
-    return false;
-}
+/* ---- the end -------------------------------------------------------------------------------- */
 
 /* Answers of a class against each other: those of workers that contradict the others go up.  A task
  * goes up once, so that this ends; after a crash it finds what it had not found yet. */
@@ -1138,11 +874,12 @@ void swarm_pump(enx_swarm *s)
 {
     while (!swarm_is_over(s)) {
         swarm_stream_show(s);
+        swarm_certify_stages(s);
         issue_all(s);
         if (s->open_count > 0) break; /* a report, or the clock, goes on from here */
         if (give_up_heads(s)) continue;
         if (s->tasks[ENX_TASK_OPEN] > 0) break;
-        if (!relate(s) && !swarm_next_round(s) && !certify(s)) finish(s);
+        if (!relate(s) && !swarm_next_round(s) && !swarm_certify(s)) finish(s);
     }
     swarm_flush(s);
 }

@@ -8,7 +8,7 @@
 
 #include "swarm/swarm_state.h"
 
-enum { SWARM_NOTE_BYTES = 256 };
+enum { SWARM_NOTE_BYTES = 256, SWARM_VOTES_AHEAD = 2 };
 
 /* Saturates. */
 uint64_t swarm_add(uint64_t a, uint64_t b);
@@ -49,8 +49,16 @@ void swarm_decide_audit(enx_swarm *s, uint32_t item);
 /* The lead's answer to a task that went up says whether the worker's was right. */
 void swarm_label_answered(enx_swarm *s, uint32_t item);
 
-/* Tell the certificate of the job the label of a task. */
+/* Tell the certificate that a task is part of its label, if there is one. */
 void swarm_certify_label(enx_swarm *s, uint32_t item);
+/* All tasks of the job are finished: audit, escalate, certify.  True: there is more work to do. */
+bool swarm_certify(enx_swarm *s);
+/* ... of stages of a goal whose tasks are finished; what waits for a certificate begins. */
+void swarm_certify_stages(enx_swarm *s);
+/* Nobody can pay for the audit of a task, nor for others of its certificate. */
+void swarm_stop_audits(enx_swarm *s, uint32_t item);
+/* Must tasks that need the stage wait for its certificate? */
+bool swarm_awaits_proof(const enx_swarm *s, const swarm_stage *stage);
 
 /* Does a stream say what stays with workers? */
 bool swarm_is_streamed(const enx_swarm *s);
@@ -94,8 +102,11 @@ ENX_MUST_USE enx_status swarm_judge_graph(enx_swarm *s, const enx_graph *graph,
                                           enx_swarm_outlay *sum, enx_report *report);
 /* What a task of a class may cost at the dearest that may do it. */
 uint64_t                swarm_price_of_class(enx_swarm *s, const enx_class *c, size_t input_bytes);
+/* Does a task of `stage` wait for that of this number, and is one of its own left undone? */
+bool swarm_needs_stage(const enx_swarm *s, const swarm_stage *stage, uint32_t index);
+bool swarm_is_left(const enx_swarm *s, const swarm_stage *stage);
 /* All tasks of a goal have ended: ask for more, or deliver.  True: there is more work to do. */
-bool                    swarm_next_round(enx_swarm *s);
+bool swarm_next_round(enx_swarm *s);
 
 /* Create the tasks that the accepted plan has and that are not created yet. */
 void swarm_create_tasks(enx_swarm *s);
@@ -116,8 +127,12 @@ enx_swarm_forecast swarm_forecast(const enx_swarm *s);
 /* Is so much used of a cap on such tasks that the job should go on cheaply?  NULL: of the job. */
 bool swarm_is_tight(const enx_swarm *s, const enx_class *task_class);
 
-/* Would the workers cost as much as the lead alone, one call a task? */
-bool swarm_is_dear(const enx_swarm *s);
+/* Why a swarm does the job, or (*is_single) why its lead does it alone. */
+enx_reason swarm_gate(const enx_swarm *s, bool *is_single);
+/* Why the lead had better do alone what its own plan divides; NONE: it had not. */
+enx_reason swarm_gate_graph(const enx_swarm *s, const enx_graph *graph, uint32_t task_count);
+/* Scout and the dearest worker for every task, each once. */
+uint64_t   swarm_worst_case(const enx_swarm *s);
 
 /* Judge and record a plan that is given. */
 void swarm_accept_plan(enx_swarm *s, const enx_plan *plan);

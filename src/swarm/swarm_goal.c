@@ -62,12 +62,13 @@ static enx_status add_stage(enx_swarm *s, const enx_stage *plan, uint32_t base, 
 {
     const uint32_t index = s->stage_count, first = s->item_count;
     const uint32_t count = count_tasks(s, plan, base, spans);
-    if (count > ENX_GRAPH_TASKS_MAX || index == SWARM_STAGES_MAX)
+    if (count > ENX_GRAPH_TASKS_MAX || index == ENX_SWARM_STAGES_MAX)
         return ENX_FAIL(report, LIMIT, "plan: stage %s has more than %d tasks",
                         plan->task_class.name, ENX_GRAPH_TASKS_MAX);
     ENX_TRY(grow_items(s, count, report));
-    s->stages[s->stage_count++] =
-        (swarm_stage){ .plan = plan, .first = first, .count = count, .open = count, .base = base };
+    s->stages[s->stage_count++] = (swarm_stage){
+        .plan = plan, .first = first, .count = count, .open = count, .base = base, .round = s->round
+    };
     for (uint32_t i = 0; i < count; i++) {
         s->items[first + i].stage = index;
         s->items[first + i].task_class = &plan->task_class;
@@ -172,16 +173,22 @@ static enx_status append_answers(const enx_swarm *s, const swarm_stage *stage, e
     return ENX_OK;
 }
 
-static readiness stage_readiness(const swarm_stage *need, const enx_swarm *s)
+bool swarm_is_left(const enx_swarm *s, const swarm_stage *stage)
+{
+    for (uint32_t i = stage->first; i < stage->first + stage->count; i++)
+        if (s->items[i].state == ENX_TASK_RETURNED) return true;
+    return false;
+}
+
+static readiness stage_readiness(const enx_swarm *s, const swarm_stage *need)
 {
     if (need->open > 0) return WAITS;
-    for (uint32_t i = need->first; i < need->first + need->count; i++)
-        if (s->items[i].state == ENX_TASK_RETURNED) return LEFT;
-    return READY;
+    if (swarm_is_left(s, need)) return LEFT;
+    return swarm_awaits_proof(s, need) ? WAITS : READY;
 }
 
 /* The stages before it that a task of `stage` waits for. */
-static bool needs_stage(const enx_swarm *s, const swarm_stage *stage, uint32_t index)
+bool swarm_needs_stage(const enx_swarm *s, const swarm_stage *stage, uint32_t index)
 {
     if (is_assembly(s, stage)) return s->stages[index].plan->is_last && &s->stages[index] != stage;
     for (uint32_t i = 0; i < stage->plan->need_count; i++)
@@ -193,8 +200,8 @@ static bool needs_stage(const enx_swarm *s, const swarm_stage *stage, uint32_t i
 static readiness gather(const enx_swarm *s, const swarm_stage *stage, enx_buf *out)
 {
     for (uint32_t k = 0; k < s->stage_count; k++) {
-        if (!needs_stage(s, stage, k)) continue;
-        const readiness ready = stage_readiness(&s->stages[k], s);
+        if (!swarm_needs_stage(s, stage, k)) continue;
+        const readiness ready = stage_readiness(s, &s->stages[k]);
         if (ready != READY) return ready;
         if (append_answers(s, &s->stages[k], out) != ENX_OK) return TOO_LONG;
     }
@@ -224,6 +231,8 @@ static readiness make_input(const enx_swarm *s, uint32_t item, enx_buf *out)
         if (at->state == ENX_TASK_OPEN) return WAITS;
         if (at->state == ENX_TASK_RETURNED) return LEFT;
         if (at->state != ENX_TASK_ACCEPTED) return HOPELESS;
+        const readiness ready = swarm_awaits_proof(s, need) ? stage_readiness(s, need) : READY;
+        if (ready != READY) return ready;
         return enx_buf_append(out, swarm_text_get(s, at->answer), at->answer.size_bytes) == ENX_OK
                    ? READY
                    : TOO_LONG;
@@ -273,7 +282,7 @@ void swarm_unlock(enx_swarm *s, uint32_t item)
     if (own == SWARM_NONE) return;
     for (uint32_t k = own + 1; k < s->stage_count && !swarm_is_over(s); k++) {
         const swarm_stage *stage = &s->stages[k];
-        if (!needs_stage(s, stage, own)) continue;
+        if (!swarm_needs_stage(s, stage, own)) continue;
         const uint32_t waiting =
             stage->first + (stage->plan->each == ENX_EACH_ANSWER ? item - s->stages[own].first : 0);
         if (!s->items[waiting].is_created) create_task(s, waiting);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NOTE_BYTES = SWARM_NOTE_BYTES, VOTES_AHEAD = 2 };
+enum { NOTE_BYTES = SWARM_NOTE_BYTES };
 
 /* What a verifier may doubt, where the check does not say. */
 static const double verify_above = .5;
@@ -220,7 +220,7 @@ void swarm_decide_second(enx_swarm *s, uint32_t item)
     double           chance;
     const bool       is_answered = s->calls[at->call].status == ENX_CALL_OK;
     if (!is_answered && swarm_retry(s, item)) return;
-    const uint32_t ahead = c->checks[index].ahead ? c->checks[index].ahead : VOTES_AHEAD;
+    const uint32_t ahead = c->checks[index].ahead ? c->checks[index].ahead : SWARM_VOTES_AHEAD;
     const uint32_t max = c->checks[index].max ? c->checks[index].max : ENX_VOTES_MAX;
     const uint32_t winner = swarm_count_votes(s, at, &lead, &chance);
     const uint32_t voter = is_answered ? next_voter(s, item) : SWARM_NONE;

@@ -575,7 +575,7 @@ static enx_status apply_label(enx_swarm *s, uint32_t item, const enx_record *rec
         at->answer_role = ENX_ROLE_AUDIT;
     }
     at->is_lost = record->reason == ENX_REASON_AUDIT_FAILED;
-    if (s->certificate && at->rank != SWARM_NONE) swarm_certify_label(s, item);
+    swarm_certify_label(s, item);
     return ENX_OK;
 }
 
@@ -674,10 +674,22 @@ static enx_status apply_end(enx_swarm *s, const enx_record *record, swarm_text t
     if (record->kind == ENX_RECORD_JOB_FAILED) s->end = ENX_SWARM_FAILED;
     if (record->kind == ENX_RECORD_JOB_PARTIAL) {
         s->end = s->is_started ? ENX_SWARM_PARTIAL : ENX_SWARM_RUNNING;
-        if (!s->is_started) s->is_certified = false;
+        if (!s->is_started) s->proof.is_certified = false;
     }
     if (s->end != ENX_SWARM_RUNNING) return_tasks(s);
     return ENX_OK;
+}
+
+/* The certificate of a stage names its first task. */
+static enx_status find_proof(enx_swarm *s, const enx_record *record, swarm_proof **out,
+                             enx_report *report)
+{
+    for (uint32_t k = 0; k < s->stage_count; k++) {
+        if (record->task_id != s->stages[k].first + 1) continue;
+        *out = &s->stages[k].proof;
+        return ENX_OK;
+    }
+    return ENX_FAIL(report, FORMAT, "record %" PRIu64 ": a certificate of no stage", record->seq);
 }
 
 static enx_status apply_job(enx_swarm *s, const enx_record *record, swarm_text text,
@@ -698,8 +710,10 @@ static enx_status apply_job(enx_swarm *s, const enx_record *record, swarm_text t
         s->plan_refusal = text;
         s->items[s->item_count].work = WORK_NONE;
     } else if (record->kind == ENX_RECORD_CERTIFICATE) {
-        s->is_certified = true;
-        s->claim = record->certificate;
+        swarm_proof *proof = &s->proof;
+        if (s->options.is_goal) ENX_TRY(find_proof(s, record, &proof, report));
+        proof->is_certified = true;
+        proof->claim = record->certificate;
     } else {
         return apply_end(s, record, text, report);
     }

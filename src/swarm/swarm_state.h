@@ -122,22 +122,32 @@ typedef struct swarm_model {
     enx_swarm_progress counts; /* queued, running and line are filled on demand */
 } swarm_model;
 
+/* A place in a certificate's population. */
+typedef struct swarm_rank {
+    double   error_chance;
+    uint32_t item;
+} swarm_rank;
+
+/* The certificate of a job, or of a stage of a goal. */
+typedef struct swarm_proof {
+    bool                  is_certified; /* CERTIFICATE was recorded */
+    enx_certificate_claim claim;
+    enx_certificate      *certificate;
+    swarm_rank           *ranks; /* [population], surest first */
+    uint32_t              population;
+    bool                  is_audit_stopped;
+} swarm_proof;
+
 /* A stage of a goal and its tasks, which stand together. */
 typedef struct swarm_stage {
     const enx_stage *plan;
     uint32_t         first;
     uint32_t         count;
-    uint32_t         open; /* not finished */
-    uint32_t         base; /* of the plan's stages: its needs count from here */
+    uint32_t         open;  /* not finished */
+    uint32_t         base;  /* of the plan's stages: its needs count from here */
+    uint32_t         round; /* of that plan, from 1 */
+    swarm_proof      proof;
 } swarm_stage;
-
-enum { SWARM_STAGES_MAX = ENX_SWARM_ROUNDS_MAX * ENX_GRAPH_STAGES_MAX + 1 };
-
-/* A place in the certificate's population. */
-typedef struct swarm_rank {
-    double   error_chance;
-    uint32_t item;
-} swarm_rank;
 
 /* Where the texts of a record are in the pool, which may move until it is saved. */
 typedef struct swarm_texts {
@@ -147,72 +157,67 @@ typedef struct swarm_texts {
 } swarm_texts;
 
 struct enx_swarm {
-    enx_swarm_options     options; /* with defaults filled in */
-    enx_ports             ports;
-    uint32_t              lead; /* SWARM_NONE: none */
-    uint32_t              scout;
-    uint32_t              verifier;
-    swarm_item           *items; /* [item_count + 1] */
-    uint32_t              item_count;
-    swarm_call           *calls; /* [call_capacity]; call id = job_id << 32 | index + 1 */
-    uint32_t              call_count;
-    uint32_t              call_capacity;
-    uint32_t              open_first;
-    uint32_t              open_last;
-    uint32_t              open_count;
-    uint32_t              hedges; /* made in this run */
-    char                 *texts;  /* the pool */
-    size_t                texts_bytes;
-    size_t                texts_capacity;
-    swarm_model           models[ENX_ROSTER_MODELS_MAX];
-    enx_budget            budget;
-    enx_allowance         allowances[ENX_ALLOWANCES_MAX]; /* [options.allowance_count] */
-    enx_cap               end_cap;
-    enx_report            end_cap_report;
-    uint64_t              fingerprint;
-    uint64_t              seq; /* of the last record */
-    uint64_t              seed;
-    uint64_t              start_us;
-    uint64_t              end_us;
-    bool                  is_opened; /* JOB_OPENED was recorded */
-    bool                  is_gated;
-    bool                  is_started;
-    bool                  is_single;
-    enx_reason            gate_reason;
-    bool                  has_plan;
-    enx_plan              plan;
-    enx_graph            *graphs[ENX_SWARM_ROUNDS_MAX]; /* of a goal, [round] */
-    uint32_t              round;
-    swarm_stage           stages[SWARM_STAGES_MAX];
-    uint32_t              stage_count;
-    enx_stage             last_stage;    /* the assembly, or the lead's only task */
-    bool                  is_delivering; /* no stage comes any more */
-    enx_class             restore;       /* of the plan */
-    enx_check             restore_checks[2];
-    uint32_t              plan_tries; /* refused so far */
-    swarm_text            plan_refusal;
-    enx_buf               plan_goal; /* goal and the last refusal */
-    uint32_t              tasks[ENX_TASK_STATE_COUNT];
-    uint32_t              escalated;
-    uint32_t              shown;        /* tasks before it have had their turn in the stream */
-    uint32_t              told;         /* ... and those before it their label */
-    uint32_t              offers;       /* of this job */
-    enx_swarm_known       known[2];     /* answers against options.truths: workers', the lead's */
-    bool                  is_certified; /* CERTIFICATE was recorded */
-    enx_certificate_claim claim;
-    enx_certificate      *certificate;
-    swarm_rank           *ranks; /* [population], surest first */
-    uint32_t              population;
-    bool                  is_audit_stopped;
-    enx_swarm_end         end;
-    enx_reason            end_reason;
-    swarm_text            end_note;
-    bool                  is_stopped;
-    enx_status            error;
-    enx_report            error_report;
-    enx_record            batch[SWARM_BATCH]; /* applied, not saved yet */
-    swarm_texts           batch_texts[SWARM_BATCH];
-    uint32_t              batch_count;
+    enx_swarm_options options; /* with defaults filled in */
+    enx_ports         ports;
+    uint32_t          lead; /* SWARM_NONE: none */
+    uint32_t          scout;
+    uint32_t          verifier;
+    swarm_item       *items; /* [item_count + 1] */
+    uint32_t          item_count;
+    swarm_call       *calls; /* [call_capacity]; call id = job_id << 32 | index + 1 */
+    uint32_t          call_count;
+    uint32_t          call_capacity;
+    uint32_t          open_first;
+    uint32_t          open_last;
+    uint32_t          open_count;
+    uint32_t          hedges; /* made in this run */
+    char             *texts;  /* the pool */
+    size_t            texts_bytes;
+    size_t            texts_capacity;
+    swarm_model       models[ENX_ROSTER_MODELS_MAX];
+    enx_budget        budget;
+    enx_allowance     allowances[ENX_ALLOWANCES_MAX]; /* [options.allowance_count] */
+    enx_cap           end_cap;
+    enx_report        end_cap_report;
+    uint64_t          fingerprint;
+    uint64_t          seq; /* of the last record */
+    uint64_t          seed;
+    uint64_t          start_us;
+    uint64_t          end_us;
+    bool              is_opened; /* JOB_OPENED was recorded */
+    bool              is_gated;
+    bool              is_started;
+    bool              is_single;
+    enx_reason        gate_reason;
+    bool              has_plan;
+    enx_plan          plan;
+    enx_graph        *graphs[ENX_SWARM_ROUNDS_MAX]; /* of a goal, [round] */
+    uint32_t          round;
+    swarm_stage       stages[ENX_SWARM_STAGES_MAX];
+    uint32_t          stage_count;
+    enx_stage         last_stage;    /* the assembly, or the lead's only task */
+    bool              is_delivering; /* no stage comes any more */
+    enx_class         restore;       /* of the plan */
+    enx_check         restore_checks[2];
+    uint32_t          plan_tries; /* refused so far */
+    swarm_text        plan_refusal;
+    enx_buf           plan_goal; /* goal and the last refusal */
+    uint32_t          tasks[ENX_TASK_STATE_COUNT];
+    uint32_t          escalated;
+    uint32_t          shown;    /* tasks before it have had their turn in the stream */
+    uint32_t          told;     /* ... and those before it their label */
+    uint32_t          offers;   /* of this job */
+    enx_swarm_known   known[2]; /* answers against options.truths: workers', the lead's */
+    swarm_proof       proof;    /* not of a goal: its stages have them */
+    enx_swarm_end     end;
+    enx_reason        end_reason;
+    swarm_text        end_note;
+    bool              is_stopped;
+    enx_status        error;
+    enx_report        error_report;
+    enx_record        batch[SWARM_BATCH]; /* applied, not saved yet */
+    swarm_texts       batch_texts[SWARM_BATCH];
+    uint32_t          batch_count;
 };
 
 /* Change the state by one record, live or replayed.  The texts of the record are put into the pool

@@ -180,6 +180,13 @@ refuse flood '"yes 0123456789abcdef\n"' '"limit of stdout" in d["log"] and len(d
 refuse language '"def f(x):\n    return 2 * x\n"' '"yntax error" in d["log"]'
 refuse garbage '"\x01\x7f\x1b[2J\x02\n"' '"not found" in d["log"]'
 refuse nothing '"\n"' '"no code" in d["log"]'
+# ... and of the test: it never ends, or prints without end
+echo 'while :; do :; done' > "$work/test.bad"
+expect 75 code --test "$work/test.bad" --grammar "$work/right" --time 0.3 --rounds 1 --json
+json "$work/out" '"limit of" in d["log"]'
+echo 'yes 0123456789abcdef' > "$work/test.bad"
+expect 75 code --test "$work/test.bad" --grammar "$work/right" --rounds 1 --json
+json "$work/out" '"limit of stdout" in d["log"] and len(d["log"]) < 8000'
 
 # what cannot be
 expect 64 "$enxame" code --lang sh x

@@ -32,14 +32,15 @@ cmp -s "$work/out" "$work/first" || fail "the answer depends on threads"
 expect 0 "${run[@]}" --plan "$(plan "$two,$(stage gather once '"again"' "$number")" join)" --json
 json "$work/out" 'len(d["answers"]) == 33 and d["answer"].startswith("{\"n\":")'
 
-# killed at random moments, it goes on where it was: the same answer, nothing paid twice
+# killed at random moments, audits or not, it goes on where it was: the same answer, nothing paid
+# twice
 newest_job() {
     "$enxame" jobs --json | python3 -c 'import json, sys
 print(json.load(sys.stdin)["jobs"][0]["job"])'
 }
 seq 100 299 > "$work/many.txt"
 long=("$enxame" run --fresh \
-    -s "$swarm" -i "$work/many.txt" --plan "$(plan "$two" join)" "count them")
+    -s "$swarm" -i "$work/many.txt" --plan "$(plan "$two" join)" --labels 30 --seed 7 "count them")
 expect 0 "${long[@]}" --threads 1
 cp "$work/out" "$work/whole"
 kills=0
@@ -60,6 +61,20 @@ for ((round = 0; round < 4; round++)); do
     json "$work/out" 'len({(r["task"], r["role"]) for r in d["receipts"]}) == len(d["receipts"])'
 done
 ((kills > 0)) || fail "each job was done before it could be killed"
+
+# every stage has its certificate before the next one begins, and all of them hold at once
+expect 0 "${run[@]}" --plan "$(plan "$two" join)" --accuracy 0.9 --confidence 0.9 --json
+json "$work/out" 'd["certificate"]["form"] == "stages" and d["certificate"]["delta"] < 0.1 + 1e-9'
+json "$work/out" '[s["class"] for s in d["certificate"]["stages"]] == ["reading", "again"]'
+json "$work/out" 'all(abs(s["claim"]["delta"] - 0.05) < 1e-9 for s in d["certificate"]["stages"])'
+json "$work/out" 'all(s["claim"]["labels"] > 0 for s in d["certificate"]["stages"])'
+json "$work/out" 'd["certificate"]["stages"][1]["read"] == 16'
+expect 0 "$enxame" bill --json
+json "$work/out" '[s["class"] for s in d["certificate"]["stages"]] == ["reading", "again"]'
+expect 0 "$enxame" bill
+grep -q "^stage       again" "$work/out" || fail "a stage's certificate is not told"
+expect 0 "${run[@]}" --plan "$(plan "$two" join)" --labels 8
+says "certificate stages, all of it at once with confidence 95.0 %"
 
 # a budget that ends on the way: what waits is left as it is, and goes on later
 expect 73 "${run[@]}" --plan "$(plan "$two" join)" --max-calls 20

@@ -41,9 +41,36 @@ expect 75 map -o "$out"
 says "what the answer cites is not in the input"
 expect 0 "$enxame" cancel 5
 
+# before anything is spent: whether a swarm is worth it, and why, in words and as JSON
+gate() { # gate SINGLE WORDS OPTION…: what the forecast of the job says
+    local single=$1 words=$2
+    shift 2
+    expect 0 map -o "$work/dry.jsonl" --dry-run --json "$@"
+    json "$work/out" "d['single'] is $single and d['gate'] == '$words' and d['lead']['calls'] > 0"
+    expect 0 map -o "$work/dry.jsonl" --dry-run "$@"
+    says "gate        $([ "$single" = True ] && echo 'lead alone' || echo swarm): $words"
+    says "lead alone  "
+}
+job "schema: $schema" 'checks: [schema]'
+gate False "many tasks that can be checked"
+gate False "asked for" --mode swarm
+job "schema: $schema"
+gate True "no deterministic check"
+gate False "many tasks that can be checked" --accuracy 0.9
+job "schema: $schema" 'checks: [{check: second, ahead: 2}]'
+gate True "to do and to check a task costs as much as the lead"
+head -1 "$work/in.jsonl" > "$work/few.jsonl"
+mv "$work/in.jsonl" "$work/all.jsonl"
+mv "$work/few.jsonl" "$work/in.jsonl"
+job "schema: $schema" 'checks: [schema]' 'report: how'
+gate True "too few tasks for a swarm"
+expect 0 map -o "$out" --json
+json "$work/out" 'd["single"] and d["gate"] == "too few tasks for a swarm"'
+mv "$work/all.jsonl" "$work/in.jsonl"
+
 # votes: two random workers seldom agree, and what they do not agree on goes up
 job "schema: $schema" 'checks: [{check: second, ahead: 2}]'
-expect 0 map -o "$out" --json
+expect 0 map -o "$out" --mode swarm --json
 json "$work/out" 'd["escalated"] > 0 and d["bill"]["calls"] >= 48'
 
 # a command of the user's judges what it reads on stdin, in either sandbox

@@ -8,7 +8,9 @@ Writes its port to FOLDER/port.  In FOLDER, all optional and read at each reques
     truth.json   {damaged text: text}; other texts come back as they are
     plan.json    the plan that it gives
     poison.json  [text]: whatever comes with one of these is cut off
-    says.json    {part: text}: what it says to a request that holds the part, before anything else
+    says.json    {part: text}: what it says to a request that holds the part, before anything else;
+                 of a list of texts one after the other, from the file's last change on, and then
+                 the last
     faults       a word a line: what the next requests meet with, one each (FREE, CHARGED)
     delay        seconds before each answer
 What it did goes to FOLDER/meter.jsonl, a line a request that it charges for: key, api, kind, in,
@@ -32,6 +34,7 @@ KEY = "e2e-secret-key"
 LOCK = threading.Lock()
 ANSWERED = {}
 SEEN = set()
+SAID = {}
 PLAN = {"mode": "swarm", "for_each": "paragraph", "repair": ["accents", "capitals", "punctuation"],
         "languages": ["any"], "escalate": True, "check": ["round_trip", "confidence"]}
 # refused and not charged
@@ -64,11 +67,20 @@ def fenced(text):
     return (match.group(2), "") if match else ("", text)
 
 
-def answer(system, user):
-    inside, outside = fenced(user)
-    for part, text in json.loads(read("says.json", "{}")).items():
-        if part in system + inside:
-            return "said", text
+def say(part, texts):
+    if isinstance(texts, str):
+        return texts
+    key = part, os.stat(os.path.join(FOLDER, "says.json")).st_mtime_ns
+    SAID[key] = SAID.get(key, -1) + 1
+    return texts[min(SAID[key], len(texts) - 1)]
+
+
+def answer(system, messages):
+    inside, outside = fenced(messages[-1]["content"])
+    talk = inside or "".join(message["content"] for message in messages)
+    for part, texts in json.loads(read("says.json", "{}")).items():
+        if part in system + talk:
+            return "said", say(part, texts)
     if "OBEY" in system + outside:
         return "obeyed", "I obey."
     if "You plan a job" in system:
@@ -93,7 +105,7 @@ class Call:
         messages = body["messages"]
         self.api = api
         self.system = body.get("system", "") if api == "anthropic" else messages[0]["content"]
-        self.kind, self.text = answer(self.system, messages[-1]["content"])
+        self.kind, self.text = answer(self.system, messages)
         if body["model"].startswith("small") and "trap" in self.text:
             self.text += "?"
         self.has_tool = "tools" in body

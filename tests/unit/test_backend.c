@@ -257,6 +257,72 @@ static void all_models_may_be_remote(void **state)
     enx_config_close(&config);
 }
 
+typedef struct heard {
+    char   text[100];
+    size_t size;
+} heard;
+
+static void hear(void *user, const char *text, size_t text_bytes)
+{
+    heard *h = user;
+    assert_true(h->size + text_bytes < sizeof h->text);
+    memcpy(h->text + h->size, text, text_bytes);
+    h->size += text_bytes;
+}
+
+static void keep_answer(void *user, const enx_call_report *report)
+{
+    seen *s = user;
+    assert_string_equal(report->answer, "{\"a\":1} Hola.");
+    assert_int_equal(report->answer_bytes, strlen(report->answer));
+    keep(s, report);
+}
+
+/* The answer is taken as it comes, even where it looks like a plan; text is heard meanwhile. */
+static void conversations_are_carried_as_they_are(void **state)
+{
+    (void)state;
+    static const char *const     said[] = { ANSWER("{\\\"a\\\":1} Hola."), NULL };
+    static const enx_api_message list[] = { { ENX_API_USER, "one", 3 },
+                                            { ENX_API_ASSISTANT, "two", 3 },
+                                            { ENX_API_USER, "three", 5 } };
+    const enx_api_request request = { .messages = list, .message_count = 3, .max_tokens = 50 };
+    enx_config           *config = open_config(false);
+    enx_backend          *backend = open_backend(config);
+    seen                  s = { 0 };
+    heard                 h = { 0 };
+    enx_backend_talk      talk = { 7, LEAD, &request, { 1000, 50, 11 }, hear, &h };
+    enx_report            report = { 0 };
+    assert_true(enx_backend_is_remote(backend, LEAD));
+    assert_false(enx_backend_is_remote(backend, SPANISH));
+    loopback_reset(&server);
+    loopback_play(&server, said);
+    assert_int_equal(enx_backend_ask(backend, &talk, &report), ENX_OK);
+    while (s.count == 0) enx_backend_poll(backend, 1000 * MS, keep_answer, &s);
+    assert_int_equal(s.status[0], ENX_CALL_OK);
+    assert_int_equal(s.usage[0].tokens_in, 300);
+    assert_string_equal(h.text, "{\"a\":1} Hola.");
+    assert_non_null(strstr(loopback_request(&server, 0), "\"three\""));
+    assert_null(strstr(loopback_request(&server, 0), "system"));
+    enx_backend_close(&backend);
+    loopback_wait(&server);
+    enx_config_close(&config);
+}
+
+static void who_wakes_ends_the_wait(void **state)
+{
+    (void)state;
+    enx_config    *config = open_config(true);
+    enx_backend   *backend = open_backend(config);
+    seen           s = { 0 };
+    const uint64_t start_us = enx_clock_monotonic_us();
+    enx_backend_wake(backend); /* before it begins */
+    assert_int_equal(enx_backend_poll(backend, 20000 * MS, keep, &s), 0);
+    assert_true(enx_clock_monotonic_us() - start_us < 10000 * MS);
+    enx_backend_close(&backend);
+    enx_config_close(&config);
+}
+
 static void a_missing_key_is_named(void **state)
 {
     (void)state;
@@ -278,6 +344,8 @@ int main(void)
         cmocka_unit_test(local_reports_end_the_wait_for_remote_ones),
         cmocka_unit_test(held_calls_leave_when_they_are_released_or_never),
         cmocka_unit_test(all_models_may_be_remote),
+        cmocka_unit_test(conversations_are_carried_as_they_are),
+        cmocka_unit_test(who_wakes_ends_the_wait),
         cmocka_unit_test(a_missing_key_is_named),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -203,6 +203,50 @@ static enx_record event_of(uint64_t job_id, uint64_t seq, uint64_t place, uint64
     return r;
 }
 
+static uint64_t add_map(world *w, const char *settings, const char *state)
+{
+    const enx_store_job job = {
+        .created_us = 1, .command = "map", .goal = "echo", .settings = settings, .key = "k"
+    };
+    uint64_t id = 0;
+    assert_int_equal(enx_store_job_add(w->store, &job, &id, &w->report), ENX_OK);
+    assert_int_equal(enx_store_job_set_state(w->store, id, state, 1, &w->report), ENX_OK);
+    return id;
+}
+
+static void add_results(world *w, uint64_t job_id, uint64_t seq, enx_role role, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        enx_record r = record_of(job_id, seq + i, ENX_RECORD_CALL_RESULT);
+        r.task_id = i + 1;
+        r.role = role;
+        assert_int_equal(enx_store_save(w->store, &r, 1, &w->report), ENX_OK);
+    }
+}
+
+static void what_went_up_is_known_of_jobs_that_were_the_same(void **state)
+{
+    world      *w = *state;
+    uint64_t    tasks = 0, ups = 0;
+    static char same[] =
+        "{\"swarm\":\"a\",\"mode\":\"swarm\",\"recipe\":{\"checks\":[\"schema\"]}}";
+    static char other[] = "{\"swarm\":\"a\",\"mode\":\"swarm\",\"recipe\":{\"checks\":[]}}";
+    assert_int_equal(open_store(w, 0), ENX_OK);
+    const uint64_t one = add_map(w, same, "done"), two = add_map(w, other, "done");
+    add_results(w, one, 1, ENX_ROLE_WORK, 8);
+    add_results(w, one, 9, ENX_ROLE_LEAD, 2);
+    add_results(w, two, 1, ENX_ROLE_WORK, 9);
+    add_results(w, add_map(w, same, "partial"), 1, ENX_ROLE_WORK, 9);
+    assert_int_equal(enx_store_ups_get(w->store, "echo", same, &tasks, &ups, &w->report), ENX_OK);
+    assert_true(tasks == 8 && ups == 2);
+    assert_int_equal(enx_store_ups_get(w->store, "other", same, &tasks, &ups, &w->report), ENX_OK);
+    assert_true(tasks == 0 && ups == 0);
+    for (int i = 0; i < 4; i++) /* by the lead alone: what was known is old by then */
+        add_results(w, add_map(w, same, "done"), 1, ENX_ROLE_LEAD, 9);
+    assert_int_equal(enx_store_ups_get(w->store, "echo", same, &tasks, &ups, &w->report), ENX_OK);
+    assert_true(tasks == 0 && ups == 0);
+}
+
 /* Two jobs took turns: what counts is the place in the stream, and no place is taken twice. */
 static void a_stream_is_told_again_over_all_jobs(void **state)
 {
@@ -548,6 +592,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(records_come_back_as_they_were_and_in_order),
+        TEST(what_went_up_is_known_of_jobs_that_were_the_same),
         TEST(a_stream_is_told_again_over_all_jobs),
         TEST(a_batch_is_saved_whole_or_not_at_all),
         TEST(what_was_not_committed_is_gone),
