@@ -56,16 +56,22 @@ static uint32_t copy_tokens(uint32_t *out, const uint32_t *text, uint32_t text_c
     return count;
 }
 
-static bool is_allowed(const enx_draft_text *p, uint32_t token)
+static bool is_allowed(const enx_draft_text *t, uint32_t token)
 {
-    if (!p->allowed) return true;
-    uint32_t low = 0, high = p->allowed_count;
+    if (!t->allowed) return true;
+    uint32_t low = 0, high = t->allowed_count;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
-        if (p->allowed[middle] < token) low = middle + 1;
+        if (t->allowed[middle] < token) low = middle + 1;
         else high = middle;
     }
-    return low < p->allowed_count && p->allowed[low] == token;
+    return low < t->allowed_count && t->allowed[low] == token;
+}
+
+/* Its end may always. */
+static bool may_follow(const enx_drafter *d, const enx_draft_text *t, uint32_t at)
+{
+    return at == d->guess_count || is_allowed(t, d->guess[at]);
 }
 
 /* Where in the guess the output goes on: by how much of the end of both is the same, and how near
@@ -79,7 +85,8 @@ static uint32_t align(const enx_drafter *d, const enx_draft_text *t)
     uint32_t        best = NOWHERE;
     if (count > 0 && (d->is_lost || d->output_count == 0)) {
         best = find_place(output, count, d->guess, d->guess_count + 1, expected, 1);
-        if (best != NOWHERE) return best;
+        if (best != NOWHERE && may_follow(d, t, best)) return best;
+        best = NOWHERE;
     }
     int64_t best_score = INT64_MIN;
     for (uint32_t at = 0; at <= d->guess_count; at++) {
@@ -87,7 +94,7 @@ static uint32_t align(const enx_drafter *d, const enx_draft_text *t)
         const uint32_t away = distance(at, expected);
         const int64_t  score = (int64_t)common * COMMON_WORTH - away;
         if ((common == 0 && away > 1) || score <= best_score) continue;
-        if (at < d->guess_count && !is_allowed(t, d->guess[at])) continue;
+        if (!may_follow(d, t, at)) continue;
         best = at;
         best_score = score;
     }
@@ -113,14 +120,13 @@ static uint32_t best_length(const enx_drafter *d)
     for (; length < ENX_DRAFT_MAX; length++) {
         const float cost = 1 + row_cost * (float)length;
         chain *= chance;
-        if (chain * cost <= row_cost * tokens)
-            break; /* the next is worth less than what is there */
+        if (chain * cost <= row_cost * tokens) break; /* worth less than what is there */
         tokens += chain;
     }
     return length;
 }
 
-uint32_t enx_drafter_propose(enx_drafter *d, const enx_draft_text *p, uint32_t *out, uint32_t most)
+uint32_t enx_drafter_propose(enx_drafter *d, const enx_draft_text *t, uint32_t *out, uint32_t most)
 {
     if (d->rest > 0) {
         d->rest--;
@@ -128,11 +134,11 @@ uint32_t enx_drafter_propose(enx_drafter *d, const enx_draft_text *p, uint32_t *
     }
     const uint32_t length = best_length(d);
     if (most > length) most = length;
-    if (d->guess) return propose_guess(d, p, out, most);
+    if (d->guess) return propose_guess(d, t, out, most);
     const uint32_t at =
-        find_place(p->tokens, p->count, p->tokens, p->count, p->count, PROMPT_SUFFIX_MIN);
-    if (at == NOWHERE || !is_allowed(p, p->tokens[at])) return 0;
-    return copy_tokens(out, p->tokens, p->count, at, most);
+        find_place(t->tokens, t->count, t->tokens, t->count, t->count, PROMPT_SUFFIX_MIN);
+    if (at == NOWHERE || !is_allowed(t, t->tokens[at])) return 0;
+    return copy_tokens(out, t->tokens, t->count, at, most);
 }
 
 void enx_drafter_learn(enx_drafter *d, uint32_t proposed, uint32_t accepted)
