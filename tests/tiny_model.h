@@ -262,7 +262,7 @@ static inline void tiny_add_keys(tiny_builder *b)
 static inline enx_status tiny_build(const tiny_options *options, enx_buf *out, enx_report *report)
 {
     tiny_builder b = { .o = options, .rng = enx_rng_open(options->seed, 0) };
-    enx_buf_init(out, (size_t)1 << 30);
+    enx_buf_init(out, (size_t)4 << 30);
     ENX_TRY(enx_gguf_writer_open(&b.writer, report));
     tiny_add_keys(&b);
     if (options->add_keys) ENX_TRY(options->add_keys(b.writer, options->vocab, report));

@@ -114,6 +114,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "random_model: %s: there are " ENX_ARCHITECTURE_NAMES "\n", argv[1]);
         return 64;
     }
+    if (enx_tensor_row_bytes(o.type, s->width) == 0) {
+        fprintf(stderr, "random_model: rows of %u are no whole blocks of %s\n", s->width,
+                enx_tensor_type_name(o.type));
+        return 64;
+    }
     o.arch = argv[1];
     o.vocab = s->vocab;
     o.width = s->width;

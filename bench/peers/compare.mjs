@@ -3,13 +3,14 @@
 //
 //     node compare.mjs ENXAME CSV CASE MODEL.gguf THREADS ROUNDS
 //
-// CASE is prefill, decode1, decode16, decode64, records4 or records.  A program's row of the CSV
+// CASE is prefill, decode1, decode4, decode16, decode64, records4 or records.  A program's row of the CSV
 // holds the median of the rounds and their extremes; it replaces an older one of the same case.
 // ik_llama.cpp takes part where ENXAME_IK names a folder with its llama-batched-bench, but not in
-// the records, for which it has no program, nor with one thread, since it reports no time of the
-// processor.
+// the records, for which it has no program.  It reports what its steady clock says: with one thread
+// that is the processor's time, by ENXAME_PEERS/cpu_clock.so.
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -23,6 +24,7 @@ const PROMPT = 512;
 const cases = {
     prefill: { part: "prefill", width: 1, peerWidth: 1, count: 1, unit: "tokens/s" },
     decode1: { part: "decode", width: 1, peerWidth: 1, count: 32, unit: "tokens/s" },
+    decode4: { part: "decode", width: 4, peerWidth: 4, count: 16, unit: "tokens/s" },
     decode16: { part: "decode", width: 16, peerWidth: 16, count: 8, unit: "tokens/s" },
     decode64: { part: "decode", width: 64, peerWidth: 64, count: 4, unit: "tokens/s" },
     records4: { part: "records", width: 4, peerWidth: 4, count: 4, peerCount: 4,
@@ -69,14 +71,26 @@ function openPeer() {
     };
 }
 
+// What the program leaves in its log, which it writes into the folder that it runs in.
+function logOf(program, words, env) {
+    const cwd = mkdtempSync(join(tmpdir(), "enxame-peer-"));
+    execFileSync(program, words.map(String), { cwd, env, stdio: "ignore" });
+    const text = readFileSync(join(cwd, "llama.log"), "utf8");
+    rmSync(cwd, { recursive: true });
+    return text;
+}
+
 // A row of its table: | PP | TG | B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s | ...
 function ik(program) {
     const tokens = asked.part === "prefill" ? 1 : asked.count;
-    const words = ["-m", model, "-t", threads, "-c", PROMPT + 64 * tokens + 64, "-b", 512,
-        "-ub", 512, "-fa", "-npp", PROMPT, "-ntg", tokens, "-npl", asked.width, "-pps"];
-    const text = execFileSync(program, words.map(String), { encoding: "utf8", stdio: "pipe" });
-    const row = text.split("\n").map((line) => line.split("|").map((cell) => cell.trim()))
+    const words = ["-m", model, "-t", threads, "-tb", threads, "-c",
+        PROMPT + asked.width * tokens + 64, "-b", 512, "-ub", 512, "-npp", PROMPT, "-ntg", tokens,
+        "-npl", asked.width, "-pps"];
+    const clock = join(process.env.ENXAME_PEERS, "cpu_clock.so");
+    const env = threads === "1" ? { ...process.env, LD_PRELOAD: clock } : process.env;
+    const row = logOf(program, words, env).split("\n").map((line) => line.split("|").map((cell) => cell.trim()))
         .find((cells) => cells[1] === String(PROMPT));
+    if (!row) throw new Error(`ik_llama.cpp printed no row of ${PROMPT} tokens`);
     return { figure: Number(row[asked.part === "prefill" ? 6 : 8]) };
 }
 
@@ -107,7 +121,7 @@ const cpu = readFileSync("/proc/cpuinfo", "utf8").match(/model name\s*:\s*(.*)/)
 const peer = openPeer();
 const programs = { enxame: async () => ours(), "llama.cpp": () => peer.run() };
 const bench = join(process.env.ENXAME_IK ?? "", "llama-batched-bench");
-if (process.env.ENXAME_IK && existsSync(bench) && threads !== "1" && asked.part !== "records")
+if (process.env.ENXAME_IK && existsSync(bench) && asked.part !== "records")
     programs["ik_llama.cpp"] = async () => ik(bench);
 
 const figures = {};
