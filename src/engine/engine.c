@@ -292,8 +292,8 @@ static uint32_t rows_left(const enx_engine *e, uint32_t first)
     const uint32_t beside = e->pass_rows > first ? e->pass_rows - first : 0;
     const uint32_t more = e->pass_rows < e->options.batch_tokens ? PROMPT_SHARE * first : 0;
     const uint32_t most = e->options.batch_tokens - first;
-    const uint32_t want = beside > more ? beside : more;
-    return want < most ? want : most;
+    const uint32_t rows = beside > more ? beside : more;
+    return rows < most ? rows : most;
 }
 
 /* A row for each running sequence; the rest by priority, then job, then age, in pieces small enough
