@@ -43,7 +43,9 @@
 
 enum {
     SLOTS_DEFAULT = 16,
-    BATCH_DEFAULT = 128,
+    PASS_ROWS = 128,     /* of a pass, where nobody says how many */
+    PROMPT_SHARE = 4,    /* ... and of prompts so many for each that decodes, if that is more */
+    PROMPT_ROWS = 256,   /* ... but no more than these */
     PIECE_ROWS = 32,     /* of a prompt, before another job has its turn */
     DRAFT_ROWS = 32,     /* a pass of so many rows takes little longer than one of few */
     KEPT_ALLOWED = 256,  /* allowed tokens that a slot remembers until its logits are there */
@@ -94,6 +96,7 @@ typedef struct want {
 
 struct enx_engine {
     enx_engine_options options;
+    uint32_t           pass_rows; /* of one, unless many decode; batch_tokens there can be */
     uint32_t           vocab_count;
     enx_forward       *forward; /* owned */
     enx_kv            *kv;      /* the forward pass's */
@@ -281,20 +284,33 @@ static slot *next_to_serve(const enx_engine *e)
     return first;
 }
 
+/* Rows beyond the first of each sequence.  Each pass takes all that decode along once more, so
+ * where they are many a prompt is read in few and large passes: its first token comes sooner, and
+ * theirs are no later in the end. */
+static uint32_t rows_left(const enx_engine *e, uint32_t first)
+{
+    const uint32_t beside = e->pass_rows > first ? e->pass_rows - first : 0;
+    const uint32_t more = e->pass_rows < e->options.batch_tokens ? PROMPT_SHARE * first : 0;
+    const uint32_t most = e->options.batch_tokens - first;
+    const uint32_t rows = beside > more ? beside : more;
+    return rows < most ? rows : most;
+}
+
 /* A row for each running sequence; the rest by priority, then job, then age, in pieces small enough
  * for jobs to take turns within a batch. */
 static void share_rows(enx_engine *e)
 {
-    uint32_t left = e->options.batch_tokens;
+    uint32_t first = 0;
     for (uint32_t i = 0; i < e->options.slot_count; i++) {
         slot *s = &e->slots[i];
         s->quota = s->is_used && !s->is_done && !s->is_paused ? 1 : 0;
-        left -= s->quota;
+        first += s->quota;
         s->evaluated_before = s->evaluated;
         s->cached_before = (uint32_t)s->usage.tokens_cached;
         if (s->quota) pass_filled(e, s);
     }
-    slot *s;
+    slot    *s;
+    uint32_t left = rows_left(e, first);
     while (left > 0 && (s = next_to_serve(e)) != NULL) {
         uint32_t more = pending_count(s) - s->quota;
         if (more > PIECE_ROWS) more = PIECE_ROWS;
@@ -330,8 +346,13 @@ static void add_drafts(enx_engine *e)
         const uint32_t end = s->request.prompt_count + output_max(s) - 1;
         uint32_t       room = end - s->count < share ? end - s->count : share;
         if (room > ENX_DRAFT_MAX) room = ENX_DRAFT_MAX;
-        s->proposed = s->drafted = enx_drafter_propose(
-            &s->drafter, s->tokens, s->request.prompt_count, s->count, s->tokens + s->count, room);
+        const enx_draft_text text = { .tokens = s->tokens,
+                                      .prompt_count = s->request.prompt_count,
+                                      .count = s->count,
+                                      .allowed = s->has_allowed ? s->allowed : NULL,
+                                      .allowed_count = s->allowed_count };
+        s->proposed = s->drafted =
+            enx_drafter_propose(&s->drafter, &text, s->tokens + s->count, room);
         s->quota += s->drafted;
         e->counts.drafted += s->drafted;
     }
@@ -793,11 +814,11 @@ uint64_t enx_engine_memory_bytes(const enx_engine *e) { return e->memory_bytes; 
 
 /* ---- opening ----------------------------------------------------------- */
 
-static enx_status check_options(enx_engine_options *o, enx_report *report)
+static enx_status check_options(enx_engine *e, enx_report *report)
 {
+    enx_engine_options *o = &e->options;
     if (o->slot_count == 0) o->slot_count = SLOTS_DEFAULT;
     if (o->context_tokens == 0) o->context_tokens = enx_model_hparams(o->model)->context_tokens;
-    if (o->batch_tokens == 0) o->batch_tokens = BATCH_DEFAULT;
     if (o->slot_count > ENX_ENGINE_SLOTS_MAX)
         return ENX_FAIL(report, LIMIT, "%u slots were asked for, at most %d are possible",
                         o->slot_count, ENX_ENGINE_SLOTS_MAX);
@@ -805,7 +826,10 @@ static enx_status check_options(enx_engine_options *o, enx_report *report)
         return ENX_FAIL(report, LIMIT,
                         "a context of %u tokens was asked for, at most %d are possible",
                         o->context_tokens, ENX_ENGINE_CONTEXT_MAX);
+    const bool is_open = o->batch_tokens == 0;
+    if (is_open) o->batch_tokens = o->slot_count + PROMPT_ROWS;
     if (o->batch_tokens < o->slot_count) o->batch_tokens = o->slot_count; /* (4) */
+    e->pass_rows = is_open ? PASS_ROWS : o->batch_tokens;
     const uint64_t context = (o->context_tokens + ENX_KV_PAGE - 1) / ENX_KV_PAGE * ENX_KV_PAGE;
     if (o->cache_tokens == 0) /* whole pages for every slot: what is remembered has to give way */
         o->cache_tokens = (uint32_t)context * o->slot_count;
@@ -856,7 +880,7 @@ enx_status enx_engine_open(enx_engine **out, const enx_engine_options *options, 
     if (!e) return ENX_FAIL(report, NOMEM, "no memory for an engine");
     e->options = *options;
     e->vocab_count = enx_model_hparams(options->model)->vocab_count;
-    enx_status status = check_options(&e->options, report);
+    enx_status status = check_options(e, report);
     if (status != ENX_OK) goto done;
     const enx_forward_options forward = { .model = options->model,
                                           .slot_count = e->options.slot_count,

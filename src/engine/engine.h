@@ -40,7 +40,7 @@ typedef struct enx_engine_options {
     const enx_model *model;          /* borrowed */
     uint32_t         slot_count;     /* sequences at a time; 0: 16 */
     uint32_t         context_tokens; /* prompt + output of one sequence; 0: the model's own */
-    uint32_t         batch_tokens;   /* rows of one pass; 0: 128 */
+    uint32_t         batch_tokens;   /* rows of one pass; 0: 128, more where many decode */
     enx_pool        *pool;           /* borrowed, may be NULL: one thread */
     const char      *cpu;            /* cap on the kernels, as of enx_cpu_detect; NULL: none */
     enx_kv_type      cache; /* of keys and values: F32 rounds nothing and takes twice the memory of
