@@ -12,4 +12,8 @@
 /* Returns the port. */
 uint16_t echo_open(void);
 
+/* The same in a process of its own, which ends with this one and has no part in its memory and
+ * files.  The first `hold` requests are answered when all of them are there. */
+uint16_t echo_open_apart(uint32_t hold);
+
 #endif /* ENX_BENCH_ECHO_H */

@@ -3,8 +3,8 @@
 //
 //     node compare.mjs ENXAME CSV CASE MODEL.gguf THREADS ROUNDS
 //
-// CASE is prefill, decode1, decode4, decode16, decode64, records4 or records.  A program's row of the CSV
-// holds the median of the rounds and their extremes; it replaces an older one of the same case.
+// CASE is prefill, decode1, decode4, decode16, decode64, records4 or records.  A program's row of
+// the CSV holds the median of the rounds and their extremes; it replaces an older one of the case.
 // ik_llama.cpp takes part where ENXAME_IK names a folder with its llama-batched-bench, but not in
 // the records, for which it has no program.  It reports what its steady clock says: with one thread
 // that is the processor's time, by ENXAME_PEERS/cpu_clock.so.
@@ -88,7 +88,8 @@ function ik(program) {
         "-npl", asked.width, "-pps"];
     const clock = join(process.env.ENXAME_PEERS, "cpu_clock.so");
     const env = threads === "1" ? { ...process.env, LD_PRELOAD: clock } : process.env;
-    const row = logOf(program, words, env).split("\n").map((line) => line.split("|").map((cell) => cell.trim()))
+    const row = logOf(program, words, env).split("\n")
+        .map((line) => line.split("|").map((cell) => cell.trim()))
         .find((cells) => cells[1] === String(PROMPT));
     if (!row) throw new Error(`ik_llama.cpp printed no row of ${PROMPT} tokens`);
     return { figure: Number(row[asked.part === "prefill" ? 6 : 8]) };

@@ -426,7 +426,7 @@ static uint64_t start_due(enx_remote *r, uint64_t now_us)
             const uint64_t when_us =
                 is_over ? now_us : enx_throttle_when(&p->throttle, now_us, tokens_of(call));
             if (when_us < wake_us && when_us > now_us) wake_us = when_us;
-            if (when_us > now_us) break;
+            if (when_us > now_us || (!is_over && r->active.count >= ENX_REMOTE_OPEN_MAX)) break;
             list_remove(&p->queue, call);
             if (call->is_canceled) finish(r, call, ENX_VERDICT_REFUSED, "canceled");
             else if (is_over) finish(r, call, ENX_VERDICT_REFUSED, p->locked_out);

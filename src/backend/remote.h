@@ -34,6 +34,7 @@ enum {
     ENX_REMOTE_TOTAL_US = 600000000,
     ENX_REMOTE_ATTEMPTS = 5,
     ENX_REMOTE_ATTEMPTS_MAX = 20,
+    ENX_REMOTE_OPEN_MAX = 2048, /* requests on the wire; a socket and 13 KB each.  Others wait */
 };
 
 /* Strings are copied at open; 0 means the default. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum {
+    RECEIVE_BYTES = 2048, /* an event or two; there may be thousands of transfers */
     HEADER_BYTES = 1024,
     ENDED_US = 250000, /* the API's end came; the server may end the response, too */
     KIND_BYTES = 64,
@@ -172,6 +173,7 @@ static CURLcode set_options(enx_transfer *t, const enx_transfer_target *target, 
         code = curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->request.size_bytes);
     if (!code)
         code = curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(target->connect_us / 1000));
+    if (!code) code = curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
     if (!code) code = curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     if (!code) code = curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
     if (!code) code = curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);

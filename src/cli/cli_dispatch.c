@@ -244,9 +244,10 @@ static enx_status run_in(const char *folder, world *w, cli_dispatch *out)
 enx_status cli_dispatch_run(cli_dispatch *out, const cli_dispatch_options *options,
                             enx_report *report)
 {
-    char  folder[PATH_BYTES / 2] = "/tmp/enxame-bench-XXXXXX";
+    char  folder[PATH_BYTES / 2];
     world w = { .o = options, .report = report };
     ENX_CHECK(options->tasks > 0 && options->slots > 0);
+    snprintf(folder, sizeof folder, "%s/enxame-bench-XXXXXX", options->folder);
     if (!mkdtemp(folder)) return ENX_FAIL(report, IO, "no folder %s for a store", folder);
     const enx_status status = run_in(folder, &w, out);
     remove_folder(folder);

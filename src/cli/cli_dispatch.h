@@ -12,9 +12,10 @@
 #include <stdint.h>
 
 typedef struct cli_dispatch_options {
-    uint16_t port; /* of the endpoint on 127.0.0.1 */
-    uint32_t tasks;
-    uint32_t slots; /* calls in flight */
+    uint16_t    port; /* of the endpoint on 127.0.0.1 */
+    uint32_t    tasks;
+    uint32_t    slots;  /* calls in flight */
+    const char *folder; /* an existing one, where the store is made and removed again */
 } cli_dispatch_options;
 
 typedef struct cli_dispatch {

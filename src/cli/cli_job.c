@@ -1026,6 +1026,19 @@ static json_t *set_aside_json(const cli_job *job, uint32_t items)
     return list;
 }
 
+/* Workers whose tasks others had to do. */
+static json_t *out_json(const cli_job *job)
+{
+    const enx_roster *roster = enx_backend_roster(job->backend);
+    json_t           *list = json_array();
+    char              why[256];
+    for (uint32_t m = 0; m < roster->model_count; m++)
+        if (enx_swarm_is_out(job->swarm, m, why, sizeof why))
+            json_array_append_new(list, json_pack("{s:s, s:o}", "model", roster->models[m].name,
+                                                  "note", cli_json_text(why, strlen(why))));
+    return list;
+}
+
 enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
 {
     static const char *const ends[] = { "running", "done", "partial", "failed" };
@@ -1058,7 +1071,20 @@ enx_status cli_job_json(cli_job *job, json_t **out, enx_report *report)
                                json_pack("{s:i, s:s}", "epoch", (int)job->certificate.epoch,
                                          "changed", job->certificate.changed));
     json_object_set_new(*out, "set_aside", set_aside_json(job, s.task_count));
+    json_object_set_new(*out, "models_set_aside", out_json(job));
     return ENX_OK;
+}
+
+static void print_out(const cli_job *job)
+{
+    const enx_roster *roster = enx_backend_roster(job->backend);
+    char              why[256];
+    for (uint32_t m = 0; m < roster->model_count; m++) {
+        if (!enx_swarm_is_out(job->swarm, m, why, sizeof why)) continue;
+        fprintf(stderr, "set aside   worker %s: ", roster->models[m].name);
+        cli_write_text(stderr, why, strlen(why));
+        fputc('\n', stderr);
+    }
 }
 
 /* "task 17: 3 calls failed, the last one: ..." */
@@ -1106,6 +1132,7 @@ enx_status cli_job_print(cli_job *job, enx_report *report)
     json_t                 *bill = NULL;
     ENX_TRY(cli_bill_json(job->store, job->id, &bill, report));
     print_left_alone(job, &s);
+    print_out(job);
     if (!s.is_goal || !cli_stages_print(stderr, job->swarm))
         cli_certificate_print(stderr, s.has_certificate, &s.certificate);
     if (s.has_certificate) print_epoch(&job->certificate);

@@ -82,6 +82,13 @@ uint32_t cli_race_begin(cli_race *race)
     return next;
 }
 
+void cli_race_undo(cli_race *race, uint32_t writer)
+{
+    cli_racer *r = &race->racers[writer];
+    ENX_CHECK(r->state == CLI_RACER_WRITING && r->tokens == 0);
+    *r = (cli_racer){ .round = r->round - 1 };
+}
+
 bool cli_race_may_write(const cli_race *race, uint32_t writer)
 {
     const uint32_t front = find_front(race);

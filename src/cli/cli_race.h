@@ -59,6 +59,8 @@ void cli_race_init(cli_race *race, uint32_t writer_count, uint32_t rounds, doubl
 /* The writer whose next try begins now, which has begun when this returns; CLI_RACE_NOBODY: none
  * may.  Ask until it says so. */
 uint32_t cli_race_begin(cli_race *race);
+/* That one could not begin: it is as it was before, and may be asked for again. */
+void     cli_race_undo(cli_race *race, uint32_t writer);
 /* May this one, which is writing, write its next token? */
 bool     cli_race_may_write(const cli_race *race, uint32_t writer);
 void     cli_race_write(cli_race *race, uint32_t writer, uint64_t tokens);

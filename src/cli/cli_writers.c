@@ -134,25 +134,30 @@ static enx_status begin(writer *w, enx_report *report)
                          s->options.seed + past * s->options.writers + w->number, report);
 }
 
-/* Money is spent: what is under way goes on, and nothing new begins. */
-static void stop_beginning(cli_writers *s, uint32_t writer_index, const enx_report *why)
+/* A try may cost more than is left.  While others hold money back there may be more later; else
+ * nothing new begins. */
+static void wait_for_money(cli_writers *s, uint32_t writer_index, const enx_report *why)
 {
+    cli_race_undo(&s->race, writer_index);
+    for (uint32_t i = 0; i < s->writer_count; i++)
+        if (s->race.racers[i].state == CLI_RACER_WRITING) return;
     s->is_broke = true;
     s->broke = *why;
-    cli_race_end(&s->race, writer_index);
-    cli_race_judge(&s->race, writer_index, false);
     cli_race_close(&s->race);
 }
 
-/* Begin, pause and go on as the race says; returns how many write. */
+/* Begin, pause and go on as the race says; *count: how many write. */
 static enx_status direct(cli_writers *s, uint32_t *count, enx_report *report)
 {
     cli_author *author = s->options.author;
     *count = 0;
     for (uint32_t i; (i = cli_race_begin(&s->race)) != CLI_RACE_NOBODY;) {
         const enx_status status = begin(&s->writers[i], report);
-        if (status == ENX_BUDGET) stop_beginning(s, i, report);
-        else if (status != ENX_OK) return status;
+        if (status == ENX_BUDGET) {
+            wait_for_money(s, i, report);
+            break;
+        }
+        if (status != ENX_OK) return status;
     }
     for (uint32_t i = 0; i < s->writer_count; i++) {
         writer *w = &s->writers[i];

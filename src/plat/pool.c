@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pool.c - sleeping workers, one ticket each.
+/* pool.c - sleeping workers, a lane of parts each.
  *
- *   owner                                worker w (1 .. thread_count-1)
- *   write fn, user, part_count           wait until ticket[w] moves: spin a little, then sleep
- *   pending = workers needed             run parts w, w + n, w + 2n, ...
- *   ticket[w]++ for those (release)      pending-- (release); the last one wakes the owner
- *   run parts 0, n, 2n, ...
+ *   owner (0)                            worker w (1 .. thread_count-1)
+ *   write fn, user; pending = parts      wait until ticket[w] moves: spin a little, then sleep
+ *   lane[w] = parts w, w + n, w + 2n, …  claim and run the parts of lane w, then those that are
+ *   ticket[w]++ (release)                left in other lanes; pending-- for each (release),
+ *   claim and run, as a worker does      the last one wakes the owner
  *   wait until pending is 0 (acquire)
  *
- * (1) A worker reads the job only after its own ticket moved, so one that has no part in a run
- *     never looks at it and nobody waits for it.
+ * (1) A part is claimed by moving its lane's word, which says all: the next part and where the lane
+ *     ends.  The run cannot end before a claimed part has, so fn and user are read after the claim.
+ *     Who comes late finds empty lanes, or those of a later run, and both are fine.
+ *     A thread that the system has set aside is not waited for unless it is within a part: others
+ *     do its lane.  So a busy machine makes a pool slower than it was, and hardly ever slower than
+ *     one thread.
  * (2) The mutex guards sleeping: `asleep`, `owner_waits` and both condition variables.  Tickets
  *     and `pending` change before the mutex is taken or under it, so no wake-up is lost.
  * (3) Spinning ends after POOL_SPIN_US: cores are shared with other programs, and a thread that
@@ -36,6 +40,7 @@ enum {
     POOL_PAUSES_PER_LOOK = 32, /* pauses between two looks at the clock */
 };
 
+/* Of the owner, at index 0, only the lane is used. */
 typedef struct pool_worker {
     enx_pool        *pool;
     uint32_t         index;
@@ -43,6 +48,7 @@ typedef struct pool_worker {
     pthread_t        thread;
     pthread_cond_t   wake;
     _Atomic uint32_t ticket;
+    _Atomic uint64_t lane; /* end << 32 | next: part index + next * thread_count, until the end */
 } pool_worker;
 
 struct enx_pool {
@@ -58,7 +64,7 @@ struct enx_pool {
     atomic_bool      running;
     pthread_mutex_t  mutex;
     pthread_cond_t   all_done;
-    pool_worker      workers[ENX_POOL_THREADS_MAX]; /* [0] is the owner and stays unused */
+    pool_worker      workers[ENX_POOL_THREADS_MAX];
 };
 
 static void pause_cpu(void)
@@ -86,10 +92,36 @@ static bool spin_until(const enx_pool *pool, _Atomic uint32_t *word, uint32_t va
     return false;
 }
 
-static void run_parts(const enx_pool *pool, uint32_t first)
+static void finish_part(enx_pool *pool)
 {
-    for (uint64_t part = first; part < pool->part_count; part += pool->thread_count)
-        pool->fn(pool->user, (uint32_t)part, pool->part_count);
+    /* release: what the part wrote is seen by the owner, which acquires `pending` */
+    if (atomic_fetch_sub_explicit(&pool->pending, 1, memory_order_acq_rel) != 1) return;
+    pthread_mutex_lock(&pool->mutex);
+    if (pool->owner_waits) pthread_cond_signal(&pool->all_done);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+/* Claim parts of a lane, and run them, until it is empty. */
+static void run_lane(enx_pool *pool, uint32_t index)
+{
+    _Atomic uint64_t *lane = &pool->workers[index].lane;
+    uint64_t          word = atomic_load_explicit(lane, memory_order_acquire);
+    while ((uint32_t)word < word >> 32) {
+        /* acquire: the job that this word was written for, which may be newer than the one seen */
+        if (!atomic_compare_exchange_weak_explicit(lane, &word, word + 1, memory_order_acq_rel,
+                                                   memory_order_acquire))
+            continue;
+        pool->fn(pool->user, index + (uint32_t)word * pool->thread_count, pool->part_count);
+        finish_part(pool);
+        word = atomic_load_explicit(lane, memory_order_acquire);
+    }
+}
+
+/* The thread's own lane, then the others behind it. */
+static void run_lanes(enx_pool *pool, uint32_t first)
+{
+    for (uint32_t i = 0; i < pool->thread_count; i++)
+        run_lane(pool, (first + i) % pool->thread_count);
 }
 
 static void await_ticket(pool_worker *self, uint32_t seen)
@@ -104,23 +136,24 @@ static void await_ticket(pool_worker *self, uint32_t seen)
     pthread_mutex_unlock(&pool->mutex);
 }
 
-static void finish_parts(enx_pool *pool)
-{
-    /* release: what the parts wrote is seen by the owner, which acquires `pending` */
-    if (atomic_fetch_sub_explicit(&pool->pending, 1, memory_order_acq_rel) != 1) return;
-    pthread_mutex_lock(&pool->mutex);
-    if (pool->owner_waits) pthread_cond_signal(&pool->all_done);
-    pthread_mutex_unlock(&pool->mutex);
-}
-
 static void *worker_main(void *argument)
 {
     pool_worker *self = argument;
     for (uint32_t seen = 0;; seen++) {
         await_ticket(self, seen);
         if (self->pool->closing) return NULL;
-        run_parts(self->pool, self->index);
-        finish_parts(self->pool);
+        run_lanes(self->pool, self->index);
+    }
+}
+
+/* Cut the run into lanes; nobody is in one now. */
+static void fill_lanes(enx_pool *pool)
+{
+    for (uint32_t w = 0; w < pool->thread_count; w++) {
+        const uint64_t end =
+            pool->part_count > w ? (pool->part_count - w - 1) / pool->thread_count + 1 : 0;
+        /* release: whoever claims a part sees the job */
+        atomic_store_explicit(&pool->workers[w].lane, end << 32, memory_order_release);
     }
 }
 
@@ -211,13 +244,12 @@ void enx_pool_run(enx_pool *pool, enx_pool_fn fn, void *user, uint32_t part_coun
     pool->fn = fn;
     pool->user = user;
     pool->part_count = part_count;
+    atomic_store_explicit(&pool->pending, part_count, memory_order_relaxed);
+    fill_lanes(pool);
     const uint32_t needed = part_count < pool->thread_count ? part_count : pool->thread_count;
-    if (needed > 1) {
-        atomic_store_explicit(&pool->pending, needed - 1, memory_order_relaxed);
-        wake_workers(pool, needed - 1);
-    }
-    run_parts(pool, 0);
-    if (needed > 1 && !spin_until(pool, &pool->pending, 0, true)) {
+    if (needed > 1) wake_workers(pool, needed - 1);
+    run_lanes(pool, 0);
+    if (!spin_until(pool, &pool->pending, 0, true)) {
         pthread_mutex_lock(&pool->mutex);
         pool->owner_waits = true;
         while (atomic_load_explicit(&pool->pending, memory_order_acquire) != 0)

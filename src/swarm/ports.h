@@ -254,6 +254,7 @@ typedef enum enx_record_kind {
     X(CALL_FAILED, "the call failed") \
     X(QUARANTINED, "set aside: its calls fail while others are answered") \
     X(TIMED_OUT, "the call timed out") \
+    X(MODEL_OUT, "the worker answers nothing any more") \
     X(CHEAP, "the budget is nearly spent; no other model was asked") \
     X(HEDGED, "another call for the task was faster") \
     X(TOO_LONG, "the text is longer than a task may be") \

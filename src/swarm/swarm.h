@@ -36,6 +36,7 @@ enum {
     ENX_SWARM_ROUNDS_MAX = 3,    /* plans for a goal */
     ENX_SWARM_STAGES_MAX = ENX_SWARM_ROUNDS_MAX * ENX_GRAPH_STAGES_MAX + 1,
     ENX_SWARM_ITEM_BYTES = 1 << 20,
+    ENX_SWARM_STRIKES = 8,     /* tasks in a row without an answer, and a worker is out */
     ENX_SWARM_STREAM_LAG = 64, /* offers between one and the last label that it knows of */
 };
 
@@ -198,6 +199,10 @@ typedef struct enx_swarm_progress {
 } enx_swarm_progress;
 
 enx_swarm_progress enx_swarm_progress_get(const enx_swarm *swarm, uint32_t model);
+
+/* Is a worker out, that is, do others have its tasks because it answers nothing any more?  Then a
+ * sentence is written to why [why_bytes]. */
+bool enx_swarm_is_out(const enx_swarm *swarm, uint32_t model, char *why, size_t why_bytes);
 
 typedef enum enx_swarm_end {
     ENX_SWARM_RUNNING,

@@ -760,6 +760,7 @@ bool swarm_issue(enx_swarm *s, uint32_t item)
 static void issue_all(enx_swarm *s)
 {
     tell_allowances(s);
+    for (uint32_t m = 0; m < s->options.roster->model_count; m++) swarm_relieve(s, m);
     for (uint32_t m = 0; m < s->options.roster->model_count; m++) {
         const swarm_model *model = &s->models[m];
         if (s->options.hedge_share > 0) swarm_hedge(s, m);

@@ -71,6 +71,16 @@ void swarm_stream_resume(enx_swarm *s);
 /* Tell the stream the label of a task, and its record where it came. */
 void swarm_stream_label(enx_swarm *s, uint32_t item, enx_record *record);
 
+/* Does a worker answer nothing any more?  May it have a task all the same? */
+bool swarm_is_out(const enx_swarm *s, uint32_t model);
+bool swarm_may_work(const enx_swarm *s, uint32_t model, uint32_t item);
+/* A call of a model has ended, with an answer or without. */
+void swarm_strike(enx_swarm *s, const swarm_call *entry);
+/* What waits for a model that is out goes to others. */
+void swarm_relieve(enx_swarm *s, uint32_t model);
+/* "red flags: truncated" */
+void swarm_write_flags(uint32_t flags, char note[SWARM_NOTE_BYTES]);
+
 uint32_t   swarm_clamp_u32(uint64_t value);
 /* A record about a task, with its latest call. */
 enx_record swarm_record_of(const enx_swarm *s, uint32_t item, enx_record_kind kind);

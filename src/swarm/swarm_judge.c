@@ -17,7 +17,7 @@ static const double verify_above = .5;
 
 /* ---- checks of text -------------------------------------------------------------------------- */
 
-static void describe_flags(uint32_t flags, char note[NOTE_BYTES])
+void swarm_write_flags(uint32_t flags, char note[SWARM_NOTE_BYTES])
 {
     snprintf(note, NOTE_BYTES, "red flags:%s%s%s%s", flags & ENX_FLAG_TRUNCATED ? " truncated" : "",
              flags & ENX_FLAG_STUCK ? " stuck" : "", flags & ENX_FLAG_EMPTY ? " empty" : "",
@@ -43,7 +43,7 @@ static enx_reason judge_flags(const enx_swarm *s, uint32_t item, uint32_t call,
     if (entry->answer.size_bytes == 0 && swarm_input(s, &s->items[item]).size_bytes > 0)
         flags |= ENX_FLAG_EMPTY;
     note[0] = '\0';
-    if (flags) describe_flags(flags, note);
+    if (flags) swarm_write_flags(flags, note);
     return flags ? ENX_REASON_RED_FLAG : ENX_REASON_NONE;
 }
 
@@ -139,7 +139,7 @@ static uint32_t next_voter(const enx_swarm *s, uint32_t item)
     const uint32_t    first = count ? swarm_spread(s, item) % count : 0;
     for (uint32_t k = 1; k < count; k++) {
         const uint32_t model = found[(first + k) % count];
-        if (!is_family_used(s, at, model)) return model;
+        if (!is_family_used(s, at, model) && swarm_may_work(s, model, item)) return model;
     }
     return SWARM_NONE;
 }

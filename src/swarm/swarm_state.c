@@ -186,9 +186,12 @@ uint32_t swarm_spread(const enx_swarm *s, uint32_t item)
 
 uint32_t swarm_worker_for(const enx_swarm *s, const char *specialty, uint32_t item)
 {
-    uint32_t found[ENX_ROSTER_MODELS_MAX];
-    uint32_t count = swarm_workers_for(s, specialty, found);
-    return count ? found[count > 1 ? swarm_spread(s, item) % count : 0] : SWARM_NONE;
+    uint32_t       found[ENX_ROSTER_MODELS_MAX];
+    const uint32_t count = swarm_workers_for(s, specialty, found);
+    const uint32_t first = count > 1 ? swarm_spread(s, item) % count : 0;
+    for (uint32_t k = 0; k < count; k++)
+        if (swarm_may_work(s, found[(first + k) % count], item)) return found[(first + k) % count];
+    return count ? found[first] : SWARM_NONE;
 }
 
 uint32_t swarm_workers_for(const enx_swarm *s, const char *specialty,
@@ -384,6 +387,7 @@ static enx_status apply_result(enx_swarm *s, const enx_record *record, swarm_tex
     if (!was_open) return ENX_OK; /* late: it settles the bill and nothing else */
     take_report(entry, got, texts);
     note_end(s, entry);
+    swarm_strike(s, entry);
     take_vote(s, &s->items[item], call);
     end_call(s, call, got->status != ENX_CALL_ERROR);
     return ENX_OK;
@@ -405,6 +409,8 @@ static enx_status apply_lost(enx_swarm *s, const enx_record *record, swarm_text 
     entry->status = ENX_CALL_LOST;
     entry->error = why;
     note_end(s, entry);
+    if (record->reason == ENX_REASON_TIMED_OUT || record->reason == ENX_REASON_CALL_FAILED)
+        swarm_strike(s, entry);
     end_call(s, call, false);
     return ENX_OK;
 }

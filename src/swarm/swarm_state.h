@@ -118,6 +118,8 @@ typedef struct swarm_model {
     swarm_queue        queue;
     uint32_t           in_flight;
     uint64_t           answered; /* calls that ended with an answer */
+    uint32_t           strikes;  /* tasks in a row whose first call to this worker had none */
+    uint32_t           struck;   /* the latest of these calls */
     swarm_pace         pace;
     enx_swarm_progress counts; /* queued, running and line are filled on demand */
 } swarm_model;
@@ -255,7 +257,8 @@ bool     swarm_is_leads(const enx_swarm *s, const enx_class *task_class);
 /* A number that depends on a task's input alone: the same text goes to the same worker, in every
  * job and at every place, so that its answer may be known already. */
 uint32_t swarm_spread(const enx_swarm *s, uint32_t item);
-/* Workers of a specialty (NULL: all of them): the one for a task, or SWARM_NONE; and how many. */
+/* Workers of a specialty (NULL: all of them): the one for a task, or SWARM_NONE; and how many.  One
+ * that is out gets a task only where all are, or on trial. */
 uint32_t swarm_worker_for(const enx_swarm *s, const char *specialty, uint32_t item);
 uint32_t swarm_workers_for(const enx_swarm *s, const char *specialty,
                            uint32_t found[ENX_ROSTER_MODELS_MAX]);

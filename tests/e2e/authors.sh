@@ -165,6 +165,9 @@ expect 73 code --test "$work/test.sh" --budget 0.017 --rounds 9
 says "another question may cost"
 says "round 1: exit code 1"
 [ "$(wc -l < "$meter")" -lt 9 ] || fail "asked too often"
+# money that others hold back is waited for: three tries, one at a time
+expect 75 code --test "$work/test.sh" --budget 0.0175 --writers 3 --rounds 1 --ahead 8
+json "$work/out" 'len(d["attempts"]) == 3 and d["bill"]["usd"] <= 0.0175'
 
 # ---- what cannot be -----------------------------------------------------------------------------
 echo 'root ::= "x"' > "$work/grammar"

@@ -107,5 +107,6 @@ says "worst case"
 printf 'one line\n' > "$work/one.txt"
 expect 130 "$enxame" run --fresh -s "$swarm" -i "$work/one.txt" --approve "say it again" < /dev/null
 says "worst case  1 task"
+says "gate        lead alone: too few tasks for a swarm"
 expect 0 "$enxame" bill --json
 json "$work/out" 'd["bill"]["calls"] == 0'

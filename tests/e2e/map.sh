@@ -73,6 +73,12 @@ job "schema: $schema" 'checks: [{check: second, ahead: 2}]'
 expect 0 map -o "$out" --mode swarm --json
 json "$work/out" 'd["escalated"] > 0 and d["bill"]["calls"] >= 48'
 
+# what the checks were worth, class by class: a table without blanks at the ends of its lines
+expect 0 "$enxame" checks
+grep -q '^class  ' "$work/out" || fail "no class"
+grep -q '^  second' "$work/out" || fail "no votes"
+! grep -n ' $' "$work/out" || fail "blanks at the end of a line"
+
 # a command of the user's judges what it reads on stdin, in either sandbox
 echo 'exit 0' > "$work/true.sh"
 for weak in "" --weak; do

@@ -133,7 +133,7 @@ json "$work/out" 'd["bill"]["calls"] == 0 and d["bill"]["cost_usd"] == 0'
 said() { grep -o '"said":"[^"]*"'; }
 [ "$(tac "$work/out.jsonl" | said)" = "$(said < "$work/first")" ] || fail "known answers are others"
 expect 0 map --fresh -o "$work/out.jsonl" --json
-json "$work/out" 'd["bill"]["calls"] == 24 and d["bill"]["reused"] == 0'
+json "$work/out" '24 <= d["bill"]["calls"] <= 26 and d["bill"]["reused"] == 0' # some are hedges
 sed -i 's/Say it again/Repeat it/' "$work/job.yaml"
 expect 0 map -o "$work/out.jsonl" --json
 json "$work/out" 'd["bill"]["calls"] == 6'

@@ -83,7 +83,7 @@ def answer(system, messages):
             return "said", say(part, texts)
     if "OBEY" in system + outside:
         return "obeyed", "I obey."
-    if "You plan a job" in system:
+    if "You plan " in system:
         return "plan", read("plan.json", json.dumps(PLAN))
     if "You look at the beginning" in system:
         return "scout", "pt_BR 3"

@@ -574,7 +574,7 @@ def check_batches():
                         for i in range(40))
         order["input_file_id"] = upload(server, "long.jsonl", lines)
         codes = [server.ask("POST", "/v1/batches", order)[0] for _ in range(120)]
-        assert codes[:90] == [200] * 90 and codes[-1] == 429, codes
+        assert codes[:90] == [200] * 90 and 429 in codes[90:], codes
         started = time.monotonic()
     assert time.monotonic() - started < 10  # what is open does not hold up the end
     with Server() as server:

@@ -404,6 +404,29 @@ static void zero_threads_means_one_per_core(void **state)
     enx_pool_close(&pool);
 }
 
+/* Parts 1 and 3 are of one lane: part 1 ends when part 3 has, so somebody else has to take it. */
+static void wait_for_third(void *user, uint32_t part, uint32_t part_count)
+{
+    atomic_bool *is_over = user;
+    (void)part_count;
+    if (part == 3) atomic_store(is_over, true);
+    for (int i = 0; part == 1 && !atomic_load(is_over) && i < 20000; i++) usleep(1000);
+}
+
+static void who_is_held_up_is_helped(void **state)
+{
+    (void)state;
+    enx_pool *pool = NULL;
+    assert_int_equal(enx_pool_open(&pool, 2, NULL), ENX_OK);
+    for (int run = 0; run < 20; run++) {
+        atomic_bool    is_over = false;
+        const uint64_t start_us = enx_clock_monotonic_us();
+        enx_pool_run(pool, wait_for_third, &is_over, 4);
+        assert_true(enx_clock_monotonic_us() - start_us < 15000000);
+    }
+    enx_pool_close(&pool);
+}
+
 static void run_again(void *user, uint32_t part, uint32_t part_count)
 {
     (void)part_count;
@@ -461,6 +484,7 @@ int main(void)
         cmocka_unit_test(folders_are_made_with_parents),
         cmocka_unit_test(every_part_runs_once_for_every_thread_count),
         cmocka_unit_test(thousands_of_runs_and_pauses_agree),
+        cmocka_unit_test(who_is_held_up_is_helped),
         cmocka_unit_test(too_many_threads_are_refused),
         cmocka_unit_test(zero_threads_means_one_per_core),
         cmocka_unit_test(a_nested_run_is_a_broken_promise),
