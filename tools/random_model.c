@@ -7,8 +7,9 @@
  * TYPE is that of the matrices.  Shapes: small (some 4 million parameters, whose rows every type's
  * blocks divide), and those of known models: 135m, 0.5b, 1b.  --long: rotation stretched by YaRN;
  * --part: of three quarters of each head; --experts: eight of them, two used, where they need not
- * be. The vocabulary is made up: all bytes, then all strings of two bytes, then of three, as far as
- * it reaches.  Token 256 + n is token n / 256 with the byte n % 256 behind it.
+ * be. The vocabulary is made up: all bytes, then all strings of two bytes but 0, then of three, as
+ * far as it reaches (a 0 ends a text for other programs).  Token 256 + n is token 1 + n / 255 with
+ * the byte 1 + n % 255 behind it.
  */
 #include "base/check.h"
 #include "plat/file.h"
@@ -63,14 +64,15 @@ static enx_status add_vocab(enx_gguf_writer *writer, uint32_t count, enx_report 
     uint32_t(*merges)[2] = malloc(count * sizeof *merges);
     ENX_CHECK(texts && tokens && merges && count > BYTES);
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t n = i - BYTES, first = i < BYTES ? 0 : n / BYTES;
+        const uint32_t n = i - BYTES, first = i < BYTES ? 0 : 1 + n / (BYTES - 1);
+        const uint32_t last = i < BYTES ? i : 1 + n % (BYTES - 1);
         const size_t   head = i < BYTES ? 0 : tokens[first].size_bytes;
         memcpy(texts[i], texts[first], head);
-        texts[i][head] = (char)(uint8_t)i;
+        texts[i][head] = (char)(uint8_t)last;
         tokens[i] = (enx_gguf_str){ texts[i], head + 1 };
         if (i < BYTES) continue;
         merges[n][0] = first;
-        merges[n][1] = n % BYTES;
+        merges[n][1] = last;
     }
     const enx_vocab  vocab = { .tokens = tokens,
                                .token_count = count,
