@@ -8,6 +8,8 @@
 // Invariants: a task is in exactly one state; `counts` sums the tasks by state; cost_usd is the sum
 // over results; open_usd is what is reserved by calls without a result.
 
+import { standingClaims } from "./claim.js";
+
 export const TASK_STATES = ["open", "routed", "accepted", "abstained", "failed"];
 const FINISHED = new Set(["accepted", "abstained", "failed"]);
 const POINTS_MAX = 800;
@@ -34,7 +36,7 @@ export function createJob(id) {
     open_usd: 0,
     unknown_usd: 0,
     labels: { count: 0, wrong: 0 },
-    certificate: null,
+    certificate: null, // of a goal in stages: one of each
     certificates: [], // {t, alpha, certified, labels, wrong}
     end: null, // {reason, text}
     started_us: 0,
@@ -254,8 +256,8 @@ const HANDLERS = {
   label: labelTask,
   certificate(job, record) {
     const t = (record.time_us - job.started_us) / 1e6;
-    job.certificate = record;
     job.certificates.push({ t, ...record });
+    job.certificate = standingClaims(job.certificates);
   },
   job_done: (job, record) => endJob(job, record, "done"),
   job_partial: (job, record) => endJob(job, record, "partial"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // job.js - the swarm view: one job while it runs, and afterwards.
 import { useEffect, useMemo, useState } from "preact/hooks";
+import { wholeClaim } from "../lib/claim.js";
 import { billOf, finishedCount } from "../lib/events.js";
 import { count, duration, money, percent } from "../lib/format.js";
 import { mapSwarm } from "../lib/swarm_map.js";
@@ -27,6 +28,8 @@ function Figure({ label, value, hint }) {
   </div>`;
 }
 
+const inStages = (claim) => (claim.stages ? `, in ${claim.stages} stages` : "");
+
 function costHint(job, done) {
   if (job.open_usd > 0) return `${money(job.open_usd)} held back`;
   return done ? `${money(job.cost_usd / done)} a task` : "";
@@ -36,7 +39,7 @@ function Figures({ job, detail }) {
   const total = job.items || job.tasks.length;
   const done = finishedCount(job);
   const seconds = (job.last_us - job.started_us) / 1e6;
-  const claim = job.certificate ?? detail?.certificate;
+  const claim = wholeClaim(job.certificate ?? detail?.certificate);
   const labels = job.labels.count
     ? `${count(job.labels.count)} audits, ${count(job.labels.wrong)} wrong`
     : job.state === "running"
@@ -58,7 +61,7 @@ function Figures({ job, detail }) {
     <${Figure}
       label="Certificate"
       value=${claim?.certified ? `≤ ${percent(claim.alpha)} wrong` : claim ? "not proved" : "–"}
-      hint=${claim ? `${count(claim.labels)} audits, ${count(claim.wrong)} wrong` : labels}
+      hint=${claim ? `${count(claim.labels)} audits, ${count(claim.wrong)} wrong${inStages(claim)}` : labels}
     />
   </dl>`;
 }
@@ -102,7 +105,7 @@ function Actions({ job, watch, onError }) {
 function Charts({ job }) {
   const { series, certificates } = job;
   if (series.t.length < 2) return null;
-  const claims = certificates.length ? certificates : null;
+  const claims = certificates.length && !Array.isArray(job.certificate) ? certificates : null;
   return html`<div class="charts">
     <${Chart}
       title="Tasks over time"

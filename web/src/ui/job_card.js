@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // job_card.js - the swarm's job behind an answer, in a line.
 import { useEffect, useState } from "preact/hooks";
+import { wholeClaim } from "../lib/claim.js";
 import { finishedCount } from "../lib/events.js";
 import { count, money, percent } from "../lib/format.js";
 import { watchJob } from "../state/jobs.js";
@@ -8,11 +9,13 @@ import { useStore } from "../state/store.js";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
 
-export function certificateWords(claim) {
+export function certificateWords(certificate) {
+  const claim = wholeClaim(certificate);
   if (!claim) return "";
-  if (!claim.certified) return "nothing certified";
+  if (!claim.certified) return claim.stages ? "not all certified" : "nothing certified";
   const sure = percent(1 - claim.delta, 0);
-  return `at most ${percent(claim.alpha)} differ from the lead, ${sure} sure`;
+  const where = claim.stages ? `in each of ${claim.stages} stages ` : "";
+  return `${where}at most ${percent(claim.alpha)} differ from the lead, ${sure} sure`;
 }
 
 function Live({ id }) {
