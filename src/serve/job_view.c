@@ -215,6 +215,19 @@ static void label_task(const fold *f, const enx_record *r)
     if (r->is_wrong && r->text_bytes) set(task, "answer", enx_voice_text(r->text, r->text_bytes));
 }
 
+/* The end of a goal is a decision about it, and not another plan. */
+static void take_plan(fold *f, const enx_record *r)
+{
+    json_t     *plan = r->text_bytes ? json_loadb(r->text, r->text_bytes, 0, NULL) : NULL;
+    const char *mode = json_string_value(json_object_get(plan, "mode"));
+    if (mode && strcmp(mode, "deliver") == 0) {
+        json_decref(plan);
+        return;
+    }
+    json_decref(f->plan);
+    f->plan = plan;
+}
+
 /* Of the job; or one of each stage of a goal, in an array. */
 static void take_certificate(fold *f, const enx_record *r)
 {
@@ -240,8 +253,7 @@ static enx_status take_record(void *user, const enx_record *r, enx_report *repor
         set(f->gate, "gate", json_string(enx_reason_text(r->reason)));
         break;
     case ENX_RECORD_PLAN_ACCEPTED:
-        json_decref(f->plan);
-        f->plan = r->text_bytes ? json_loadb(r->text, r->text_bytes, 0, NULL) : NULL;
+        take_plan(f, r);
         break;
     case ENX_RECORD_TASK_CREATED:
         create_task(f, r);

@@ -58,8 +58,8 @@ typedef struct enx_store_job {
     const char *goal;
     const char *settings; /* JSON */
     const char *key;      /* of enx_store_job_find; not read back */
-    uint32_t    items;    /* of its opening record; 0 before */
-    uint32_t    finished; /* tasks */
+    uint32_t    items;    /* of its opening record, or the tasks made of them if more; 0 before */
+    uint32_t    finished; /* tasks that have an end, though it may have changed */
     uint64_t    calls;    /* with a receipt; without those whose answer was known */
     uint64_t    tokens_in;
     uint64_t    tokens_cached;

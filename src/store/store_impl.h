@@ -106,8 +106,10 @@
 
 #define STORE_JOB_SELECT \
     "SELECT j.id, j.created_us, j.finished_us, j.state, j.command, j.goal, j.settings, " \
-    "coalesce((SELECT max(items) FROM records WHERE job_id = j.id AND seq = 1), 0), " \
-    "coalesce(sum(r.kind IN ('task accepted', 'task abstained', 'task failed')), 0), " \
+    "max(coalesce((SELECT max(items) FROM records WHERE job_id = j.id AND seq = 1), 0), " \
+    "coalesce(sum(r.kind = 'task created'), 0)), " \
+    "count(DISTINCT CASE WHEN r.kind IN ('task accepted', 'task abstained', 'task failed') " \
+    "THEN r.task_id END), " \
     "coalesce(sum(r.kind = 'call result' AND r.flags & 32 = 0), 0), " \
     "coalesce(sum(r.tokens_in) FILTER (WHERE r.kind = 'call result'), 0), " \
     "coalesce(sum(r.tokens_cached) FILTER (WHERE r.kind = 'call result'), 0), " \

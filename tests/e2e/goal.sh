@@ -69,6 +69,8 @@ json "$work/out" '[s["class"] for s in d["certificate"]["stages"]] == ["reading"
 json "$work/out" 'all(abs(s["claim"]["delta"] - 0.05) < 1e-9 for s in d["certificate"]["stages"])'
 json "$work/out" 'all(s["claim"]["labels"] > 0 for s in d["certificate"]["stages"])'
 json "$work/out" 'd["certificate"]["stages"][1]["read"] == 16'
+expect 0 "$enxame" jobs --json
+json "$work/out" 'd["jobs"][0]["tasks"] == d["jobs"][0]["finished"] == 32' # of one input
 expect 0 "$enxame" bill --json
 json "$work/out" '[s["class"] for s in d["certificate"]["stages"]] == ["reading", "again"]'
 expect 0 "$enxame" bill

@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { applyRecord, createJob, finishedCount, lookOf } from "../../../web/src/lib/events.js";
+import {
+  applyRecord,
+  createJob,
+  finishedCount,
+  lookOf,
+  totalCount,
+} from "../../../web/src/lib/events.js";
 import { drawWays, fitCells, mapSwarm, placeStations } from "../../../web/src/lib/swarm_map.js";
 
 const { records, detail } = JSON.parse(
@@ -99,6 +105,47 @@ test("a task's look tells where it is", () => {
   assert.equal(look(), "escalated");
   put({ kind: "task_accepted", model: "lead", role: "lead", reason: "", text: "x" });
   assert.equal(look(), "lifted");
+});
+
+test("what goes up after it was accepted ends as the lead's", () => {
+  const job = createJob(1);
+  const put = (record) =>
+    applyRecord(job, { task: 1, item: 0, time_us: 1, ...record, seq: job.seq + 1 });
+  put({ kind: "task_created" });
+  put({ kind: "call_intent", call: "1", role: "work", model: "w" });
+  put({ kind: "call_result", call: "1", role: "work", model: "w", status: "ok" });
+  put({ kind: "task_accepted", model: "w", role: "work", reason: "", text: "a" });
+  put({ kind: "task_escalated", reason: "outside the certified part", text: "" });
+  put({ kind: "label", wrong: true, reason: "the lead answered in any case", text: "b" });
+  put({ kind: "task_accepted", model: "lead", role: "lead", reason: "", text: "b" });
+  const [task] = job.tasks;
+  assert.deepEqual(
+    [task.worker, task.model, task.answer, lookOf(task)],
+    ["w", "lead", "b", "lifted"],
+  );
+  assert.deepEqual([job.models.get("w").accepted, job.models.get("lead").accepted], [0, 1]);
+  assert.equal(job.counts.accepted, 1);
+});
+
+test("a goal has as many tasks as its stages make, and keeps its plan to the end", () => {
+  const job = createJob(1);
+  const put = (record) => applyRecord(job, { time_us: 1, ...record, seq: job.seq + 1 });
+  put({ kind: "job_opened", goal: "g", items: 1 });
+  put({ kind: "plan_accepted", plan: { mode: "swarm", stages: [{ id: "s" }] } });
+  for (const task of [1, 2, 3]) put({ kind: "task_created", task, item: task - 1 });
+  put({ kind: "plan_accepted", plan: { mode: "deliver" } });
+  assert.equal(totalCount(job), 3);
+  assert.equal(job.plan.stages[0].id, "s");
+  const { stations } = mapSwarm(job, { l: "lead", w: "worker" });
+  assert.deepEqual(
+    stations.map(({ title, tasks }) => [title, tasks.length]),
+    [
+      ["Plan", 0],
+      ["waiting", 3],
+      ["l", 0],
+      ["Answer", 0],
+    ],
+  );
 });
 
 test("series stay small however long a job is", () => {

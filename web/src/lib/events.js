@@ -134,9 +134,12 @@ function setState(job, task, state) {
   job.counts[state]++;
 }
 
+// An end may be followed by another: what lies outside the certified part goes up afterwards, and
+// the lead's answer takes the place of the worker's.
 function finishTask(job, record, state) {
   const task = taskOf(job, record);
-  if (FINISHED.has(task.state)) return;
+  if (FINISHED.has(task.state) && state !== "accepted") return;
+  if (task.state === "accepted" && task.model) modelOf(job, task.model).accepted--;
   setState(job, task, state);
   task.reason = record.reason;
   if (state === "accepted") {
@@ -161,6 +164,7 @@ function startCall(job, record) {
   model.roles[record.role] = (model.roles[record.role] ?? 0) + 1;
   if (!record.task) return;
   const task = taskOf(job, record);
+  if (record.role === "work") task.worker = record.model; // nothing else routes tasks of a class
   task.calls.push(call);
   task.running++;
 }
@@ -227,7 +231,8 @@ const HANDLERS = {
     job.gate = record.reason;
   },
   plan_accepted(job, record) {
-    job.plan = record.plan ?? null;
+    // the end of a goal is a decision about it, not another plan
+    if (record.plan?.mode !== "deliver") job.plan = record.plan ?? null;
   },
   plan_refused(job, record) {
     job.refusals.push(record.text);
@@ -282,6 +287,11 @@ export function applyRecord(job, record) {
 
 // ---- What views ask ---------------------------------------------------------------------------
 
+// What there is to do: of a goal in stages its tasks, as far as they are known.
+export function totalCount(job) {
+  return Math.max(job.items, job.tasks.length);
+}
+
 export function finishedCount(job) {
   return job.counts.accepted + job.counts.abstained + job.counts.failed;
 }
@@ -290,8 +300,8 @@ export function finishedCount(job) {
 export function lookOf(task) {
   if (!task) return "open";
   if (task.state === "accepted") {
-    if (task.label?.wrong) return "wrong";
-    return task.escalated ? "lifted" : "accepted";
+    if (task.escalated) return "lifted";
+    return task.label?.wrong ? "wrong" : "accepted";
   }
   if (FINISHED.has(task.state)) return task.state;
   if (task.escalated) return "escalated";

@@ -20,15 +20,19 @@ function leadOf(job, duties) {
   return [...job.models.values()].find(isLead)?.name ?? "lead";
 }
 
+// null: the swarm has none, or none that is known
 function scoutOf(job, duties) {
   const named = Object.keys(duties).find((name) => duties[name] === "scout");
-  return named ?? [...job.models.values()].find((m) => m.roles.scout)?.name ?? "scout";
+  return named ?? [...job.models.values()].find((m) => m.roles.scout)?.name ?? null;
 }
 
-// Where a task stands: its lead once it went up, its worker once it was routed, the scout before.
+const WAITING = "waiting";
+
+// Where a task stands: its lead once it went up, its worker once it was routed, before that the
+// scout, or where tasks wait if there is none.
 function placeOf(task, lead, scout, isSingle) {
   if (isSingle || (task.escalated && task.model !== task.worker)) return lead;
-  return task.worker || task.model || scout;
+  return task.worker || task.model || scout || WAITING;
 }
 
 function groupTasks(job, lead, scout) {
@@ -53,7 +57,7 @@ function figuresOf(job, names) {
   };
 }
 
-function waysOf(job, workers, byPlace) {
+function waysOf(job, workers, scout) {
   const ways = [];
   const add = (from, to, count, kind = "flow") => count && ways.push({ from, to, count, kind });
   const all = job.tasks.filter(Boolean);
@@ -62,19 +66,20 @@ function waysOf(job, workers, byPlace) {
     add("lead", "answer", all.filter((t) => t.state === "accepted").length);
     return ways;
   }
-  add("plan", "scout", all.length);
+  const start = scout ? "scout" : "plan";
+  if (scout) add("plan", "scout", all.length);
   let direct = 0;
   for (const { id, models } of workers) {
     const mine = all.filter((t) => t.worker === models[0]);
     const up = mine.filter((t) => t.escalated);
-    add("scout", id, mine.length);
+    add(start, id, mine.length);
     add(id, "lead", up.length, "up");
     add(id, "answer", mine.filter((t) => t.state === "accepted" && t.model === t.worker).length);
     direct += up.length;
   }
-  add("scout", "lead", job.escalated - direct, "up");
-  const scouted = byPlace.filter((t) => t.state !== "open" && t.state !== "routed").length;
-  add("scout", "answer", scouted);
+  add(start, "lead", job.escalated - direct, "up");
+  const isOver = (t) => t.state !== "open" && t.state !== "routed";
+  add(start, "answer", scout ? scout.tasks.filter(isOver).length : 0);
   add(
     "lead",
     "answer",
@@ -84,28 +89,37 @@ function waysOf(job, workers, byPlace) {
   return ways;
 }
 
+function firstStation(job, scout, groups) {
+  if (job.single) return null;
+  if (scout) return station("scout", scout, "scout", [scout], groups.get(scout) ?? []);
+  const waiting = groups.get(WAITING);
+  return waiting ? station("scout", WAITING, "scout", [], waiting) : null;
+}
+
 // duties: {model name: "lead" | "scout" | "worker"}, as far as known
 export function mapSwarm(job, duties = {}) {
   const lead = leadOf(job, duties);
   const scout = scoutOf(job, duties);
   const groups = groupTasks(job, lead, scout);
   const known = Object.keys(duties).filter((name) => duties[name] === "worker");
-  const names = [...new Set([...known, ...groups.keys()])].filter((n) => n !== lead && n !== scout);
+  const names = [...new Set([...known, ...groups.keys()])].filter(
+    (name) => ![lead, scout, WAITING].includes(name),
+  );
   const active = names.filter((name) => groups.has(name) || job.models.has(name));
   const idle = names.length - active.length;
   const workers = active
     .map((name) => station(`w:${name}`, name, "worker", [name], groups.get(name) ?? []))
     .sort((a, b) => (a.title < b.title ? -1 : 1));
-  const scoutTasks = groups.get(scout) ?? [];
+  const first = firstStation(job, scout, groups);
   const stations = [
     station("plan", "Plan", "plan", [], []),
-    ...(job.single ? [] : [station("scout", scout, "scout", [scout], scoutTasks)]),
+    ...(first ? [first] : []),
     ...workers,
     station("lead", lead, "lead", [lead], groups.get(lead) ?? []),
     station("answer", "Answer", "answer", [], []),
   ];
   for (const s of stations) Object.assign(s, figuresOf(job, s.models));
-  return { stations, ways: waysOf(job, workers, scoutTasks), idle };
+  return { stations, ways: waysOf(job, workers, first), idle };
 }
 
 // ---- Where stations are drawn -----------------------------------------------------------------

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // graph.js - the plan as a graph that fills: stations with their tasks, ways between them.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { lookOf } from "../lib/events.js";
+import { lookOf, totalCount } from "../lib/events.js";
 import { count, plural } from "../lib/format.js";
 import { drawWays, mapSwarm, placeStations } from "../lib/swarm_map.js";
 import { Cells } from "./cells.js";
@@ -19,6 +19,11 @@ function useWidth(place) {
 
 const REPAIRS = { accents: "accents", capitals: "capitals", punctuation: "punctuation" };
 
+function stageWords({ for_each: each, needs = [] }) {
+  const of = needs.length ? ` of ${needs.join(", ")}` : "";
+  return each === "once" ? `one task${of && `, out${of}`}` : `each ${each}${of}`;
+}
+
 function PlanBody({ job }) {
   if (job.plan === undefined) {
     const tries = job.refusals.length ? `, ${plural(job.refusals.length, "plan")} refused` : "";
@@ -28,10 +33,17 @@ function PlanBody({ job }) {
   }
   if (job.single || job.plan === null)
     return html`<p class="card-text">The lead answers alone: ${job.gate}</p>`;
-  const { repair = [], languages = [], check = [] } = job.plan;
+  const { repair = [], languages = [], check = [], stages = [] } = job.plan;
   const kinds = repair.map((kind) => REPAIRS[kind] ?? kind).join(", ");
   const all = languages.includes("any") ? "any language" : languages.join(", ");
   return html`<dl class="card-list">
+    ${stages.map(
+      (stage) =>
+        html`<div>
+          <dt>${stage.id}</dt>
+          <dd>${stageWords(stage)}</dd>
+        </div>`,
+    )}
     ${
       kinds &&
       html`<div>
@@ -58,7 +70,7 @@ function PlanBody({ job }) {
 
 function AnswerBody({ job }) {
   const { accepted, abstained, failed } = job.counts;
-  const total = job.items || job.tasks.length;
+  const total = totalCount(job);
   const done = accepted + abstained + failed;
   const endings = [
     `${count(accepted)} accepted`,

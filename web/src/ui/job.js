@@ -2,8 +2,8 @@
 // job.js - the swarm view: one job while it runs, and afterwards.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { wholeClaim } from "../lib/claim.js";
-import { billOf, finishedCount } from "../lib/events.js";
-import { count, duration, money, percent } from "../lib/format.js";
+import { billOf, finishedCount, totalCount } from "../lib/events.js";
+import { count, duration, money, percent, plural } from "../lib/format.js";
 import { mapSwarm } from "../lib/swarm_map.js";
 import { approveJob, cancelJob } from "../state/api.js";
 import { info } from "../state/info.js";
@@ -28,7 +28,10 @@ function Figure({ label, value, hint }) {
   </div>`;
 }
 
-const inStages = (claim) => (claim.stages ? `, in ${claim.stages} stages` : "");
+function auditWords({ labels, wrong, stages }) {
+  const where = stages ? `, in ${plural(stages, "stage")}` : "";
+  return `${count(labels)} audits, ${count(wrong)} wrong${where}`;
+}
 
 function costHint(job, done) {
   if (job.open_usd > 0) return `${money(job.open_usd)} held back`;
@@ -36,7 +39,7 @@ function costHint(job, done) {
 }
 
 function Figures({ job, detail }) {
-  const total = job.items || job.tasks.length;
+  const total = totalCount(job);
   const done = finishedCount(job);
   const seconds = (job.last_us - job.started_us) / 1e6;
   const claim = wholeClaim(job.certificate ?? detail?.certificate);
@@ -61,7 +64,7 @@ function Figures({ job, detail }) {
     <${Figure}
       label="Certificate"
       value=${claim?.certified ? `≤ ${percent(claim.alpha)} wrong` : claim ? "not proved" : "–"}
-      hint=${claim ? `${count(claim.labels)} audits, ${count(claim.wrong)} wrong${inStages(claim)}` : labels}
+      hint=${claim ? auditWords(claim) : labels}
     />
   </dl>`;
 }

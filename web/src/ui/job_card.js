@@ -2,7 +2,7 @@
 // job_card.js - the swarm's job behind an answer, in a line.
 import { useEffect, useState } from "preact/hooks";
 import { wholeClaim } from "../lib/claim.js";
-import { finishedCount } from "../lib/events.js";
+import { finishedCount, totalCount } from "../lib/events.js";
 import { count, money, percent } from "../lib/format.js";
 import { watchJob } from "../state/jobs.js";
 import { useStore } from "../state/store.js";
@@ -14,7 +14,7 @@ export function certificateWords(certificate) {
   if (!claim) return "";
   if (!claim.certified) return claim.stages ? "not all certified" : "nothing certified";
   const sure = percent(1 - claim.delta, 0);
-  const where = claim.stages ? `in each of ${claim.stages} stages ` : "";
+  const where = claim.stages > 1 ? `in each of ${claim.stages} stages ` : "";
   return `${where}at most ${percent(claim.alpha)} differ from the lead, ${sure} sure`;
 }
 
@@ -22,7 +22,7 @@ function Live({ id }) {
   const [watch] = useState(() => watchJob(id));
   useEffect(() => watch.release, []);
   const { job } = useStore(watch.store);
-  const total = job.items || job.tasks.length;
+  const total = totalCount(job);
   const done = finishedCount(job);
   return html`<span class="job-words"
       >${job.plan === undefined ? "planning" : `${count(done)} of ${count(total)} tasks`}</span
