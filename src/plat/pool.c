@@ -55,13 +55,13 @@ struct enx_pool {
     uint32_t         thread_count;  /* the owner counts as one */
     uint32_t         started_count; /* workers that run, at indices 1 .. started_count */
     bool             may_spin;
-    bool             closing;     /* written before the last ticket */
     bool             owner_waits; /* guarded by the mutex */
     enx_pool_fn      fn;
     void            *user;
     uint32_t         part_count;
     _Atomic uint32_t pending;
     atomic_bool      running;
+    atomic_bool      closing; /* set before the last ticket; who is late sees it early */
     pthread_mutex_t  mutex;
     pthread_cond_t   all_done;
     pool_worker      workers[ENX_POOL_THREADS_MAX];
@@ -141,7 +141,7 @@ static void *worker_main(void *argument)
     pool_worker *self = argument;
     for (uint32_t seen = 0;; seen++) {
         await_ticket(self, seen);
-        if (self->pool->closing) return NULL;
+        if (atomic_load_explicit(&self->pool->closing, memory_order_acquire)) return NULL;
         run_lanes(self->pool, self->index);
     }
 }
@@ -222,7 +222,7 @@ void enx_pool_close(enx_pool **handle)
     enx_pool *pool = *handle;
     if (!pool) return;
     ENX_CHECK(!atomic_load_explicit(&pool->running, memory_order_relaxed));
-    pool->closing = true;
+    atomic_store_explicit(&pool->closing, true, memory_order_release);
     wake_workers(pool, pool->started_count);
     for (uint32_t w = 1; w <= pool->started_count; w++) {
         pthread_join(pool->workers[w].thread, NULL);
