@@ -7,9 +7,8 @@
  * TYPE is that of the matrices.  Shapes: small (some 4 million parameters, whose rows every type's
  * blocks divide), and those of known models: 135m, 0.5b, 1b.  --long: rotation stretched by YaRN;
  * --part: of three quarters of each head; --experts: eight of them, two used, where they need not
- * be. The vocabulary is made up: all bytes, then all strings of two bytes but 0, then of three, as
- * far as it reaches (a 0 ends a text for other programs).  Token 256 + n is token 1 + n / 255 with
- * the byte 1 + n % 255 behind it.
+ * be. The vocabulary is made up: all bytes, then all strings of two characters of ASCII, then of
+ * three, as far as it reaches; without NUL, which ends a text for other programs.
  */
 #include "base/check.h"
 #include "plat/file.h"
@@ -55,7 +54,7 @@ static bool find_type(enx_tensor_type *out, const char *text)
     return false;
 }
 
-enum { BYTES = 256, TOKEN_BYTES_MAX = 3, EXPERTS = 8, EXPERTS_USED = 2 };
+enum { BYTES = 256, LETTERS = 127, TOKEN_BYTES_MAX = 3, EXPERTS = 8, EXPERTS_USED = 2 };
 
 static enx_status add_vocab(enx_gguf_writer *writer, uint32_t count, enx_report *report)
 {
@@ -64,8 +63,11 @@ static enx_status add_vocab(enx_gguf_writer *writer, uint32_t count, enx_report 
     uint32_t(*merges)[2] = malloc(count * sizeof *merges);
     ENX_CHECK(texts && tokens && merges && count > BYTES);
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t n = i - BYTES, first = i < BYTES ? 0 : 1 + n / (BYTES - 1);
-        const uint32_t last = i < BYTES ? i : 1 + n % (BYTES - 1);
+        const uint32_t n = i - BYTES, behind = n / LETTERS;
+        const uint32_t first = i < BYTES          ? 0
+                               : behind < LETTERS ? 1 + behind
+                                                  : BYTES - LETTERS + behind;
+        const uint32_t last = i < BYTES ? i : 1 + n % LETTERS;
         const size_t   head = i < BYTES ? 0 : tokens[first].size_bytes;
         memcpy(texts[i], texts[first], head);
         texts[i][head] = (char)(uint8_t)last;
