@@ -211,7 +211,10 @@ json_t *enx_event_json(const enx_record *r, const enx_event_names *names)
         json_t *certificate = enx_event_certificate(&r->certificate);
         json_object_update(out, certificate);
         json_decref(certificate);
-        if (r->task_id) set(out, "class", enx_voice_text(r->text, r->text_bytes));
+        if (r->task_id) { /* of a stage: later rounds may name theirs alike */
+            set_count(out, "task", r->task_id);
+            set(out, "class", enx_voice_text(r->text, r->text_bytes));
+        }
     }
     return out;
 }

@@ -33,4 +33,5 @@ test("of a job the last claim stands, of a stage its own last", () => {
     stages.map(({ alpha }) => alpha),
     [0.1, 0.3],
   );
+  assert.equal(standingClaims([at("a", 1, 0.2), at("a", 40, 0.3)]).length, 2); // of two rounds
 });
