@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "idle_ports.h"
 #include "swarm/swarm.h"
 
 #include <math.h>
@@ -76,15 +77,6 @@ static void port_generate(void *self, const enx_call *call)
                                        .usage = { .tokens_in = 1, .tokens_out = 1 } };
 }
 
-static void port_cancel(void *self, uint64_t call_id) { (void)self, (void)call_id; }
-
-static enx_status port_save(void *self, const enx_record *records, size_t record_count,
-                            enx_report *report)
-{
-    (void)self, (void)records, (void)record_count, (void)report;
-    return ENX_OK;
-}
-
 static bool port_check(void *self, const enx_check *check, const enx_call *call, const char *answer,
                        size_t answer_bytes, char *reason, size_t reason_bytes)
 {
@@ -98,7 +90,6 @@ static bool port_check(void *self, const enx_check *check, const enx_call *call,
     return !is_refused;
 }
 
-static uint64_t port_now(void *self) { return (void)self, 1; }
 static uint64_t port_random(void *self) { return ((world *)self)->seed; }
 
 static void run_job(enx_swarm *swarm, world *w)
@@ -134,10 +125,10 @@ static enx_swarm *open_job(world *w, const enx_span *items, uint32_t item_count)
         };
     const enx_ports         ports = { .self = w,
                                       .generate = port_generate,
-                                      .cancel = port_cancel,
-                                      .save = port_save,
+                                      .cancel = idle_cancel,
+                                      .save = idle_save,
                                       .check = port_check,
-                                      .now_us = port_now,
+                                      .now_us = idle_now,
                                       .random_u64 = port_random };
     const enx_swarm_options options = { .job_id = 1,
                                         .roster = &roster,

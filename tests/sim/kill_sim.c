@@ -21,6 +21,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "idle_ports.h"
 #include "plat/clock.h"
 #include "store/store.h"
 #include "swarm/swarm.h"
@@ -116,8 +117,6 @@ static void port_generate(void *self, const enx_call *call)
     l->waiting[l->waiting_count++] = *call;
 }
 
-static void port_cancel(void *self, uint64_t call_id) { (void)self, (void)call_id; }
-
 static enx_status port_save(void *self, const enx_record *records, size_t record_count,
                             enx_report *report)
 {
@@ -207,7 +206,7 @@ static enx_status open_swarm(life *l, uint64_t job_id)
     static const enx_roster roster = { models, 2 };
     const enx_ports         ports = { .self = l,
                                       .generate = port_generate,
-                                      .cancel = port_cancel,
+                                      .cancel = idle_cancel,
                                       .save = port_save,
                                       .check = port_check,
                                       .now_us = port_now,

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "idle_ports.h"
 #include "swarm/swarm.h"
 
 #include <math.h>
@@ -90,28 +91,19 @@ static void port_generate(void *self, const enx_call *call)
                                        .usage = { .tokens_in = 1, .tokens_out = 1 } };
 }
 
-static void port_cancel(void *self, uint64_t call_id) { (void)self, (void)call_id; }
-
-static enx_status port_save(void *self, const enx_record *records, size_t record_count,
-                            enx_report *report)
-{
-    (void)self, (void)records, (void)record_count, (void)report;
-    return ENX_OK;
-}
-
-static uint64_t port_now(void *self) { return (void)self, 1; }
 static uint64_t port_random(void *self) { return ((world *)self)->seed * 7 + 3; }
 
 #define STAGE(id, each, needs)                                                                   \
     "{\"id\":\"" id "\",\"for_each\":\"" each "\",\"needs\":[" needs "],\"instruction\":\"do\"," \
     "\"output\":[],\"checks\":[],\"on_fail\":\"escalate\"}"
-static const char graph[] = "{\"mode\":\"swarm\",\"why\":\"\",\"advice\":\"\",\"stages\":[" STAGE(
-    "read", "line",
-    "") "," STAGE("judge", "answer",
-                  "\"read\"") "," STAGE("all", "once",
-                                        "\"judge\"") "],\"assembly\":{\"kind\":\"join\","
-                                                     "\"instruction\":\"\"},"
-                                                     "\"done_when\":\"\"}";
+/* clang-format off */
+static const char graph[] =
+    "{\"mode\":\"swarm\",\"why\":\"\",\"advice\":\"\",\"stages\":["
+    STAGE("read", "line", "") ","
+    STAGE("judge", "answer", "\"read\"") ","
+    STAGE("all", "once", "\"judge\"")
+    "],\"assembly\":{\"kind\":\"join\",\"instruction\":\"\"},\"done_when\":\"\"}";
+/* clang-format on */
 
 static void open_goal(world *w, const enx_span *text)
 {
@@ -122,9 +114,9 @@ static void open_goal(world *w, const enx_span *text)
     static const enx_roster roster = { models, 2 };
     const enx_ports         ports = { .self = w,
                                       .generate = port_generate,
-                                      .cancel = port_cancel,
-                                      .save = port_save,
-                                      .now_us = port_now,
+                                      .cancel = idle_cancel,
+                                      .save = idle_save,
+                                      .now_us = idle_now,
                                       .random_u64 = port_random };
     const enx_swarm_options options = { .job_id = 1,
                                         .roster = &roster,
