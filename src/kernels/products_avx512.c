@@ -74,6 +74,7 @@ ENX_INLINE void multiply_q8_0(float (*out)[TILE_ROWS], const uint8_t *block, siz
     for (size_t b = 0; b < block_count; b++, block += TILE_ROWS * sizeof(enx_block_q8_0), x++) {
         __m512i      w[TILE_QUADS];
         const __m512 d = _mm512_cvtph_ps(_mm256_loadu_si256((const void *)block));
+        fetch_ahead(block, TILE_ROWS * sizeof(enx_block_q8_0));
         ENX_UNROLL
         for (size_t k = 0; k < TILE_QUADS; k++)
             w[k] = load_quad(block + 2 * TILE_ROWS + k * QUAD_BYTES, true);
