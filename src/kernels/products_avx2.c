@@ -34,7 +34,7 @@ ENX_INLINE __m256i broadcast_pair(const int16_t *sums)
     return _mm256_set1_epi32(pair);
 }
 
-ENX_INLINE __m256i load_lanes(const void *at) { return _mm256_load_si256(at); }
+ENX_INLINE __m256i load_lanes(const void *at) { return _mm256_loadu_si256(at); }
 
 /* dot[g][j] += factors times the sums of `quads` quads of the eight rows of each register g, for
  * each of `batch` rows of x, which are x_bytes apart; all counts are constants once inlined. */
@@ -128,6 +128,31 @@ ENX_INLINE void multiply_32(float (*out)[TILE_ROWS], const tile_32 *tiles, size_
     }
 }
 
+/* Q8_0: the panel's blocks as they are. */
+ENX_INLINE void multiply_q8_0(float (*out)[TILE_ROWS], const uint8_t *block, size_t block_count,
+                              const enx_act_q8 *x, size_t row_blocks, const size_t batch)
+{
+    const __m256i one = _mm256_set1_epi16(1), factors[TILE_REGISTERS] = { one, one };
+    const size_t  x_bytes = row_blocks * sizeof *x;
+    for (size_t b = 0; b < block_count; b++, block += TILE_ROWS * sizeof(enx_block_q8_0)) {
+        __m256i dot[TILE_REGISTERS][TILE_BATCH] = { 0 };
+        fetch_ahead(block, TILE_ROWS * sizeof(enx_block_q8_0));
+        add_wide_quads(dot, block + 2 * TILE_ROWS, x[b].q, x_bytes, factors, batch);
+        ENX_UNROLL
+        for (size_t g = 0; g < TILE_REGISTERS; g++) {
+            const __m256 d = halves_at(block, 0, g * ROW_LANES);
+            ENX_UNROLL
+            for (size_t j = 0; j < batch; j++) {
+                const __m256 both = _mm256_mul_ps(d, _mm256_set1_ps(x[j * row_blocks + b].scale));
+                float       *to = out[j] + g * ROW_LANES;
+                _mm256_store_ps(to,
+                                _mm256_add_ps(_mm256_load_ps(to),
+                                              _mm256_mul_ps(_mm256_cvtepi32_ps(dot[g][j]), both)));
+            }
+        }
+    }
+}
+
 /* ---- blocks of 256 ----------------------------------------------------- */
 
 /* One of two neighbouring words for both. */
@@ -210,32 +235,39 @@ ENX_INLINE void multiply_k(float (*out)[TILE_ROWS], const tile_k *tile, const en
         (void)tile_count;                                                                    \
         multiply_k(sum, tiles, x, row_blocks, part, depth, zero_shift, minima, batch);       \
     }
-EACH_BATCH(DEFINE_32, four_bits, 8, 3, MINIMA_NONE)
-EACH_BATCH(DEFINE_32, four_bits_more, 8, NO_ZERO, MINIMA_32)
-EACH_BATCH(DEFINE_32, five_bits, 4, 4, MINIMA_NONE)
-EACH_BATCH(DEFINE_32, five_bits_more, 4, NO_ZERO, MINIMA_32)
-EACH_BATCH(DEFINE_32, eight_bits, WIDE, NO_ZERO, MINIMA_NONE)
-EACH_BATCH(DEFINE_K, k_two_bits, 16, 4, NO_ZERO, MINIMA_16)
-EACH_BATCH(DEFINE_K, k_three_bits, 16, 4, 2, MINIMA_NONE)
-EACH_BATCH(DEFINE_K, k_four_bits, 32, 8, NO_ZERO, MINIMA_32)
-EACH_BATCH(DEFINE_K, k_five_bits, 32, 4, NO_ZERO, MINIMA_32)
-EACH_BATCH(DEFINE_K, k_six_bits, 16, 2, 5, MINIMA_NONE)
-EACH_BATCH(DEFINE_K, k_eight_bits, 32, WIDE, NO_ZERO, MINIMA_NONE)
+#define DEFINE_Q8_0(batch)                                                                   \
+    static void q8_0_##batch(float(*sum)[TILE_ROWS], const void *blocks, size_t block_count, \
+                             const void *x, size_t row_blocks)                               \
+    {                                                                                        \
+        multiply_q8_0(sum, blocks, block_count, x, row_blocks, batch);                       \
+    }
+DEFINE_Q8_0(1)
+DEFINE_Q8_0(2) DEFINE_Q8_0(3) DEFINE_Q8_0(4) EACH_BATCH(DEFINE_32, four_bits, 8, 3, MINIMA_NONE)
+    EACH_BATCH(DEFINE_32, four_bits_more, 8, NO_ZERO, MINIMA_32) EACH_BATCH(DEFINE_32, five_bits, 4,
+                                                                            4, MINIMA_NONE)
+        EACH_BATCH(DEFINE_32, five_bits_more, 4, NO_ZERO,
+                   MINIMA_32) EACH_BATCH(DEFINE_32, eight_bits, WIDE, NO_ZERO, MINIMA_NONE)
+            EACH_BATCH(DEFINE_K, k_two_bits, 16, 4, NO_ZERO,
+                       MINIMA_16) EACH_BATCH(DEFINE_K, k_three_bits, 16, 4, 2, MINIMA_NONE)
+                EACH_BATCH(DEFINE_K, k_four_bits, 32, 8, NO_ZERO, MINIMA_32)
+                    EACH_BATCH(DEFINE_K, k_five_bits, 32, 4, NO_ZERO, MINIMA_32)
+                        EACH_BATCH(DEFINE_K, k_six_bits, 16, 2, 5, MINIMA_NONE)
+                            EACH_BATCH(DEFINE_K, k_eight_bits, 32, WIDE, NO_ZERO, MINIMA_NONE)
 
-static const product_kind product_kinds[ENX_QUANT_COUNT] = {
-    [ENX_QUANT_Q4_0] = KIND(q4_0, NULL, 0, four_bits),
-    [ENX_QUANT_Q4_1] = KIND(q4_1, NULL, 0, four_bits_more),
-    [ENX_QUANT_Q5_0] = KIND(q5_0, NULL, 0, five_bits),
-    [ENX_QUANT_Q5_1] = KIND(q5_1, NULL, 0, five_bits_more),
-    [ENX_QUANT_Q8_0] = KIND(q8_0, few_q8_0, 6, eight_bits),
-    [ENX_QUANT_Q2_K] = KIND(q2_k, few_q2_k, 6, k_two_bits),
-    [ENX_QUANT_Q3_K] = KIND(q3_k, few_q3_k, 6, k_three_bits),
-    [ENX_QUANT_Q4_K] = KIND(q4_k, few_q4_k, 2, k_four_bits),
-    [ENX_QUANT_Q5_K] = KIND(q5_k, few_q5_k, 2, k_five_bits),
-    [ENX_QUANT_Q6_K] = KIND(q6_k, few_q6_k, 6, k_six_bits),
-    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, NULL, 0, eight_bits),
-    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, NULL, 0, k_eight_bits),
-    [ENX_QUANT_MXFP4] = KIND(mxfp4, NULL, 0, five_bits),
-};
+                                static const product_kind product_kinds[ENX_QUANT_COUNT] = {
+                                    [ENX_QUANT_Q4_0] = KIND(q4_0, open_q4_0, four_bits),
+                                    [ENX_QUANT_Q4_1] = KIND(q4_1, open_q4_1, four_bits_more),
+                                    [ENX_QUANT_Q5_0] = KIND(q5_0, open_q5_0, five_bits),
+                                    [ENX_QUANT_Q5_1] = KIND(q5_1, open_q5_1, five_bits_more),
+                                    [ENX_QUANT_Q8_0] = KIND(q8_0, NULL, q8_0),
+                                    [ENX_QUANT_Q2_K] = KIND(q2_k, open_q2_k, k_two_bits),
+                                    [ENX_QUANT_Q3_K] = KIND(q3_k, open_q3_k, k_three_bits),
+                                    [ENX_QUANT_Q4_K] = KIND(q4_k, open_q4_k, k_four_bits),
+                                    [ENX_QUANT_Q5_K] = KIND(q5_k, open_q5_k, k_five_bits),
+                                    [ENX_QUANT_Q6_K] = KIND(q6_k, open_q6_k, k_six_bits),
+                                    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, open_iq4_nl, eight_bits),
+                                    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, open_iq4_xs, k_eight_bits),
+                                    [ENX_QUANT_MXFP4] = KIND(mxfp4, open_mxfp4, five_bits),
+                                };
 
 void enx_products_bind_avx2(enx_kernels *table) { table->matmul_quant = matmul_quant; }
