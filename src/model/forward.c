@@ -25,6 +25,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "kernels/panels.h"
 #include "model/carve.h"
 #include "model/convert.h"
 #include "model/weights.h"
@@ -33,7 +34,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { PRODUCTS_MIN = 3, ROW_GROUP = 16 };
+enum { PRODUCTS_MIN = 3, ROW_GROUP = ENX_PANEL_ROWS };
 
 /* Rows of activations quantized in blocks of 32 and of 256, each where some matrix wants it. */
 typedef struct acts {
@@ -347,7 +348,7 @@ static void multiply(const enx_forward *f, const product *p, uint32_t first,
     else f->kernels.matmul_quant(out, quant, rows, p->acts.small, shape);
 }
 
-/* Outputs are cut where kernels that take sixteen at once like it. */
+/* Outputs are cut between panels. */
 static void multiply_part(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward *f = user;
