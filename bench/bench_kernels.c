@@ -14,6 +14,7 @@
  */
 #include "base/mem.h"
 #include "base/rng.h"
+#include "kernels/panels.h"
 #include "peaks.h"
 #include "plat/clock.h"
 #include "quant_blocks.h"
@@ -83,13 +84,13 @@ static figures measure(const bench *b, enx_tensor_type type, size_t batch, size_
     uint64_t start = enx_clock_cpu_us();
     multiply(b, type, b->array + *at, rows, batch);
     double spent = seconds_of(start);
-    *at = (*at + rows * row_bytes + 63) / 64 * 64;
+    *at += rows * row_bytes;
     f.gops = 2e-9 * (double)rows * COLS * (double)batch / spent;
     f.gbps = 1e-9 * (double)rows * (double)row_bytes / spent;
     start = enx_clock_cpu_us();
     const double operations = is_float ? peak_float() : peak_int8();
     f.peak_gops = 1e-9 * operations / seconds_of(start);
-    const size_t window = ARRAY_BYTES / 6;
+    const size_t panel = ENX_PANEL_ROWS * row_bytes, window = ARRAY_BYTES / 6 / panel * panel;
     const size_t from = *at + window <= ARRAY_BYTES ? *at : 0;
     start = enx_clock_cpu_us();
     peak_read(b->array + from, window);
@@ -131,10 +132,13 @@ static void report(const bench *b, enx_tensor_type type, size_t batch)
 static void fill_weights(const bench *b, enx_tensor_type type, enx_rng *rng)
 {
     const quant_layout *l = quant_layout_of(type);
-    const size_t        unit = l ? (size_t)l->values * 4096 : 1 << 16;
+    const size_t        rows = 8 * ENX_PANEL_ROWS, unit = rows * COLS;
     const size_t        unit_bytes = (size_t)enx_tensor_row_bytes(type, unit);
     uint16_t           *halves = (uint16_t *)b->array;
-    if (l) quant_fill(l, b->array, unit, 1, rng);
+    if (l) {
+        quant_fill(l, b->array + unit_bytes, unit, 1, rng);
+        enx_panels_from_rows(b->array, l->quant, b->array + unit_bytes, rows, COLS);
+    }
     for (size_t i = 0; !l && i < unit_bytes / 2; i++)
         halves[i] = (uint16_t)((enx_rng_u64(rng) & 0x83FF) | 0x3800); /* finite in any type */
     for (size_t at = unit_bytes; at + unit_bytes <= ARRAY_BYTES; at += unit_bytes)

@@ -9,6 +9,7 @@
  */
 #include "base/rng.h"
 #include "kernels/kernels.h"
+#include "kernels/panels.h"
 #include "plat/clock.h"
 #include "quant_blocks.h"
 
@@ -222,7 +223,7 @@ static void check_quant_products(const float *got, const float *w, const float *
 }
 
 /* A row is the same alone and in company, in its place and by its number. */
-static void check_rows_alone(enx_quant quant, const uint8_t *blocks, const float *want,
+static void check_rows_alone(enx_quant quant, const uint8_t *panels, const float *want,
                              const enx_matmul_shape *s)
 {
     uint32_t ids[ROWS_MAX];
@@ -230,7 +231,7 @@ static void check_rows_alone(enx_quant quant, const uint8_t *blocks, const float
     for (size_t r = 0; r < s->row_count; r++) ids[r] = (uint32_t)(s->row_count - 1 - r);
     for (size_t j = 0; j < s->batch_count; j++) {
         const enx_matmul_shape one = { s->row_count, s->col_count, 1, s->row_count, ids };
-        level.matmul_quant(some, quant, blocks, acts + j * act_bytes(quant, s->col_count), &one);
+        level.matmul_quant(some, quant, panels, acts + j * act_bytes(quant, s->col_count), &one);
         for (size_t r = 0; r < s->row_count; r++)
             check(some[r] == want[j * s->out_stride + ids[r]], "matmul_quant by id", s->col_count,
                   (int)quant, (double)some[r], (double)want[j * s->out_stride + ids[r]]);
@@ -240,6 +241,8 @@ static void check_rows_alone(enx_quant quant, const uint8_t *blocks, const float
 static void test_matmul_quant(enx_quant quant, fill kind, size_t rows, size_t batch)
 {
     static uint8_t         bytes[ROWS_MAX * QUANT_BYTES + SHIFTS];
+    static uint8_t         laid_out[(ROWS_MAX + ENX_PANEL_ROWS) * QUANT_BYTES + SHIFTS];
+    uint8_t               *panels = laid_out + enx_rng_below(&rng, SHIFTS);
     static float           w[ROWS_MAX * QUANT_N];
     const size_t           block = enx_quant_is_large(quant) ? ENX_K_BLOCK : ENX_SMALL_BLOCK;
     const size_t           n = block * (1 + enx_rng_below(&rng, QUANT_N / block));
@@ -252,12 +255,13 @@ static void test_matmul_quant(enx_quant quant, fill kind, size_t rows, size_t ba
     fill_f32(xs, batch * n, kind);
     if (enx_quant_is_large(quant)) reference.act_k_from_f32((void *)acts, xs, batch * n);
     else reference.act_from_f32((void *)acts, xs, batch * n);
+    enx_panels_from_rows(panels, quant, blocks, rows, n);
     memset(want_bytes, 0xA5, size_bytes);
     guard_set(got_bytes, size_bytes);
-    reference.matmul_quant(want, quant, blocks, acts, &shape);
-    level.matmul_quant(got, quant, blocks, acts, &shape);
+    reference.matmul_quant(want, quant, panels, acts, &shape);
+    level.matmul_quant(got, quant, panels, acts, &shape);
     check_exact("matmul_quant", n, kind, got, want, size_bytes);
-    check_rows_alone(quant, blocks, want, &shape);
+    check_rows_alone(quant, panels, want, &shape);
     reference.f32_from_quant[quant](w, blocks, rows * n);
     check_quant_products(got, w, xs, &shape);
 }
@@ -434,7 +438,7 @@ static void test_softmax(size_t n, fill kind, size_t shift)
                    (double)n / 4 + 8 + fabs(x[shift + i] - most), 0);
 }
 
-enum { QUERIES = 7, HEAD_WIDTH_MAX = 256, SEEN_MAX = 320 };
+enum { QUERIES = 14, HEAD_WIDTH_MAX = 256, SEEN_MAX = 320 };
 
 /* Queries, their outputs and weights, each in a place of its own. */
 typedef struct attention {
@@ -702,7 +706,7 @@ static void bench_level(void)
     bench_one("silu_mul 864", bench_silu, 1, 864);
     bench_one("rmsnorm 320", bench_norm, 16, 320 * 16);
     fill_attention(&shared, 160, FILL_UNIT, 64);
-    for (size_t batch = 1; batch <= 4; batch++) {
+    for (size_t batch = 1; batch <= 6; batch++) {
         bench_one("attend_scores 160x64", bench_scores, batch, 160.0 * 64 * (double)batch);
         bench_one("attend_mix 160x64", bench_mix, batch, 160.0 * 64 * (double)batch);
     }

@@ -42,7 +42,7 @@ enx_status enx_loaded_open(enx_loaded *out, const char *path, enx_report *report
     enx_loaded loaded = { 0 };
     ENX_TRY(enx_model_file_open(&loaded.file, path, report));
     loaded.gguf = loaded.file.gguf;
-    enx_status status = enx_model_open(&loaded.model, loaded.gguf, report);
+    enx_status status = enx_model_open_file(&loaded.model, &loaded.file, report);
     if (status == ENX_OK) status = enx_tokenizer_open(&loaded.tokenizer, loaded.gguf, report);
     if (status == ENX_OK) status = enx_trie_open(&loaded.trie, loaded.tokenizer, report);
     if (status == ENX_OK) status = open_lexicons(&loaded, report);

@@ -31,7 +31,8 @@ typedef struct enx_matmul_shape {
     size_t          col_count;
     size_t          batch_count;
     size_t          out_stride; /* >= row_count */
-    const uint32_t *ids; /* [row_count] rows of w, quantized only; NULL: 0 .. row_count - 1 */
+    /* [row_count] rows of w, quantized only, quickest in rising order; NULL: 0 .. row_count - 1 */
+    const uint32_t *ids;
 } enx_matmul_shape;
 
 /* What keys and values are kept in.  Q8: a signed byte a number, with one scale in f32 for the head
@@ -55,8 +56,8 @@ typedef struct enx_kernels {
     void (*f16_from_f32)(uint16_t *out, const float *in, size_t n);
     void (*f32_from_bf16)(float *out, const uint16_t *in, size_t n);
 
-    /* ---- quantized blocks, exact; `in` and `w` are blocks at any alignment; n and col_count are
-     * multiples of their values ---- */
+    /* ---- quantized blocks, exact; `in` and `w` lie at any alignment; n and col_count are
+     * multiples of a block's values ---- */
 
     /* Each product and sum is rounded, in the order in which blocks.h writes it. */
     void (*f32_from_quant[ENX_QUANT_COUNT])(float *out, const void *in, size_t n);
@@ -68,8 +69,8 @@ typedef struct enx_kernels {
     /* The same with one scale for 256 values. */
     void (*act_k_from_f32)(enx_act_k *out, const float *x, size_t n);
 
-    /* Products with quantized weights, w [rows][cols / 32 or 256] as the file has them; x [batch]
-     * of as many blocks, enx_act_k where enx_quant_is_large() and enx_act_q8 elsewhere.  One sum:
+    /* Products with quantized weights; w: panels of [rows][cols] (panels.h), x [batch] of as many
+     * blocks as a row has, enx_act_k where enx_quant_is_large() and enx_act_q8 elsewhere.  One sum:
      * for each block in order, sum = sum + (float)(sum of scale_w * q_w * q_x) * (d_w * scale_x)
      * where scale_w is 1 in blocks of 32.  Those of 32 that add m then do
      *     sum = sum + m * (scale_x * (float)(sum of q_x))

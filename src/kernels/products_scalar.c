@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* products_scalar.c - the specification of products with quantized weights. */
 #include "kernels/kernels_impl.h"
+#include "kernels/panels.h"
 #include "kernels/plain_body.h"
 
 #include <stdbool.h>
@@ -33,19 +34,18 @@ static float add_large(float sum, const enx_plain_k *w, const enx_act_k *x, bool
 static void matmul_quant(float *out, enx_quant quant, const void *w, const void *x,
                          const enx_matmul_shape *s)
 {
-    const size_t block_bytes = plain_kinds[quant].block_bytes;
     const bool   is_large = enx_quant_is_large(quant), has_minimum = has_minima(quant);
     const size_t values = is_large ? ENX_K_BLOCK : ENX_SMALL_BLOCK, blocks = s->col_count / values;
     for (size_t r = 0; r < s->row_count; r++) {
-        const uint8_t *row = (const uint8_t *)w + (s->ids ? s->ids[r] : r) * blocks * block_bytes;
         for (size_t j = 0; j < s->batch_count; j++) out[j * s->out_stride + r] = 0;
         for (size_t b = 0; b < blocks; b++) {
+            uint8_t           block[ENX_QUANT_BYTES_MAX];
             enx_plain_32      small;
             enx_plain_k       large;
             const enx_act_q8 *act = (const enx_act_q8 *)x + b;
             const enx_act_k  *act_k = (const enx_act_k *)x + b;
-            plain_kinds[quant].open(is_large ? (void *)&large : &small, row + b * block_bytes,
-                                    values);
+            enx_panels_block(block, quant, w, s->col_count, s->ids ? s->ids[r] : r, b);
+            plain_kinds[quant].open(is_large ? (void *)&large : &small, block, values);
             for (size_t j = 0; j < s->batch_count; j++) {
                 float *sum = &out[j * s->out_stride + r];
                 if (is_large) *sum = add_large(*sum, &large, act_k + j * blocks, has_minimum);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tiles.h - sixteen rows of weights side by side, as wide products want them; private to kernels.
+/* tiles.h - blocks of panels opened for wide products; private to kernels.
  *
  * A row is a lane: four neighbouring columns of a row are one 32-bit lane, so that sums never cross
- * lanes.  A tile holds 256 columns at most; it is made from the file's blocks, stays in the nearest
+ * lanes.  A tile holds 256 columns at most; it is made from a panel's blocks, stays in the nearest
  * cache, and is forgotten when all activation rows have met it.
  *
  * Numbers are stored plus the `zero` of their kind where that makes them unsigned and small enough
@@ -14,14 +14,14 @@
 #define ENX_KERNELS_TILES_H
 
 #include "kernels/kernels_impl.h"
+#include "kernels/panels.h"
 
 #include <stdbool.h>
 
 enum {
-    TILE_ROWS = 16,
+    TILE_ROWS = ENX_PANEL_ROWS,
     TILE_COLS = 256,
     TILE_BATCH = 4, /* activation rows that share one load of the weights */
-    FEW_MAX = 6,    /* activation rows that do without tiles, at most */
     TILE_QUADS = ENX_SMALL_BLOCK / 4,
     TILE_K_QUADS = ENX_K_BLOCK / 4,
     QUAD_BYTES = TILE_ROWS * 4,
@@ -40,24 +40,18 @@ typedef struct tile_k {
     uint8_t q[TILE_K_QUADS][TILE_ROWS][4];
 } tile_k;
 
-/* Make tile number `block` of sixteen rows. */
-typedef void (*open_tile_fn)(void *tile, const uint8_t *const rows[TILE_ROWS], size_t block);
+/* Make a tile of a panel's block. */
+typedef void (*open_tile_fn)(void *tile, const uint8_t *block);
 
 /* sum[j] += tiles times row j of x, for a fixed number of rows; x + j * row_blocks is row j. */
 typedef void (*multiply_fn)(float (*sum)[TILE_ROWS], const void *tiles, size_t tile_count,
                             const void *x, size_t row_blocks);
 
-/* The same without tiles, for `batch` rows of x and sixteen whole rows of `blocks` blocks, which
- * the rows at `next` follow in memory; NULL: nobody knows them. */
-typedef void (*multiply_few_fn)(float (*sum)[TILE_ROWS], const uint8_t *const rows[TILE_ROWS],
-                                const uint8_t *next, size_t blocks, const void *x, size_t batch);
-
 typedef struct product_kind {
-    open_tile_fn    open;
-    multiply_few_fn few;     /* NULL: tiles only */
-    size_t          few_max; /* rows up to which it is faster than tiles, at most FEW_MAX */
-    multiply_fn     multiply[TILE_BATCH]; /* of 1, 2, ... activation rows */
-    size_t          block_bytes;
+    open_tile_fn open;                 /* NULL: the panel's blocks are the tiles */
+    multiply_fn  multiply[TILE_BATCH]; /* of 1, 2, ... activation rows */
+    multiply_fn  one;                  /* of one row, with blocks as they lie; NULL: by tiles */
+    size_t       block_bytes;          /* of one row */
 } product_kind;
 
 /* What the numbers of a tile mean: they are stored plus 1 << zero_shift, or as they are. */

@@ -25,6 +25,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "kernels/panels.h"
 #include "model/carve.h"
 #include "model/convert.h"
 #include "model/weights.h"
@@ -33,7 +34,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { PRODUCTS_MIN = 3, ROW_GROUP = 16 };
+enum { PRODUCTS_MIN = 3, ROW_GROUP = ENX_PANEL_ROWS };
 
 /* Rows of activations quantized in blocks of 32 and of 256, each where some matrix wants it. */
 typedef struct acts {
@@ -173,12 +174,27 @@ static void add_row(enx_forward *f, uint32_t row, const float *gain)
     f->kernels.add(f->x + row * width, f->h + row * width, width);
 }
 
+/* A row of a matrix that is laid out in panels. */
+static void gather_row(const enx_forward *f, float *out, const enx_matrix *w, uint32_t row)
+{
+    const enx_quant quant = enx_quant_of(w->type);
+    const size_t    values = enx_quant_is_large(quant) ? ENX_K_BLOCK : ENX_SMALL_BLOCK;
+    uint8_t         block[ENX_QUANT_BYTES_MAX];
+    for (size_t b = 0; b < w->col_count / values; b++) {
+        enx_panels_block(block, quant, w->data, w->col_count, row, b);
+        f->kernels.f32_from_quant[quant](out + b * values, block, values);
+    }
+}
+
 static void embed_row(enx_forward *f, uint32_t row)
 {
     const enx_matrix *embed = &f->weights->embed;
     const size_t      n = embed->col_count;
-    enx_tensor_to_f32(&f->kernels, embed->type, f->x + row * n,
-                      embed->data + f->rows[row].token * embed->row_bytes, n);
+    const uint32_t    token = f->rows[row].token;
+    if (embed->is_panels) gather_row(f, f->x + row * n, embed, token);
+    else
+        enx_tensor_to_f32(&f->kernels, embed->type, f->x + row * n,
+                          embed->data + token * embed->row_bytes, n);
     if (!f->hparams->arch->has_scaled_embedding) return;
     const float scale = sqrtf((float)n);
     for (size_t i = 0; i < n; i++) f->x[row * n + i] *= scale;
@@ -347,7 +363,7 @@ static void multiply(const enx_forward *f, const product *p, uint32_t first,
     else f->kernels.matmul_quant(out, quant, rows, p->acts.small, shape);
 }
 
-/* Outputs are cut where kernels that take sixteen at once like it. */
+/* Outputs are cut between panels. */
 static void multiply_part(void *user, uint32_t part, uint32_t part_count)
 {
     enx_forward *f = user;

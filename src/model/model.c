@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "kernels/kernels.h"
 #include "model/convert.h"
+#include "model/layout.h"
 #include "model/weights.h"
 
 #include <math.h>
@@ -23,8 +24,9 @@
 struct enx_model {
     enx_hparams hparams;
     enx_weights weights;
-    enx_layer  *layers;     /* owned, [layer_count] */
-    void       *gain_block; /* owned */
+    enx_layer  *layers;      /* owned, [layer_count] */
+    void       *gain_block;  /* owned */
+    void       *panel_block; /* owned */
     uint64_t    param_count;
     uint64_t    active_param_count;
     uint64_t    weight_bytes;
@@ -33,11 +35,12 @@ struct enx_model {
 
 /* What opening needs and the model does not keep. */
 typedef struct opener {
-    const enx_gguf *gguf;
-    enx_model      *model;
-    enx_arena       gains;
-    enx_kernels     kernels;
-    enx_report     *report;
+    const enx_gguf       *gguf;
+    const enx_model_file *file; /* NULL: the bytes are nobody's mapping */
+    enx_model            *model;
+    enx_arena             gains;
+    enx_kernels           kernels;
+    enx_report           *report;
 } opener;
 
 /* ---- sizes ------------------------------------------------------------- */
@@ -436,6 +439,7 @@ static enx_status bind_matrix(opener *o, const char *name, extents want, enx_mat
                          .col_count = (uint32_t)tensor->dims[0],
                          .row_bytes = enx_tensor_row_bytes(tensor->type, tensor->dims[0]),
                          .data = tensor->data };
+    out->size_bytes = out->row_count * out->row_bytes;
     const enx_quant quant = enx_quant_of(tensor->type);
     if (enx_quant_is_large(quant)) o->model->weights.has_acts_k = true;
     else if (quant != ENX_QUANT_COUNT) o->model->weights.has_acts = true;
@@ -461,6 +465,7 @@ static enx_matrix rows_of_matrix(const enx_matrix *whole, uint32_t first, uint32
     enx_matrix rows = *whole;
     rows.row_count = count;
     rows.data += first * whole->row_bytes;
+    rows.size_bytes = count * whole->row_bytes;
     return rows;
 }
 
@@ -577,7 +582,7 @@ enx_matrix enx_matrix_of_expert(const enx_matrix *matrices, uint32_t expert)
 {
     enx_matrix one = *matrices;
     one.count = 1;
-    one.data += (uint64_t)expert * one.row_count * one.row_bytes;
+    one.data += expert * one.size_bytes;
     return one;
 }
 
@@ -617,14 +622,19 @@ static enx_status open_model(opener *o)
     const enx_status status = bind_tensors(o);
     enx_arena_deinit(&o->gains);
     if (status != ENX_OK) return status;
-    model->memory_bytes = sizeof *model + gain_bytes + h->layer_count * sizeof(enx_layer);
+    uint64_t panel_bytes;
+    ENX_TRY(enx_weights_lay_out(&model->weights.head, model->layers, h->layer_count, o->file,
+                                &model->panel_block, &panel_bytes, o->report));
+    if (h->is_head_tied) model->weights.embed = model->weights.head;
+    model->memory_bytes =
+        sizeof *model + gain_bytes + panel_bytes + h->layer_count * sizeof(enx_layer);
     return ENX_OK;
 }
 
-enx_status enx_model_open(enx_model **out, const enx_gguf *gguf, enx_report *report)
+static enx_status open_from(enx_model **out, const enx_gguf *gguf, const enx_model_file *file,
+                            enx_report *report)
 {
-    ENX_CHECK(out && gguf);
-    opener o = { .gguf = gguf, .model = ENX_MEM_NEW(enx_model, 1), .report = report };
+    opener o = { .gguf = gguf, .file = file, .model = ENX_MEM_NEW(enx_model, 1), .report = report };
     if (!o.model) return ENX_FAIL(report, NOMEM, "no memory for a model");
     enx_kernels_init(&o.kernels, ENX_CPU_SCALAR);
     const enx_status status = open_model(&o);
@@ -636,12 +646,25 @@ enx_status enx_model_open(enx_model **out, const enx_gguf *gguf, enx_report *rep
     return ENX_OK;
 }
 
+enx_status enx_model_open(enx_model **out, const enx_gguf *gguf, enx_report *report)
+{
+    ENX_CHECK(out && gguf);
+    return open_from(out, gguf, NULL, report);
+}
+
+enx_status enx_model_open_file(enx_model **out, const enx_model_file *file, enx_report *report)
+{
+    ENX_CHECK(out && file);
+    return open_from(out, file->gguf, file, report);
+}
+
 void enx_model_close(enx_model **handle)
 {
     enx_model *model = *handle;
     if (!model) return;
     enx_mem_free(model->layers);
     enx_mem_free(model->gain_block);
+    enx_mem_free(model->panel_block);
     enx_mem_free(model);
     *handle = NULL;
 }

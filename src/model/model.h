@@ -2,7 +2,7 @@
 /* model.h - what a transformer is: sizes and weights, read from GGUF.
  *
  * Architectures: those of architecture.h.  Tensor types: all that enx_tensor_type names, in any
- * mixture.  Weights are borrowed from the mapping.
+ * mixture.  Quantized ones are laid out anew for products (layout.h), the others borrowed.
  *
  * Layer: model.  Thread-safety: immutable after open; may be shared.
  */
@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "gguf/gguf.h"
 #include "model/architecture.h"
+#include "model/model_file.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,6 +67,10 @@ typedef struct enx_model enx_model;
 /* Borrows `gguf`.  ENX_UNSUPPORTED (architecture or type, naming those that work), ENX_NOTFOUND (a
  * tensor or key), ENX_FORMAT (a shape that contradicts the sizes), ENX_LIMIT, ENX_NOMEM. */
 ENX_MUST_USE enx_status enx_model_open(enx_model **out, const enx_gguf *gguf, enx_report *report);
+/* The same of a mapped file, which is borrowed too: pages that are not needed any more leave the
+ * memory. */
+ENX_MUST_USE enx_status enx_model_open_file(enx_model **out, const enx_model_file *file,
+                                            enx_report *report);
 void                    enx_model_close(enx_model **model);
 
 const enx_hparams *enx_model_hparams(const enx_model *model);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weights.h - typed views of a model's tensors, for the forward pass.
  *
- * Matrices stay where the file is mapped, and products read them there.  Gains are copied to f32.
+ * Matrices that products meet are in panels where they are quantized (layout.h); others stay where
+ * the file is mapped.  Gains are copied to f32.
  *
  * Layer: model.  Thread-safety: immutable after open; may be shared.
  */
@@ -16,8 +17,10 @@ typedef struct enx_matrix {
     uint32_t        row_count; /* outputs */
     uint32_t        col_count; /* inputs */
     uint64_t        row_bytes;
-    const uint8_t  *data;  /* [row_count][col_count], borrowed from the mapping */
-    uint32_t        count; /* as many of this shape, one after the other; 1 but for experts */
+    const uint8_t  *data; /* [row_count][col_count], or panels of it */
+    bool            is_panels;
+    uint64_t        size_bytes; /* of one */
+    uint32_t        count;      /* as many of this shape, one after the other; 1 but for experts */
 } enx_matrix;
 
 typedef struct enx_layer {

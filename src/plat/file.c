@@ -66,16 +66,31 @@ done:
     return status;
 }
 
+/* The kernel's calls take what is only read, too. */
+static void *system_pointer(const void *borrowed)
+{
+    union {
+        const void *borrowed;
+        void       *plain;
+    } view = { .borrowed = borrowed };
+    return view.plain;
+}
+
 void enx_file_unmap(enx_file *file)
 {
-    if (file->bytes) {
-        union {
-            const uint8_t *borrowed;
-            void          *owned;
-        } view = { .borrowed = file->bytes };
-        ENX_CHECK(munmap(view.owned, file->size_bytes) == 0);
-    }
+    if (file->bytes) ENX_CHECK(munmap(system_pointer(file->bytes), file->size_bytes) == 0);
     *file = (enx_file){ 0 };
+}
+
+void enx_file_forget(const enx_file *file, const void *from, size_t size_bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)file->bytes;
+    const uintptr_t first = (uintptr_t)from, last = first + size_bytes;
+    if (first < start || last > start + file->size_bytes) return;
+    const uintptr_t begin = (first + page - 1) / page * page, end = last / page * page;
+    if (begin < end)
+        (void)madvise(system_pointer((const uint8_t *)from + (begin - first)), end - begin,
+                      MADV_DONTNEED);
 }
 
 static enx_status read_all(enx_buf *buf, int fd, const char *name, enx_report *report)

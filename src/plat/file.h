@@ -22,6 +22,10 @@ typedef struct enx_file {
 ENX_MUST_USE enx_status enx_file_map(enx_file *out, const char *path, enx_report *report);
 void                    enx_file_unmap(enx_file *file);
 
+/* What lies wholly in these bytes, and in the mapping, need not stay in memory: it is read again
+ * where it is touched. */
+void enx_file_forget(const enx_file *file, const void *from, size_t size_bytes);
+
 /* Append the content of `path` ("-": standard input) to `buf`, whose max_bytes is the limit.
  * ENX_NOTFOUND, ENX_IO, ENX_LIMIT, ENX_NOMEM. */
 ENX_MUST_USE enx_status enx_file_read(enx_buf *buf, const char *path, enx_report *report);

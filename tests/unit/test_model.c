@@ -537,7 +537,8 @@ static void quantized_weights_are_not_expanded(void **state)
     tiny_model   m;
     tiny_options o = tiny_quant(ENX_TENSOR_Q4_K);
     open_or_fail(&m, &o);
-    assert_true(enx_model_memory_bytes(m.model) < m.bytes.size_bytes / 10);
+    /* Laid out anew they take the bytes that they have in the file, small tables besides. */
+    assert_true(enx_model_memory_bytes(m.model) < m.bytes.size_bytes + m.bytes.size_bytes / 10);
     tiny_close(&m);
 }
 

@@ -88,6 +88,28 @@ static void an_empty_file_maps_to_nothing(void **state)
     assert_content(path, "");
 }
 
+static void what_is_forgotten_can_be_read_again(void **state)
+{
+    (void)state;
+    enum { PAGES_BYTES = 5 << 12 };
+    static uint8_t bytes[PAGES_BYTES], others[PAGES_BYTES];
+    const char    *path = in_folder("forgotten");
+    enx_file       file;
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = others[i] = (uint8_t)(i * 7 + i / 4096);
+    assert_int_equal(enx_file_write(path, bytes, sizeof bytes, NULL), ENX_OK);
+    assert_int_equal(enx_file_map(&file, path, NULL), ENX_OK);
+    for (size_t first = 0; first < sizeof bytes; first += 1000) {
+        enx_file_forget(&file, file.bytes + first, sizeof bytes - first);
+        assert_memory_equal(file.bytes, bytes, sizeof bytes);
+    }
+    enx_file_forget(&file, others, sizeof others); /* none of its bytes */
+    enx_file_forget(&file, file.bytes + 1, sizeof bytes);
+    assert_memory_equal(others, bytes, sizeof bytes);
+    enx_file_unmap(&file);
+    enx_file_forget(&file, others, sizeof others);
+    assert_memory_equal(others, bytes, sizeof bytes);
+}
+
 static void what_cannot_be_mapped_is_named(void **state)
 {
     (void)state;
@@ -469,6 +491,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_written_can_be_mapped_and_read),
         cmocka_unit_test(an_empty_file_maps_to_nothing),
+        cmocka_unit_test(what_is_forgotten_can_be_read_again),
         cmocka_unit_test(what_cannot_be_mapped_is_named),
         cmocka_unit_test(read_appends_up_to_the_limit_or_not_at_all),
         cmocka_unit_test(endless_input_stops_at_the_limit),
