@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cpu.c - CPUID, and whether the operating system saves the wide registers. */
+/* cpu.c - CPUID, and whether the operating system saves the wide registers; on ARM the operating
+ * system's word for both. */
 #include "kernels/cpu.h"
 
 #include <string.h>
@@ -31,6 +32,14 @@ static unsigned detect(void)
     if ((b & wide) != wide || !(c & vnni) || (saved & 0xE6) != 0xE6) return ENX_CPU_AVX2;
     return ENX_CPU_AVX2 | ENX_CPU_AVX512;
 }
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+static unsigned detect(void)
+{
+    const unsigned long has_dotprod = 1ul << 20; /* HWCAP_ASIMDDP */
+    return ENX_CPU_NEON | (getauxval(AT_HWCAP) & has_dotprod ? ENX_CPU_DOTPROD : 0);
+}
 #else
 static unsigned detect(void) { return ENX_CPU_SCALAR; }
 #endif
@@ -40,5 +49,6 @@ unsigned enx_cpu_detect(const char *wish)
     const unsigned found = detect();
     if (wish && strcmp(wish, "scalar") == 0) return ENX_CPU_SCALAR;
     if (wish && strcmp(wish, "avx2") == 0) return found & ENX_CPU_AVX2;
+    if (wish && strcmp(wish, "neon") == 0) return found & ENX_CPU_NEON;
     return found;
 }
