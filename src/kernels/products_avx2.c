@@ -220,6 +220,76 @@ ENX_INLINE void multiply_k(float (*out)[TILE_ROWS], const tile_k *tile, const en
         finish_k(out[j], tile, g * ROW_LANES, dot[g][j], &x[j * row_blocks], zero_shift, minima);
 }
 
+/* ---- one row ----------------------------------------------------------- */
+
+/* A tile takes longer to write and read than to meet one row of activations: here nibbles stay in
+ * registers.  Eight sums of two products of at most 15 * 127 fit into 16 bits. */
+
+static void one_q4_0(float (*out)[TILE_ROWS], const void *blocks, size_t block_count, const void *x,
+                     size_t row_blocks)
+{
+    const __m256i     one = _mm256_set1_epi16(1);
+    const enx_act_q8 *act = x;
+    const uint8_t    *block = blocks;
+    __m256            sum[] = { _mm256_load_ps(*out), _mm256_load_ps(*out + ROW_LANES) };
+    (void)row_blocks;
+    for (size_t b = 0; b < block_count; b++, block += TILE_ROWS * sizeof(enx_block_q4_0), act++) {
+        const __m256i zeros = _mm256_slli_epi32(_mm256_set1_epi32(act->sum), 3);
+        fetch_ahead(block, TILE_ROWS * sizeof(enx_block_q4_0));
+        ENX_UNROLL
+        for (size_t g = 0; g < TILE_REGISTERS; g++) {
+            const size_t lane = g * ROW_LANES;
+            __m256i      pairs = _mm256_setzero_si256();
+            ENX_UNROLL
+            for (size_t k = 0; k < 4; k++) {
+                const __m256i v = words_at(block, 2 + 4 * k, lane);
+                const __m256i low = broadcast_quad(act->q + 4 * k);
+                const __m256i high = broadcast_quad(act->q + 16 + 4 * k);
+                pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(low_nibbles(v), low));
+                pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(high_nibbles(v), high));
+            }
+            const __m256i dot = _mm256_sub_epi32(_mm256_madd_epi16(pairs, one), zeros);
+            const __m256  both =
+                _mm256_mul_ps(halves_at(block, 0, lane), _mm256_set1_ps(act->scale));
+            sum[g] = _mm256_add_ps(sum[g], _mm256_mul_ps(_mm256_cvtepi32_ps(dot), both));
+        }
+    }
+    _mm256_store_ps(*out, sum[0]);
+    _mm256_store_ps(*out + ROW_LANES, sum[1]);
+}
+
+static void one_q4_k(float (*out)[TILE_ROWS], const void *blocks, size_t block_count, const void *x,
+                     size_t row_blocks)
+{
+    const enx_act_k *act = x;
+    const uint8_t   *block = blocks;
+    tile_k           header; /* its numbers are left alone */
+    (void)row_blocks;
+    for (size_t b = 0; b < block_count; b++, block += TILE_ROWS * sizeof(enx_block_q4_k), act++) {
+        fetch_ahead(block, TILE_ROWS * sizeof(enx_block_q4_k));
+        for (size_t lane = 0; lane < TILE_ROWS; lane += ROW_LANES) {
+            __m256i dot = _mm256_setzero_si256();
+            open_k_header(&header, lane, block);
+            for (size_t pair = 0; pair < TILE_PAIRS / 2; pair++) {
+                const int8_t *q = act->q + pair * 64;
+                __m256i       low = _mm256_setzero_si256(), high = low;
+                ENX_UNROLL
+                for (size_t k = 0; k < TILE_QUADS; k++) {
+                    const __m256i v = words_at(block, 16 + pair * 32 + 4 * k, lane);
+                    const __m256i first = broadcast_quad(q + 4 * k);
+                    const __m256i second = broadcast_quad(q + 32 + 4 * k);
+                    low = _mm256_add_epi16(low, _mm256_maddubs_epi16(low_nibbles(v), first));
+                    high = _mm256_add_epi16(high, _mm256_maddubs_epi16(high_nibbles(v), second));
+                }
+                low = _mm256_madd_epi16(low, load_lanes(header.scales[2 * pair][lane]));
+                high = _mm256_madd_epi16(high, load_lanes(header.scales[2 * pair + 1][lane]));
+                dot = _mm256_add_epi32(dot, _mm256_add_epi32(low, high));
+            }
+            finish_k(*out, &header, lane, dot, act, NO_ZERO, MINIMA_32);
+        }
+    }
+}
+
 /* ---- kinds ------------------------------------------------------------- */
 
 #define DEFINE_32(name, depth, zero_shift, minima, batch)                                     \
@@ -235,39 +305,39 @@ ENX_INLINE void multiply_k(float (*out)[TILE_ROWS], const tile_k *tile, const en
         (void)tile_count;                                                                    \
         multiply_k(sum, tiles, x, row_blocks, part, depth, zero_shift, minima, batch);       \
     }
-#define DEFINE_Q8_0(batch)                                                                   \
-    static void q8_0_##batch(float(*sum)[TILE_ROWS], const void *blocks, size_t block_count, \
-                             const void *x, size_t row_blocks)                               \
-    {                                                                                        \
-        multiply_q8_0(sum, blocks, block_count, x, row_blocks, batch);                       \
+#define DEFINE_Q8_0(name, batch)                                                               \
+    static void name##_##batch(float(*sum)[TILE_ROWS], const void *blocks, size_t block_count, \
+                               const void *x, size_t row_blocks)                               \
+    {                                                                                          \
+        multiply_q8_0(sum, blocks, block_count, x, row_blocks, batch);                         \
     }
-DEFINE_Q8_0(1)
-DEFINE_Q8_0(2) DEFINE_Q8_0(3) DEFINE_Q8_0(4) EACH_BATCH(DEFINE_32, four_bits, 8, 3, MINIMA_NONE)
-    EACH_BATCH(DEFINE_32, four_bits_more, 8, NO_ZERO, MINIMA_32) EACH_BATCH(DEFINE_32, five_bits, 4,
-                                                                            4, MINIMA_NONE)
-        EACH_BATCH(DEFINE_32, five_bits_more, 4, NO_ZERO,
-                   MINIMA_32) EACH_BATCH(DEFINE_32, eight_bits, WIDE, NO_ZERO, MINIMA_NONE)
-            EACH_BATCH(DEFINE_K, k_two_bits, 16, 4, NO_ZERO,
-                       MINIMA_16) EACH_BATCH(DEFINE_K, k_three_bits, 16, 4, 2, MINIMA_NONE)
-                EACH_BATCH(DEFINE_K, k_four_bits, 32, 8, NO_ZERO, MINIMA_32)
-                    EACH_BATCH(DEFINE_K, k_five_bits, 32, 4, NO_ZERO, MINIMA_32)
-                        EACH_BATCH(DEFINE_K, k_six_bits, 16, 2, 5, MINIMA_NONE)
-                            EACH_BATCH(DEFINE_K, k_eight_bits, 32, WIDE, NO_ZERO, MINIMA_NONE)
+EACH_BATCH(DEFINE_Q8_0, q8_0)
+EACH_BATCH(DEFINE_32, four_bits, 8, 3, MINIMA_NONE)
+EACH_BATCH(DEFINE_32, four_bits_more, 8, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_32, five_bits, 4, 4, MINIMA_NONE)
+EACH_BATCH(DEFINE_32, five_bits_more, 4, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_32, eight_bits, WIDE, NO_ZERO, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_two_bits, 16, 4, NO_ZERO, MINIMA_16)
+EACH_BATCH(DEFINE_K, k_three_bits, 16, 4, 2, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_four_bits, 32, 8, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_K, k_five_bits, 32, 4, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_K, k_six_bits, 16, 2, 5, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_eight_bits, 32, WIDE, NO_ZERO, MINIMA_NONE)
 
-                                static const product_kind product_kinds[ENX_QUANT_COUNT] = {
-                                    [ENX_QUANT_Q4_0] = KIND(q4_0, open_q4_0, four_bits),
-                                    [ENX_QUANT_Q4_1] = KIND(q4_1, open_q4_1, four_bits_more),
-                                    [ENX_QUANT_Q5_0] = KIND(q5_0, open_q5_0, five_bits),
-                                    [ENX_QUANT_Q5_1] = KIND(q5_1, open_q5_1, five_bits_more),
-                                    [ENX_QUANT_Q8_0] = KIND(q8_0, NULL, q8_0),
-                                    [ENX_QUANT_Q2_K] = KIND(q2_k, open_q2_k, k_two_bits),
-                                    [ENX_QUANT_Q3_K] = KIND(q3_k, open_q3_k, k_three_bits),
-                                    [ENX_QUANT_Q4_K] = KIND(q4_k, open_q4_k, k_four_bits),
-                                    [ENX_QUANT_Q5_K] = KIND(q5_k, open_q5_k, k_five_bits),
-                                    [ENX_QUANT_Q6_K] = KIND(q6_k, open_q6_k, k_six_bits),
-                                    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, open_iq4_nl, eight_bits),
-                                    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, open_iq4_xs, k_eight_bits),
-                                    [ENX_QUANT_MXFP4] = KIND(mxfp4, open_mxfp4, five_bits),
-                                };
+static const product_kind product_kinds[ENX_QUANT_COUNT] = {
+    [ENX_QUANT_Q4_0] = KIND(q4_0, open_q4_0, four_bits, one_q4_0),
+    [ENX_QUANT_Q4_1] = KIND(q4_1, open_q4_1, four_bits_more, NULL),
+    [ENX_QUANT_Q5_0] = KIND(q5_0, open_q5_0, five_bits, NULL),
+    [ENX_QUANT_Q5_1] = KIND(q5_1, open_q5_1, five_bits_more, NULL),
+    [ENX_QUANT_Q8_0] = KIND(q8_0, NULL, q8_0, NULL),
+    [ENX_QUANT_Q2_K] = KIND(q2_k, open_q2_k, k_two_bits, NULL),
+    [ENX_QUANT_Q3_K] = KIND(q3_k, open_q3_k, k_three_bits, NULL),
+    [ENX_QUANT_Q4_K] = KIND(q4_k, open_q4_k, k_four_bits, one_q4_k),
+    [ENX_QUANT_Q5_K] = KIND(q5_k, open_q5_k, k_five_bits, NULL),
+    [ENX_QUANT_Q6_K] = KIND(q6_k, open_q6_k, k_six_bits, NULL),
+    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, open_iq4_nl, eight_bits, NULL),
+    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, open_iq4_xs, k_eight_bits, NULL),
+    [ENX_QUANT_MXFP4] = KIND(mxfp4, open_mxfp4, five_bits, NULL),
+};
 
 void enx_products_bind_avx2(enx_kernels *table) { table->matmul_quant = matmul_quant; }

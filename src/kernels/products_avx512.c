@@ -74,6 +74,7 @@ ENX_INLINE void multiply_q8_0(float (*out)[TILE_ROWS], const uint8_t *block, siz
     for (size_t b = 0; b < block_count; b++, block += TILE_ROWS * sizeof(enx_block_q8_0), x++) {
         __m512i      w[TILE_QUADS];
         const __m512 d = _mm512_cvtph_ps(_mm256_loadu_si256((const void *)block));
+        fetch_ahead(block, TILE_ROWS * sizeof(enx_block_q8_0));
         ENX_UNROLL
         for (size_t k = 0; k < TILE_QUADS; k++)
             w[k] = load_quad(block + 2 * TILE_ROWS + k * QUAD_BYTES, true);
@@ -169,37 +170,37 @@ ENX_INLINE void multiply_k(float (*out)[TILE_ROWS], const tile_k *tile, const en
         (void)tile_count;                                                                    \
         multiply_k(sum, tiles, x, row_blocks, part, zero_shift, minima, batch);              \
     }
-#define DEFINE_Q8_0(batch)                                                                   \
-    static void q8_0_##batch(float(*sum)[TILE_ROWS], const void *blocks, size_t block_count, \
-                             const void *x, size_t row_blocks)                               \
-    {                                                                                        \
-        multiply_q8_0(sum, blocks, block_count, x, row_blocks, batch);                       \
+#define DEFINE_Q8_0(name, batch)                                                               \
+    static void name##_##batch(float(*sum)[TILE_ROWS], const void *blocks, size_t block_count, \
+                               const void *x, size_t row_blocks)                               \
+    {                                                                                          \
+        multiply_q8_0(sum, blocks, block_count, x, row_blocks, batch);                         \
     }
-DEFINE_Q8_0(1)
-DEFINE_Q8_0(2) DEFINE_Q8_0(3) DEFINE_Q8_0(4) EACH_BATCH(DEFINE_32, four_bits, 3, MINIMA_NONE)
-    EACH_BATCH(DEFINE_32, five_bits, 4, MINIMA_NONE)
-        EACH_BATCH(DEFINE_32, with_minima, NO_ZERO, MINIMA_32) EACH_BATCH(DEFINE_32, eight_bits,
-                                                                          WIDE_SHIFT, MINIMA_NONE)
-            EACH_BATCH(DEFINE_K, k_two_bits, 16, NO_ZERO, MINIMA_16)
-                EACH_BATCH(DEFINE_K, k_three_bits, 16, 2, MINIMA_NONE)
-                    EACH_BATCH(DEFINE_K, k_six_bits, 16, 5, MINIMA_NONE)
-                        EACH_BATCH(DEFINE_K, k_with_minima, 32, NO_ZERO, MINIMA_32)
-                            EACH_BATCH(DEFINE_K, k_eight_bits, 32, WIDE_SHIFT, MINIMA_NONE)
+EACH_BATCH(DEFINE_Q8_0, q8_0)
+EACH_BATCH(DEFINE_32, four_bits, 3, MINIMA_NONE)
+EACH_BATCH(DEFINE_32, five_bits, 4, MINIMA_NONE)
+EACH_BATCH(DEFINE_32, with_minima, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_32, eight_bits, WIDE_SHIFT, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_two_bits, 16, NO_ZERO, MINIMA_16)
+EACH_BATCH(DEFINE_K, k_three_bits, 16, 2, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_six_bits, 16, 5, MINIMA_NONE)
+EACH_BATCH(DEFINE_K, k_with_minima, 32, NO_ZERO, MINIMA_32)
+EACH_BATCH(DEFINE_K, k_eight_bits, 32, WIDE_SHIFT, MINIMA_NONE)
 
-                                static const product_kind product_kinds[ENX_QUANT_COUNT] = {
-                                    [ENX_QUANT_Q4_0] = KIND(q4_0, open_q4_0, four_bits),
-                                    [ENX_QUANT_Q4_1] = KIND(q4_1, open_q4_1, with_minima),
-                                    [ENX_QUANT_Q5_0] = KIND(q5_0, open_q5_0, five_bits),
-                                    [ENX_QUANT_Q5_1] = KIND(q5_1, open_q5_1, with_minima),
-                                    [ENX_QUANT_Q8_0] = KIND(q8_0, NULL, q8_0),
-                                    [ENX_QUANT_Q2_K] = KIND(q2_k, open_q2_k, k_two_bits),
-                                    [ENX_QUANT_Q3_K] = KIND(q3_k, open_q3_k, k_three_bits),
-                                    [ENX_QUANT_Q4_K] = KIND(q4_k, open_q4_k, k_with_minima),
-                                    [ENX_QUANT_Q5_K] = KIND(q5_k, open_q5_k, k_with_minima),
-                                    [ENX_QUANT_Q6_K] = KIND(q6_k, open_q6_k, k_six_bits),
-                                    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, open_iq4_nl, eight_bits),
-                                    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, open_iq4_xs, k_eight_bits),
-                                    [ENX_QUANT_MXFP4] = KIND(mxfp4, open_mxfp4, five_bits),
-                                };
+static const product_kind product_kinds[ENX_QUANT_COUNT] = {
+    [ENX_QUANT_Q4_0] = KIND(q4_0, open_q4_0, four_bits, NULL),
+    [ENX_QUANT_Q4_1] = KIND(q4_1, open_q4_1, with_minima, NULL),
+    [ENX_QUANT_Q5_0] = KIND(q5_0, open_q5_0, five_bits, NULL),
+    [ENX_QUANT_Q5_1] = KIND(q5_1, open_q5_1, with_minima, NULL),
+    [ENX_QUANT_Q8_0] = KIND(q8_0, NULL, q8_0, NULL),
+    [ENX_QUANT_Q2_K] = KIND(q2_k, open_q2_k, k_two_bits, NULL),
+    [ENX_QUANT_Q3_K] = KIND(q3_k, open_q3_k, k_three_bits, NULL),
+    [ENX_QUANT_Q4_K] = KIND(q4_k, open_q4_k, k_with_minima, NULL),
+    [ENX_QUANT_Q5_K] = KIND(q5_k, open_q5_k, k_with_minima, NULL),
+    [ENX_QUANT_Q6_K] = KIND(q6_k, open_q6_k, k_six_bits, NULL),
+    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, open_iq4_nl, eight_bits, NULL),
+    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, open_iq4_xs, k_eight_bits, NULL),
+    [ENX_QUANT_MXFP4] = KIND(mxfp4, open_mxfp4, five_bits, NULL),
+};
 
 void enx_products_bind_avx512(enx_kernels *table) { table->matmul_quant = matmul_quant; }

@@ -50,6 +50,7 @@ typedef void (*multiply_fn)(float (*sum)[TILE_ROWS], const void *tiles, size_t t
 typedef struct product_kind {
     open_tile_fn open;                 /* NULL: the panel's blocks are the tiles */
     multiply_fn  multiply[TILE_BATCH]; /* of 1, 2, ... activation rows */
+    multiply_fn  one;                  /* of one row, with blocks as they lie; NULL: by tiles */
     size_t       block_bytes;          /* of one row */
 } product_kind;
 

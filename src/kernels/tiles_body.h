@@ -389,6 +389,10 @@ ENX_INLINE void multiply_panel(tile_buffer *buffer, const product_kind *kind, bo
     const size_t block_bytes = kind->block_bytes * TILE_ROWS;
     const size_t step = is_large ? 1 : TILE_COLS / ENX_SMALL_BLOCK;
     memset(buffer->sums, 0, batch * sizeof *buffer->sums);
+    if (batch == 1 && kind->one) {
+        kind->one(buffer->sums, panel, blocks, x, blocks);
+        return;
+    }
     for (size_t b = 0; b < blocks; b += step) {
         const size_t   count = blocks - b < step ? blocks - b : step;
         const uint8_t *from = panel + b * block_bytes;
@@ -475,9 +479,10 @@ ENX_INLINE void multiply_kind(float *out, const product_kind *kind, bool is_larg
 }
 
 /* The level's own, each by KIND(). */
-#define KIND(name, open, multiply)                                                                 \
-    {                                                                                              \
-        open, { multiply##_1, multiply##_2, multiply##_3, multiply##_4 }, sizeof(enx_block_##name) \
+#define KIND(name, open, multiply, one)                                        \
+    {                                                                          \
+        open, { multiply##_1, multiply##_2, multiply##_3, multiply##_4 }, one, \
+            sizeof(enx_block_##name)                                           \
     }
 /* Functions of 1 to 4 activation rows, out of a macro whose last argument is their number. */
 #define EACH_BATCH(define, ...) \
