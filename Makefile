@@ -85,7 +85,7 @@ tsan: deps-full
 	@ninja -C build-tsan $(NINJA_FLAGS)
 	@$(call run,build-tsan,--suite $(or $(SUITE),threads) --timeout-multiplier 10)
 
-# The newest processor that qemu knows, one with SDOT and no later products, one without SDOT.
+# A processor with SMMLA, one with SDOT and no more, one without either.
 check-arm:
 	@scripts/deps --arm
 	@test -f build-arm/build.ninja || meson setup build-arm --buildtype=release \

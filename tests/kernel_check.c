@@ -688,7 +688,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--bench") == 0) is_bench = true;
         if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) seed = strtoull(argv[++i], NULL, 10);
     }
-    static const char *const names[] = { "scalar", "avx2", "avx512", "neon", "dotprod" };
+    static const char *const names[] = { "scalar", "avx2", "avx512", "neon", "dotprod", "i8mm" };
     enum { LEVEL_COUNT = sizeof names / sizeof *names };
     const unsigned           have = enx_cpu_detect(NULL);
     printf("# kernel_check --seed %llu\n1..%d\n", (unsigned long long)seed, LEVEL_COUNT);

@@ -37,8 +37,10 @@ static unsigned detect(void)
 
 static unsigned detect(void)
 {
-    const unsigned long has_dotprod = 1ul << 20; /* HWCAP_ASIMDDP */
-    return ENX_CPU_NEON | (getauxval(AT_HWCAP) & has_dotprod ? ENX_CPU_DOTPROD : 0);
+    const unsigned long dotprod = 1ul << 20, i8mm = 1ul << 13; /* HWCAP_ASIMDDP, HWCAP2_I8MM */
+    if (!(getauxval(AT_HWCAP) & dotprod)) return ENX_CPU_NEON;
+    if (!(getauxval(AT_HWCAP2) & i8mm)) return ENX_CPU_NEON | ENX_CPU_DOTPROD;
+    return ENX_CPU_NEON | ENX_CPU_DOTPROD | ENX_CPU_I8MM;
 }
 #else
 static unsigned detect(void) { return ENX_CPU_SCALAR; }
@@ -46,9 +48,17 @@ static unsigned detect(void) { return ENX_CPU_SCALAR; }
 
 unsigned enx_cpu_detect(const char *wish)
 {
+    static const struct {
+        const char *name;
+        unsigned    most;
+    } caps[] = {
+        { "scalar", ENX_CPU_SCALAR },
+        { "avx2", ENX_CPU_AVX2 },
+        { "neon", ENX_CPU_NEON },
+        { "dotprod", ENX_CPU_NEON | ENX_CPU_DOTPROD },
+    };
     const unsigned found = detect();
-    if (wish && strcmp(wish, "scalar") == 0) return ENX_CPU_SCALAR;
-    if (wish && strcmp(wish, "avx2") == 0) return found & ENX_CPU_AVX2;
-    if (wish && strcmp(wish, "neon") == 0) return found & ENX_CPU_NEON;
+    for (size_t i = 0; wish && i < sizeof caps / sizeof *caps; i++)
+        if (strcmp(wish, caps[i].name) == 0) return found & caps[i].most;
     return found;
 }

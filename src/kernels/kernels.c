@@ -33,6 +33,10 @@ void enx_kernels_init(enx_kernels *table, unsigned cpu_flags)
     if (!(cpu_flags & ENX_CPU_DOTPROD)) return;
     enx_products_bind_dotprod(table);
 #endif
+#if HAVE_KERNELS_I8MM
+    if (!(cpu_flags & ENX_CPU_I8MM)) return;
+    enx_products_bind_i8mm(table);
+#endif
     (void)cpu_flags;
 }
 

@@ -30,6 +30,7 @@ ENX_INLINE int32x4_t dot_quad(int32x4_t sum, int8x16_t w, int8x16_t x, size_t qu
     return vpadalq_s16(sum, vpaddq_s16(low, vmull_high_s8(w, all)));
 }
 
+#define NEON_PAIRS 0
 #include "kernels/products_neon_body.h"
 
 void enx_products_bind_neon(enx_kernels *table) { bind_products(table); }

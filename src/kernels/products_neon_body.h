@@ -4,13 +4,14 @@
  *
  *   dot_quad(sum, w, x, quad)   to each of four lanes of sum, four products of signed bytes: those
  *                               of w's lane and quad number `quad`, 0 to 3, of x
+ *   NEON_PAIRS                  are tiles multiplied by SMMLA, two rows by two?
  *
  * Sixteen bytes of a panel are four columns of four rows (panels.h), so that a row is a lane and
  * sums never cross lanes.  A register of activations has four quads, each an operand by itself.
  *
  * Few activation rows meet weights in the registers into which they are opened.  For many, what
  * was opened is kept in a tile (tiles.h), and eight rows at a time meet four activation rows: the
- * eight sums, and what they are added to, live in registers.  Q8_0 has nothing to open.
+ * eight sums, and what they are added to, live in registers.  Q8_0 has nothing to open for SDOT.
  *
  * Integers are added in any order; what is rounded is rounded in the order of kernels.h.
  *
@@ -462,11 +463,112 @@ typedef struct large_tile {
     tile_quad q[TILE_K_QUADS];
 } large_tile;
 
+/* Sums of eight rows and up to four activation rows. */
+typedef int32x4_t tile_dots[STEP_PARTS][TILE_BATCH];
+
+#if NEON_PAIRS
+/* While columns are added, a register has the sums of two rows, 4g + 2h and the next, and two
+ * activation rows, 2p and the next: dot[g][2p + h].  Tiles have eight columns of a row together. */
+
+ENX_INLINE void put_quads(tile_quad *to, size_t lane, const int8x16_t q[TILE_QUADS])
+{
+    ENX_UNROLL
+    for (size_t k = 0; k < TILE_QUADS; k += 2) {
+        const int32x4_t a = vreinterpretq_s32_s8(q[k]), b = vreinterpretq_s32_s8(q[k + 1]);
+        int8_t         *at = to[k][0] + 8 * lane;
+        vst1q_s8(at, vreinterpretq_s8_s32(vzip1q_s32(a, b)));
+        vst1q_s8(at + 16, vreinterpretq_s8_s32(vzip2q_s32(a, b)));
+    }
+}
+
+ENX_INLINE void start_dots(tile_dots dot, const int32_t start[TILE_BATCH], const size_t batch)
+{
+    ENX_UNROLL
+    for (size_t j = 0; j < batch; j += 2) {
+        const int32x2_t both = vld1_s32(start + j);
+        ENX_UNROLL
+        for (size_t g = 0; g < STEP_PARTS; g++)
+            dot[g][j] = dot[g][j + 1] = vcombine_s32(both, both);
+    }
+}
+
+/* Sixteen columns of two activation rows, eight of each together; a missing one is the first
+ * again. */
+ENX_INLINE void load_pair(int64x2_t act[2], const int8_t *first, const int8_t *second)
+{
+    const int64x2_t a = vreinterpretq_s64_s8(vld1q_s8(first));
+    const int64x2_t b = vreinterpretq_s64_s8(vld1q_s8(second));
+    act[0] = vzip1q_s64(a, b);
+    act[1] = vzip2q_s64(a, b);
+}
+
+ENX_INLINE void add_columns(tile_dots dot, const tile_quad *q, size_t lane, const int8_t *x,
+                            size_t x_bytes, const size_t batch)
+{
+    int64x2_t act[TILE_BATCH][2];
+    ENX_UNROLL
+    for (size_t j = 0; j < batch; j += 2)
+        load_pair(act[j], x + j * x_bytes, x + (j + 1 < batch ? j + 1 : j) * x_bytes);
+    ENX_UNROLL
+    for (size_t eight = 0; eight < 2; eight++) ENX_UNROLL
+    for (size_t g = 0; g < STEP_PARTS; g++) ENX_UNROLL
+    for (size_t h = 0; h < 2; h++) {
+        const int8x16_t w = vld1q_s8(q[2 * eight][0] + 8 * (lane + g * LANES + 2 * h));
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j += 2)
+            dot[g][j + h] = vmmlaq_s32(dot[g][j + h], w, vreinterpretq_s8_s64(act[j][eight]));
+    }
+}
+
+/* ... and then dot[g][j] those of rows 4g and on, and activation row j. */
+ENX_INLINE void settle_dots(tile_dots dot, const size_t batch)
+{
+    ENX_UNROLL
+    for (size_t g = 0; g < STEP_PARTS; g++) ENX_UNROLL
+    for (size_t j = 0; j < batch; j += 2) {
+        const int32x4_t a = dot[g][j], b = dot[g][j + 1];
+        dot[g][j] = vuzp1q_s32(a, b);
+        dot[g][j + 1] = vuzp2q_s32(a, b);
+    }
+}
+#else
+/* dot[g][j]: rows 4g and on, and activation row j. */
+
 ENX_INLINE void put_quads(tile_quad *to, size_t lane, const int8x16_t q[TILE_QUADS])
 {
     ENX_UNROLL
     for (size_t k = 0; k < TILE_QUADS; k++) vst1q_s8(to[k][lane], q[k]);
 }
+
+ENX_INLINE void start_dots(tile_dots dot, const int32_t start[TILE_BATCH], const size_t batch)
+{
+    ENX_UNROLL
+    for (size_t g = 0; g < STEP_PARTS; g++) ENX_UNROLL
+    for (size_t j = 0; j < batch; j++) dot[g][j] = vdupq_n_s32(start[j]);
+}
+
+/* dot += the products of sixteen columns, of eight rows from `lane` on. */
+ENX_INLINE void add_columns(tile_dots dot, const tile_quad *q, size_t lane, const int8_t *x,
+                            size_t x_bytes, const size_t batch)
+{
+    int8x16_t act[TILE_BATCH];
+    ENX_UNROLL
+    for (size_t j = 0; j < batch; j++) act[j] = vld1q_s8(x + j * x_bytes);
+    ENX_UNROLL
+    for (size_t quad = 0; quad < 4; quad++) ENX_UNROLL
+    for (size_t g = 0; g < STEP_PARTS; g++) {
+        const int8x16_t w = vld1q_s8(q[quad][lane + g * LANES]);
+        ENX_UNROLL
+        for (size_t j = 0; j < batch; j++) dot[g][j] = dot_quad(dot[g][j], w, act[j], quad);
+    }
+}
+
+ENX_INLINE void settle_dots(tile_dots dot, const size_t batch)
+{
+    (void)dot;
+    (void)batch;
+}
+#endif
 
 ENX_INLINE void open_small(small_tile *tile, const uint8_t *block, const kind_32 kind)
 {
@@ -500,28 +602,6 @@ ENX_INLINE void open_large(large_tile *tile, const uint8_t *block, const kind_k 
     }
 }
 
-ENX_INLINE void set_dots(int32x4_t dot[STEP_PARTS][TILE_BATCH], size_t j, int32_t value)
-{
-    ENX_UNROLL
-    for (size_t g = 0; g < STEP_PARTS; g++) dot[g][j] = vdupq_n_s32(value);
-}
-
-/* dot += the products of sixteen columns, of eight rows from `lane` on. */
-ENX_INLINE void add_columns(int32x4_t dot[STEP_PARTS][TILE_BATCH], const tile_quad *q, size_t lane,
-                            const int8_t *x, size_t x_bytes, const size_t batch)
-{
-    int8x16_t act[TILE_BATCH];
-    ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) act[j] = vld1q_s8(x + j * x_bytes);
-    ENX_UNROLL
-    for (size_t quad = 0; quad < 4; quad++) ENX_UNROLL
-    for (size_t g = 0; g < STEP_PARTS; g++) {
-        const int8x16_t w = vld1q_s8(q[quad][lane + g * LANES]);
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) dot[g][j] = dot_quad(dot[g][j], w, act[j], quad);
-    }
-}
-
 /* Eight rows from `lane` on. */
 ENX_INLINE void multiply_small(float (*out)[TILE_ROWS], const small_tile *tiles, size_t tile_count,
                                size_t lane, const enx_act_q8 *x, size_t row_blocks, const int zero,
@@ -533,11 +613,14 @@ ENX_INLINE void multiply_small(float (*out)[TILE_ROWS], const small_tile *tiles,
     for (size_t g = 0; g < STEP_PARTS; g++) ENX_UNROLL
     for (size_t j = 0; j < batch; j++) sum[g][j] = vld1q_f32(&out[j][lane + g * LANES]);
     for (size_t b = 0; b < tile_count; b++, x++) {
-        int32x4_t dot[STEP_PARTS][TILE_BATCH];
+        tile_dots dot;
+        int32_t   start[TILE_BATCH] = { 0 };
         ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) set_dots(dot, j, -zero * x[j * row_blocks].sum);
+        for (size_t j = 0; j < batch; j++) start[j] = -zero * x[j * row_blocks].sum;
+        start_dots(dot, start, batch);
         add_columns(dot, tiles[b].q, lane, x->q, x_bytes, batch);
         add_columns(dot, tiles[b].q + 4, lane, x->q + 16, x_bytes, batch);
+        settle_dots(dot, batch);
         ENX_UNROLL
         for (size_t j = 0; j < batch; j++) ENX_UNROLL
         for (size_t g = 0; g < STEP_PARTS; g++) {
@@ -569,19 +652,19 @@ ENX_INLINE void multiply_large(float (*out)[TILE_ROWS], const large_tile *tile, 
                                const enx_act_k *x, size_t row_blocks, const size_t part_count,
                                const minima_of minima, const size_t batch)
 {
-    const size_t part_columns = ENX_K_BLOCK / part_count, x_bytes = row_blocks * sizeof *x;
-    int32x4_t    dot[STEP_PARTS][TILE_BATCH];
-    ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) set_dots(dot, j, 0);
+    const size_t  part_columns = ENX_K_BLOCK / part_count, x_bytes = row_blocks * sizeof *x;
+    const int32_t none[TILE_BATCH] = { 0 };
+    tile_dots     dot;
+    start_dots(dot, none, batch);
     for (size_t part = 0; part < part_count; part++) {
-        int32x4_t sum[STEP_PARTS][TILE_BATCH];
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) set_dots(sum, j, 0);
+        tile_dots sum;
+        start_dots(sum, none, batch);
         ENX_UNROLL
         for (size_t i = 0; i < part_columns; i += 16) {
             const size_t column = part * part_columns + i;
             add_columns(sum, tile->q + column / 4, lane, x->q + column, x_bytes, batch);
         }
+        settle_dots(sum, batch);
         ENX_UNROLL
         for (size_t g = 0; g < STEP_PARTS; g++) {
             const int32x4_t scales = vld1q_s32(&tile->scales[part][lane + g * LANES]);
@@ -711,12 +794,18 @@ typedef struct neon_kind {
     {                                                                           \
         open, BATCHES(meet_##name), BATCHES(multiply), sizeof(enx_block_##name) \
     }
+#if NEON_PAIRS
+DEFINE_TILE(q8_0, small)
+#define KIND_Q8_0 KIND(q8_0, tile_q8_0, small_0)
+#else
+#define KIND_Q8_0 KIND(q8_0, NULL, meet_q8_0)
+#endif
 static const neon_kind neon_kinds[ENX_QUANT_COUNT] = {
     [ENX_QUANT_Q4_0] = KIND(q4_0, tile_q4_0, small_8),
     [ENX_QUANT_Q4_1] = KIND(q4_1, tile_q4_1, small_more),
     [ENX_QUANT_Q5_0] = KIND(q5_0, tile_q5_0, small_16),
     [ENX_QUANT_Q5_1] = KIND(q5_1, tile_q5_1, small_more),
-    [ENX_QUANT_Q8_0] = KIND(q8_0, NULL, meet_q8_0),
+    [ENX_QUANT_Q8_0] = KIND_Q8_0,
     [ENX_QUANT_Q2_K] = KIND(q2_k, tile_q2_k, parts_16_more),
     [ENX_QUANT_Q3_K] = KIND(q3_k, tile_q3_k, parts_16),
     [ENX_QUANT_Q4_K] = KIND(q4_k, tile_q4_k, parts_8_more),
