@@ -405,7 +405,7 @@ static void test_softmax(size_t n, fill kind, size_t shift)
                    (double)n / 4 + 8 + fabs(x[shift + i] - most), 0);
 }
 
-enum { QUERIES = 7, HEAD_WIDTH_MAX = 256, SEEN_MAX = 320 };
+enum { QUERIES = 14, HEAD_WIDTH_MAX = 256, SEEN_MAX = 320 };
 
 /* Queries, their outputs and weights, each in a place of its own. */
 typedef struct attention {
@@ -674,7 +674,7 @@ static void bench_level(void)
     bench_one("silu_mul 864", bench_silu, 1, 864);
     bench_one("rmsnorm 320", bench_norm, 16, 320 * 16);
     fill_attention(&shared, 160, FILL_UNIT, 64);
-    for (size_t batch = 1; batch <= 4; batch++) {
+    for (size_t batch = 1; batch <= 6; batch++) {
         bench_one("attend_scores 160x64", bench_scores, batch, 160.0 * 64 * (double)batch);
         bench_one("attend_mix 160x64", bench_mix, batch, 160.0 * 64 * (double)batch);
     }

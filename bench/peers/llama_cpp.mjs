@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// llama.cpp (npm node-llama-cpp) doing our work: a command a line on stdin, an answer a line.
+// llama.cpp (npm node-llama-cpp) doing our work: a command a line on stdin, a line of JSON each.
 //
-//     node llama_cpp.mjs MODEL.gguf THREADS SEQUENCES GRAMMAR
+//     node llama_cpp.mjs MODEL.gguf THREADS SEQUENCES GRAMMAR       GRAMMAR: a file, or -
 //
-//     prefill N          {"tps"}       one prompt of N tokens
-//     decode PROMPT N    {"tps"}       N tokens for each of SEQUENCES after one same prompt
-//     records PROMPT N   {"per_s", "tokens_out", "answers"}   as `enxame bench engine` has them
+//     prefill N          tokens a second of one prompt of N tokens
+//     decode PROMPT N    tokens a second, N for each of SEQUENCES after one same prompt
+//     answers WORK       {"seconds", "answers"} to the prompts of a file of work.mjs, as tokens
+//     texts WORK         the texts of the tokens of its prompts
 //
 // What all sequences begin with is evaluated once, before the clock runs, and loaded into each as
 // its state.  With one thread, time is the processor's.
@@ -14,25 +15,26 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
+import { readWork } from "./work.mjs";
 
 const require = createRequire(process.env.ENXAME_PEERS + "/package.json");
 const { getLlama, LlamaLogLevel, LlamaGrammarEvaluationState } = await import(
     pathToFileURL(require.resolve("node-llama-cpp"))
 );
 
-const RECORD_TOKENS = 200;
-const ROOM_TOKENS = 128; // of an answer
+const CONTEXT_TOKENS = 512 + 200 + 128; // of an instruction, a record and its answer
 const [modelPath, threads, sequences, grammarPath] = process.argv.slice(2);
 const llama = await getLlama({
     gpu: false, logLevel: LlamaLogLevel.error, build: "never", maxThreads: Number(threads),
 });
 const model = await llama.loadModel({ modelPath });
 const vocab = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
-const grammar = await llama.createGrammar({ grammar: readFileSync(grammarPath, "utf8") });
+const grammar = grammarPath === "-" ? undefined
+    : await llama.createGrammar({ grammar: readFileSync(grammarPath, "utf8") });
 
 const context = await model.createContext({
     sequences: Number(sequences),
-    contextSize: 512 + RECORD_TOKENS + ROOM_TOKENS,
+    contextSize: Math.min(CONTEXT_TOKENS, model.trainContextSize),
     batchSize: 512,
     threads: { ideal: Number(threads), min: Number(threads) },
 });
@@ -63,6 +65,7 @@ async function share(prompt) {
     }
     const file = `${tmpdir()}/enxame-peer-${process.pid}.state`;
     for (const sequence of all) await sequence.clearHistory();
+    if (prompt.length === 0) return;
     await all[0].evaluateWithoutGeneratingNewTokens(prompt);
     if (all.length > 1) await all[0].saveStateToFile(file);
     for (const sequence of all.slice(1))
@@ -76,15 +79,31 @@ async function write(sequence, from, count) {
         if (--left === 0) break;
 }
 
-async function answer(sequence, record) {
+async function answer(sequence, { most, tokens }) {
     const out = [];
-    const state = new LlamaGrammarEvaluationState({ model, grammar });
-    const options = { temperature: 0, grammarEvaluationState: state };
-    for await (const token of sequence.evaluate(tokens(record, RECORD_TOKENS), options)) {
+    const options = { temperature: 0 };
+    if (grammar)
+        options.grammarEvaluationState = new LlamaGrammarEvaluationState({ model, grammar });
+    for await (const token of sequence.evaluate(tokens, options)) {
         out.push(token);
-        if (out.length === ROOM_TOKENS) break;
+        if (out.length === most) break;
     }
     return out;
+}
+
+// All prompts, as many at a time as there are sequences.
+async function answerAll({ shared, prompts }) {
+    const answers = new Array(prompts.length);
+    let next = 0;
+    const serve = async (sequence) => {
+        while (next < prompts.length) {
+            const which = next++;
+            answers[which] = await answer(sequence, prompts[which]);
+            await sequence.eraseContextTokenRanges([{ start: shared.length, end: 1e6 }]);
+        }
+    };
+    const took = await seconds(() => Promise.all(all.map(serve)));
+    return { seconds: took, answers };
 }
 
 const commands = {
@@ -92,7 +111,7 @@ const commands = {
         await all[0].clearHistory();
         const prompt = tokens(++salt, count);
         const took = await seconds(() => all[0].evaluateWithoutGeneratingNewTokens(prompt));
-        return { tps: count / took };
+        return count / took;
     },
 
     async decode(prompt, count) {
@@ -101,30 +120,23 @@ const commands = {
         await Promise.all(all.map((sequence, i) => write(sequence, begin[i], 1)));
         const took = await seconds(() =>
             Promise.all(all.map((sequence, i) => write(sequence, begin[i], count))));
-        return { tps: (all.length * count) / took };
+        return (all.length * count) / took;
     },
 
-    async records(prompt, count) {
-        const answers = new Array(count);
-        let next = 0;
-        let written = 0;
-        await share(tokens(0, prompt));
-        const serve = async (sequence) => {
-            while (next < count) {
-                const record = next++;
-                const out = await answer(sequence, record + 1);
-                written += out.length;
-                answers[record] = model.detokenize(out);
-                await sequence.eraseContextTokenRanges([{ start: prompt, end: 1e6 }]);
-            }
-        };
-        const took = await seconds(() => Promise.all(all.map(serve)));
-        return { per_s: count / took, tokens_out: written, answers };
+    async answers(path) {
+        const work = readWork(path);
+        await share(work.shared);
+        return answerAll(work);
+    },
+
+    async texts(path) {
+        return readWork(path).prompts.map(({ tokens }) => model.detokenize(tokens));
     },
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
-    const [name, ...numbers] = line.trim().split(" ");
-    console.log(JSON.stringify(await commands[name](...numbers.map(Number))));
+    const [name, ...words] = line.trim().split(" ");
+    const given = words.map((word) => (/^\d+$/.test(word) ? Number(word) : word));
+    console.log(JSON.stringify(await commands[name](...given)));
 }
 process.exit(0);

@@ -6,13 +6,17 @@
 #include "cli/cli.h"
 #include "text/grammar.h"
 
+#include <math.h>
 #include <string.h>
+
+enum { TOP = 2 }; /* a margin is between two */
 
 /* A place in the engine: the record that has it, and its mask. */
 typedef struct place {
-    enx_mask *mask;
-    uint32_t  record;
-    bool      is_taken;
+    enx_mask  *mask;
+    uint32_t   record;
+    bool       is_taken;
+    enx_likely top[CLI_RECORD_ANSWER_TOKENS * TOP];
 } place;
 
 typedef struct run {
@@ -31,16 +35,26 @@ uint32_t cli_record_token(uint64_t record, uint64_t i, uint32_t vocab_count)
     return (uint32_t)((7919 * i + 104729 * record + 17) % vocab_count);
 }
 
+static void take_margins(cli_record_answer *answer, const enx_likely *top, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++, top += TOP)
+        answer->margins[i] =
+            top[1].token == ENX_TOKEN_NONE ? INFINITY : top[0].logprob - top[1].logprob;
+    answer->margin_count = count;
+}
+
 static void on_answer(void *owner, const enx_generation *generation)
 {
-    run              *r = owner;
-    place            *p = generation->user;
-    const enx_loaded *loaded = r->o->loaded;
-    enx_buf          *answer = &r->result->answers[p->record];
-    const enx_status  status =
-        enx_loaded_decode(loaded, generation->tokens, generation->token_count, answer);
-    if (status != ENX_OK && r->status == ENX_OK)
+    run               *r = owner;
+    place             *p = generation->user;
+    const uint32_t     count = generation->token_count;
+    cli_record_answer *answer = &r->result->answers[p->record];
+    if (enx_loaded_decode(r->o->loaded, generation->tokens, count, &answer->text) != ENX_OK &&
+        r->status == ENX_OK)
         r->status = ENX_FAIL(r->report, NOMEM, "no memory for an answer");
+    answer->token_count = count;
+    memcpy(answer->tokens, generation->tokens, count * sizeof *answer->tokens);
+    if (r->o->asks) take_margins(answer, p->top, count + generation->has_eos);
     r->result->tokens_out += generation->usage.tokens_out;
     p->is_taken = false;
 }
@@ -59,7 +73,9 @@ static enx_status submit(run *r, place *p)
                                   .eos = enx_tokenizer_eos(o->loaded->tokenizer),
                                   .tokenizer = o->loaded->tokenizer,
                                   .mask = p->mask,
-                                  .skips_forced = true,
+                                  .skips_forced = !o->asks,
+                                  .top = o->asks ? p->top : NULL,
+                                  .top_count = TOP,
                                   .user = p };
     return enx_engine_submit(o->engine, &request, NULL, r->report);
 }
@@ -107,12 +123,12 @@ static enx_status open_run(run *r)
     ENX_TRY(open_grammar(r));
     r->places = ENX_MEM_NEW(place, o->width);
     r->prompt = ENX_MEM_NEW(uint32_t, o->instruction_count + CLI_RECORD_TOKENS);
-    r->result->answers = ENX_MEM_NEW(enx_buf, o->count);
+    r->result->answers = ENX_MEM_NEW(cli_record_answer, o->count);
     if (!r->places || !r->prompt || !r->result->answers)
         return ENX_FAIL(r->report, NOMEM, "no memory for %u records", o->count);
     r->result->count = o->count;
     for (uint32_t i = 0; i < o->count; i++)
-        enx_buf_init(&r->result->answers[i], CLI_TEXT_BYTES_MAX);
+        enx_buf_init(&r->result->answers[i].text, CLI_TEXT_BYTES_MAX);
     memcpy(r->prompt, o->instruction, o->instruction_count * sizeof *r->prompt);
     for (uint32_t i = 0; i < o->width; i++) {
         ENX_TRY(enx_mask_open(&r->places[i].mask, enx_grammar_automaton(r->grammar),
@@ -143,7 +159,7 @@ enx_status cli_records_run(cli_records_result *out, const cli_records_options *o
 
 void cli_records_free(cli_records_result *result)
 {
-    for (uint32_t i = 0; i < result->count; i++) enx_buf_deinit(&result->answers[i]);
+    for (uint32_t i = 0; i < result->count; i++) enx_buf_deinit(&result->answers[i].text);
     enx_mem_free(result->answers);
     *result = (cli_records_result){ 0 };
 }

@@ -27,14 +27,25 @@ typedef struct cli_records_options {
     uint32_t          instruction_count;
     uint32_t          count; /* records, 1 to CLI_RECORDS_MAX */
     uint32_t          width; /* at a time, 1 to ENX_ENGINE_SLOTS_MAX */
+    bool              asks;  /* the model is asked at every place where two tokens may come, and
+                                says how sure it is: forced text comes in tokens of its choice */
     uint64_t (*now_us)(void);
 } cli_records_options;
+
+typedef struct cli_record_answer {
+    enx_buf  text;
+    uint32_t tokens[CLI_RECORD_ANSWER_TOKENS];  /* [token_count] */
+    float    margins[CLI_RECORD_ANSWER_TOKENS]; /* [margin_count], of those that ask: by how much
+                                                   the likeliest was ahead of the next, in natural
+                                                   logs; INFINITY: one alone was allowed */
+    uint32_t token_count, margin_count;         /* without and with the end's */
+} cli_record_answer;
 
 typedef struct cli_records_result {
     double   seconds; /* from the first record to the last answer, the instruction being known */
     uint64_t tokens_out;
-    enx_buf *answers; /* [count], owned: cli_records_free */
-    uint32_t count;
+    cli_record_answer *answers; /* [count], owned: cli_records_free */
+    uint32_t           count;
 } cli_records_result;
 
 uint32_t cli_record_token(uint64_t record, uint64_t i, uint32_t vocab_count);

@@ -11,6 +11,7 @@
 #include "plat/clock.h"
 #include "plat/pool.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,7 @@ typedef struct options {
     const char *grammar; /* of the records' answers */
     const char *cache;   /* of keys and values; NULL: f16 */
     uint64_t    prompt, output, runs, threads, seed, sequences, records;
-    bool        has_profile;
+    bool        asks, has_profile;
 } options;
 
 typedef struct bench {
@@ -284,6 +285,7 @@ static enx_status measure_records(bench *b, enx_report *report)
                                     .instruction_count = (uint32_t)b->o.prompt,
                                     .count = (uint32_t)b->o.records,
                                     .width = b->o.sequences ? (uint32_t)b->o.sequences : SLOTS - 1,
+                                    .asks = b->o.asks,
                                     .now_us = b->o.threads == 1 ? enx_clock_cpu_us
                                                                 : enx_clock_monotonic_us };
     start_profile(b);
@@ -311,6 +313,8 @@ static enx_status check_options(const options *o, enx_report *report)
                             (unsigned long long)limits[i].value,
                             (unsigned long long)limits[i].least,
                             (unsigned long long)limits[i].most);
+    if (o->asks && !o->grammar)
+        return ENX_FAIL(report, INVALID, "--ask is about records, which need --grammar FILE");
     if (!o->part) return ENX_OK;
     if (strcmp(o->part, "records") == 0 && !o->grammar)
         return ENX_FAIL(report, INVALID, "the part records needs --grammar FILE");
@@ -421,14 +425,40 @@ static json_t *json_decode(const bench *b)
     return batched;
 }
 
-static json_t *json_records(const cli_records_result *r)
+static json_t *json_tokens(const cli_record_answer *answer)
 {
-    json_t *answers = json_array();
-    for (uint32_t i = 0; i < r->count; i++)
-        json_array_append_new(
-            answers, cli_json_text(enx_buf_text(&r->answers[i]), r->answers[i].size_bytes));
-    return json_pack("{s:f, s:I, s:o}", "per_s", r->count / r->seconds, "tokens_out",
-                     (json_int_t)r->tokens_out, "answers", answers);
+    json_t *out = json_array();
+    for (uint32_t i = 0; i < answer->token_count; i++)
+        json_array_append_new(out, json_integer(answer->tokens[i]));
+    return out;
+}
+
+static json_t *json_margins(const cli_record_answer *answer)
+{
+    json_t *out = json_array();
+    for (uint32_t i = 0; i < answer->margin_count; i++)
+        json_array_append_new(out, isfinite(answer->margins[i])
+                                       ? json_real((double)answer->margins[i])
+                                       : json_null());
+    return out;
+}
+
+static json_t *json_records(const bench *b)
+{
+    const cli_records_result *r = &b->records;
+    json_t *answers = json_array(), *tokens = json_array(), *margins = json_array();
+    for (uint32_t i = 0; i < r->count; i++) {
+        const cli_record_answer *one = &r->answers[i];
+        json_array_append_new(answers,
+                              cli_json_text(enx_buf_text(&one->text), one->text.size_bytes));
+        json_array_append_new(tokens, json_tokens(one));
+        json_array_append_new(margins, json_margins(one));
+    }
+    json_t *out = json_pack("{s:f, s:I, s:o, s:o}", "per_s", r->count / r->seconds, "tokens_out",
+                            (json_int_t)r->tokens_out, "answers", answers, "tokens", tokens);
+    if (b->o.asks) json_object_set(out, "margins", margins);
+    json_decref(margins);
+    return out;
 }
 
 static cli_profile_peaks peaks_of(const bench *b)
@@ -467,7 +497,7 @@ static void print_json(const void *user)
     if (has_part(b, "first"))
         json_object_set_new(out, "first_token_ms",
                             json_pack("{s:f, s:f}", "idle", b->idle_ms, "busy", b->busy_ms));
-    if (has_part(b, "records")) json_object_set_new(out, "records", json_records(&b->records));
+    if (has_part(b, "records")) json_object_set_new(out, "records", json_records(b));
     if (b->live) json_object_set_new(out, "profile", json_profiles(b));
     cli_print_json(out);
 }
@@ -540,6 +570,8 @@ int cmd_bench_engine(int argc, char **argv)
         { "cache", '\0', CLI_TEXT, &b.o.cache, "TYPE",
           "of keys and values: f32, f16 (default) or q8" },
         { "records", '\0', CLI_UINT, &b.o.records, "N", "to be answered (default 64)" },
+        { "ask", '\0', CLI_FLAG, &b.o.asks, NULL,
+          "... asking the model for the tokens of forced text, too" },
         { "profile", '\0', CLI_FLAG, &b.o.has_profile, NULL,
           "where the time goes: by phase, beside the peaks, and by layer" },
     };

@@ -26,22 +26,25 @@
 #include <string.h>
 
 enum {
-    ATTEND_KEYS = 16,                                  /* positions of a block */
-    ATTEND_PARTS = ATTEND_KEYS / ATTEND_LANES,         /* registers of one */
-    ATTEND_SUMS = ATTEND_PARTS > 8 ? ATTEND_PARTS : 8, /* chains that keep the units busy */
-    ATTEND_QUERIES = 4,
-    /* Blocks of one query at a time, registers of an output of one query. */
-    ATTEND_BLOCKS = ATTEND_SUMS / ATTEND_PARTS,
-    ATTEND_COLUMNS = 8,
+    ATTEND_KEYS = 16,                                     /* positions of a block */
+    ATTEND_PARTS = ATTEND_KEYS / ATTEND_LANES,            /* registers of one */
+    ATTEND_QUERIES = 6,                                   /* of a tile, at most */
+    ATTEND_FEW = 3,                                       /* queries that may stay in registers */
+    ATTEND_COLUMNS = ATTEND_PARTS > 8 ? ATTEND_PARTS : 8, /* registers of a tile of one query */
+    ATTEND_STRIP = 128, /* positions that stay in a near cache while all queries pass */
+    ATTEND_LINE = 64,   /* bytes */
 };
 
-/* Number `at`, and those behind it. */
-ENX_INLINE attend_vec attend_numbers(const void *numbers, size_t at, size_t n, enx_kv_type type)
-{
-    if (type == ENX_KV_F32) return attend_load((const float *)numbers + at, n);
-    if (type == ENX_KV_Q8) return attend_load_i8((const int8_t *)numbers + at, n);
-    return attend_load_f16((const uint16_t *)numbers + at, n);
-}
+/* What a tile multiplies with: rows of registers.  Register c of row r begins at number
+ *     first + r * stride + c / group * block + c % group * ATTEND_LANES
+ * Keys are a row for each number of a head, values one for each position. */
+typedef struct attend_rows {
+    const void *numbers;
+    const void *ahead; /* of the same form; fetched meanwhile */
+    size_t      first, stride, group, block;
+    size_t      n; /* numbers of a register */
+    enx_kv_type type;
+} attend_rows;
 
 /* Numbers of a position: in q8 its scale lies among them. */
 ENX_INLINE size_t position_numbers(size_t head_width, enx_kv_type type)
@@ -49,90 +52,123 @@ ENX_INLINE size_t position_numbers(size_t head_width, enx_kv_type type)
     return head_width + (type == ENX_KV_Q8 ? ENX_KV_SCALE_BYTES : 0);
 }
 
-/* What a position's weight is to be multiplied by. */
-ENX_INLINE float value_scale(const void *v, size_t position, size_t head_width, enx_kv_type type)
+ENX_INLINE attend_vec attend_register(const attend_rows *b, size_t row, size_t c)
 {
-    float scale = 1;
-    if (type == ENX_KV_Q8)
-        memcpy(&scale,
-               (const int8_t *)v + position * (head_width + ENX_KV_SCALE_BYTES) + head_width,
-               sizeof scale);
-    return scale;
+    const size_t size = enx_kv_number_bytes(b->type), inside = c % b->group * ATTEND_LANES;
+    const size_t at = b->first + row * b->stride + c / b->group * b->block + inside;
+    if (inside * size % ATTEND_LINE == 0) attend_fetch((const char *)b->ahead + at * size);
+    if (b->type == ENX_KV_F32) return attend_load((const float *)b->numbers + at, b->n);
+    if (b->type == ENX_KV_Q8) return attend_load_i8((const int8_t *)b->numbers + at, b->n);
+    return attend_load_f16((const uint16_t *)b->numbers + at, b->n);
 }
 
-/* Fetch what will be read next, as many bytes as are read now; a line is asked for once. */
-ENX_INLINE void fetch_ahead(const void *ahead, size_t at, enx_kv_type type)
+/* sum[i][c] += left[i][row] * scale * register c of a row.  What there is less of, of queries and
+ * of registers, stays while the other passes: both would be too many. */
+ENX_INLINE void add_row(attend_vec (*sum)[ATTEND_COLUMNS], const float *const *left, size_t q_count,
+                        const attend_rows *b, size_t row, size_t columns, float scale)
 {
-    const size_t size = enx_kv_number_bytes(type), bytes = at * size;
-    if (bytes % 64 < ATTEND_LANES * size) attend_fetch((const char *)ahead + bytes);
+    if (q_count > ATTEND_FEW) {
+        attend_vec right[ATTEND_COLUMNS];
+        ENX_UNROLL
+        for (size_t c = 0; c < columns; c++) right[c] = attend_register(b, row, c);
+        ENX_UNROLL
+        for (size_t i = 0; i < q_count; i++) {
+            const attend_vec all = attend_all(left[i][row] * scale);
+            ENX_UNROLL
+            for (size_t c = 0; c < columns; c++) sum[i][c] = attend_fma(all, right[c], sum[i][c]);
+        }
+    } else {
+        attend_vec all[ATTEND_FEW];
+        ENX_UNROLL
+        for (size_t i = 0; i < q_count; i++) all[i] = attend_all(left[i][row] * scale);
+        ENX_UNROLL
+        for (size_t c = 0; c < columns; c++) {
+            const attend_vec right = attend_register(b, row, c);
+            ENX_UNROLL
+            for (size_t i = 0; i < q_count; i++) sum[i][c] = attend_fma(all[i], right, sum[i][c]);
+        }
+    }
+}
+
+/* Registers that a tile of `q_count` queries takes abreast: sums enough that the units stay busy.
+ */
+ENX_INLINE size_t columns_of(size_t q_count)
+{
+    return q_count > ATTEND_FEW ? 2 : q_count > 1 ? 4 : 8;
+}
+
+/* ---- scores ------------------------------------------------------------ */
+
+/* Bytes as they are were multiplied: now the scales, which lie behind each block. */
+ENX_INLINE void scale_scores(attend_vec (*sum)[ATTEND_COLUMNS], size_t q_count,
+                             const attend_rows *b, size_t head_width, size_t columns)
+{
+    ENX_UNROLL
+    for (size_t c = 0; c < columns; c++) {
+        const void *scales = (const int8_t *)b->numbers + b->first + c / b->group * b->block +
+                             head_width * ATTEND_KEYS;
+        const attend_vec scale =
+            attend_load((const float *)scales + c % b->group * ATTEND_LANES, ATTEND_LANES);
+        ENX_UNROLL
+        for (size_t i = 0; i < q_count; i++)
+            sum[i][c] = attend_fma(sum[i][c], scale, attend_zero());
+    }
 }
 
 ENX_INLINE void score_tile(float *const *out, const float *const *q, size_t q_count, const void *k,
                            size_t head_width, size_t first, size_t block_count, const void *ahead,
                            enx_kv_type type)
 {
-    attend_vec   sum[ATTEND_QUERIES][ATTEND_BLOCKS][ATTEND_PARTS];
-    const size_t block = position_numbers(head_width, type) * ATTEND_KEYS;
-    const size_t start = first / ATTEND_KEYS * block;
+    attend_vec        sum[ATTEND_QUERIES][ATTEND_COLUMNS];
+    const size_t      block = position_numbers(head_width, type) * ATTEND_KEYS;
+    const size_t      columns = block_count * ATTEND_PARTS;
+    const attend_rows keys = {
+        k, ahead, first / ATTEND_KEYS * block, ATTEND_KEYS, ATTEND_PARTS, block, ATTEND_LANES, type
+    };
     ENX_UNROLL
     for (size_t i = 0; i < q_count; i++) ENX_UNROLL
-    for (size_t b = 0; b < block_count; b++) ENX_UNROLL
-    for (size_t part = 0; part < ATTEND_PARTS; part++) sum[i][b][part] = attend_zero();
-    for (size_t d = 0; d < head_width; d++) {
-        ENX_UNROLL
-        for (size_t b = 0; b < block_count; b++) {
-            ENX_UNROLL
-            for (size_t part = 0; part < ATTEND_PARTS; part++) {
-                const size_t     at = start + b * block + d * ATTEND_KEYS + part * ATTEND_LANES;
-                const attend_vec key = attend_numbers(k, at, ATTEND_LANES, type);
-                fetch_ahead(ahead, at, type);
-                ENX_UNROLL
-                for (size_t i = 0; i < q_count; i++)
-                    sum[i][b][part] = attend_fma(attend_all(q[i][d]), key, sum[i][b][part]);
-            }
-        }
-    }
-    if (type == ENX_KV_Q8) {
-        ENX_UNROLL
-        for (size_t b = 0; b < block_count; b++) ENX_UNROLL
-        for (size_t part = 0; part < ATTEND_PARTS; part++) {
-            const void *scales = (const int8_t *)k + start + b * block + head_width * ATTEND_KEYS;
-            const attend_vec scale =
-                attend_load((const float *)scales + part * ATTEND_LANES, ATTEND_LANES);
-            ENX_UNROLL
-            for (size_t i = 0; i < q_count; i++)
-                sum[i][b][part] = attend_fma(sum[i][b][part], scale, attend_zero());
-        }
-    }
+    for (size_t c = 0; c < columns; c++) sum[i][c] = attend_zero();
+    for (size_t d = 0; d < head_width; d++) add_row(sum, q, q_count, &keys, d, columns, 1);
+    if (type == ENX_KV_Q8) scale_scores(sum, q_count, &keys, head_width, columns);
     ENX_UNROLL
     for (size_t i = 0; i < q_count; i++) ENX_UNROLL
-    for (size_t b = 0; b < block_count; b++) ENX_UNROLL
-    for (size_t part = 0; part < ATTEND_PARTS; part++)
-        attend_store(out[i] + first + b * ATTEND_KEYS + part * ATTEND_LANES, sum[i][b][part],
-                     ATTEND_LANES);
+    for (size_t c = 0; c < columns; c++)
+        attend_store(out[i] + first + c * ATTEND_LANES, sum[i][c], ATTEND_LANES);
 }
 
 ENX_INLINE void score_queries(float *const *out, const float *const *q, size_t q_count,
-                              const void *k, size_t head_width, size_t count, const void *ahead,
-                              enx_kv_type type)
+                              const void *k, size_t head_width, size_t first, size_t end,
+                              const void *ahead, enx_kv_type type)
 {
-    const size_t abreast = ATTEND_BLOCKS / q_count > 1 ? ATTEND_BLOCKS / q_count : 1;
-    size_t       first = 0;
-    for (; first + abreast * ATTEND_KEYS <= count; first += abreast * ATTEND_KEYS)
+    const size_t fitting = columns_of(q_count) / ATTEND_PARTS, abreast = fitting ? fitting : 1;
+    for (; first + (abreast - 1) * ATTEND_KEYS < end; first += abreast * ATTEND_KEYS)
         score_tile(out, q, q_count, k, head_width, first, abreast, ahead, type);
-    for (; first < count; first += ATTEND_KEYS)
+    for (; first < end; first += ATTEND_KEYS)
         score_tile(out, q, q_count, k, head_width, first, 1, ahead, type);
+}
+
+/* Positions [first, end).  What is ahead is fetched beside the first queries; the others, which
+ * find keys near, ask for these again, which costs nothing. */
+ENX_INLINE void score_strip(float *const *out, const float *const *q, size_t q_count, const void *k,
+                            size_t head_width, size_t first, size_t end, const void *ahead,
+                            enx_kv_type type)
+{
+    for (; q_count >= ATTEND_QUERIES;
+         q_count -= ATTEND_QUERIES, q += ATTEND_QUERIES, out += ATTEND_QUERIES, ahead = k)
+        score_queries(out, q, ATTEND_QUERIES, k, head_width, first, end, ahead, type);
+    if (q_count == 5) score_queries(out, q, 5, k, head_width, first, end, ahead, type);
+    if (q_count == 4) score_queries(out, q, 4, k, head_width, first, end, ahead, type);
+    if (q_count == 3) score_queries(out, q, 3, k, head_width, first, end, ahead, type);
+    if (q_count == 2) score_queries(out, q, 2, k, head_width, first, end, ahead, type);
+    if (q_count == 1) score_queries(out, q, 1, k, head_width, first, end, ahead, type);
 }
 
 ENX_INLINE void score_all(float *const *out, const float *const *q, size_t q_count, const void *k,
                           size_t head_width, size_t count, const void *ahead, enx_kv_type type)
 {
-    for (; q_count >= ATTEND_QUERIES;
-         q_count -= ATTEND_QUERIES, q += ATTEND_QUERIES, out += ATTEND_QUERIES)
-        score_queries(out, q, ATTEND_QUERIES, k, head_width, count, ahead, type);
-    if (q_count == 3) score_queries(out, q, 3, k, head_width, count, ahead, type);
-    if (q_count == 2) score_queries(out, q, 2, k, head_width, count, ahead, type);
-    if (q_count == 1) score_queries(out, q, 1, k, head_width, count, ahead, type);
+    for (size_t first = 0; first < count; first += ATTEND_STRIP)
+        score_strip(out, q, q_count, k, head_width, first,
+                    first + ATTEND_STRIP < count ? first + ATTEND_STRIP : count, ahead, type);
 }
 
 static void attend_scores(float *const *out, const float *const *q, size_t q_count,
@@ -153,71 +189,76 @@ static void attend_scores_q8(float *const *out, const float *const *q, size_t q_
     score_all(out, q, q_count, k, head_width, count, ahead, ENX_KV_Q8);
 }
 
-/* `n` numbers from column `first` on, at most `columns` registers of them. */
-ENX_INLINE void mix_tile(float *const *out, const float *const *weights, size_t q_count,
-                         const void *v, size_t head_width, size_t count, size_t first, size_t n,
-                         size_t columns, const void *ahead, enx_kv_type type)
+/* ---- mixes ------------------------------------------------------------- */
+
+/* What a position's weight is to be multiplied by. */
+ENX_INLINE float value_scale(const void *v, size_t position, size_t head_width, enx_kv_type type)
 {
-    attend_vec sum[ATTEND_QUERIES][ATTEND_COLUMNS];
+    float scale = 1;
+    if (type == ENX_KV_Q8)
+        memcpy(&scale,
+               (const int8_t *)v + position * (head_width + ENX_KV_SCALE_BYTES) + head_width,
+               sizeof scale);
+    return scale;
+}
+
+/* Positions [p, end); `n` numbers from column `first` on, at most `columns` registers of them. */
+ENX_INLINE void mix_tile(float *const *out, const float *const *weights, size_t q_count,
+                         const void *v, size_t head_width, size_t p, size_t end, size_t first,
+                         size_t n, size_t columns, const void *ahead, enx_kv_type type)
+{
+    attend_vec        sum[ATTEND_QUERIES][ATTEND_COLUMNS];
+    const attend_rows values = { v,       ahead, first, position_numbers(head_width, type),
+                                 columns, 0,     n,     type };
     ENX_UNROLL
     for (size_t i = 0; i < q_count; i++) ENX_UNROLL
     for (size_t c = 0; c < columns; c++)
         sum[i][c] = attend_load(out[i] + first + c * ATTEND_LANES, n);
-    const size_t stride = position_numbers(head_width, type);
-    for (size_t p = 0; p < count; p++) {
-        const float scale = value_scale(v, p, head_width, type);
-        ENX_UNROLL
-        for (size_t c = 0; c < columns; c++) {
-            const size_t     at = p * stride + first + c * ATTEND_LANES;
-            const attend_vec value = attend_numbers(v, at, n, type);
-            fetch_ahead(ahead, at, type);
-            ENX_UNROLL
-            for (size_t i = 0; i < q_count; i++)
-                sum[i][c] = attend_fma(attend_all(weights[i][p] * scale), value, sum[i][c]);
-        }
-    }
+    for (; p < end; p++)
+        add_row(sum, weights, q_count, &values, p, columns, value_scale(v, p, head_width, type));
     ENX_UNROLL
     for (size_t i = 0; i < q_count; i++) ENX_UNROLL
     for (size_t c = 0; c < columns; c++)
         attend_store(out[i] + first + c * ATTEND_LANES, sum[i][c], n);
 }
 
-/* As many columns as there are, `columns` registers at a time; returns where the rest begins. */
-ENX_INLINE size_t mix_columns(float *const *out, const float *const *weights, size_t q_count,
-                              const void *v, size_t head_width, size_t count, size_t first,
-                              size_t columns, const void *ahead, enx_kv_type type)
+/* Positions [p, end). */
+ENX_INLINE void mix_queries(float *const *out, const float *const *weights, size_t q_count,
+                            const void *v, size_t head_width, size_t p, size_t end,
+                            const void *ahead, enx_kv_type type)
 {
-    for (; first + columns * ATTEND_LANES <= head_width; first += columns * ATTEND_LANES)
-        mix_tile(out, weights, q_count, v, head_width, count, first, ATTEND_LANES, columns, ahead,
+    const size_t abreast = columns_of(q_count);
+    size_t       first = 0;
+    for (; first + abreast * ATTEND_LANES <= head_width; first += abreast * ATTEND_LANES)
+        mix_tile(out, weights, q_count, v, head_width, p, end, first, ATTEND_LANES, abreast, ahead,
                  type);
-    return first;
+    for (; first < head_width; first += ATTEND_LANES)
+        mix_tile(out, weights, q_count, v, head_width, p, end, first, head_width - first, 1, ahead,
+                 type);
 }
 
-ENX_INLINE void mix_queries(float *const *out, const float *const *weights, size_t q_count,
-                            const void *v, size_t head_width, size_t count, const void *ahead,
-                            enx_kv_type type)
+/* Positions [p, end); fetches as score_strip() does. */
+ENX_INLINE void mix_strip(float *const *out, const float *const *weights, size_t q_count,
+                          const void *v, size_t head_width, size_t p, size_t end, const void *ahead,
+                          enx_kv_type type)
 {
-    size_t first = 0;
-    if (q_count == 1)
-        first = mix_columns(out, weights, q_count, v, head_width, count, first, 8, ahead, type);
-    if (q_count <= 2)
-        first = mix_columns(out, weights, q_count, v, head_width, count, first, 4, ahead, type);
-    first = mix_columns(out, weights, q_count, v, head_width, count, first, 2, ahead, type);
-    for (; first < head_width; first += ATTEND_LANES)
-        mix_tile(out, weights, q_count, v, head_width, count, first, head_width - first, 1, ahead,
-                 type);
+    for (; q_count >= ATTEND_QUERIES;
+         q_count -= ATTEND_QUERIES, weights += ATTEND_QUERIES, out += ATTEND_QUERIES, ahead = v)
+        mix_queries(out, weights, ATTEND_QUERIES, v, head_width, p, end, ahead, type);
+    if (q_count == 5) mix_queries(out, weights, 5, v, head_width, p, end, ahead, type);
+    if (q_count == 4) mix_queries(out, weights, 4, v, head_width, p, end, ahead, type);
+    if (q_count == 3) mix_queries(out, weights, 3, v, head_width, p, end, ahead, type);
+    if (q_count == 2) mix_queries(out, weights, 2, v, head_width, p, end, ahead, type);
+    if (q_count == 1) mix_queries(out, weights, 1, v, head_width, p, end, ahead, type);
 }
 
 ENX_INLINE void mix_all(float *const *out, const float *const *weights, size_t q_count,
                         const void *v, size_t head_width, size_t count, const void *ahead,
                         enx_kv_type type)
 {
-    for (; q_count >= ATTEND_QUERIES;
-         q_count -= ATTEND_QUERIES, weights += ATTEND_QUERIES, out += ATTEND_QUERIES)
-        mix_queries(out, weights, ATTEND_QUERIES, v, head_width, count, ahead, type);
-    if (q_count == 3) mix_queries(out, weights, 3, v, head_width, count, ahead, type);
-    if (q_count == 2) mix_queries(out, weights, 2, v, head_width, count, ahead, type);
-    if (q_count == 1) mix_queries(out, weights, 1, v, head_width, count, ahead, type);
+    for (size_t p = 0; p < count; p += ATTEND_STRIP)
+        mix_strip(out, weights, q_count, v, head_width, p,
+                  p + ATTEND_STRIP < count ? p + ATTEND_STRIP : count, ahead, type);
 }
 
 static void attend_mix(float *const *out, const float *const *weights, size_t q_count,

@@ -16,10 +16,11 @@
 #include <stdint.h>
 
 enum {
-    ENX_SMALL_BLOCK = 32, /* values of a block of Q4_0 to Q8_0, IQ4_NL and MXFP4 */
-    ENX_K_BLOCK = 256,    /* of Q2_K to Q6_K and IQ4_XS */
-    ENX_K_SCALES = 12,    /* bytes of eight scales and eight minima of 6 bits */
-    ENX_K_PARTS = 16,     /* of a block of 256, 16 values each, when it is plain */
+    ENX_SMALL_BLOCK = 32,      /* values of a block of Q4_0 to Q8_0, IQ4_NL and MXFP4 */
+    ENX_K_BLOCK = 256,         /* of Q2_K to Q6_K and IQ4_XS */
+    ENX_K_SCALES = 12,         /* bytes of eight scales and eight minima of 6 bits */
+    ENX_K_PARTS = 16,          /* of a block of 256, 16 values each, when it is plain */
+    ENX_QUANT_BYTES_MAX = 210, /* of any block */
 };
 
 /* ---- ggml's layouts; d is an f16 scale, m or dmin an f16 minimum, little endian --------

@@ -212,34 +212,29 @@ DEFINE_MATMUL(matmul_bf16, uint16_t, load_bf16)
 
 /* ---- the rest of a layer ----------------------------------------------- */
 
-/* p * 2^n for integral n in [-151, 127], in two steps so that subnormal results come out right. */
-ENX_INLINE __m256 scale_by_power(__m256 p, __m256 n)
-{
-    const __m256i whole = _mm256_cvtps_epi32(n);
-    const __m256i half = _mm256_srai_epi32(whole, 1), rest = _mm256_sub_epi32(whole, half);
-    const __m256i bias = _mm256_set1_epi32(127);
-    const __m256i first = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
-    const __m256i second = _mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23);
-    return _mm256_mul_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(first)), _mm256_castsi256_ps(second));
-}
-
-/* exp(x) within 2 ulp for x <= 88; below -87.3 it fades through the subnormals to 0.
- * x = n ln 2 + r, |r| <= ln 2 / 2, and a polynomial of degree 6 for exp(r) (Cephes' expf). */
+/* exp(x) within 2 ulp for x <= 88; 0 where it would be subnormal.  x = n ln 2 + r, |r| <= ln 2 / 2;
+ * the polynomial for exp(r) - 1 is that of Arm's Optimized Routines (expf).  Beside 1.5 * 2^23
+ * there is room for integers only: adding it rounds, and leaves n in the lowest bits. */
 ENX_INLINE __m256 exp_ps(__m256 x)
 {
-    x = _mm256_max_ps(_mm256_min_ps(x, _mm256_set1_ps(88.0f)), _mm256_set1_ps(-104.0f));
-    const __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(0x1.715476p+0f)),
-                                     _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m256       r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
-    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
-    __m256 p = _mm256_set1_ps(1.9875691500e-4f);
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.3981999507e-3f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(8.3334519073e-3f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.1665795894e-2f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
-    p = _mm256_fmadd_ps(p, _mm256_mul_ps(r, r), _mm256_add_ps(r, _mm256_set1_ps(1.0f)));
-    return scale_by_power(p, n);
+    const __m256 least = _mm256_set1_ps(-0x1.5d589ep+6f), whole = _mm256_set1_ps(0x1.8p+23f);
+    const __m256 is_normal = _mm256_cmp_ps(x, least, _CMP_GE_OQ);
+    x = _mm256_min_ps(x, _mm256_set1_ps(88.0f));
+    const __m256  shifted = _mm256_fmadd_ps(x, _mm256_set1_ps(0x1.715476p+0f), whole);
+    const __m256  n = _mm256_sub_ps(shifted, whole);
+    const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    const __m256  power =
+        _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_castps_si256(_mm256_set1_ps(1.0f))));
+    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.62e4p-1f), x);
+    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.7f7d1cp-20f), r);
+    const __m256 square = _mm256_mul_ps(r, r);
+    const __m256 high =
+        _mm256_fmadd_ps(_mm256_set1_ps(0x1.0e4020p-7f), r, _mm256_set1_ps(0x1.573e2ep-5f));
+    const __m256 middle =
+        _mm256_fmadd_ps(_mm256_set1_ps(0x1.555e66p-3f), r, _mm256_set1_ps(0x1.fffdb6p-2f));
+    const __m256 low = _mm256_mul_ps(_mm256_set1_ps(0x1.ffffecp-1f), r);
+    const __m256 p = _mm256_fmadd_ps(_mm256_fmadd_ps(high, square, middle), square, low);
+    return _mm256_and_ps(_mm256_fmadd_ps(p, power, power), is_normal);
 }
 
 static void rmsnorm(float *out, const float *x, const float *gain, size_t n, float epsilon)
@@ -294,23 +289,27 @@ ENX_INLINE __m256 load_or_least(const float *x, size_t n)
 
 ENX_INLINE float largest(const float *x, size_t n)
 {
-    __m256 most = _mm256_set1_ps(-INFINITY);
-    for (size_t i = 0; i < n; i += LANES) most = _mm256_max_ps(load_or_least(x + i, n - i), most);
+    const size_t whole = n / LANES * LANES;
+    __m256       most = load_or_least(x + whole, n - whole);
+    for (size_t i = 0; i < whole; i += LANES) most = _mm256_max_ps(_mm256_loadu_ps(x + i), most);
     return reduce_max(most);
 }
 
 static void softmax(float *x, size_t n)
 {
+    const size_t whole = n / LANES * LANES;
     const __m256 most = _mm256_set1_ps(largest(x, n));
-    __m256       sum = _mm256_setzero_ps();
-    for (size_t i = 0; i < n; i += LANES) {
-        const __m256 e = exp_ps(_mm256_sub_ps(load_or_least(x + i, n - i), most));
-        sum = _mm256_add_ps(sum, e); /* exp(-infinity) is 0 */
-        store_f32(x + i, e, n - i);
+    const __m256 rest = exp_ps(_mm256_sub_ps(load_or_least(x + whole, n - whole), most));
+    __m256       sum = rest; /* exp(-infinity) is 0 */
+    for (size_t i = 0; i < whole; i += LANES) {
+        const __m256 e = exp_ps(_mm256_sub_ps(_mm256_loadu_ps(x + i), most));
+        sum = _mm256_add_ps(sum, e);
+        _mm256_storeu_ps(x + i, e);
     }
     const __m256 scale = _mm256_set1_ps(1.0f / reduce_add(sum));
-    for (size_t i = 0; i < n; i += LANES)
-        store_f32(x + i, _mm256_mul_ps(load_f32(x + i, n - i), scale), n - i);
+    for (size_t i = 0; i < whole; i += LANES)
+        _mm256_storeu_ps(x + i, _mm256_mul_ps(_mm256_loadu_ps(x + i), scale));
+    if (whole < n) store_f32(x + whole, _mm256_mul_ps(rest, scale), n - whole);
 }
 
 /* ---- attention --------------------------------------------------------- */

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { RUNS_MAX = 2, BLOCK_BYTES_MAX = sizeof(enx_block_q6_k) };
+enum { RUNS_MAX = 2 };
 
 /* A block: a run of units of one size, then one of another, or nothing. */
 static const struct panel_layout {
@@ -68,7 +68,7 @@ static uint8_t *put_block(uint8_t *out, const struct panel_layout *layout,
 void enx_panels_from_rows(void *out, enx_quant quant, const void *rows, size_t row_count,
                           size_t col_count)
 {
-    static const uint8_t       zeros[BLOCK_BYTES_MAX];
+    static const uint8_t       zeros[ENX_QUANT_BYTES_MAX];
     const struct panel_layout *layout = &layouts[quant];
     const size_t               blocks = block_count(quant, col_count);
     uint8_t                   *at = out;

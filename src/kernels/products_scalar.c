@@ -39,7 +39,7 @@ static void matmul_quant(float *out, enx_quant quant, const void *w, const void 
     for (size_t r = 0; r < s->row_count; r++) {
         for (size_t j = 0; j < s->batch_count; j++) out[j * s->out_stride + r] = 0;
         for (size_t b = 0; b < blocks; b++) {
-            uint8_t           block[sizeof(enx_block_q6_k)]; /* the largest */
+            uint8_t           block[ENX_QUANT_BYTES_MAX];
             enx_plain_32      small;
             enx_plain_k       large;
             const enx_act_q8 *act = (const enx_act_q8 *)x + b;

@@ -174,12 +174,27 @@ static void add_row(enx_forward *f, uint32_t row, const float *gain)
     f->kernels.add(f->x + row * width, f->h + row * width, width);
 }
 
+/* A row of a matrix that is laid out in panels. */
+static void gather_row(const enx_forward *f, float *out, const enx_matrix *w, uint32_t row)
+{
+    const enx_quant quant = enx_quant_of(w->type);
+    const size_t    values = enx_quant_is_large(quant) ? ENX_K_BLOCK : ENX_SMALL_BLOCK;
+    uint8_t         block[ENX_QUANT_BYTES_MAX];
+    for (size_t b = 0; b < w->col_count / values; b++) {
+        enx_panels_block(block, quant, w->data, w->col_count, row, b);
+        f->kernels.f32_from_quant[quant](out + b * values, block, values);
+    }
+}
+
 static void embed_row(enx_forward *f, uint32_t row)
 {
     const enx_matrix *embed = &f->weights->embed;
     const size_t      n = embed->col_count;
-    enx_tensor_to_f32(&f->kernels, embed->type, f->x + row * n,
-                      embed->data + f->rows[row].token * embed->row_bytes, n);
+    const uint32_t    token = f->rows[row].token;
+    if (embed->is_panels) gather_row(f, f->x + row * n, embed, token);
+    else
+        enx_tensor_to_f32(&f->kernels, embed->type, f->x + row * n,
+                          embed->data + token * embed->row_bytes, n);
     if (!f->hparams->arch->has_scaled_embedding) return;
     const float scale = sqrtf((float)n);
     for (size_t i = 0; i < n; i++) f->x[row * n + i] *= scale;

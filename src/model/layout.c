@@ -52,6 +52,7 @@ static void lay_out_matrix(enx_carver *carver, enx_matrix *matrix, const enx_mod
         lay_out_rows(panels + i * one_bytes, quant, &one, file);
     }
     matrix->data = panels;
+    matrix->is_panels = true;
     matrix->size_bytes = one_bytes;
 }
 

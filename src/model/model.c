@@ -625,6 +625,7 @@ static enx_status open_model(opener *o)
     uint64_t panel_bytes;
     ENX_TRY(enx_weights_lay_out(&model->weights.head, model->layers, h->layer_count, o->file,
                                 &model->panel_block, &panel_bytes, o->report));
+    if (h->is_head_tied) model->weights.embed = model->weights.head;
     model->memory_bytes =
         sizeof *model + gain_bytes + panel_bytes + h->layer_count * sizeof(enx_layer);
     return ENX_OK;

@@ -17,7 +17,8 @@ typedef struct enx_matrix {
     uint32_t        row_count; /* outputs */
     uint32_t        col_count; /* inputs */
     uint64_t        row_bytes;
-    const uint8_t  *data;       /* [row_count][col_count], or panels of it */
+    const uint8_t  *data; /* [row_count][col_count], or panels of it */
+    bool            is_panels;
     uint64_t        size_bytes; /* of one */
     uint32_t        count;      /* as many of this shape, one after the other; 1 but for experts */
 } enx_matrix;
@@ -42,10 +43,10 @@ typedef struct enx_layer {
 } enx_layer;
 
 typedef struct enx_weights {
-    enx_matrix       embed; /* a row a token, as the file has it */
+    enx_matrix       embed; /* a row a token */
     const enx_layer *layers;
     const float     *out_norm;
-    enx_matrix       head;         /* of the embedding's numbers when it is tied */
+    enx_matrix       head;         /* the embedding again when the head is tied */
     const float     *rope_factors; /* [rope_width / 2] that divide the frequencies; NULL: all 1 */
     const float     *long_factors; /* the same for contexts above original_tokens, or NULL */
     /* What products want: */

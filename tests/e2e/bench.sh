@@ -46,6 +46,23 @@ json '0 < sum(sum(l.values()) for l in d["profile"][0]["layers"]) <= d["profile"
 expect 0 "$enxame" bench engine -m "$lead" --part prefill --runs 1 --profile
 grep -q "of int8" "$work/out" && grep -q "feed-forward" "$work/out" || fail "no profile"
 
+# records: forced text comes by itself, or in tokens that the model is asked for
+grammar=$(dirname "$0")/../../bench/peers/answer.gbnf
+records() { expect 0 "$enxame" bench engine -m "$lead" --part records --grammar "$grammar" \
+    --records 2 --sequences 2 --prompt 20 --runs 1 --json "$@"; }
+asked='json.load(open(sys.argv[1] + ".asked"))'
+records --ask
+json 'all(0 <= len(m) - len(t) <= 1
+    for t, m in zip(d["records"]["tokens"], d["records"]["margins"]))'
+json 'all(m is None or m >= 0 for a in d["records"]["margins"] for m in a)'
+json '0 < sum(m is None for m in d["records"]["margins"][0]) < len(d["records"]["tokens"][0])'
+cp "$work/out" "$work/out.asked"
+records
+json '"margins" not in d["records"]'
+json 'd["records"]["tokens_out"] < '"$asked"'["records"]["tokens_out"]'
+json 'all(a.startswith("{\"sender\": \"") for a in d["records"]["answers"] +
+    '"$asked"'["records"]["answers"])'
+
 # bad asking
 certificate 66 --regime nothing
 says 'no regime has "nothing" in its name'
@@ -58,6 +75,8 @@ expect 64 "$enxame" bench engine -m x --part speed
 says "no part is called speed"
 expect 64 "$enxame" bench engine -m x --part records
 says "needs --grammar"
+expect 64 "$enxame" bench engine -m x --ask
+says "which need --grammar"
 expect 64 "$enxame" bench engine -m x --records 0
 says "expected 1 to"
 expect 64 "$enxame" bench
