@@ -25,6 +25,7 @@ help:
 	@echo "make soak     the long tests, and the others $(ROUNDS) times over (ROUNDS=)"
 	@echo "make asan     the tests under AddressSanitizer and UBSan (clang)"
 	@echo "make tsan     the tests with threads under ThreadSanitizer (clang)"
+	@echo "make check-arm  the kernels of ARM on emulated processors; needs a cross compiler and qemu"
 	@echo "make fuzz     each fuzz target for $(SECONDS_EACH) s (SECONDS_EACH=)"
 	@echo "make fuzz-long  $(EXECUTIONS) executions of all together: most of a day (EXECUTIONS=)"
 	@echo "make format   rewrite the C sources with clang-format"
@@ -84,6 +85,15 @@ tsan: deps-full
 	@ninja -C build-tsan $(NINJA_FLAGS)
 	@$(call run,build-tsan,--suite $(or $(SUITE),threads) --timeout-multiplier 10)
 
+# A processor with SMMLA, one with SDOT and no more, one without either.
+check-arm:
+	@scripts/deps --arm
+	@test -f build-arm/build.ninja || meson setup build-arm --buildtype=release \
+		--cross-file tools/aarch64.ini -Dkernels_only=true
+	@ninja -C build-arm $(NINJA_FLAGS)
+	@for cpu in max neoverse-n1 cortex-a57; do echo "check-arm: $$cpu" && \
+		QEMU_CPU=$$cpu $(TESTS) -C build-arm --timeout-multiplier 10 --verbose || exit; done
+
 fuzz-build: deps-full
 	@test -f build-fuzz/build.ninja || CC=clang meson setup build-fuzz -Dfuzz=true \
 		-Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fsanitize=fuzzer-no-link
@@ -99,7 +109,7 @@ format: deps-full
 	@clang-format -i $$(find src include tests fuzz bench tools -name '*.[ch]')
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-asan build-tsan build-fuzz build-arm
 
 .PHONY: help deps deps-full build demo test bench bench-peers web web-test conformance clients soak asan tsan \
-	fuzz-build fuzz fuzz-long format clean
+	check-arm fuzz-build fuzz fuzz-long format clean

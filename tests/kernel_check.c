@@ -720,12 +720,13 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--bench") == 0) is_bench = true;
         if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) seed = strtoull(argv[++i], NULL, 10);
     }
-    static const char *const names[] = { "scalar", "avx2", "avx512" };
+    static const char *const names[] = { "scalar", "avx2", "avx512", "neon", "dotprod", "i8mm" };
+    enum { LEVEL_COUNT = sizeof names / sizeof *names };
     const unsigned           have = enx_cpu_detect(NULL);
-    printf("# kernel_check --seed %llu\n1..3\n", (unsigned long long)seed);
+    printf("# kernel_check --seed %llu\n1..%d\n", (unsigned long long)seed, LEVEL_COUNT);
     enx_kernels_init(&reference, ENX_CPU_SCALAR);
     bool is_good = true;
-    for (int l = 0; l < 3; l++) {
+    for (int l = 0; l < LEVEL_COUNT; l++) {
         const unsigned flags = enx_cpu_detect(names[l]) & have;
         enx_kernels_init(&level, flags);
         if (strcmp(level.name, names[l]) != 0) {

@@ -2,7 +2,7 @@
 /* cmd_doctor.c - enxame doctor: is this machine fit; where are things. */
 #include "backend/backend.h"
 #include "cli/cli_job.h"
-#include "kernels/cpu.h"
+#include "kernels/kernels.h"
 #include "plat/clock.h"
 #include "sandbox/language.h"
 
@@ -13,8 +13,9 @@
 
 static const char *cpu_text(void)
 {
-    const unsigned flags = enx_cpu_detect(getenv("ENX_CPU"));
-    return flags & ENX_CPU_AVX512 ? "avx512" : flags & ENX_CPU_AVX2 ? "avx2" : "scalar";
+    enx_kernels kernels;
+    enx_kernels_init(&kernels, enx_cpu_detect(getenv("ENX_CPU")));
+    return kernels.name;
 }
 
 static uint64_t memory_bytes(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cpu.c - CPUID, and whether the operating system saves the wide registers. */
+/* cpu.c - CPUID, and whether the operating system saves the wide registers; on ARM the operating
+ * system's word for both. */
 #include "kernels/cpu.h"
 
 #include <string.h>
@@ -31,14 +32,33 @@ static unsigned detect(void)
     if ((b & wide) != wide || !(c & vnni) || (saved & 0xE6) != 0xE6) return ENX_CPU_AVX2;
     return ENX_CPU_AVX2 | ENX_CPU_AVX512;
 }
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+static unsigned detect(void)
+{
+    const unsigned long dotprod = 1ul << 20, i8mm = 1ul << 13; /* HWCAP_ASIMDDP, HWCAP2_I8MM */
+    if (!(getauxval(AT_HWCAP) & dotprod)) return ENX_CPU_NEON;
+    if (!(getauxval(AT_HWCAP2) & i8mm)) return ENX_CPU_NEON | ENX_CPU_DOTPROD;
+    return ENX_CPU_NEON | ENX_CPU_DOTPROD | ENX_CPU_I8MM;
+}
 #else
 static unsigned detect(void) { return ENX_CPU_SCALAR; }
 #endif
 
 unsigned enx_cpu_detect(const char *wish)
 {
+    static const struct {
+        const char *name;
+        unsigned    most;
+    } caps[] = {
+        { "scalar", ENX_CPU_SCALAR },
+        { "avx2", ENX_CPU_AVX2 },
+        { "neon", ENX_CPU_NEON },
+        { "dotprod", ENX_CPU_NEON | ENX_CPU_DOTPROD },
+    };
     const unsigned found = detect();
-    if (wish && strcmp(wish, "scalar") == 0) return ENX_CPU_SCALAR;
-    if (wish && strcmp(wish, "avx2") == 0) return found & ENX_CPU_AVX2;
+    for (size_t i = 0; wish && i < sizeof caps / sizeof *caps; i++)
+        if (strcmp(wish, caps[i].name) == 0) return found & caps[i].most;
     return found;
 }

@@ -24,6 +24,19 @@ void enx_kernels_init(enx_kernels *table, unsigned cpu_flags)
     enx_kernels_bind_avx512(table);
     enx_products_bind_avx512(table);
 #endif
+#if HAVE_KERNELS_NEON
+    if (!(cpu_flags & ENX_CPU_NEON)) return;
+    enx_kernels_bind_neon(table);
+    enx_products_bind_neon(table);
+#endif
+#if HAVE_KERNELS_DOTPROD
+    if (!(cpu_flags & ENX_CPU_DOTPROD)) return;
+    enx_products_bind_dotprod(table);
+#endif
+#if HAVE_KERNELS_I8MM
+    if (!(cpu_flags & ENX_CPU_I8MM)) return;
+    enx_products_bind_i8mm(table);
+#endif
     (void)cpu_flags;
 }
 

@@ -47,7 +47,7 @@ static inline size_t enx_kv_number_bytes(enx_kv_type type)
 }
 
 typedef struct enx_kernels {
-    const char *name; /* "scalar", "avx2", "avx512": the highest level bound */
+    const char *name; /* "scalar", "avx2", "avx512", "neon", ...: the highest level bound */
 
     /* ---- conversions, exact, n >= 0 ---- */
 

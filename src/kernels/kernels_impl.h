@@ -12,9 +12,13 @@
 void enx_kernels_bind_scalar(enx_kernels *table);
 void enx_kernels_bind_avx2(enx_kernels *table);
 void enx_kernels_bind_avx512(enx_kernels *table);
+void enx_kernels_bind_neon(enx_kernels *table);
 void enx_products_bind_scalar(enx_kernels *table);
 void enx_products_bind_avx2(enx_kernels *table);
 void enx_products_bind_avx512(enx_kernels *table);
+void enx_products_bind_neon(enx_kernels *table);
+void enx_products_bind_dotprod(enx_kernels *table);
+void enx_products_bind_i8mm(enx_kernels *table);
 
 /* Ask the compiler to unroll the next loop, whose trip count is a constant. */
 #if defined(__clang__)

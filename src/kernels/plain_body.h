@@ -23,6 +23,10 @@ ENX_INLINE float f16_at(const uint8_t at[2])
     const uint16_t bits = (uint16_t)(at[0] | at[1] << 8);
 #if defined(__F16C__)
     return _cvtsh_ss(bits);
+#elif defined(__aarch64__)
+    __fp16 half;
+    memcpy(&half, &bits, sizeof half);
+    return (float)half;
 #else
     return enx_f32_of_f16(bits);
 #endif

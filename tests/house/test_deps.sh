@@ -74,6 +74,10 @@ check "what is missing is installed" [ -e "$room/has/meson" ]
 check "without an update" called ' update$' 0
 check "and only that" called 'libdnnl' 0
 
+run --arm
+check "--arm adds a cross compiler" [ -e "$room/has/gcc-aarch64-linux-gnu" ]
+check "and nothing of --full" [ ! -e "$room/has/clang" ]
+
 run --full
 check "--full adds clang" [ -e "$room/has/libclang-rt-14-dev" ]
 

