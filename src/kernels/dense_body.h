@@ -178,7 +178,7 @@ ENX_INLINE void dense_few_rows(dense_outputs out, dense_kind kind, dense_weights
         const float        *act = x + j * dense_whole(columns);
         group = dense_group(batch_count - j);
         if (j == 0) dense_meet(to, kind.load, w, rows, act, columns, group, ahead, step);
-        else dense_meet(to, kind.load, w, rows, act, columns, group, NULL, 0);
+        else dense_meet(to, kind.load, w, rows, act, columns, group, w.at, 0);
     }
 }
 
@@ -207,6 +207,7 @@ ENX_INLINE void dense_few(float *out, dense_kind kind, const char *w, const floa
 
 /* ---- many -------------------------------------------------------------- */
 
+/* On the stack: 140 KiB. */
 typedef struct dense_buffer {
     alignas(DENSE_LINE) float x[DENSE_X_MAX];
     alignas(DENSE_LINE) float w[DENSE_NEAR * DENSE_STRETCH_MAX];
@@ -241,7 +242,7 @@ ENX_INLINE void dense_meet_all(dense_outputs out, const dense_buffer *buffer, si
             const dense_weights w = { (const char *)(buffer->w + r * whole),
                                       DENSE_LANES * sizeof(float), DENSE_ROWS * sizeof(float) };
             dense_meet(to, dense_f32, w, dense_smaller(rows - r, DENSE_ROWS), buffer->x + j * whole,
-                       whole, group, NULL, 0);
+                       whole, group, w.at, 0);
         }
     }
 }

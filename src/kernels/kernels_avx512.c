@@ -6,13 +6,12 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    LANES = 16,
-    TILE_ROWS = 4, /* 4 x 4 sums live in registers */
-};
+enum { LANES = 16 };
 
 /* The lanes of the last, partial vector of n values. */
 ENX_INLINE __mmask16 tail_mask(size_t n) { return (__mmask16)((1u << (n & (LANES - 1))) - 1); }
+
+ENX_INLINE __mmask16 lanes_of(size_t n) { return n >= LANES ? 0xFFFF : tail_mask(n); }
 
 /* ---- conversions ------------------------------------------------------- */
 
@@ -82,50 +81,35 @@ static void act_from_f32(enx_act_q8 *out, const float *x, size_t n)
 
 /* ---- products with float weights --------------------------------------- */
 
-/* Each sum runs over columns 16 apart in its lane, then across lanes: the same for any tile. */
-#define DEFINE_MATMUL(name, type, load)                                                           \
-    ENX_INLINE void name##_tile(float *out, const type *w, const float *x,                        \
-                                const enx_matmul_shape *s, const size_t rows, const size_t batch) \
-    {                                                                                             \
-        const size_t n = s->col_count;                                                            \
-        __m512       sum[TILE_ROWS][TILE_ROWS];                                                   \
-        for (size_t r = 0; r < TILE_ROWS; r++)                                                    \
-            for (size_t j = 0; j < TILE_ROWS; j++) sum[r][j] = _mm512_setzero_ps();               \
-        for (size_t c = 0; c < n; c += LANES) {                                                   \
-            const __mmask16 lanes = n - c >= LANES ? 0xFFFF : tail_mask(n);                       \
-            __m512          act[TILE_ROWS];                                                       \
-            ENX_UNROLL                                                                            \
-            for (size_t j = 0; j < batch; j++) act[j] = load_f32(x + j * n + c, lanes);           \
-            ENX_UNROLL                                                                            \
-            for (size_t r = 0; r < rows; r++) {                                                   \
-                const __m512 row = load(w + r * n + c, lanes);                                    \
-                ENX_UNROLL                                                                        \
-                for (size_t j = 0; j < batch; j++)                                                \
-                    sum[r][j] = _mm512_fmadd_ps(row, act[j], sum[r][j]);                          \
-            }                                                                                     \
-        }                                                                                         \
-        for (size_t r = 0; r < rows; r++)                                                         \
-            for (size_t j = 0; j < batch; j++)                                                    \
-                out[j * s->out_stride + r] = _mm512_reduce_add_ps(sum[r][j]);                     \
-    }                                                                                             \
-    static void name(float *out, const type *w, const float *x, const enx_matmul_shape *s)        \
-    {                                                                                             \
-        const size_t n = s->col_count;                                                            \
-        size_t       r = 0, j;                                                                    \
-        for (; r + TILE_ROWS <= s->row_count; r += TILE_ROWS) {                                   \
-            for (j = 0; j + TILE_ROWS <= s->batch_count; j += TILE_ROWS)                          \
-                name##_tile(out + j * s->out_stride + r, w + r * n, x + j * n, s, TILE_ROWS,      \
-                            TILE_ROWS);                                                           \
-            for (; j < s->batch_count; j++)                                                       \
-                name##_tile(out + j * s->out_stride + r, w + r * n, x + j * n, s, TILE_ROWS, 1);  \
-        }                                                                                         \
-        for (; r < s->row_count; r++)                                                             \
-            for (j = 0; j < s->batch_count; j++)                                                  \
-                name##_tile(out + j * s->out_stride + r, w + r * n, x + j * n, s, 1, 1);          \
+ENX_INLINE __m512 dense_f32(const void *at, size_t n) { return load_f32(at, lanes_of(n)); }
+
+ENX_INLINE __m512 dense_f16(const void *at, size_t n) { return load_f16(at, lanes_of(n)); }
+
+ENX_INLINE __m512 dense_bf16(const void *at, size_t n) { return load_bf16(at, lanes_of(n)); }
+
+/* Halves, quarters and so on are added, the upper to the lower. */
+ENX_INLINE void dense_sum_4(float *out, const __m512 *sums)
+{
+    __m128 part[4];
+    ENX_UNROLL
+    for (size_t i = 0; i < 4; i++) {
+        const __m256 half =
+            _mm256_add_ps(_mm512_castps512_ps256(sums[i]), _mm512_extractf32x8_ps(sums[i], 1));
+        part[i] = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
     }
-DEFINE_MATMUL(matmul_f32, float, load_f32)
-DEFINE_MATMUL(matmul_f16, uint16_t, load_f16)
-DEFINE_MATMUL(matmul_bf16, uint16_t, load_bf16)
+    const __m128 ab = _mm_add_ps(_mm_movelh_ps(part[0], part[1]), _mm_movehl_ps(part[1], part[0]));
+    const __m128 cd = _mm_add_ps(_mm_movelh_ps(part[2], part[3]), _mm_movehl_ps(part[3], part[2]));
+    _mm_storeu_ps(out, _mm_add_ps(_mm_shuffle_ps(ab, cd, 0x88), _mm_shuffle_ps(ab, cd, 0xDD)));
+}
+
+ENX_INLINE void dense_fetch(const char *at) { _mm_prefetch(at, _MM_HINT_T1); }
+
+#define dense_vec   __m512
+#define DENSE_LANES LANES
+#define dense_zero  _mm512_setzero_ps
+#define dense_fma   _mm512_fmadd_ps
+#define dense_store _mm512_store_ps
+#include "kernels/dense_body.h"
 
 /* ---- the rest of a layer ----------------------------------------------- */
 
@@ -225,8 +209,6 @@ static void softmax(float *x, size_t n)
 }
 
 /* ---- attention --------------------------------------------------------- */
-
-ENX_INLINE __mmask16 lanes_of(size_t n) { return n >= LANES ? 0xFFFF : tail_mask(n); }
 
 ENX_INLINE __m512 attend_load(const float *at, size_t n) { return load_f32(at, lanes_of(n)); }
 
