@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_MAX = 2048, ROWS_MAX = 40, BATCH_MAX = 20, GUARD = 64, SHIFTS = 3 };
+enum { N_MAX = 2048, ROWS_MAX = 40, BATCH_MAX = 20, LONG_BATCH = 110, GUARD = 64, SHIFTS = 3 };
 
 #define EPSILON 0x1p-23
 
@@ -193,7 +193,7 @@ static void test_act_k(size_t n, fill kind, size_t shift)
 enum { QUANT_N = 768, QUANT_BYTES = QUANT_N * 2, ACT_BYTES = QUANT_N * 2 };
 
 static _Alignas(8) uint8_t acts[BATCH_MAX * ACT_BYTES];
-static float xs[BATCH_MAX * N_MAX];
+static float xs[LONG_BATCH * N_MAX];
 
 static size_t act_bytes(enx_quant quant, size_t n)
 {
@@ -268,52 +268,85 @@ static void test_matmul_quant(enx_quant quant, fill kind, size_t rows, size_t ba
 
 /* ---- products with float weights --------------------------------------- */
 
-typedef void (*matmul_fn)(float *, const void *, const float *, const enx_matmul_shape *);
+typedef enum float_type { FLOAT_F32, FLOAT_F16, FLOAT_BF16, FLOAT_COUNT } float_type;
+
+static const char *const float_products[FLOAT_COUNT] = { "matmul_f32", "matmul_f16",
+                                                         "matmul_bf16" };
+
+/* Weights of each type, and what they are worth. */
+typedef struct float_weights {
+    float    worth[ROWS_MAX * N_MAX];
+    uint16_t bits[ROWS_MAX * N_MAX];
+} float_weights;
+
+static void fill_weights(float_weights *w, float_type type, size_t n, fill kind)
+{
+    fill_f32(w->worth, n, kind);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t word;
+        memcpy(&word, &w->worth[i], sizeof word);
+        w->bits[i] = type == FLOAT_F16 ? enx_f16_of_f32(w->worth[i]) : (uint16_t)(word >> 16);
+    }
+    if (type == FLOAT_F16) reference.f32_from_f16(w->worth, w->bits, n);
+    if (type == FLOAT_BF16) reference.f32_from_bf16(w->worth, w->bits, n);
+}
+
+/* The product from row `first` of w on. */
+static void multiply_floats(float *out, float_type type, const float_weights *w, size_t first,
+                            const float *x, const enx_matmul_shape *s)
+{
+    const size_t at = first * s->col_count;
+    if (type == FLOAT_F32) level.matmul_f32(out, w->worth + at, x, s);
+    if (type == FLOAT_F16) level.matmul_f16(out, w->bits + at, x, s);
+    if (type == FLOAT_BF16) level.matmul_bf16(out, w->bits + at, x, s);
+}
+
+/* The same bits for a row of x alone, and where the outputs are cut in two. */
+static void check_float_cuts(float_type type, const float_weights *w, const float *got,
+                             const enx_matmul_shape *s)
+{
+    static float     rest[LONG_BATCH * (ROWS_MAX + 1)];
+    float            alone[ROWS_MAX];
+    const size_t     n = s->col_count, first = enx_rng_below(&rng, s->row_count);
+    enx_matmul_shape one = *s, part = *s;
+    one.batch_count = 1;
+    part.row_count -= first;
+    multiply_floats(rest, type, w, first, xs, &part);
+    for (size_t j = 0; j < s->batch_count; j++) {
+        const float *row = got + j * s->out_stride;
+        multiply_floats(alone, type, w, 0, xs + j * n, &one);
+        check(memcmp(alone, row, s->row_count * 4) == 0, float_products[type], n, -2,
+              (double)alone[0], (double)row[0]);
+        check(memcmp(rest + j * s->out_stride, row + first, part.row_count * 4) == 0,
+              float_products[type], n, -3, (double)rest[j * s->out_stride], (double)row[first]);
+    }
+}
 
 /* The classical bound of a sum of n products: n * eps * sum |w x|, twice (both sides round). */
-static void test_matmul_float(const char *name, int type, size_t n, fill kind, size_t rows,
-                              size_t batch)
+static void test_matmul_float(float_type type, size_t n, fill kind, size_t rows, size_t batch)
 {
-    static float           w32[ROWS_MAX * N_MAX];
-    static uint16_t        w16[ROWS_MAX * N_MAX];
-    static float           alone[ROWS_MAX];
-    const size_t           stride = rows + 1;
-    const enx_matmul_shape shape = { rows, n, batch, stride, NULL };
-    const enx_matmul_shape single = { rows, n, 1, rows, NULL };
+    static float_weights   w;
+    const enx_matmul_shape shape = { rows, n, batch, rows + 1, NULL };
+    const size_t           size_bytes = ((batch - 1) * (rows + 1) + rows) * sizeof(float);
     float                 *got = (float *)got_bytes;
-    fill_f32(w32, rows * n, kind);
+    fill_weights(&w, type, rows * n, kind);
     fill_f32(xs, batch * n, kind);
-    for (size_t i = 0; i < rows * n; i++) {
-        uint32_t word;
-        memcpy(&word, &w32[i], sizeof word);
-        w16[i] = type == 1 ? enx_f16_of_f32(w32[i]) : (uint16_t)(word >> 16);
-    }
-    if (type == 1) reference.f32_from_f16(w32, w16, rows * n);
-    if (type == 2) reference.f32_from_bf16(w32, w16, rows * n);
-    const size_t size_bytes = ((batch - 1) * stride + rows) * sizeof(float);
     guard_set(got, size_bytes);
-    if (type == 0) level.matmul_f32(got, w32, xs, &shape);
-    if (type == 1) level.matmul_f16(got, w16, xs, &shape);
-    if (type == 2) level.matmul_bf16(got, w16, xs, &shape);
-    check(guard_holds(got, size_bytes), name, n, -1, 0, 0);
-    for (size_t j = 0; j < batch; j++) {
-        if (type == 0) level.matmul_f32(alone, w32, xs + j * n, &single);
-        if (type == 1) level.matmul_f16(alone, w16, xs + j * n, &single);
-        if (type == 2) level.matmul_bf16(alone, w16, xs + j * n, &single);
-        check(memcmp(alone, got + j * stride, rows * 4) == 0, name, n, (int)kind, alone[0],
-              got[j * stride]);
+    multiply_floats(got, type, &w, 0, xs, &shape);
+    check(guard_holds(got, size_bytes), float_products[type], n, -1, 0, 0);
+    check_float_cuts(type, &w, got, &shape);
+    for (size_t j = 0; j < batch; j++)
         for (size_t r = 0; r < rows; r++) {
-            double want = 0, magnitude = 0;
+            const double out = (double)got[j * shape.out_stride + r];
+            double       want = 0, magnitude = 0;
             for (size_t c = 0; c < n; c++) {
-                const double term = (double)w32[r * n + c] * xs[j * n + c];
+                const double term = (double)w.worth[r * n + c] * (double)xs[j * n + c];
                 want += term;
                 magnitude += fabs(term);
             }
             const double bound = (double)(n + 1) * (EPSILON * magnitude + 0x1p-149);
-            check(fabs(got[j * stride + r] - want) <= bound, name, n, (int)kind,
-                  got[j * stride + r], want);
+            check(fabs(out - want) <= bound, float_products[type], n, (int)kind, out, want);
         }
-    }
 }
 
 /* ---- the rest of a layer ----------------------------------------------- */
@@ -607,12 +640,11 @@ static void test_level(void)
             test_rope(n, kind);
             for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
                 test_attention(n, kind, widths[w]);
-            if (n > 1024) continue; /* the scalar product is slow */
-            const size_t rows = 1 + enx_rng_below(&rng, ROWS_MAX);
-            const size_t batch = 1 + enx_rng_below(&rng, BATCH_MAX);
-            test_matmul_float("matmul_f32", 0, n, kind, rows, batch);
-            test_matmul_float("matmul_f16", 1, n, kind, rows, batch);
-            test_matmul_float("matmul_bf16", 2, n, kind, rows, batch);
+            /* Long batches now and then: they are slow. */
+            const uint64_t most = n <= 1024 && enx_rng_below(&rng, 4) == 0 ? LONG_BATCH : BATCH_MAX;
+            for (float_type type = 0; type < FLOAT_COUNT; type++)
+                test_matmul_float(type, n, kind, 1 + enx_rng_below(&rng, ROWS_MAX),
+                                  1 + enx_rng_below(&rng, most));
         }
 }
 

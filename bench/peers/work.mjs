@@ -24,7 +24,7 @@ const cases = {
     decode64: { part: "decode", width: 64, count: 4 },
     records4: { part: "records", width: 4, count: 4 },
     records: { part: "records", width: 64, count: 64, llamaWidth: 4, llamaCount: 4 },
-    asked4: { part: "records", width: 4, count: 32, asks: true },
+    asked4: { part: "records", width: 4, count: 16, asks: true },
     restore1: { part: "restore", width: 1, count: 128 },
     restore16: { part: "restore", width: 16, count: 128 },
 };

@@ -49,7 +49,7 @@ enum {
     PIECE_ROWS = 32,     /* of a prompt, before another job has its turn */
     DRAFT_ROWS = 32,     /* a pass of so many rows takes little longer than one of few */
     KEPT_ALLOWED = 256,  /* allowed tokens that a slot remembers until its logits are there */
-    FULL_HEAD_SHARE = 4, /* above a quarter of the vocabulary all logits are cheaper */
+    FULL_HEAD_SHARE = 16, /* of the vocabulary; above it most panels of the head have one of them */
 };
 
 /* Requests that share rows with others as one. */

@@ -62,10 +62,10 @@ ENX_INLINE attend_vec attend_register(const attend_rows *b, size_t row, size_t c
     return attend_load_f16((const uint16_t *)b->numbers + at, b->n);
 }
 
-/* sum[i][c] += left[i][row] * scale * register c of a row.  What there is less of, of queries and
+/* sum[i][c] += left[i][row] * register c of a row.  What there is less of, of queries and
  * of registers, stays while the other passes: both would be too many. */
 ENX_INLINE void add_row(attend_vec (*sum)[ATTEND_COLUMNS], const float *const *left, size_t q_count,
-                        const attend_rows *b, size_t row, size_t columns, float scale)
+                        const attend_rows *b, size_t row, size_t columns)
 {
     if (q_count > ATTEND_FEW) {
         attend_vec right[ATTEND_COLUMNS];
@@ -73,14 +73,14 @@ ENX_INLINE void add_row(attend_vec (*sum)[ATTEND_COLUMNS], const float *const *l
         for (size_t c = 0; c < columns; c++) right[c] = attend_register(b, row, c);
         ENX_UNROLL
         for (size_t i = 0; i < q_count; i++) {
-            const attend_vec all = attend_all(left[i][row] * scale);
+            const attend_vec all = attend_all(left[i][row]);
             ENX_UNROLL
             for (size_t c = 0; c < columns; c++) sum[i][c] = attend_fma(all, right[c], sum[i][c]);
         }
     } else {
         attend_vec all[ATTEND_FEW];
         ENX_UNROLL
-        for (size_t i = 0; i < q_count; i++) all[i] = attend_all(left[i][row] * scale);
+        for (size_t i = 0; i < q_count; i++) all[i] = attend_all(left[i][row]);
         ENX_UNROLL
         for (size_t c = 0; c < columns; c++) {
             const attend_vec right = attend_register(b, row, c);
@@ -90,11 +90,57 @@ ENX_INLINE void add_row(attend_vec (*sum)[ATTEND_COLUMNS], const float *const *l
     }
 }
 
+ENX_INLINE void store_sums(float *const *out, attend_vec (*sum)[ATTEND_COLUMNS], size_t q_count,
+                           size_t first, size_t n, size_t columns)
+{
+    ENX_UNROLL
+    for (size_t i = 0; i < q_count; i++) {
+        float *at = out[i] + first;
+        ENX_UNROLL
+        for (size_t c = 0; c < columns; c++) attend_store(at + c * ATTEND_LANES, sum[i][c], n);
+    }
+}
+
 /* Registers that a tile of `q_count` queries takes abreast: sums enough that the units stay busy.
  */
 ENX_INLINE size_t columns_of(size_t q_count)
 {
     return q_count > ATTEND_FEW ? 2 : q_count > 1 ? 4 : 8;
+}
+
+/* Queries of a strip.  Scores of positions first to end, a multiple of 16 first, are written to
+ * out; or these positions' values, times their weights in `left`, are added to it. */
+typedef struct attend_strip {
+    float *const       *out;
+    const float *const *left; /* queries or weights */
+    const void         *numbers;
+    const void         *ahead;
+    size_t              head_width, first, end;
+} attend_strip;
+
+typedef void (*attend_tiles_fn)(const attend_strip *s);
+
+/* All queries, by turns as equal as can be: tiles[n - 1] takes n.  What is ahead is fetched beside
+ * the first; the others, who find all near, ask for that again, which costs nothing. */
+static void take_turns(const attend_tiles_fn *tiles, attend_strip s, size_t q_count)
+{
+    for (size_t turns = (q_count + ATTEND_QUERIES - 1) / ATTEND_QUERIES; turns > 0; turns--) {
+        const size_t count = (q_count + turns - 1) / turns;
+        tiles[count - 1](&s);
+        q_count -= count;
+        s.out += count;
+        s.left += count;
+        s.ahead = s.numbers;
+    }
+}
+
+static void cut_strips(const attend_tiles_fn *tiles, attend_strip all, size_t q_count)
+{
+    attend_strip s = all;
+    for (; s.first < all.end; s.first += ATTEND_STRIP) {
+        s.end = s.first + ATTEND_STRIP < all.end ? s.first + ATTEND_STRIP : all.end;
+        take_turns(tiles, s, q_count);
+    }
 }
 
 /* ---- scores ------------------------------------------------------------ */
@@ -115,168 +161,124 @@ ENX_INLINE void scale_scores(attend_vec (*sum)[ATTEND_COLUMNS], size_t q_count,
     }
 }
 
-ENX_INLINE void score_tile(float *const *out, const float *const *q, size_t q_count, const void *k,
-                           size_t head_width, size_t first, size_t block_count, const void *ahead,
+ENX_INLINE void score_tile(const attend_strip *s, size_t q_count, size_t first, size_t columns,
                            enx_kv_type type)
 {
     attend_vec        sum[ATTEND_QUERIES][ATTEND_COLUMNS];
-    const size_t      block = position_numbers(head_width, type) * ATTEND_KEYS;
-    const size_t      columns = block_count * ATTEND_PARTS;
-    const attend_rows keys = {
-        k, ahead, first / ATTEND_KEYS * block, ATTEND_KEYS, ATTEND_PARTS, block, ATTEND_LANES, type
-    };
+    const size_t      block = position_numbers(s->head_width, type) * ATTEND_KEYS;
+    const attend_rows keys = { .numbers = s->numbers,
+                               .ahead = s->ahead,
+                               .first = first / ATTEND_KEYS * block,
+                               .stride = ATTEND_KEYS,
+                               .group = ATTEND_PARTS,
+                               .block = block,
+                               .n = ATTEND_LANES,
+                               .type = type };
     ENX_UNROLL
     for (size_t i = 0; i < q_count; i++) ENX_UNROLL
     for (size_t c = 0; c < columns; c++) sum[i][c] = attend_zero();
-    for (size_t d = 0; d < head_width; d++) add_row(sum, q, q_count, &keys, d, columns, 1);
-    if (type == ENX_KV_Q8) scale_scores(sum, q_count, &keys, head_width, columns);
-    ENX_UNROLL
-    for (size_t i = 0; i < q_count; i++) ENX_UNROLL
-    for (size_t c = 0; c < columns; c++)
-        attend_store(out[i] + first + c * ATTEND_LANES, sum[i][c], ATTEND_LANES);
+    for (size_t d = 0; d < s->head_width; d++) add_row(sum, s->left, q_count, &keys, d, columns);
+    if (type == ENX_KV_Q8) scale_scores(sum, q_count, &keys, s->head_width, columns);
+    store_sums(s->out, sum, q_count, first, ATTEND_LANES, columns);
 }
 
-ENX_INLINE void score_queries(float *const *out, const float *const *q, size_t q_count,
-                              const void *k, size_t head_width, size_t first, size_t end,
-                              const void *ahead, enx_kv_type type)
+ENX_INLINE void score_queries(const attend_strip *s, size_t q_count, enx_kv_type type)
 {
     const size_t fitting = columns_of(q_count) / ATTEND_PARTS, abreast = fitting ? fitting : 1;
-    for (; first + (abreast - 1) * ATTEND_KEYS < end; first += abreast * ATTEND_KEYS)
-        score_tile(out, q, q_count, k, head_width, first, abreast, ahead, type);
-    for (; first < end; first += ATTEND_KEYS)
-        score_tile(out, q, q_count, k, head_width, first, 1, ahead, type);
-}
-
-/* Positions [first, end).  What is ahead is fetched beside the first queries; the others, which
- * find keys near, ask for these again, which costs nothing. */
-ENX_INLINE void score_strip(float *const *out, const float *const *q, size_t q_count, const void *k,
-                            size_t head_width, size_t first, size_t end, const void *ahead,
-                            enx_kv_type type)
-{
-    for (; q_count >= ATTEND_QUERIES;
-         q_count -= ATTEND_QUERIES, q += ATTEND_QUERIES, out += ATTEND_QUERIES, ahead = k)
-        score_queries(out, q, ATTEND_QUERIES, k, head_width, first, end, ahead, type);
-    if (q_count == 5) score_queries(out, q, 5, k, head_width, first, end, ahead, type);
-    if (q_count == 4) score_queries(out, q, 4, k, head_width, first, end, ahead, type);
-    if (q_count == 3) score_queries(out, q, 3, k, head_width, first, end, ahead, type);
-    if (q_count == 2) score_queries(out, q, 2, k, head_width, first, end, ahead, type);
-    if (q_count == 1) score_queries(out, q, 1, k, head_width, first, end, ahead, type);
-}
-
-ENX_INLINE void score_all(float *const *out, const float *const *q, size_t q_count, const void *k,
-                          size_t head_width, size_t count, const void *ahead, enx_kv_type type)
-{
-    for (size_t first = 0; first < count; first += ATTEND_STRIP)
-        score_strip(out, q, q_count, k, head_width, first,
-                    first + ATTEND_STRIP < count ? first + ATTEND_STRIP : count, ahead, type);
-}
-
-static void attend_scores(float *const *out, const float *const *q, size_t q_count,
-                          const uint16_t *k, size_t head_width, size_t count, const void *ahead)
-{
-    score_all(out, q, q_count, k, head_width, count, ahead, ENX_KV_F16);
-}
-
-static void attend_scores_f32(float *const *out, const float *const *q, size_t q_count,
-                              const float *k, size_t head_width, size_t count, const void *ahead)
-{
-    score_all(out, q, q_count, k, head_width, count, ahead, ENX_KV_F32);
-}
-
-static void attend_scores_q8(float *const *out, const float *const *q, size_t q_count,
-                             const int8_t *k, size_t head_width, size_t count, const void *ahead)
-{
-    score_all(out, q, q_count, k, head_width, count, ahead, ENX_KV_Q8);
+    size_t       first = s->first;
+    for (; first + (abreast - 1) * ATTEND_KEYS < s->end; first += abreast * ATTEND_KEYS)
+        score_tile(s, q_count, first, abreast * ATTEND_PARTS, type);
+    for (; first < s->end; first += ATTEND_KEYS) score_tile(s, q_count, first, ATTEND_PARTS, type);
 }
 
 /* ---- mixes ------------------------------------------------------------- */
 
-/* What a position's weight is to be multiplied by. */
-ENX_INLINE float value_scale(const void *v, size_t position, size_t head_width, enx_kv_type type)
-{
-    float scale = 1;
-    if (type == ENX_KV_Q8)
-        memcpy(&scale,
-               (const int8_t *)v + position * (head_width + ENX_KV_SCALE_BYTES) + head_width,
-               sizeof scale);
-    return scale;
-}
-
-/* Positions [p, end); `n` numbers from column `first` on, at most `columns` registers of them. */
-ENX_INLINE void mix_tile(float *const *out, const float *const *weights, size_t q_count,
-                         const void *v, size_t head_width, size_t p, size_t end, size_t first,
-                         size_t n, size_t columns, const void *ahead, enx_kv_type type)
+/* Row 0 is the strip's first position, register 0 begins at column `first`. */
+ENX_INLINE void mix_tile(const attend_strip *s, const float *const *weights, size_t q_count,
+                         size_t first, size_t n, size_t columns, enx_kv_type type)
 {
     attend_vec        sum[ATTEND_QUERIES][ATTEND_COLUMNS];
-    const attend_rows values = { v,       ahead, first, position_numbers(head_width, type),
-                                 columns, 0,     n,     type };
+    const size_t      stride = position_numbers(s->head_width, type);
+    const attend_rows values = { .numbers = s->numbers,
+                                 .ahead = s->ahead,
+                                 .first = s->first * stride + first,
+                                 .stride = stride,
+                                 .group = columns,
+                                 .n = n,
+                                 .type = type };
     ENX_UNROLL
     for (size_t i = 0; i < q_count; i++) ENX_UNROLL
     for (size_t c = 0; c < columns; c++)
-        sum[i][c] = attend_load(out[i] + first + c * ATTEND_LANES, n);
-    for (; p < end; p++)
-        add_row(sum, weights, q_count, &values, p, columns, value_scale(v, p, head_width, type));
-    ENX_UNROLL
-    for (size_t i = 0; i < q_count; i++) ENX_UNROLL
-    for (size_t c = 0; c < columns; c++)
-        attend_store(out[i] + first + c * ATTEND_LANES, sum[i][c], n);
+        sum[i][c] = attend_load(s->out[i] + first + c * ATTEND_LANES, n);
+    for (size_t row = 0; row < s->end - s->first; row++)
+        add_row(sum, weights, q_count, &values, row, columns);
+    store_sums(s->out, sum, q_count, first, n, columns);
 }
 
-/* Positions [p, end). */
-ENX_INLINE void mix_queries(float *const *out, const float *const *weights, size_t q_count,
-                            const void *v, size_t head_width, size_t p, size_t end,
-                            const void *ahead, enx_kv_type type)
+/* The weights of a strip, times the scales of its values. */
+ENX_INLINE void scale_weights(float (*out)[ATTEND_STRIP], const attend_strip *s, size_t q_count)
 {
-    const size_t abreast = columns_of(q_count);
+    const size_t  stride = position_numbers(s->head_width, ENX_KV_Q8);
+    const size_t  count = s->end - s->first;
+    const int8_t *v = s->numbers;
+    float         scales[ATTEND_STRIP];
+    for (size_t p = 0; p < count; p++)
+        memcpy(&scales[p], v + (s->first + p) * stride + s->head_width, sizeof *scales);
+    for (size_t i = 0; i < q_count; i++)
+        for (size_t p = 0; p < count; p++) out[i][p] = s->left[i][s->first + p] * scales[p];
+}
+
+ENX_INLINE void mix_queries(const attend_strip *s, size_t q_count, enx_kv_type type)
+{
+    const size_t abreast = columns_of(q_count), width = s->head_width;
+    float        scaled[ATTEND_QUERIES][ATTEND_STRIP];
+    const float *weights[ATTEND_QUERIES];
     size_t       first = 0;
-    for (; first + abreast * ATTEND_LANES <= head_width; first += abreast * ATTEND_LANES)
-        mix_tile(out, weights, q_count, v, head_width, p, end, first, ATTEND_LANES, abreast, ahead,
-                 type);
-    for (; first < head_width; first += ATTEND_LANES)
-        mix_tile(out, weights, q_count, v, head_width, p, end, first, head_width - first, 1, ahead,
-                 type);
+    if (type == ENX_KV_Q8) scale_weights(scaled, s, q_count);
+    for (size_t i = 0; i < q_count; i++)
+        weights[i] = type == ENX_KV_Q8 ? scaled[i] : s->left[i] + s->first;
+    for (; first + abreast * ATTEND_LANES <= width; first += abreast * ATTEND_LANES)
+        mix_tile(s, weights, q_count, first, ATTEND_LANES, abreast, type);
+    for (; first < width; first += ATTEND_LANES)
+        mix_tile(s, weights, q_count, first, width - first, 1, type);
 }
 
-/* Positions [p, end); fetches as score_strip() does. */
-ENX_INLINE void mix_strip(float *const *out, const float *const *weights, size_t q_count,
-                          const void *v, size_t head_width, size_t p, size_t end, const void *ahead,
-                          enx_kv_type type)
-{
-    for (; q_count >= ATTEND_QUERIES;
-         q_count -= ATTEND_QUERIES, weights += ATTEND_QUERIES, out += ATTEND_QUERIES, ahead = v)
-        mix_queries(out, weights, ATTEND_QUERIES, v, head_width, p, end, ahead, type);
-    if (q_count == 5) mix_queries(out, weights, 5, v, head_width, p, end, ahead, type);
-    if (q_count == 4) mix_queries(out, weights, 4, v, head_width, p, end, ahead, type);
-    if (q_count == 3) mix_queries(out, weights, 3, v, head_width, p, end, ahead, type);
-    if (q_count == 2) mix_queries(out, weights, 2, v, head_width, p, end, ahead, type);
-    if (q_count == 1) mix_queries(out, weights, 1, v, head_width, p, end, ahead, type);
-}
+/* ---- kinds of caches --------------------------------------------------- */
 
-ENX_INLINE void mix_all(float *const *out, const float *const *weights, size_t q_count,
-                        const void *v, size_t head_width, size_t count, const void *ahead,
-                        enx_kv_type type)
-{
-    for (size_t p = 0; p < count; p += ATTEND_STRIP)
-        mix_strip(out, weights, q_count, v, head_width, p,
-                  p + ATTEND_STRIP < count ? p + ATTEND_STRIP : count, ahead, type);
-}
+/* A function each, or they would get in the way of each other's registers. */
+#define DEFINE_ATTEND_TILES(kind, type, count)                                                   \
+    static void score_##kind##_##count(const attend_strip *s) { score_queries(s, count, type); } \
+    static void mix_##kind##_##count(const attend_strip *s) { mix_queries(s, count, type); }
 
-static void attend_mix(float *const *out, const float *const *weights, size_t q_count,
-                       const uint16_t *v, size_t head_width, size_t count, const void *ahead)
-{
-    mix_all(out, weights, q_count, v, head_width, count, ahead, ENX_KV_F16);
-}
+#define ATTEND_TILES_OF(name)                                      \
+    {                                                              \
+        name##_1, name##_2, name##_3, name##_4, name##_5, name##_6 \
+    }
 
-static void attend_mix_f32(float *const *out, const float *const *weights, size_t q_count,
-                           const float *v, size_t head_width, size_t count, const void *ahead)
-{
-    mix_all(out, weights, q_count, v, head_width, count, ahead, ENX_KV_F32);
-}
-
-static void attend_mix_q8(float *const *out, const float *const *weights, size_t q_count,
-                          const int8_t *v, size_t head_width, size_t count, const void *ahead)
-{
-    mix_all(out, weights, q_count, v, head_width, count, ahead, ENX_KV_Q8);
-}
+#define DEFINE_ATTEND(suffix, kind, number, type)                                                  \
+    DEFINE_ATTEND_TILES(kind, type, 1)                                                             \
+    DEFINE_ATTEND_TILES(kind, type, 2)                                                             \
+    DEFINE_ATTEND_TILES(kind, type, 3)                                                             \
+    DEFINE_ATTEND_TILES(kind, type, 4)                                                             \
+    DEFINE_ATTEND_TILES(kind, type, 5)                                                             \
+    DEFINE_ATTEND_TILES(kind, type, 6)                                                             \
+    static void attend_scores##suffix(float *const *out, const float *const *q, size_t q_count,    \
+                                      const number *k, size_t head_width, size_t count,            \
+                                      const void *ahead)                                           \
+    {                                                                                              \
+        static const attend_tiles_fn tiles[ATTEND_QUERIES] = ATTEND_TILES_OF(score_##kind);        \
+        cut_strips(tiles, (attend_strip){ out, q, k, ahead, head_width, 0, count }, q_count);      \
+    }                                                                                              \
+    static void attend_mix##suffix(float *const *out, const float *const *weights, size_t q_count, \
+                                   const number *v, size_t head_width, size_t count,               \
+                                   const void *ahead)                                              \
+    {                                                                                              \
+        static const attend_tiles_fn tiles[ATTEND_QUERIES] = ATTEND_TILES_OF(mix_##kind);          \
+        cut_strips(tiles, (attend_strip){ out, weights, v, ahead, head_width, 0, count },          \
+                   q_count);                                                                       \
+    }
+DEFINE_ATTEND(, f16, uint16_t, ENX_KV_F16)
+DEFINE_ATTEND(_f32, f32, float, ENX_KV_F32)
+DEFINE_ATTEND(_q8, q8, int8_t, ENX_KV_Q8)
 
 #endif /* ENX_KERNELS_ATTEND_BODY_H */

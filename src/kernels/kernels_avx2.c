@@ -5,13 +5,11 @@
 
 #include <immintrin.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum {
     LANES = 8,
-    TILE_BATCH = 4, /* of products with float weights: 2 x 4 sums live in registers */
-    TILE_ROWS = 2,
-    ROW_GROUP = 64, /* rows that stay in the second cache while all activations pass */
 };
 
 /* The lanes of the last, partial vector of n values. */
@@ -156,59 +154,32 @@ static void act_k_from_f32(enx_act_k *out, const float *x, size_t n)
 
 /* ---- products with float weights --------------------------------------- */
 
-/* Each sum runs over columns 8 apart in its lane, then across lanes: the same for any tile. */
-#define DEFINE_MATMUL(name, type, load)                                                            \
-    ENX_INLINE void name##_step(__m256(*sum)[TILE_BATCH], const type *w, const float *x, size_t n, \
-                                size_t left, const size_t rows, const size_t batch)                \
-    {                                                                                              \
-        __m256 act[TILE_BATCH];                                                                    \
-        ENX_UNROLL                                                                                 \
-        for (size_t j = 0; j < batch; j++) act[j] = load_f32(x + j * n, left);                     \
-        ENX_UNROLL                                                                                 \
-        for (size_t r = 0; r < rows; r++) {                                                        \
-            const __m256 row = load(w + r * n, left);                                              \
-            ENX_UNROLL                                                                             \
-            for (size_t j = 0; j < batch; j++)                                                     \
-                sum[r][j] = _mm256_fmadd_ps(row, act[j], sum[r][j]);                               \
-        }                                                                                          \
-    }                                                                                              \
-    ENX_INLINE void name##_tile(float *out, const type *w, const float *x,                         \
-                                const enx_matmul_shape *s, const size_t rows, const size_t batch)  \
-    {                                                                                              \
-        const size_t n = s->col_count;                                                             \
-        size_t       c = 0;                                                                        \
-        __m256       sum[TILE_ROWS][TILE_BATCH];                                                   \
-        for (size_t i = 0; i < rows; i++)                                                          \
-            for (size_t j = 0; j < batch; j++) sum[i][j] = _mm256_setzero_ps();                    \
-        for (; c + LANES <= n; c += LANES) name##_step(sum, w + c, x + c, n, LANES, rows, batch);  \
-        if (c < n) name##_step(sum, w + c, x + c, n, n - c, rows, batch);                          \
-        for (size_t r = 0; r < rows; r++)                                                          \
-            for (size_t j = 0; j < batch; j++) out[j * s->out_stride + r] = reduce_add(sum[r][j]); \
-    }                                                                                              \
-    ENX_INLINE void name##_rows(float *out, const type *w, const float *x,                         \
-                                const enx_matmul_shape *s, size_t row_count, const size_t batch)   \
-    {                                                                                              \
-        size_t r = 0;                                                                              \
-        for (; r + TILE_ROWS <= row_count; r += TILE_ROWS)                                         \
-            name##_tile(out + r, w + r * s->col_count, x, s, TILE_ROWS, batch);                    \
-        for (; r < row_count; r++) name##_tile(out + r, w + r * s->col_count, x, s, 1, batch);     \
-    }                                                                                              \
-    static void name(float *out, const type *w, const float *x, const enx_matmul_shape *s)         \
-    {                                                                                              \
-        const size_t n = s->col_count;                                                             \
-        for (size_t r = 0; r < s->row_count; r += ROW_GROUP) {                                     \
-            const size_t rest = s->row_count - r, rows = rest < ROW_GROUP ? rest : ROW_GROUP;      \
-            size_t       j = 0;                                                                    \
-            for (; j + TILE_BATCH <= s->batch_count; j += TILE_BATCH)                              \
-                name##_rows(out + j * s->out_stride + r, w + r * n, x + j * n, s, rows,            \
-                            TILE_BATCH);                                                           \
-            for (; j < s->batch_count; j++)                                                        \
-                name##_rows(out + j * s->out_stride + r, w + r * n, x + j * n, s, rows, 1);        \
-        }                                                                                          \
-    }
-DEFINE_MATMUL(matmul_f32, float, load_f32)
-DEFINE_MATMUL(matmul_f16, uint16_t, load_f16)
-DEFINE_MATMUL(matmul_bf16, uint16_t, load_bf16)
+ENX_INLINE __m256 dense_f32(const void *at, size_t n) { return load_f32(at, n); }
+
+ENX_INLINE __m256 dense_f16(const void *at, size_t n) { return load_f16(at, n); }
+
+ENX_INLINE __m256 dense_bf16(const void *at, size_t n) { return load_bf16(at, n); }
+
+/* Across lanes as reduce_add() does. */
+ENX_INLINE void dense_sum_4(float *out, const __m256 *sums)
+{
+    __m128 half[4];
+    ENX_UNROLL
+    for (size_t i = 0; i < 4; i++)
+        half[i] = _mm_add_ps(_mm256_castps256_ps128(sums[i]), _mm256_extractf128_ps(sums[i], 1));
+    const __m128 ab = _mm_add_ps(_mm_movelh_ps(half[0], half[1]), _mm_movehl_ps(half[1], half[0]));
+    const __m128 cd = _mm_add_ps(_mm_movelh_ps(half[2], half[3]), _mm_movehl_ps(half[3], half[2]));
+    _mm_storeu_ps(out, _mm_add_ps(_mm_shuffle_ps(ab, cd, 0x88), _mm_shuffle_ps(ab, cd, 0xDD)));
+}
+
+ENX_INLINE void dense_fetch(const char *at) { _mm_prefetch(at, _MM_HINT_T1); }
+
+#define dense_vec   __m256
+#define DENSE_LANES LANES
+#define dense_zero  _mm256_setzero_ps
+#define dense_fma   _mm256_fmadd_ps
+#define dense_store _mm256_store_ps
+#include "kernels/dense_body.h"
 
 /* ---- the rest of a layer ----------------------------------------------- */
 
@@ -258,6 +229,30 @@ static void rope_halves(float *x, const float *cosines, const float *sines, size
         const __m256 c = load_f32(cosines + i, half - i), s = load_f32(sines + i, half - i);
         store_f32(x + i, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)), half - i);
         store_f32(x + half + i, _mm256_fmadd_ps(a, s, _mm256_mul_ps(b, c)), half - i);
+    }
+}
+
+/* Each of four numbers twice, side by side. */
+ENX_INLINE __m256 load_twice(const float *at)
+{
+    const __m256i order = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+    return _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(at)), order);
+}
+
+/* (a c - b s, b c + a s): the pairs times their cosines, less and plus the swapped times the sines.
+ */
+static void rope_pairs(float *x, const float *cosines, const float *sines, size_t half)
+{
+    size_t i = 0;
+    for (; i + LANES / 2 <= half; i += LANES / 2) {
+        const __m256 pairs = _mm256_loadu_ps(x + 2 * i), swapped = _mm256_permute_ps(pairs, 0xB1);
+        const __m256 turned = _mm256_mul_ps(swapped, load_twice(sines + i));
+        _mm256_storeu_ps(x + 2 * i, _mm256_fmaddsub_ps(pairs, load_twice(cosines + i), turned));
+    }
+    for (; i < half; i++) {
+        const float a = x[2 * i], b = x[2 * i + 1];
+        x[2 * i] = a * cosines[i] - b * sines[i];
+        x[2 * i + 1] = a * sines[i] + b * cosines[i];
     }
 }
 
@@ -391,6 +386,7 @@ void enx_kernels_bind_avx2(enx_kernels *table)
     table->matmul_bf16 = matmul_bf16;
     table->rmsnorm = rmsnorm;
     table->rope_halves = rope_halves;
+    table->rope_pairs = rope_pairs;
     table->silu_mul = silu_mul;
     table->add = add;
     table->softmax = softmax;
