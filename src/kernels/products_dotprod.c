@@ -2,7 +2,7 @@
 /* products_dotprod.c - products with quantized weights by SDOT. */
 #include "kernels/sdot.h"
 
-#define NEON_PAIRS 0
+#define NEON_TILES 1
 #include "kernels/products_neon_body.h"
 
 void enx_products_bind_dotprod(enx_kernels *table)

@@ -4,14 +4,18 @@
  *
  *   dot_quad(sum, w, x, quad)   to each of four lanes of sum, four products of signed bytes: those
  *                               of w's lane and quad number `quad`, 0 to 3, of x
- *   NEON_PAIRS                  are tiles multiplied by SMMLA, two rows by two?
+ *   dot_quads(sum, w, x, first, count, is_small)
+ *                               the same with registers first to first + count of w, of which
+ *                               each four meet the next of x; is_small: |w| is at most 32
+ *   NEON_TILES                  0: there are none; 1: by dot_quad; 2: by SMMLA, two rows by two
  *
  * Sixteen bytes of a panel are four columns of four rows (panels.h), so that a row is a lane and
  * sums never cross lanes.  A register of activations has four quads, each an operand by itself.
  *
  * Few activation rows meet weights in the registers into which they are opened.  For many, what
  * was opened is kept in a tile (tiles.h), and eight rows at a time meet four activation rows: the
- * eight sums, and what they are added to, live in registers.  Q8_0 has nothing to open for SDOT.
+ * eight sums, and what they are added to, live in registers.  Q8_0 has nothing to open for SDOT,
+ * and without SDOT products take so long that opening again does not matter.
  *
  * Integers are added in any order; what is rounded is rounded in the order of kernels.h.
  *
@@ -94,6 +98,7 @@ typedef struct kind_32 {
     open_32_fn open;
     size_t     block_bytes;
     int        zero;
+    bool       is_small;
     bool       has_exponent, has_minimum; /* d is a byte; m is there, behind d */
 } kind_32;
 
@@ -194,6 +199,7 @@ typedef struct kind_k {
     factor_fn scale, minimum;
     size_t    block_bytes, d_at, dmin_at;
     size_t    part_count; /* 8 or 16, of scales */
+    bool      is_small;
     minima_of minima;
 } kind_k;
 
@@ -359,6 +365,7 @@ ENX_INLINE size_t minima_count(const minima_of minima)
 
 /* ---- few activation rows ------------------------------------------------ */
 
+/* Blocks of a panel times `batch` rows of x. */
 ENX_INLINE void meet_32(float (*out)[TILE_ROWS], const uint8_t *block, size_t block_count,
                         const enx_act_q8 *x, size_t row_blocks, const size_t batch,
                         const kind_32 kind)
@@ -371,12 +378,10 @@ ENX_INLINE void meet_32(float (*out)[TILE_ROWS], const uint8_t *block, size_t bl
             ENX_UNROLL
             for (size_t j = 0; j < batch; j++) {
                 const enx_act_q8 *act = &x[j * row_blocks];
-                const int8x16_t   low = vld1q_s8(act->q), high = vld1q_s8(act->q + 16);
-                int32x4_t         dot = vdupq_n_s32(-kind.zero * act->sum);
-                ENX_UNROLL
-                for (size_t k = 0; k < TILE_QUADS; k++)
-                    dot = dot_quad(dot, q[k], k < 4 ? low : high, k % 4);
-                float32x4_t sum = add_scaled(vld1q_f32(&out[j][lane]), dot, d, act->scale);
+                const int8x16_t   x_q[] = { vld1q_s8(act->q), vld1q_s8(act->q + 16) };
+                const int32x4_t   start = vdupq_n_s32(-kind.zero * act->sum);
+                const int32x4_t   dot = dot_quads(start, q, x_q, 0, TILE_QUADS, kind.is_small);
+                float32x4_t       sum = add_scaled(vld1q_f32(&out[j][lane]), dot, d, act->scale);
                 if (kind.has_minimum) sum = add_minimum(sum, floats_at(block, 2, lane), act);
                 vst1q_f32(&out[j][lane], sum);
             }
@@ -396,11 +401,10 @@ ENX_INLINE void meet_step(int32x4_t dot[TILE_BATCH], const uint8_t *block, size_
         const int32x4_t scale = kind.scale(block, lane, step * parts + part);
         ENX_UNROLL
         for (size_t j = 0; j < batch; j++) {
-            const int8_t *from = x[j * row_blocks].q + step * ENX_SMALL_BLOCK;
-            int32x4_t     sum = vdupq_n_s32(0);
-            ENX_UNROLL
-            for (size_t k = part * part_quads; k < (part + 1) * part_quads; k++)
-                sum = dot_quad(sum, q[k], vld1q_s8(from + k / 4 * 16), k % 4);
+            const int8_t   *from = x[j * row_blocks].q + step * ENX_SMALL_BLOCK;
+            const int8x16_t x_q[] = { vld1q_s8(from), vld1q_s8(from + 16) };
+            const int32x4_t sum =
+                dot_quads(vdupq_n_s32(0), q, x_q, part * part_quads, part_quads, kind.is_small);
             dot[j] = vmlaq_s32(dot[j], sum, scale);
         }
     }
@@ -440,6 +444,7 @@ ENX_INLINE void meet_rows(float (*out)[TILE_ROWS], const uint8_t *block, size_t 
     }
 }
 
+/* The same of blocks of 256. */
 ENX_INLINE void meet_k(float (*out)[TILE_ROWS], const uint8_t *block, size_t block_count,
                        const enx_act_k *x, size_t row_blocks, const size_t batch, const kind_k kind)
 {
@@ -466,7 +471,7 @@ typedef struct large_tile {
 /* Sums of eight rows and up to four activation rows. */
 typedef int32x4_t tile_dots[STEP_PARTS][TILE_BATCH];
 
-#if NEON_PAIRS
+#if NEON_TILES == 2
 /* While columns are added, a register has the sums of two rows, 4g + 2h and the next, and two
  * activation rows, 2p and the next: dot[g][2p + h].  Tiles have eight columns of a row together. */
 
@@ -719,6 +724,7 @@ ENX_INLINE void multiply_large(float (*out)[TILE_ROWS], const large_tile *tile, 
         for (size_t lane = 0; lane < TILE_ROWS; lane += STEP_ROWS)                           \
             multiply_large(sum, tiles, lane, x, row_blocks, part_count, minima, batch);      \
     }
+#if NEON_TILES
 EACH_BATCH(MULTIPLY_32, small_0, 0, false)
 EACH_BATCH(MULTIPLY_32, small_8, 8, false)
 EACH_BATCH(MULTIPLY_32, small_16, 16, false)
@@ -727,45 +733,48 @@ EACH_BATCH(MULTIPLY_K, parts_8, 8, MINIMA_NONE)
 EACH_BATCH(MULTIPLY_K, parts_8_more, 8, MINIMA_32)
 EACH_BATCH(MULTIPLY_K, parts_16, 16, MINIMA_NONE)
 EACH_BATCH(MULTIPLY_K, parts_16_more, 16, MINIMA_16)
+#endif
 
-#define DEFINE_32(name, zero, has_exponent, has_minimum)                             \
-    ENX_INLINE kind_32 kind_##name(void)                                             \
-    {                                                                                \
-        return (kind_32){ open_##name, sizeof(enx_block_##name), zero, has_exponent, \
-                          has_minimum };                                             \
-    }                                                                                \
+#define DEFINE_32(name, zero, is_small, has_exponent, has_minimum)                             \
+    ENX_INLINE kind_32 kind_##name(void)                                                       \
+    {                                                                                          \
+        return (kind_32){ open_##name, sizeof(enx_block_##name), zero, is_small, has_exponent, \
+                          has_minimum };                                                       \
+    }                                                                                          \
     EACH_BATCH(MEET_32, name)
-#define DEFINE_K(name, scale, minimum, dmin_at, part_count, minima) \
-    ENX_INLINE kind_k kind_##name(void)                             \
-    {                                                               \
-        return (kind_k){ open_##name,                               \
-                         scale,                                     \
-                         minimum,                                   \
-                         sizeof(enx_block_##name),                  \
-                         offsetof(enx_block_##name, d),             \
-                         dmin_at,                                   \
-                         part_count,                                \
-                         minima };                                  \
-    }                                                               \
+#define DEFINE_K(name, scale, minimum, dmin_at, part_count, is_small, minima) \
+    ENX_INLINE kind_k kind_##name(void)                                       \
+    {                                                                         \
+        return (kind_k){ open_##name,                                         \
+                         scale,                                               \
+                         minimum,                                             \
+                         sizeof(enx_block_##name),                            \
+                         offsetof(enx_block_##name, d),                       \
+                         dmin_at,                                             \
+                         part_count,                                          \
+                         is_small,                                            \
+                         minima };                                            \
+    }                                                                         \
     EACH_BATCH(MEET_K, name)
 #define DEFINE_TILE(name, size)                               \
     static void tile_##name(void *tile, const uint8_t *block) \
     {                                                         \
         open_##size(tile, block, kind_##name());              \
     }
-DEFINE_32(q4_0, 8, false, false)
-DEFINE_32(q4_1, 0, false, true)
-DEFINE_32(q5_0, 16, false, false)
-DEFINE_32(q5_1, 0, false, true)
-DEFINE_32(q8_0, 0, false, false)
-DEFINE_32(iq4_nl, 0, false, false)
-DEFINE_32(mxfp4, 0, true, false)
-DEFINE_K(q2_k, scale_q2_k, minimum_q2_k, offsetof(enx_block_q2_k, dmin), 16, MINIMA_16)
-DEFINE_K(q3_k, scale_q3_k, NULL, 0, 16, MINIMA_NONE)
-DEFINE_K(q4_k, scale_q4_k, minimum_q4_k, offsetof(enx_block_q4_k, dmin), 8, MINIMA_32)
-DEFINE_K(q5_k, scale_q4_k, minimum_q4_k, offsetof(enx_block_q5_k, dmin), 8, MINIMA_32)
-DEFINE_K(q6_k, scale_q6_k, NULL, 0, 16, MINIMA_NONE)
-DEFINE_K(iq4_xs, scale_iq4_xs, NULL, 0, 8, MINIMA_NONE)
+DEFINE_32(q4_0, 8, true, false, false)
+DEFINE_32(q4_1, 0, true, false, true)
+DEFINE_32(q5_0, 16, true, false, false)
+DEFINE_32(q5_1, 0, true, false, true)
+DEFINE_32(q8_0, 0, false, false, false)
+DEFINE_32(iq4_nl, 0, false, false, false)
+DEFINE_32(mxfp4, 0, true, true, false)
+DEFINE_K(q2_k, scale_q2_k, minimum_q2_k, offsetof(enx_block_q2_k, dmin), 16, true, MINIMA_16)
+DEFINE_K(q3_k, scale_q3_k, NULL, 0, 16, true, MINIMA_NONE)
+DEFINE_K(q4_k, scale_q4_k, minimum_q4_k, offsetof(enx_block_q4_k, dmin), 8, true, MINIMA_32)
+DEFINE_K(q5_k, scale_q4_k, minimum_q4_k, offsetof(enx_block_q5_k, dmin), 8, true, MINIMA_32)
+DEFINE_K(q6_k, scale_q6_k, NULL, 0, 16, true, MINIMA_NONE)
+DEFINE_K(iq4_xs, scale_iq4_xs, NULL, 0, 8, false, MINIMA_NONE)
+#if NEON_TILES
 DEFINE_TILE(q4_0, small)
 DEFINE_TILE(q4_1, small)
 DEFINE_TILE(q5_0, small)
@@ -778,6 +787,10 @@ DEFINE_TILE(q4_k, large)
 DEFINE_TILE(q5_k, large)
 DEFINE_TILE(q6_k, large)
 DEFINE_TILE(iq4_xs, large)
+#endif
+#if NEON_TILES == 2
+DEFINE_TILE(q8_0, small)
+#endif
 
 typedef struct neon_kind {
     open_tile_fn open;                 /* NULL: a panel's blocks are the tiles */
@@ -790,30 +803,30 @@ typedef struct neon_kind {
     {                                          \
         name##_1, name##_2, name##_3, name##_4 \
     }
-#define KIND(name, open, multiply)                                              \
+#define KIND_OF(name, open, multiply)                                           \
     {                                                                           \
         open, BATCHES(meet_##name), BATCHES(multiply), sizeof(enx_block_##name) \
     }
-#if NEON_PAIRS
-DEFINE_TILE(q8_0, small)
-#define KIND_Q8_0 KIND(q8_0, tile_q8_0, small_0)
+#define KIND_AS_IT_LIES(name, multiply) KIND_OF(name, NULL, meet_##name)
+#define KIND_OF_TILES(name, multiply)   KIND_OF(name, tile_##name, multiply)
+#if NEON_TILES
+#define KIND KIND_OF_TILES
 #else
-#define KIND_Q8_0 KIND(q8_0, NULL, meet_q8_0)
+#define KIND KIND_AS_IT_LIES
+#endif
+#if NEON_TILES == 2
+#define KIND_Q8_0 KIND_OF_TILES
+#else
+#define KIND_Q8_0 KIND_AS_IT_LIES
 #endif
 static const neon_kind neon_kinds[ENX_QUANT_COUNT] = {
-    [ENX_QUANT_Q4_0] = KIND(q4_0, tile_q4_0, small_8),
-    [ENX_QUANT_Q4_1] = KIND(q4_1, tile_q4_1, small_more),
-    [ENX_QUANT_Q5_0] = KIND(q5_0, tile_q5_0, small_16),
-    [ENX_QUANT_Q5_1] = KIND(q5_1, tile_q5_1, small_more),
-    [ENX_QUANT_Q8_0] = KIND_Q8_0,
-    [ENX_QUANT_Q2_K] = KIND(q2_k, tile_q2_k, parts_16_more),
-    [ENX_QUANT_Q3_K] = KIND(q3_k, tile_q3_k, parts_16),
-    [ENX_QUANT_Q4_K] = KIND(q4_k, tile_q4_k, parts_8_more),
-    [ENX_QUANT_Q5_K] = KIND(q5_k, tile_q5_k, parts_8_more),
-    [ENX_QUANT_Q6_K] = KIND(q6_k, tile_q6_k, parts_16),
-    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, tile_iq4_nl, small_0),
-    [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, tile_iq4_xs, parts_8),
-    [ENX_QUANT_MXFP4] = KIND(mxfp4, tile_mxfp4, small_0),
+    [ENX_QUANT_Q4_0] = KIND(q4_0, small_8),      [ENX_QUANT_Q4_1] = KIND(q4_1, small_more),
+    [ENX_QUANT_Q5_0] = KIND(q5_0, small_16),     [ENX_QUANT_Q5_1] = KIND(q5_1, small_more),
+    [ENX_QUANT_Q8_0] = KIND_Q8_0(q8_0, small_0), [ENX_QUANT_Q2_K] = KIND(q2_k, parts_16_more),
+    [ENX_QUANT_Q3_K] = KIND(q3_k, parts_16),     [ENX_QUANT_Q4_K] = KIND(q4_k, parts_8_more),
+    [ENX_QUANT_Q5_K] = KIND(q5_k, parts_8_more), [ENX_QUANT_Q6_K] = KIND(q6_k, parts_16),
+    [ENX_QUANT_IQ4_NL] = KIND(iq4_nl, small_0),  [ENX_QUANT_IQ4_XS] = KIND(iq4_xs, parts_8),
+    [ENX_QUANT_MXFP4] = KIND(mxfp4, small_0),
 };
 
 /* ---- products ---------------------------------------------------------- */
