@@ -232,6 +232,30 @@ static void rope_halves(float *x, const float *cosines, const float *sines, size
     }
 }
 
+/* Each of four numbers twice, side by side. */
+ENX_INLINE __m256 load_twice(const float *at)
+{
+    const __m256i order = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+    return _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(at)), order);
+}
+
+/* (a c - b s, b c + a s): the pairs times their cosines, less and plus the swapped times the sines.
+ */
+static void rope_pairs(float *x, const float *cosines, const float *sines, size_t half)
+{
+    size_t i = 0;
+    for (; i + LANES / 2 <= half; i += LANES / 2) {
+        const __m256 pairs = _mm256_loadu_ps(x + 2 * i), swapped = _mm256_permute_ps(pairs, 0xB1);
+        const __m256 turned = _mm256_mul_ps(swapped, load_twice(sines + i));
+        _mm256_storeu_ps(x + 2 * i, _mm256_fmaddsub_ps(pairs, load_twice(cosines + i), turned));
+    }
+    for (; i < half; i++) {
+        const float a = x[2 * i], b = x[2 * i + 1];
+        x[2 * i] = a * cosines[i] - b * sines[i];
+        x[2 * i + 1] = a * sines[i] + b * cosines[i];
+    }
+}
+
 static void silu_mul(float *out, const float *gate, const float *up, size_t n)
 {
     const __m256 one = _mm256_set1_ps(1.0f);
@@ -362,6 +386,7 @@ void enx_kernels_bind_avx2(enx_kernels *table)
     table->matmul_bf16 = matmul_bf16;
     table->rmsnorm = rmsnorm;
     table->rope_halves = rope_halves;
+    table->rope_pairs = rope_pairs;
     table->silu_mul = silu_mul;
     table->add = add;
     table->softmax = softmax;
