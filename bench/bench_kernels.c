@@ -80,6 +80,7 @@ static figures measure(const bench *b, enx_tensor_type type, size_t batch, size_
     size_t       rows = ROUND_PRODUCTS / COLS / batch;
     figures      f;
     if (rows < ROWS_MIN) rows = ROWS_MIN;
+    if (rows > ARRAY_BYTES / 2 / row_bytes) rows = ARRAY_BYTES / 2 / row_bytes;
     if (*at + rows * row_bytes > ARRAY_BYTES) *at = 0;
     uint64_t start = enx_clock_cpu_us();
     multiply(b, type, b->array + *at, rows, batch);
