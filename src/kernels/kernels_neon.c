@@ -7,13 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    LANES = 4,
-    SUMS_BATCH = 4, /* of products with float weights: 4 x 4 sums live in registers */
-    SUMS_ROWS = 4,
-    SUMS_ROWS_ALONE = 8, /* of one activation row: sums that do not wait for each other */
-    ROW_GROUP = 64,      /* rows that stay in the second cache while all activations pass */
-};
+enum { LANES = 4 };
 
 /* At most LANES values, zeros behind them. */
 ENX_INLINE float32x4_t load_f32(const float *at, size_t n)
@@ -134,89 +128,32 @@ static void act_k_from_f32(enx_act_k *out, const float *x, size_t n)
 
 /* ---- products with float weights --------------------------------------- */
 
-typedef enum float_kind { KIND_F32, KIND_F16, KIND_BF16 } float_kind;
+ENX_INLINE float32x4_t dense_f32(const void *at, size_t n) { return load_f32(at, n); }
 
-ENX_INLINE float32x4_t load_weights(const void *w, size_t at, size_t n, const float_kind kind)
+ENX_INLINE float32x4_t dense_f16(const void *at, size_t n) { return load_f16(at, n); }
+
+ENX_INLINE float32x4_t dense_bf16(const void *at, size_t n) { return load_bf16(at, n); }
+
+/* a * b + c */
+ENX_INLINE float32x4_t fused(float32x4_t a, float32x4_t b, float32x4_t c)
 {
-    if (kind == KIND_F32) return load_f32((const float *)w + at, n);
-    const uint16_t *halves = (const uint16_t *)w + at;
-    return kind == KIND_F16 ? load_f16(halves, n) : load_bf16(halves, n);
+    return vfmaq_f32(c, a, b);
 }
 
-/* The columns c to c + left, at most LANES of them, of rows from `row` on. */
-ENX_INLINE void multiply_lanes(float32x4_t (*sum)[SUMS_BATCH], const void *w, size_t row,
-                               const float *x, size_t n, size_t c, size_t left, const size_t rows,
-                               const size_t batch, const float_kind kind)
+ENX_INLINE void dense_sum_4(float *out, const float32x4_t *sums)
 {
-    float32x4_t act[SUMS_BATCH];
-    ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) act[j] = load_f32(x + j * n + c, left);
-    ENX_UNROLL
-    for (size_t r = 0; r < rows; r++) {
-        const float32x4_t weights = load_weights(w, (row + r) * n + c, left, kind);
-        ENX_UNROLL
-        for (size_t j = 0; j < batch; j++) sum[r][j] = vfmaq_f32(sum[r][j], weights, act[j]);
-    }
+    vst1q_f32(out, vpaddq_f32(vpaddq_f32(sums[0], sums[1]), vpaddq_f32(sums[2], sums[3])));
 }
 
-/* Each sum runs over columns 4 apart in its lane, then across lanes: the same for any tile. */
-ENX_INLINE void multiply_tile(float *out, const void *w, size_t row, const float *x,
-                              const enx_matmul_shape *s, const size_t rows, const size_t batch,
-                              const float_kind kind)
-{
-    const size_t n = s->col_count;
-    size_t       c = 0;
-    float32x4_t  sum[SUMS_ROWS_ALONE][SUMS_BATCH];
-    ENX_UNROLL
-    for (size_t r = 0; r < rows; r++) ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) sum[r][j] = vdupq_n_f32(0);
-    for (; c + LANES <= n; c += LANES)
-        multiply_lanes(sum, w, row, x, n, c, LANES, rows, batch, kind);
-    if (c < n) multiply_lanes(sum, w, row, x, n, c, n - c, rows, batch, kind);
-    ENX_UNROLL
-    for (size_t r = 0; r < rows; r++) ENX_UNROLL
-    for (size_t j = 0; j < batch; j++) out[j * s->out_stride + row + r] = vaddvq_f32(sum[r][j]);
-}
+ENX_INLINE void fetch(const char *at) { __builtin_prefetch(at, 0, 2); }
 
-/* Rows first to end; `rows` of them at a time. */
-ENX_INLINE void multiply_rows(float *out, const void *w, size_t first, size_t end, const float *x,
-                              const enx_matmul_shape *s, const size_t rows, const size_t batch,
-                              const float_kind kind)
-{
-    size_t row = first;
-    for (; row + rows <= end; row += rows) multiply_tile(out, w, row, x, s, rows, batch, kind);
-    for (; row < end; row++) multiply_tile(out, w, row, x, s, 1, batch, kind);
-}
-
-ENX_INLINE void multiply_floats(float *out, const void *w, const float *x,
-                                const enx_matmul_shape *s, const float_kind kind)
-{
-    for (size_t row = 0; row < s->row_count; row += ROW_GROUP) {
-        const size_t end = row + ROW_GROUP < s->row_count ? row + ROW_GROUP : s->row_count;
-        size_t       j = 0;
-        for (; j + SUMS_BATCH <= s->batch_count; j += SUMS_BATCH)
-            multiply_rows(out + j * s->out_stride, w, row, end, x + j * s->col_count, s, SUMS_ROWS,
-                          SUMS_BATCH, kind);
-        for (; j < s->batch_count; j++)
-            multiply_rows(out + j * s->out_stride, w, row, end, x + j * s->col_count, s,
-                          SUMS_ROWS_ALONE, 1, kind);
-    }
-}
-
-static void matmul_f32(float *out, const float *w, const float *x, const enx_matmul_shape *s)
-{
-    multiply_floats(out, w, x, s, KIND_F32);
-}
-
-static void matmul_f16(float *out, const uint16_t *w, const float *x, const enx_matmul_shape *s)
-{
-    multiply_floats(out, w, x, s, KIND_F16);
-}
-
-static void matmul_bf16(float *out, const uint16_t *w, const float *x, const enx_matmul_shape *s)
-{
-    multiply_floats(out, w, x, s, KIND_BF16);
-}
+#define dense_vec    float32x4_t
+#define DENSE_LANES  LANES
+#define dense_zero() vdupq_n_f32(0)
+#define dense_fma    fused
+#define dense_store  vst1q_f32
+#define dense_fetch  fetch
+#include "kernels/dense_body.h"
 
 /* ---- the rest of a layer ----------------------------------------------- */
 
@@ -346,21 +283,15 @@ ENX_INLINE float32x4_t attend_load_i8(const int8_t *at, size_t n)
     return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(v))));
 }
 
-ENX_INLINE float32x4_t attend_fma(float32x4_t a, float32x4_t b, float32x4_t c)
-{
-    return vfmaq_f32(c, a, b);
-}
-
-/* Keys and values are seldom in a near cache. */
-ENX_INLINE void attend_fetch(const char *at) { __builtin_prefetch(at, 0, 2); }
-
 #define attend_vec      float32x4_t
 #define ATTEND_LANES    LANES
 #define attend_zero()   vdupq_n_f32(0)
 #define attend_all      vdupq_n_f32
+#define attend_fma      fused
 #define attend_load     load_f32
 #define attend_load_f16 load_f16
 #define attend_store    store_f32
+#define attend_fetch    fetch
 #include "kernels/attend_body.h"
 
 /* ---- logits ------------------------------------------------------------ */
