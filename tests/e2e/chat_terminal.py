@@ -112,8 +112,10 @@ def an_interrupt_stops_the_answer_and_the_next_turn_works():
     s.type("dois\r")
     line = s.wait("20 written").decode()
     cached = int(re.search(r"(\d+) cached", line).group(1))
-    # the answer goes back as text, whose tokens may be others from some place on
-    assert cached >= written // 2, f"{cached} of {written} tokens cached: the answer was not kept"
+    # the answer goes back as text, whose tokens may be others from some place on: without the
+    # answer only the few of the question would be known
+    least = min(written // 2, 40)
+    assert cached >= least, f"{cached} of {written} tokens cached: the answer was not kept"
     s.wait("> ")
     s.type(INTERRUPT)
     s.wait("again ends")
