@@ -263,7 +263,7 @@ static void one_q4_k(float (*out)[TILE_ROWS], const void *blocks, size_t block_c
 {
     const enx_act_k *act = x;
     const uint8_t   *block = blocks;
-    tile_k           header; /* its numbers are left alone */
+    alignas(LINE_BYTES) tile_k header; /* its numbers are left alone */
     (void)row_blocks;
     for (size_t b = 0; b < block_count; b++, block += TILE_ROWS * sizeof(enx_block_q4_k), act++) {
         fetch_ahead(block, TILE_ROWS * sizeof(enx_block_q4_k));
