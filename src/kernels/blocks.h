@@ -134,7 +134,6 @@ typedef struct enx_plain_k {
 } enx_plain_k;
 static_assert(sizeof(enx_plain_k) == 328, "no padding");
 
-/* An activation row's block beside weights in blocks of 256. */
 /* ---- activations ------------------------------------------------------- */
 
 typedef struct enx_act_q8 {
