@@ -294,6 +294,18 @@ static enx_status measure_records(bench *b, enx_report *report)
     return status == ENX_OK ? end_profile(b, parts[3], o.width, report) : status;
 }
 
+/* Records take any number at a time; what decodes, some alone. */
+static enx_status check_width(const options *o, enx_report *report)
+{
+    if (o->sequences == 0 || (o->part && strcmp(o->part, "decode") != 0)) return ENX_OK;
+    for (size_t i = 0; i < WIDTHS; i++)
+        if (o->sequences == widths[i]) return ENX_OK;
+    return ENX_FAIL(report, INVALID,
+                    "--sequences is %llu; 1, 4, 16 or 64 can be measured decoding, any number "
+                    "with --part records",
+                    (unsigned long long)o->sequences);
+}
+
 static enx_status check_options(const options *o, enx_report *report)
 {
     const struct {
@@ -315,6 +327,7 @@ static enx_status check_options(const options *o, enx_report *report)
                             (unsigned long long)limits[i].most);
     if (o->asks && !o->grammar)
         return ENX_FAIL(report, INVALID, "--ask is about records, which need --grammar FILE");
+    ENX_TRY(check_width(o, report));
     if (!o->part) return ENX_OK;
     if (strcmp(o->part, "records") == 0 && !o->grammar)
         return ENX_FAIL(report, INVALID, "the part records needs --grammar FILE");

@@ -75,6 +75,8 @@ expect 64 "$enxame" bench engine -m x --part speed
 says "no part is called speed"
 expect 64 "$enxame" bench engine -m x --part records
 says "needs --grammar"
+expect 64 "$enxame" bench engine -m x --sequences 5
+says "1, 4, 16 or 64 can be measured"
 expect 64 "$enxame" bench engine -m x --ask
 says "which need --grammar"
 expect 64 "$enxame" bench engine -m x --records 0
